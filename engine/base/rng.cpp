@@ -1,0 +1,23 @@
+#include "engine/base/rng.h"
+
+namespace nascent {
+
+std::uint64_t shuffled(std::uint64_t seed, RandomStream stream, std::uint64_t step, std::uint64_t n, std::uint64_t i) {
+    int half = 1;
+    while ((std::uint64_t{1} << (2 * half)) < n) half++;
+    const std::uint64_t mask = (std::uint64_t{1} << half) - 1;
+    do {
+        std::uint64_t left = i >> half, right = i & mask;
+        for (std::uint32_t round = 0; round < 4; round++) {
+            // n < 2^32, so a half has at most 16 bits and the round number fits above it.
+            Random r(seed, stream, step, (round << 16) | static_cast<std::uint32_t>(right));
+            std::uint64_t next = left ^ (r.word(0) & mask);
+            left = right;
+            right = next;
+        }
+        i = (left << half) | right;
+    } while (i >= n);
+    return i;
+}
+
+}  // namespace nascent

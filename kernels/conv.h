@@ -1,0 +1,51 @@
+// Dense convolution, NHWC, fused with what stands before it (scale, shift, ReLU on load) and after it (batch-norm sums).
+#pragma once
+#include <cstddef>
+
+#include "kernels/stream.h"
+
+namespace nascent::kernels {
+
+/// x is (n, h, w, c_in), weights are (k, k, c_in, c_out), padding k/2, no bias. k is 1 or 3, stride 1 or 2.
+struct ConvShape {
+    int n, h, w, c_in, c_out, k, stride;
+    int out_h() const { return (h + 2 * (k / 2) - k) / stride + 1; }
+    int out_w() const { return (w + 2 * (k / 2) - k) / stride + 1; }
+    std::size_t pixels() const { return static_cast<std::size_t>(n) * out_h() * out_w(); }
+};
+
+/// What is done to x as it is read: a = x * scale + shift per channel (null: a = x), then ReLU if asked for.
+/// Padding is zero after the prologue.
+template <class T>
+struct Prologue {
+    const T* scale = nullptr;
+    const T* shift = nullptr;
+    bool relu = false;
+};
+
+/// The gradient of z as it is read: dz = dy * scale + z * slope + shift per channel of c_out, which is batch-norm's
+/// backward with its sums folded in. With z null, dz = dy.
+template <class T>
+struct NormFold {
+    const T* z = nullptr;
+    const T* scale = nullptr;
+    const T* slope = nullptr;
+    const T* shift = nullptr;
+};
+
+/// z = conv(prologue(x), w), (n, out_h, out_w, c_out), overwritten. With `sums` (2 * c_out doubles) it gets the sum of z
+/// per channel, then the sum of z^2, in an order fixed by the shape. `workspace` as conv_forward_workspace, 64-byte aligned.
+template <class T>
+void conv_forward(const Stream&, const ConvShape&, const T* x, Prologue<T>, const T* w, T* z, double* sums, void* workspace);
+
+/// da: gradient of the prologue's affine output x * scale + shift (that is, masked by the ReLU, not multiplied by
+/// scale), overwritten or accumulated; dw likewise. Either may be null: not wanted.
+template <class T>
+void conv_backward(const Stream&, const ConvShape&, const T* x, Prologue<T>, const T* w, const T* dy, NormFold<T>, T* da,
+                   bool accumulate_da, T* dw, bool accumulate_dw, void* workspace);
+
+/// Bytes of workspace for an element of `element` bytes (4 or 8).
+std::size_t conv_forward_workspace(const Stream&, const ConvShape&, std::size_t element);
+std::size_t conv_backward_workspace(const Stream&, const ConvShape&, std::size_t element);
+
+}  // namespace nascent::kernels

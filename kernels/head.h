@@ -1,0 +1,40 @@
+// The network's end: batch-norm apply, ReLU and global average pool in one pass; linear; softmax cross-entropy.
+#pragma once
+#include "kernels/node.h"
+
+namespace nascent::kernels {
+
+/// pooled (n, c) = mean over pixels of max(0, x * scale + shift).
+template <class T>
+void norm_relu_pool(const Stream&, const Image&, const T* x, const T* scale, const T* shift, T* pooled);
+
+/// Sums for batch-norm's backward: with g = dpooled / (h w) where x * scale + shift > 0, else 0:
+/// sums[0..c) = sum of g, sums[c..2c) = sum of g * x. `workspace` as norm_sums_workspace with terms = 1.
+template <class T>
+void norm_relu_pool_backward_sums(const Stream&, const Image&, const T* x, const T* scale, const T* shift,
+                                  const T* dpooled, double* sums, void* workspace);
+
+/// dx (+)= g * a + x * b + c with g as above and per-channel a, b, c.
+template <class T>
+void norm_relu_pool_backward(const Stream&, const Image&, const T* x, const T* scale, const T* shift, const T* dpooled,
+                             const T* a, const T* b, const T* c, T* dx, bool accumulate);
+
+/// y (n, out) = x (n, in) * w (out, in)^T + bias (out); bias may be null.
+template <class T>
+void linear_forward(const Stream&, int n, int in, int out, const T* x, const T* w, const T* bias, T* y);
+/// Each of dx, dw, dbias may be null: not wanted. accumulate_* as in conv_backward.
+template <class T>
+void linear_backward(const Stream&, int n, int in, int out, const T* x, const T* w, const T* dy, T* dx, bool accumulate_dx,
+                     T* dw, bool accumulate_dw, T* dbias, bool accumulate_dbias);
+
+/// loss[0] = mean over the batch of the cross-entropy between softmax(logits) and (1 - smoothing) * onehot + smoothing / classes;
+/// probabilities (n, classes) = softmax(logits), kept for the backward. Labels are in [0, classes): callers check.
+template <class T>
+void cross_entropy_forward(const Stream&, int n, int classes, const T* logits, const int* labels, T smoothing, T* loss,
+                           T* probabilities);
+/// dlogits (+)= dloss[0] * (probabilities - target) / n.
+template <class T>
+void cross_entropy_backward(const Stream&, int n, int classes, const T* probabilities, const int* labels, T smoothing,
+                            const T* dloss, T* dlogits, bool accumulate);
+
+}  // namespace nascent::kernels

@@ -1,0 +1,24 @@
+// Where a kernel runs. Kernels know no engine: a stream is a handle and, on the CPU, a way to run chunks.
+#pragma once
+#include <cstddef>
+#include <type_traits>
+
+namespace nascent::kernels {
+
+struct Stream {
+    void* handle = nullptr;  // cpu: the thread pool; gpu: the CUDA stream
+    int workers = 1;         // how many chunks may run at once; scratch is sized by it
+    /// Runs body(context, chunk, worker) for every chunk, 0 <= worker < workers; null: in turn on the caller.
+    void (*run)(void* handle, int chunks, void (*body)(void* context, int chunk, int worker), void* context) = nullptr;
+};
+
+/// Runs f(chunk, worker) for chunk in [0, chunks).
+template <class F>
+void parallel(const Stream& stream, int chunks, F&& f) {
+    using G = std::remove_reference_t<F>;
+    auto body = [](void* context, int chunk, int worker) { (*static_cast<G*>(context))(chunk, worker); };
+    if (stream.run) return stream.run(stream.handle, chunks, body, &f);
+    for (int chunk = 0; chunk < chunks; chunk++) f(chunk, 0);
+}
+
+}  // namespace nascent::kernels
