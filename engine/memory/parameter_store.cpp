@@ -1,0 +1,75 @@
+#include "engine/memory/parameter_store.h"
+
+namespace nascent {
+
+int ParameterStore::begin_range(const std::string& name) {
+    NASCENT_CHECK(!allocated_, runtime, "range '{}' is added after allocate()", name);
+    ranges_.push_back({.name = name, .first = static_cast<int>(parameters_.size())});
+    return static_cast<int>(ranges_.size()) - 1;
+}
+
+int ParameterStore::add(const std::string& name, const Shape& shape) {
+    NASCENT_CHECK(!allocated_ && !ranges_.empty(), runtime, "parameter '{}' is added outside a range", name);
+    const int index = static_cast<int>(parameters_.size());
+    NASCENT_CHECK(index_.emplace(name, index).second, runtime, "two parameters are named '{}'", name);
+    ParameterRange& range = ranges_.back();
+    parameters_.push_back({name, shape, range.count, static_cast<int>(ranges_.size()) - 1});
+    range.count += shape.size();
+    range.parameters++;
+    return index;
+}
+
+int ParameterStore::add_buffer(const std::string& name, const Shape& shape, double value) {
+    Tensor t = arena_.tensor(shape, dtype_);
+    with_type(dtype_, [&](auto zero) {
+        std::vector<decltype(zero)> host(t.size(), static_cast<decltype(zero)>(value));
+        device().copy_in(t.data, host.data(), t.bytes());
+    });
+    buffers_.push_back({name, t});
+    return static_cast<int>(buffers_.size()) - 1;
+}
+
+void ParameterStore::allocate() {
+    for (ParameterRange& r : ranges_) {
+        const std::size_t bytes = r.count * size_of(dtype_);
+        for (void** p : {&r.weights, &r.momentum}) {
+            *p = arena_.allocate(bytes);
+            device().fill(*p, 0, bytes);
+        }
+    }
+    allocated_ = true;
+}
+
+int ParameterStore::find(const std::string& name) const {
+    auto at = index_.find(name);
+    return at == index_.end() ? -1 : at->second;
+}
+
+std::size_t ParameterStore::parameter_count() const {
+    std::size_t n = 0;
+    for (const ParameterRange& r : ranges_) n += r.count;
+    return n;
+}
+
+Tensor ParameterStore::view(int parameter, void* base) const {
+    const Parameter& p = parameters_[static_cast<std::size_t>(parameter)];
+    return {p.shape, dtype_, &arena_.device(), static_cast<std::byte*>(base) + p.offset * size_of(dtype_), {}};
+}
+
+Tensor ParameterStore::read(int parameter) {
+    const int r = parameters_[static_cast<std::size_t>(parameter)].range;
+    if (before_read_) before_read_(r);
+    Tensor t = view(parameter, range(r).weights);
+    t.id = ValueId::parameter(parameter);
+    return t;
+}
+
+Tensor ParameterStore::raw(int parameter) const {
+    return view(parameter, ranges_[static_cast<std::size_t>(parameters_[static_cast<std::size_t>(parameter)].range)].weights);
+}
+
+Tensor ParameterStore::raw_momentum(int parameter) const {
+    return view(parameter, ranges_[static_cast<std::size_t>(parameters_[static_cast<std::size_t>(parameter)].range)].momentum);
+}
+
+}  // namespace nascent

@@ -1,0 +1,78 @@
+// Parameters, their momentum, and buffers. Everything a (block, op) owns is one contiguous range, so an optimizer step,
+// an all-reduce bucket and a checkpoint entry are each one range.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/memory/arena.h"
+
+namespace nascent {
+
+struct Parameter {
+    std::string name;    // the state-dict name, e.g. "cells.0.edges.1<-0.2.op.1.weight"
+    Shape shape;         // convolutions (k, k, c_in, c_out)
+    std::size_t offset;  // elements from the start of its range
+    int range;
+};
+
+struct ParameterRange {
+    std::string name;
+    std::size_t count = 0;  // elements
+    int first = 0, parameters = 0;
+    void* weights = nullptr;
+    void* momentum = nullptr;
+    std::int64_t last_step = -1;  // the last optimizer step that is in weights and momentum; -1: never written
+};
+
+struct Buffer {
+    std::string name;
+    Tensor tensor;
+};
+
+class ParameterStore {
+  public:
+    ParameterStore(Device& device, DType dtype) : arena_(device), dtype_(dtype) {}
+    /// Starts a range; the parameters added next belong to it.
+    int begin_range(const std::string& name);
+    /// Returns the parameter's index. Names are unique: throws Error(runtime).
+    int add(const std::string& name, const Shape& shape);
+    /// A tensor that is stored and saved but not trained (running statistics), filled with `value`.
+    int add_buffer(const std::string& name, const Shape& shape, double value);
+    /// Ends the building: gives all ranges their memory, zeroed. No add() after it.
+    void allocate();
+
+    DType dtype() const { return dtype_; }
+    Device& device() const { return arena_.device(); }
+    const std::vector<Parameter>& parameters() const { return parameters_; }
+    const std::vector<ParameterRange>& ranges() const { return ranges_; }
+    ParameterRange& range(int r) { return ranges_[static_cast<std::size_t>(r)]; }
+    const std::vector<Buffer>& buffers() const { return buffers_; }
+    /// Index of the parameter of that name, or -1.
+    int find(const std::string& name) const;
+    std::size_t parameter_count() const;
+
+    /// The parameter as an op's input. Whoever defers updates (a coasting optimizer) brings it up to date here.
+    Tensor read(int parameter);
+    Tensor buffer(int index) const { return buffers_[static_cast<std::size_t>(index)].tensor; }
+    /// The stored bytes as they are, perhaps behind: for checkpoints.
+    Tensor raw(int parameter) const;
+    Tensor raw_momentum(int parameter) const;
+    /// Called with the range before a read; set by the optimizer.
+    void set_before_read(std::function<void(int range)> f) { before_read_ = std::move(f); }
+
+  private:
+    Tensor view(int parameter, void* base) const;
+    Arena arena_;
+    DType dtype_;
+    bool allocated_ = false;
+    std::vector<Parameter> parameters_;
+    std::vector<ParameterRange> ranges_;
+    std::vector<Buffer> buffers_;
+    std::unordered_map<std::string, int> index_;
+    std::function<void(int)> before_read_;
+};
+
+}  // namespace nascent

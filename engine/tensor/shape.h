@@ -1,0 +1,51 @@
+// Element types and shapes.
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+
+#include "engine/base/error.h"
+
+namespace nascent {
+
+enum class DType : std::uint8_t { f32, f64, i32 };
+
+inline std::size_t size_of(DType t) { return t == DType::f64 ? 8 : 4; }
+const char* name_of(DType t);
+template <class T>
+constexpr DType dtype_of();
+template <>
+constexpr DType dtype_of<float>() { return DType::f32; }
+template <>
+constexpr DType dtype_of<double>() { return DType::f64; }
+template <>
+constexpr DType dtype_of<std::int32_t>() { return DType::i32; }
+
+/// Calls f with a value of the floating type that `t` names: with_type(t, [&](auto zero) { using T = decltype(zero); ... }).
+template <class F>
+decltype(auto) with_type(DType t, F&& f) {
+    if (t == DType::f32) return f(float{});
+    NASCENT_CHECK(t == DType::f64, runtime, "expected a floating type, got {}", name_of(t));
+    return f(double{});
+}
+
+/// Up to four extents; images are (n, h, w, c), convolution weights (k, k, c_in, c_out).
+class Shape {
+  public:
+    Shape() = default;
+    Shape(std::initializer_list<std::int64_t> dims);
+    int rank() const { return rank_; }
+    std::int64_t operator[](int i) const { return dims_[static_cast<std::size_t>(i)]; }
+    /// Product of the extents; 1 for a scalar.
+    std::size_t size() const;
+    std::string text() const;
+    bool operator==(const Shape&) const = default;
+
+  private:
+    std::array<std::int64_t, 4> dims_{};
+    int rank_ = 0;
+};
+
+}  // namespace nascent

@@ -1,0 +1,27 @@
+// The bridge between the siblings: the engine's current device as a kernel's stream, and shapes as kernels take them.
+#pragma once
+#include "engine/autograd/op.h"
+#include "kernels/conv.h"
+#include "kernels/node.h"
+
+namespace nascent {
+
+/// The stream that kernels on this device run on.
+kernels::Stream kernel_stream(Device& device);
+inline kernels::Stream kernel_stream() { return kernel_stream(current_arena().device()); }
+
+/// (n, h, w, c) of an image tensor; throws Error(runtime) for another rank.
+kernels::Image image_of(const Tensor& x, const char* what = "x");
+/// The convolution of x (n, h, w, c_in) with w (k, k, c_in, c_out), padding k / 2; checks ranks, channels, k in {1, 3}.
+kernels::ConvShape conv_shape(const Tensor& x, const Tensor& w, int stride);
+inline Shape conv_output(const kernels::ConvShape& s) { return {s.n, s.out_h(), s.out_w(), s.c_out}; }
+/// Throws Error(runtime) unless t is a vector of `size` elements of x's type.
+void check_vector(const Tensor& t, std::int64_t size, DType dtype, const char* what);
+
+/// Bytes from the current arena for a kernel; released by the caller's ScratchScope.
+inline void* workspace(std::size_t bytes) { return current_arena().allocate(bytes); }
+
+/// Scratch or saved doubles from the current arena.
+inline double* doubles(std::size_t count) { return static_cast<double*>(current_arena().allocate(count * sizeof(double))); }
+
+}  // namespace nascent

@@ -1,0 +1,31 @@
+// What every op with a batch-norm inside takes and keeps.
+#pragma once
+#include "ops/kernel_stream.h"
+
+namespace nascent {
+
+/// Running statistics (undefined: none are kept) and the mode of a batch-norm, with torch's defaults.
+struct NormArgs {
+    Tensor running_mean, running_var;
+    bool training = true;
+    double eps = 1e-5, momentum = 0.1;
+};
+
+/// A batch-norm between its passes: per-channel scale and shift (the input's type), mean and rstd in double. Lives in
+/// the current arena.
+struct NormState {
+    Tensor scale, shift, mean, rstd;
+    static NormState make(int channels, DType dtype);
+    /// From the sums of a training batch (count pixels), or from the running statistics in evaluation.
+    void finish(const NormArgs& args, std::size_t count, const double* sums, const Tensor& gamma, const Tensor& beta);
+};
+
+/// Batch-norm's backward as a per-channel map of g and z (kernels::NormFold without z). Lives in the current arena.
+struct NormGradient {
+    Tensor scale, slope, shift;
+    /// s, sz: sums of g and of g * z; writes gamma's and beta's gradients where they are wanted.
+    static NormGradient make(const NormArgs& args, const NormState& state, std::size_t count, const double* s,
+                             const double* sz, const Tensor& gamma, const Into& dgamma, const Into& dbeta);
+};
+
+}  // namespace nascent
