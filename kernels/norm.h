@@ -28,8 +28,8 @@ void norm_running(const Stream&, const NormShape&, const T* gamma, const T* beta
 /// dz = gamma * rstd * (g - s / count - xhat * sum(g * xhat) / count) as g * scale + z * slope + shift; dgamma (+)= sum
 /// of g * xhat; dbeta (+)= s. dgamma and dbeta may be null.
 template <class T>
-void norm_fold(const Stream&, const NormShape&, const double* s, const double* sz, const double* mean, const double* rstd,
-               const T* gamma, T* scale, T* slope, T* shift, T* dgamma, bool accumulate_dgamma, T* dbeta,
-               bool accumulate_dbeta);
+void norm_fold(const Stream&, const NormShape&, const double* s, const double* sz, const double* mean,
+               const double* rstd, const T* gamma, T* scale, T* slope, T* shift, T* dgamma, bool accumulate_dgamma,
+               T* dbeta, bool accumulate_dbeta);
 
 }  // namespace nascent::kernels

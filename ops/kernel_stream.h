@@ -22,6 +22,8 @@ void check_vector(const Tensor& t, std::int64_t size, DType dtype, const char* w
 inline void* workspace(std::size_t bytes) { return current_arena().allocate(bytes); }
 
 /// Scratch or saved doubles from the current arena.
-inline double* doubles(std::size_t count) { return static_cast<double*>(current_arena().allocate(count * sizeof(double))); }
+inline double* doubles(std::size_t count) {
+    return static_cast<double*>(current_arena().allocate(count * sizeof(double)));
+}
 
 }  // namespace nascent

@@ -29,7 +29,8 @@ class TapeScope {
     Tape* before_;
 };
 
-/// Fused ops run as their reference(), a composition of primitive ops, while this lives: the specification they must equal.
+/// Fused ops run as their reference(), a composition of primitive ops, while this lives: the specification they must
+/// equal.
 class ReferenceScope {
   public:
     ReferenceScope();

@@ -27,9 +27,9 @@ using Saved = std::vector<Tensor>;
 /// A sample call of an op, used four ways: gradient check, fused against reference, device against device, benchmark.
 struct Case {
     std::string what;
-    std::vector<Shape> inputs;                   // filled with random numbers by the caller
-    std::function<Tensor(Inputs)> run;           // calls the op's public function
-    std::vector<bool> differentiable = {};       // by input; empty: all
+    std::vector<Shape> inputs;              // filled with random numbers by the caller
+    std::function<Tensor(Inputs)> run;      // calls the op's public function
+    std::vector<bool> differentiable = {};  // by input; empty: all
 };
 
 struct OpEntry {

@@ -50,8 +50,9 @@ Into Tape::into_parameter(int parameter) {
 
 void Tape::backward(const Tensor& y, const Tensor& dy) {
     NASCENT_CHECK(y.id.value >= 0, runtime, "backward: the value is not on the tape");
-    NASCENT_CHECK(y.shape == dy.shape && y.dtype == dy.dtype, runtime, "backward: the cotangent is {} {}, the value {} {}",
-                  name_of(dy.dtype), dy.shape.text(), name_of(y.dtype), y.shape.text());
+    NASCENT_CHECK(y.shape == dy.shape && y.dtype == dy.dtype, runtime,
+                  "backward: the cotangent is {} {}, the value {} {}", name_of(dy.dtype), dy.shape.text(),
+                  name_of(y.dtype), y.shape.text());
     values_[static_cast<std::size_t>(y.id.value)].grad = dy.data;
     std::vector<Into> targets;
     for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) {
@@ -90,8 +91,11 @@ Tensor Tape::gradient(const Tensor& t) const {
     if (!parameter_written_[p]) return {};
     const Parameter& meta = store_->parameters()[p];
     const WrittenRange& w = written_[static_cast<std::size_t>(range_at_[static_cast<std::size_t>(meta.range)])];
-    return {meta.shape, store_->dtype(), &arena_.device(),
-            static_cast<std::byte*>(w.grad) + meta.offset * size_of(store_->dtype()), {}};
+    return {meta.shape,
+            store_->dtype(),
+            &arena_.device(),
+            static_cast<std::byte*>(w.grad) + meta.offset * size_of(store_->dtype()),
+            {}};
 }
 
 }  // namespace nascent

@@ -20,7 +20,9 @@ struct Into {
     bool accumulate() const { return how == Write::accumulate; }
     /// The address, or null where it is not wanted.
     template <class T>
-    T* as() const { return grad.defined() ? grad.as<T>() : nullptr; }
+    T* as() const {
+        return grad.defined() ? grad.as<T>() : nullptr;
+    }
 };
 
 /// A range of parameters whose gradient was written, laid out as the range's weights are.
@@ -32,7 +34,8 @@ struct WrittenRange {
 class Tape {
   public:
     using Backward = std::function<void(const Tensor& dy, std::span<Into> into)>;
-    /// Values, saved tensors and gradients live in `arena` until its owner resets it; `store` may be null (no parameters).
+    /// Values, saved tensors and gradients live in `arena` until its owner resets it; `store` may be null (no
+    /// parameters).
     Tape(Arena& arena, ParameterStore* store);
     /// Makes a tensor a value whose gradient is kept: gradient(id) after backward().
     void watch(Tensor& t);

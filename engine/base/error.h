@@ -9,7 +9,15 @@
 namespace nascent {
 
 /// What went wrong; the value is the exit code an app returns for it.
-enum class ErrorKind { runtime = 1, usage = 2, data = 3, checkpoint = 4, device = 5, verification = 6, interrupted = 75 };
+enum class ErrorKind {
+    runtime = 1,
+    usage = 2,
+    data = 3,
+    checkpoint = 4,
+    device = 5,
+    verification = 6,
+    interrupted = 75
+};
 
 /// The only exception the library throws. `what()` is "scope / scope: message".
 class Error : public std::runtime_error {
@@ -48,7 +56,7 @@ template <class... Args>
 }  // namespace nascent
 
 /// Throws an Error of the given kind unless `condition` holds: NASCENT_CHECK(n > 0, data, "{}: no pictures", path).
-#define NASCENT_CHECK(condition, kind, ...) \
-    do { \
+#define NASCENT_CHECK(condition, kind, ...)                                         \
+    do {                                                                            \
         if (!(condition)) ::nascent::fail(::nascent::ErrorKind::kind, __VA_ARGS__); \
     } while (false)

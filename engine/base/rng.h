@@ -17,7 +17,8 @@ class Random {
     /// Key = seed; counter = (element, stream, step).
     Random(std::uint64_t seed, RandomStream stream, std::uint64_t step, std::uint32_t element) {
         r123::Philox4x32::ctr_type counter = {{element, static_cast<std::uint32_t>(stream),
-                                               static_cast<std::uint32_t>(step), static_cast<std::uint32_t>(step >> 32)}};
+                                               static_cast<std::uint32_t>(step),
+                                               static_cast<std::uint32_t>(step >> 32)}};
         r123::Philox4x32::key_type key = {{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}};
         words_ = r123::Philox4x32()(counter, key);
     }

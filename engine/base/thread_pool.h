@@ -24,7 +24,8 @@ class ThreadPool {
     void run(int chunks, Body body, void* context);
     template <class F>
     void parallel(int chunks, F&& f) {
-        run(chunks, [](void* c, int chunk, int worker) { (*static_cast<F*>(c))(chunk, worker); }, &f);
+        run(
+            chunks, [](void* c, int chunk, int worker) { (*static_cast<F*>(c))(chunk, worker); }, &f);
     }
 
   private:

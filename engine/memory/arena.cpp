@@ -30,9 +30,11 @@ Arena::~Arena() {
 
 void* Arena::allocate(std::size_t bytes) {
     const std::size_t begin = used_;
-    NASCENT_CHECK(bytes <= reserved_ - begin, device, "arena of {} bytes is full: {} in use, {} more wanted", reserved_, begin, bytes);
+    NASCENT_CHECK(bytes <= reserved_ - begin, device, "arena of {} bytes is full: {} in use, {} more wanted", reserved_,
+                  begin, bytes);
     const std::size_t end = begin + round_up(bytes, alignment) + (checked_ ? zone_bytes : 0);
-    NASCENT_CHECK(end <= reserved_, device, "arena of {} bytes is full: {} in use, {} more wanted", reserved_, begin, bytes);
+    NASCENT_CHECK(end <= reserved_, device, "arena of {} bytes is full: {} in use, {} more wanted", reserved_, begin,
+                  bytes);
     if (end > committed_) {
         const std::size_t more = std::min(reserved_, round_up(end, grain)) - committed_;
         device_.commit(base_ + committed_, more);

@@ -65,11 +65,13 @@ Tensor ParameterStore::read(int parameter) {
 }
 
 Tensor ParameterStore::raw(int parameter) const {
-    return view(parameter, ranges_[static_cast<std::size_t>(parameters_[static_cast<std::size_t>(parameter)].range)].weights);
+    return view(parameter,
+                ranges_[static_cast<std::size_t>(parameters_[static_cast<std::size_t>(parameter)].range)].weights);
 }
 
 Tensor ParameterStore::raw_momentum(int parameter) const {
-    return view(parameter, ranges_[static_cast<std::size_t>(parameters_[static_cast<std::size_t>(parameter)].range)].momentum);
+    return view(parameter,
+                ranges_[static_cast<std::size_t>(parameters_[static_cast<std::size_t>(parameter)].range)].momentum);
 }
 
 }  // namespace nascent

@@ -16,12 +16,13 @@ class CpuDevice final : public Device {
     std::string name() const override { return "cpu"; }
     void* reserve(std::size_t bytes) override {
         void* p = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        NASCENT_CHECK(p != MAP_FAILED, device, "cannot reserve {} bytes of address space: {}", bytes, std::strerror(errno));
+        NASCENT_CHECK(p != MAP_FAILED, device, "cannot reserve {} bytes of address space: {}", bytes,
+                      std::strerror(errno));
         return p;
     }
     void commit(void* address, std::size_t bytes) override {
-        NASCENT_CHECK(mprotect(address, bytes, PROT_READ | PROT_WRITE) == 0, device, "cannot get {} bytes of memory: {}",
-                      bytes, std::strerror(errno));
+        NASCENT_CHECK(mprotect(address, bytes, PROT_READ | PROT_WRITE) == 0, device,
+                      "cannot get {} bytes of memory: {}", bytes, std::strerror(errno));
         madvise(address, bytes, MADV_HUGEPAGE);  // fewer page faults where the system allows; only a hint
     }
     void release(void* reservation, std::size_t bytes) override { munmap(reservation, bytes); }

@@ -5,7 +5,8 @@ namespace nascent {
 const char* name_of(DType t) { return t == DType::f32 ? "float32" : t == DType::f64 ? "float64" : "int32"; }
 
 Shape::Shape(std::initializer_list<std::int64_t> dims) {
-    NASCENT_CHECK(dims.size() <= dims_.size(), runtime, "a shape has at most {} extents, got {}", dims_.size(), dims.size());
+    NASCENT_CHECK(dims.size() <= dims_.size(), runtime, "a shape has at most {} extents, got {}", dims_.size(),
+                  dims.size());
     for (std::int64_t d : dims) {
         NASCENT_CHECK(d >= 0, runtime, "an extent is not negative, got {}", d);
         dims_[static_cast<std::size_t>(rank_++)] = d;

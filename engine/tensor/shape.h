@@ -17,13 +17,20 @@ const char* name_of(DType t);
 template <class T>
 constexpr DType dtype_of();
 template <>
-constexpr DType dtype_of<float>() { return DType::f32; }
+constexpr DType dtype_of<float>() {
+    return DType::f32;
+}
 template <>
-constexpr DType dtype_of<double>() { return DType::f64; }
+constexpr DType dtype_of<double>() {
+    return DType::f64;
+}
 template <>
-constexpr DType dtype_of<std::int32_t>() { return DType::i32; }
+constexpr DType dtype_of<std::int32_t>() {
+    return DType::i32;
+}
 
-/// Calls f with a value of the floating type that `t` names: with_type(t, [&](auto zero) { using T = decltype(zero); ... }).
+/// Calls f with a value of the floating type that `t` names: with_type(t, [&](auto zero) { using T = decltype(zero);
+/// ... }).
 template <class F>
 decltype(auto) with_type(DType t, F&& f) {
     if (t == DType::f32) return f(float{});

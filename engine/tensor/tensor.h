@@ -8,7 +8,8 @@ namespace nascent {
 
 class Device;
 
-/// A value's place: on the tape (>= 0), a parameter of the store (<= parameter_base), or nothing a gradient is wanted for.
+/// A value's place: on the tape (>= 0), a parameter of the store (<= parameter_base), or nothing a gradient is wanted
+/// for.
 struct ValueId {
     static constexpr int none = -1, parameter_base = -2;
     int value = none;
@@ -32,12 +33,15 @@ struct Tensor {
     /// The elements' address; throws where T is not the element type.
     template <class T>
     T* as() const {
-        NASCENT_CHECK(dtype == dtype_of<T>(), runtime, "expected {}, the tensor is {}", name_of(dtype_of<T>()), name_of(dtype));
+        NASCENT_CHECK(dtype == dtype_of<T>(), runtime, "expected {}, the tensor is {}", name_of(dtype_of<T>()),
+                      name_of(dtype));
         return static_cast<T*>(data);
     }
     /// The elements of a tensor in the host's memory.
     template <class T>
-    std::span<T> span() const { return {as<T>(), size()}; }
+    std::span<T> span() const {
+        return {as<T>(), size()};
+    }
     /// The same bytes as a constant: no gradient is wanted.
     Tensor detached() const {
         Tensor t = *this;

@@ -53,11 +53,11 @@ void norm_fold(const Stream&, const NormShape& shape, const double* s, const dou
     }
 }
 
-#define NASCENT_INSTANTIATE(T) \
+#define NASCENT_INSTANTIATE(T)                                                                                        \
     template void norm_finish<T>(const Stream&, const NormShape&, const double*, const T*, const T*, T*, T*, double*, \
-                                 double*, T*, T*); \
-    template void norm_running<T>(const Stream&, const NormShape&, const T*, const T*, const T*, const T*, T*, T*); \
-    template void norm_fold<T>(const Stream&, const NormShape&, const double*, const double*, const double*, \
+                                 double*, T*, T*);                                                                    \
+    template void norm_running<T>(const Stream&, const NormShape&, const T*, const T*, const T*, const T*, T*, T*);   \
+    template void norm_fold<T>(const Stream&, const NormShape&, const double*, const double*, const double*,          \
                                const double*, const T*, T*, T*, T*, T*, bool, T*, bool);
 NASCENT_INSTANTIATE(float)
 NASCENT_INSTANTIATE(double)

@@ -7,8 +7,8 @@ namespace {
 struct Add {
     static constexpr const char* name = "add";
     Tensor forward(Inputs in, Saved&) const {
-        NASCENT_CHECK(in[0].shape == in[1].shape && in[0].dtype == in[1].dtype, runtime, "expected equal shapes, got {} and {}",
-                      in[0].shape.text(), in[1].shape.text());
+        NASCENT_CHECK(in[0].shape == in[1].shape && in[0].dtype == in[1].dtype, runtime,
+                      "expected equal shapes, got {} and {}", in[0].shape.text(), in[1].shape.text());
         Tensor y = empty(in[0].shape, in[0].dtype);
         with_type(y.dtype, [&](auto zero) {
             using T = decltype(zero);
@@ -27,7 +27,8 @@ struct Add {
     }
     static std::vector<Case> cases() {
         auto run = [](Inputs in) { return add(in[0], in[1]); };
-        return {{"odd", {{1, 3, 5, 7}, {1, 3, 5, 7}}, run}, {"batch", {{4, 8, 8, 16}, {4, 8, 8, 16}}, run},
+        return {{"odd", {{1, 3, 5, 7}, {1, 3, 5, 7}}, run},
+                {"batch", {{4, 8, 8, 16}, {4, 8, 8, 16}}, run},
                 {"with itself", {{2, 3, 3, 5}}, [](Inputs in) { return add(in[0], in[0]); }},
                 {"one wanted", {{2, 2, 2, 3}, {2, 2, 2, 3}}, run, {true, false}}};
     }

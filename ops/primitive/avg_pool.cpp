@@ -21,13 +21,16 @@ struct AvgPool {
         if (!into[0]) return;
         with_type(dy.dtype, [&](auto zero) {
             using T = decltype(zero);
-            kernels::avg_pool_plain_backward<T>(kernel_stream(), shape(in[0]), dy.as<T>(), into[0].as<T>(), into[0].accumulate());
+            kernels::avg_pool_plain_backward<T>(kernel_stream(), shape(in[0]), dy.as<T>(), into[0].as<T>(),
+                                                into[0].accumulate());
         });
     }
     static std::vector<Case> cases() {
         auto same = [](Inputs in) { return avg_pool(in[0], 3, 1, 1); };
-        return {{"3x3", {{2, 5, 7, 3}}, same}, {"2x2 s2", {{2, 6, 4, 5}}, [](Inputs in) { return avg_pool(in[0], 2, 2, 0); }},
-                {"one pixel", {{1, 1, 1, 3}}, same}, {"twice", {{3, 3, 4, 2}}, [](Inputs in) { return add(avg_pool(in[0], 3, 1, 1), in[0]); }}};
+        return {{"3x3", {{2, 5, 7, 3}}, same},
+                {"2x2 s2", {{2, 6, 4, 5}}, [](Inputs in) { return avg_pool(in[0], 2, 2, 0); }},
+                {"one pixel", {{1, 1, 1, 3}}, same},
+                {"twice", {{3, 3, 4, 2}}, [](Inputs in) { return add(avg_pool(in[0], 3, 1, 1), in[0]); }}};
     }
 };
 

@@ -21,7 +21,8 @@ struct BatchNorm {
             const T* gamma = affine ? in[1].as<T>() : nullptr;
             const T* beta = affine ? in[2].as<T>() : nullptr;
             if (args.training) {
-                kernels::batch_norm_plain_forward<T>(kernel_stream(), image, in[0].as<T>(), gamma, beta, args.eps, y.as<T>(), mean.as<T>(), rstd.as<T>());
+                kernels::batch_norm_plain_forward<T>(kernel_stream(), image, in[0].as<T>(), gamma, beta, args.eps,
+                                                     y.as<T>(), mean.as<T>(), rstd.as<T>());
                 if (args.running_mean.defined()) update_running<T>(image, mean.as<T>(), rstd.as<T>());
                 return;
             }
@@ -52,16 +53,20 @@ struct BatchNorm {
             Into none;
             Into& dgamma = affine ? into[1] : none;
             Into& dbeta = affine ? into[2] : none;
-            kernels::batch_norm_plain_backward<T>(kernel_stream(), image_of(in[0]), in[0].as<T>(), affine ? in[1].as<T>() : nullptr,
-                                                  saved[0].as<T>(), saved[1].as<T>(), dy.as<T>(), into[0].as<T>(), into[0].accumulate(),
-                                                  dgamma.as<T>(), dgamma.accumulate(), dbeta.as<T>(), dbeta.accumulate());
+            kernels::batch_norm_plain_backward<T>(kernel_stream(), image_of(in[0]), in[0].as<T>(),
+                                                  affine ? in[1].as<T>() : nullptr, saved[0].as<T>(), saved[1].as<T>(),
+                                                  dy.as<T>(), into[0].as<T>(), into[0].accumulate(), dgamma.as<T>(),
+                                                  dgamma.accumulate(), dbeta.as<T>(), dbeta.accumulate());
         });
     }
     static std::vector<Case> cases() {
         auto affine = [](Inputs in) { return batch_norm(in[0], in[1], in[2], {}); };
         auto plain = [](Inputs in) { return batch_norm(in[0], {}, {}, {}); };
-        return {{"affine", {{3, 5, 3, 7}, {7}, {7}}, affine}, {"plain", {{4, 3, 3, 16}}, plain}, {"one picture", {{1, 3, 4, 5}, {5}, {5}}, affine},
-                {"several chunks", {{40, 2, 1, 3}}, plain}, {"weights only", {{2, 3, 3, 2}, {2}, {2}}, affine, {false, true, true}},
+        return {{"affine", {{3, 5, 3, 7}, {7}, {7}}, affine},
+                {"plain", {{4, 3, 3, 16}}, plain},
+                {"one picture", {{1, 3, 4, 5}, {5}, {5}}, affine},
+                {"several chunks", {{40, 2, 1, 3}}, plain},
+                {"weights only", {{2, 3, 3, 2}, {2}, {2}}, affine, {false, true, true}},
                 {"input only", {{2, 3, 3, 2}, {2}, {2}}, affine, {true, false, false}}};
     }
 };

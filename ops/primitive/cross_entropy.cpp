@@ -11,7 +11,8 @@ struct CrossEntropy {
     Tensor forward(Inputs in, Saved& saved) const {
         const Tensor& x = in[0];
         NASCENT_CHECK(x.shape.rank() == 2 && labels.shape == Shape({x.shape[0]}), runtime,
-                      "expected logits (n, classes) and labels (n), got {} and {}", x.shape.text(), labels.shape.text());
+                      "expected logits (n, classes) and labels (n), got {} and {}", x.shape.text(),
+                      labels.shape.text());
         NASCENT_CHECK(smoothing >= 0 && smoothing < 1, runtime, "label smoothing: expected [0, 1), got {}", smoothing);
         const int classes = static_cast<int>(x.shape[1]);
         std::vector<std::int32_t> host(labels.size());
@@ -21,8 +22,9 @@ struct CrossEntropy {
         Tensor loss = empty({1}, x.dtype), probabilities = empty(x.shape, x.dtype);
         with_type(x.dtype, [&](auto zero) {
             using T = decltype(zero);
-            kernels::cross_entropy_forward<T>(kernel_stream(), static_cast<int>(x.shape[0]), classes, x.as<T>(), labels.as<std::int32_t>(),
-                                              static_cast<T>(smoothing), loss.as<T>(), probabilities.as<T>());
+            kernels::cross_entropy_forward<T>(kernel_stream(), static_cast<int>(x.shape[0]), classes, x.as<T>(),
+                                              labels.as<std::int32_t>(), static_cast<T>(smoothing), loss.as<T>(),
+                                              probabilities.as<T>());
         });
         saved = {probabilities};
         return loss;
@@ -31,8 +33,9 @@ struct CrossEntropy {
         if (!into[0]) return;
         with_type(dy.dtype, [&](auto zero) {
             using T = decltype(zero);
-            kernels::cross_entropy_backward<T>(kernel_stream(), static_cast<int>(in[0].shape[0]), static_cast<int>(in[0].shape[1]),
-                                               saved[0].as<T>(), labels.as<std::int32_t>(), static_cast<T>(smoothing), dy.as<T>(),
+            kernels::cross_entropy_backward<T>(kernel_stream(), static_cast<int>(in[0].shape[0]),
+                                               static_cast<int>(in[0].shape[1]), saved[0].as<T>(),
+                                               labels.as<std::int32_t>(), static_cast<T>(smoothing), dy.as<T>(),
                                                into[0].as<T>(), into[0].accumulate());
         });
     }
@@ -47,10 +50,14 @@ struct CrossEntropy {
         std::vector<Case> all;
         for (double smoothing : {0.0, 0.1})
             for (auto [n, classes] : {std::pair{1, 10}, {64, 10}, {7, 3}, {5, 101}})
-                all.push_back({fmt::format("n{} classes{} smoothing{}", n, classes, smoothing), {{n, classes}},
-                               [n = n, classes = classes, smoothing](Inputs in) { return cross_entropy(in[0], sample_labels(n, classes), smoothing); }});
+                all.push_back({fmt::format("n{} classes{} smoothing{}", n, classes, smoothing),
+                               {{n, classes}},
+                               [n = n, classes = classes, smoothing](Inputs in) {
+                                   return cross_entropy(in[0], sample_labels(n, classes), smoothing);
+                               }});
         all.push_back({"used twice", {{6, 5}}, [](Inputs in) {
-                           return add(cross_entropy(in[0], sample_labels(6, 5), 0), cross_entropy(in[0], sample_labels(6, 5), 0.2));
+                           return add(cross_entropy(in[0], sample_labels(6, 5), 0),
+                                      cross_entropy(in[0], sample_labels(6, 5), 0.2));
                        }});
         return all;
     }
@@ -58,6 +65,8 @@ struct CrossEntropy {
 
 }  // namespace
 
-Tensor cross_entropy(const Tensor& logits, const Tensor& labels, double smoothing) { return apply(CrossEntropy{labels, smoothing}, {logits}); }
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels, double smoothing) {
+    return apply(CrossEntropy{labels, smoothing}, {logits});
+}
 
 }  // namespace nascent

@@ -19,13 +19,18 @@ struct GlobalAvgPool {
         if (!into[0]) return;
         with_type(dy.dtype, [&](auto zero) {
             using T = decltype(zero);
-            kernels::global_avg_pool_backward<T>(kernel_stream(), image_of(in[0]), dy.as<T>(), into[0].as<T>(), into[0].accumulate());
+            kernels::global_avg_pool_backward<T>(kernel_stream(), image_of(in[0]), dy.as<T>(), into[0].as<T>(),
+                                                 into[0].accumulate());
         });
     }
     static std::vector<Case> cases() {
         auto run = [](Inputs in) { return global_avg_pool(in[0]); };
-        return {{"odd", {{2, 3, 5, 7}}, run}, {"one", {{1, 1, 1, 1}}, run}, {"batch", {{35, 2, 2, 3}}, run},
-                {"used twice", {{2, 3, 2, 5}}, [](Inputs in) { return add(global_avg_pool(in[0]), global_avg_pool(in[0])); }}};
+        return {{"odd", {{2, 3, 5, 7}}, run},
+                {"one", {{1, 1, 1, 1}}, run},
+                {"batch", {{35, 2, 2, 3}}, run},
+                {"used twice", {{2, 3, 2, 5}}, [](Inputs in) {
+                     return add(global_avg_pool(in[0]), global_avg_pool(in[0]));
+                 }}};
     }
 };
 

@@ -18,12 +18,15 @@ struct Relu {
         if (!into[0]) return;
         with_type(dy.dtype, [&](auto zero) {
             using T = decltype(zero);
-            kernels::relu_backward<T>(kernel_stream(), dy.size(), in[0].as<T>(), dy.as<T>(), into[0].as<T>(), into[0].accumulate());
+            kernels::relu_backward<T>(kernel_stream(), dy.size(), in[0].as<T>(), dy.as<T>(), into[0].as<T>(),
+                                      into[0].accumulate());
         });
     }
     static std::vector<Case> cases() {
         auto run = [](Inputs in) { return relu(in[0]); };
-        return {{"odd", {{1, 3, 5, 7}}, run}, {"batch", {{4, 8, 8, 16}}, run}, {"one", {{1, 1, 1, 1}}, run},
+        return {{"odd", {{1, 3, 5, 7}}, run},
+                {"batch", {{4, 8, 8, 16}}, run},
+                {"one", {{1, 1, 1, 1}}, run},
                 {"used twice", {{2, 3, 3, 5}}, [](Inputs in) { return add(relu(in[0]), relu(in[0])); }}};
     }
 };

@@ -1,0 +1,96 @@
+#include "ops/optim/sgd.h"
+
+#include <cmath>
+
+#include "kernels/sgd.h"
+#include "ops/kernel_stream.h"
+
+namespace nascent {
+
+Sgd::Sgd(ParameterStore& store, SgdOptions options, std::function<double(std::int64_t)> learning_rate)
+    : store_(store), options_(options), learning_rate_(std::move(learning_rate)) {
+    store_.set_before_read([this](int range) { catch_up(range); });
+}
+
+Sgd::~Sgd() { store_.set_before_read(nullptr); }
+
+bool Sgd::gap(const ParameterRange& r, double (&m)[4]) const {
+    if (options_.inactive == SgdOptions::Inactive::skip || r.last_step < 0 || r.last_step + 1 >= step_) return false;
+    m[0] = m[3] = 1, m[1] = m[2] = 0;
+    const double mu = options_.momentum, wd = options_.weight_decay;
+    for (std::int64_t s = r.last_step + 1; s < step_; s++) {
+        // v' = mu v + wd w; w' = w - lr v', or with Nesterov w - lr (wd w + mu v').
+        const double lr = learning_rate_(s);
+        const double ww = options_.nesterov ? 1 - lr * (wd + mu * wd) : 1 - lr * wd;
+        const double wv = options_.nesterov ? -lr * mu * mu : -lr * mu;
+        const double a = ww * m[0] + wv * m[2], b = ww * m[1] + wv * m[3];
+        m[2] = wd * m[0] + mu * m[2];
+        m[3] = wd * m[1] + mu * m[3];
+        m[0] = a, m[1] = b;
+    }
+    return true;
+}
+
+void Sgd::catch_up(int range) {
+    ParameterRange& r = store_.range(range);
+    double m[4];
+    if (!gap(r, m)) return;
+    with_type(store_.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        const kernels::SgdRange<T> one{
+            static_cast<T*>(r.weights), static_cast<T*>(r.momentum), nullptr, r.count, {m[0], m[1], m[2], m[3]}};
+        kernels::sgd<T>(kernel_stream(store_.device()),
+                        {0, options_.momentum, options_.weight_decay, options_.nesterov}, {&one, 1});
+    });
+    r.last_step = step_ - 1;
+}
+
+double Sgd::step(const Tape& tape) {
+    double norm = 0;
+    with_type(store_.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        const kernels::Stream stream = kernel_stream(store_.device());
+        std::vector<kernels::SgdRange<T>> ranges;
+        for (const WrittenRange& w : tape.written()) {
+            catch_up(w.range);  // already done where the weights were read; a gradient may come without
+            ParameterRange& r = store_.range(w.range);
+            ranges.push_back(
+                {static_cast<T*>(r.weights), static_cast<T*>(r.momentum), static_cast<const T*>(w.grad), r.count});
+            r.last_step = step_;
+        }
+        kernels::SgdStep s{learning_rate_(step_), options_.momentum, options_.weight_decay, options_.nesterov};
+        if (options_.clip_norm > 0) {
+            norm = std::sqrt(kernels::sum_of_squares<T>(stream, ranges));
+            // torch.nn.utils.clip_grad_norm_ adds 1e-6.
+            s.gradient_scale = std::min(1.0, options_.clip_norm / (norm + 1e-6));
+        }
+        kernels::sgd<T>(stream, s, ranges);
+    });
+    step_++;
+    return norm;
+}
+
+void Sgd::peek(int range, void* out) const {
+    const ParameterRange& r = store_.ranges()[static_cast<std::size_t>(range)];
+    const std::size_t bytes = r.count * size_of(store_.dtype());
+    double m[4];
+    if (!gap(r, m)) return store_.device().copy_out(out, r.weights, bytes);
+    // The same kernel on copies, so that a peek equals the later read to the bit.
+    Arena copies(store_.device(), 2 * bytes + (std::size_t{1} << 16));
+    with_type(store_.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        std::vector<T> host(r.count);
+        T* copy[2];
+        for (int i = 0; i < 2; i++) {
+            store_.device().copy_out(host.data(), i ? r.momentum : r.weights, bytes);
+            copy[i] = static_cast<T*>(copies.allocate(bytes));
+            store_.device().copy_in(copy[i], host.data(), bytes);
+        }
+        const kernels::SgdRange<T> one{copy[0], copy[1], nullptr, r.count, {m[0], m[1], m[2], m[3]}};
+        kernels::sgd<T>(kernel_stream(store_.device()),
+                        {0, options_.momentum, options_.weight_decay, options_.nesterov}, {&one, 1});
+        store_.device().copy_out(out, copy[0], bytes);
+    });
+}
+
+}  // namespace nascent

@@ -1,0 +1,47 @@
+// Stochastic gradient descent over the ranges a tape has written, and what happens to the others.
+#pragma once
+#include "engine/autograd/tape.h"
+
+namespace nascent {
+
+struct SgdOptions {
+    double momentum = 0.9;
+    double weight_decay = 5e-4;
+    bool nesterov = true;
+    double clip_norm = 0;  // gradients are scaled to this global L2 norm where theirs is larger; 0: off
+    /// Parameters off the path, once they have had a gradient: `skip` leaves them (PyTorch >= 2), `coast` steps them
+    /// with a zero gradient, so momentum and decay go on (PyTorch 1.4 as the reference code of RLNAS ran it).
+    enum class Inactive { skip, coast } inactive = Inactive::coast;
+};
+
+/// torch.optim.SGD's update. With `coast`, steps that a range missed are applied when it is next read: a zero-gradient
+/// step is linear in (w, v), so k of them are one 2x2 matrix, a function of the steps' numbers alone.
+class Sgd {
+  public:
+    /// `learning_rate(step)` must be a pure function. Registers itself to bring ranges up to date before reads; the
+    /// store must outlive it.
+    Sgd(ParameterStore& store, SgdOptions options, std::function<double(std::int64_t)> learning_rate);
+    ~Sgd();
+    Sgd(const Sgd&) = delete;
+    Sgd& operator=(const Sgd&) = delete;
+
+    /// The step about to be computed; reads before step() see the parameters as of its beginning.
+    std::int64_t step_number() const { return step_; }
+    void set_step_number(std::int64_t step) { step_ = step; }
+    /// Updates the ranges that the tape has written and counts the step. Returns the gradients' global norm, or 0 where
+    /// clipping is off.
+    double step(const Tape& tape);
+    /// The range's weights as a dense optimizer would have them now, into `out` (range.count elements of the store's
+    /// type, host memory); the stored bytes do not move, so looking never changes a run.
+    void peek(int range, void* out) const;
+
+  private:
+    void catch_up(int range);
+    bool gap(const ParameterRange& r, double (&m)[4]) const;
+    ParameterStore& store_;
+    SgdOptions options_;
+    std::function<double(std::int64_t)> learning_rate_;
+    std::int64_t step_ = 0;
+};
+
+}  // namespace nascent

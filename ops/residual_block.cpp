@@ -1,0 +1,151 @@
+#include "ops/residual_block.h"
+
+#include <array>
+
+#include "ops/reference.h"
+
+namespace nascent {
+namespace {
+
+/// Inputs in the order of the members of ResidualWeights, after x.
+struct ResidualBlock {
+    static constexpr const char* name = "residual_block";
+    enum { x, conv_a, gamma_a, beta_a, conv_b, gamma_b, beta_b, shortcut };
+    NormArgs norm_a, norm_b;
+
+    struct Shapes {
+        kernels::Image in, out;
+        kernels::ConvShape a, b, shortcut;
+    };
+    static Shapes shapes(Inputs in) {
+        Shapes s;
+        s.in = image_of(in[x]);
+        NASCENT_CHECK(s.in.h % 2 == 0 && s.in.w % 2 == 0, runtime, "expected even height and width, got {}",
+                      in[x].shape.text());
+        s.a = conv_shape(in[x], in[conv_a], 2);
+        s.out = {s.a.n, s.a.out_h(), s.a.out_w(), s.a.c_out};
+        s.b = {s.out.n, s.out.h, s.out.w, s.out.c, s.out.c, 3, 1};
+        s.shortcut = {s.out.n, s.out.h, s.out.w, s.in.c, s.out.c, 1, 1};
+        NASCENT_CHECK(in[conv_a].shape[0] == 3 && in[conv_b].shape == Shape({3, 3, s.out.c, s.out.c}) &&
+                          in[shortcut].shape == Shape({1, 1, s.in.c, s.out.c}),
+                      runtime, "weights {}, {} and {} do not fit x {}", in[conv_a].shape.text(),
+                      in[conv_b].shape.text(), in[shortcut].shape.text(), in[x].shape.text());
+        return s;
+    }
+    static Tensor image_tensor(const kernels::Image& i, DType dtype) { return empty({i.n, i.h, i.w, i.c}, dtype); }
+    static NormState state(const Saved& saved, std::size_t at) {
+        return {saved[at], saved[at + 1], saved[at + 2], saved[at + 3]};
+    }
+
+    /// saved: z_a, z_b, the state of norm a, the state of norm b.
+    Tensor forward(Inputs in, Saved& saved) const {
+        const Shapes s = shapes(in);
+        const DType dtype = in[x].dtype;
+        Tensor y = image_tensor(s.out, dtype);
+        Tensor za = image_tensor(s.out, dtype), zb = image_tensor(s.out, dtype);
+        NormState a = NormState::make(s.out.c, dtype), b = NormState::make(s.out.c, dtype);
+        saved = {za, zb, a.scale, a.shift, a.mean, a.rstd, b.scale, b.shift, b.mean, b.rstd};
+        ScratchScope scratch(current_arena());
+        with_type(dtype, [&](auto zero) {
+            using T = decltype(zero);
+            const kernels::Stream stream = kernel_stream();
+            double* sums = doubles(2 * static_cast<std::size_t>(s.out.c));
+            auto conv = [&](const kernels::ConvShape& shape, const Tensor& input, kernels::Prologue<T> prologue,
+                            const Tensor& w, const Tensor& z, double* to) {
+                ScratchScope inner(current_arena());
+                kernels::conv_forward<T>(stream, shape, input.as<T>(), prologue, w.as<T>(), z.as<T>(), to,
+                                         workspace(kernels::conv_forward_workspace(stream, shape, sizeof(T))));
+            };
+            conv(s.a, in[x], {nullptr, nullptr, true}, in[conv_a], za, norm_a.training ? sums : nullptr);
+            a.finish(norm_a, s.out.pixels(), sums, in[gamma_a], in[beta_a]);
+            conv(s.b, za, {a.scale.as<T>(), a.shift.as<T>(), true}, in[conv_b], zb, norm_b.training ? sums : nullptr);
+            b.finish(norm_b, s.out.pixels(), sums, in[gamma_b], in[beta_b]);
+            Tensor pooled = image_tensor({s.out.n, s.out.h, s.out.w, s.in.c}, dtype), skip = image_tensor(s.out, dtype);
+            kernels::avg_pool_2x2<T>(stream, s.in, in[x].as<T>(), pooled.as<T>());
+            conv(s.shortcut, pooled, {}, in[shortcut], skip, nullptr);
+            const std::array norms{kernels::NormTerm<T>{zb.as<T>(), b.scale.as<T>(), b.shift.as<T>()}};
+            const std::array skips{static_cast<const T*>(skip.as<T>())};
+            kernels::node_combine<T>(stream, s.out, norms, {}, skips, y.as<T>());
+        });
+        return y;
+    }
+
+    void backward(const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) const {
+        with_type(dy.dtype, [&](auto zero) { run_backward<decltype(zero)>(dy, into, in, saved); });
+    }
+
+    template <class T>
+    void run_backward(const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) const {
+        const Shapes s = shapes(in);
+        const kernels::Stream stream = kernel_stream();
+        const NormState a = state(saved, 2), b = state(saved, 6);
+        auto conv = [&](const kernels::ConvShape& shape, const Tensor& input, kernels::Prologue<T> prologue,
+                        const Tensor& w, const Tensor& g, kernels::NormFold<T> fold, const Into& dx, const Into& dw) {
+            ScratchScope inner(current_arena());
+            kernels::conv_backward<T>(stream, shape, input.as<T>(), prologue, w.as<T>(), g.as<T>(), fold, dx.as<T>(),
+                                      dx.accumulate(), dw.as<T>(), dw.accumulate(),
+                                      workspace(kernels::conv_backward_workspace(stream, shape, sizeof(T))));
+        };
+        auto fold = [&](const NormArgs& args, const NormState& st, const Tensor& z, const Tensor& g, int gamma,
+                        int beta) {
+            double* sums = doubles(2 * static_cast<std::size_t>(s.out.c));
+            const std::array zs{static_cast<const T*>(z.as<T>())};
+            kernels::norm_backward_sums<T>(stream, s.out, g.as<T>(), zs, sums,
+                                           workspace(kernels::norm_sums_workspace(stream, s.out, 1)));
+            const NormGradient n =
+                NormGradient::make(args, st, s.out.pixels(), sums, sums + s.out.c, in[static_cast<std::size_t>(gamma)],
+                                   into[static_cast<std::size_t>(gamma)], into[static_cast<std::size_t>(beta)]);
+            return kernels::NormFold<T>{z.as<T>(), n.scale.as<T>(), n.slope.as<T>(), n.shift.as<T>()};
+        };
+        const bool through_a = into[x] || into[conv_a] || into[gamma_a] || into[beta_a];
+        Tensor da =
+            through_a ? image_tensor(s.out, dy.dtype) : Tensor{};  // gradient of BN_a's output, masked by the ReLU
+        conv(s.b, saved[0], {a.scale.as<T>(), a.shift.as<T>(), true}, in[conv_b], dy,
+             fold(norm_b, b, saved[1], dy, gamma_b, beta_b), Into{da, Write::overwrite}, into[conv_b]);
+        if (through_a)
+            conv(s.a, in[x], {nullptr, nullptr, true}, in[conv_a], da, fold(norm_a, a, saved[0], da, gamma_a, beta_a),
+                 into[x], into[conv_a]);
+        if (!into[x] && !into[shortcut]) return;
+        const kernels::Image half{s.out.n, s.out.h, s.out.w, s.in.c};
+        Tensor pooled = image_tensor(half, dy.dtype), dpooled = into[x] ? image_tensor(half, dy.dtype) : Tensor{};
+        kernels::avg_pool_2x2<T>(stream, s.in, in[x].as<T>(), pooled.as<T>());
+        conv(s.shortcut, pooled, {}, in[shortcut], dy, {}, Into{dpooled, Write::overwrite}, into[shortcut]);
+        if (into[x]) kernels::avg_pool_2x2_backward<T>(stream, s.in, dpooled.as<T>(), into[x].as<T>(), true);
+    }
+
+    Tensor reference(Inputs in) const {
+        const Tensor a = batch_norm(conv2d(relu(in[x]), in[conv_a], 2), in[gamma_a], in[beta_a], norm_a);
+        const Tensor b = batch_norm(conv2d(relu(a), in[conv_b]), in[gamma_b], in[beta_b], norm_b);
+        return add(b, conv2d(avg_pool(in[x], 2, 2, 0), in[shortcut]));
+    }
+
+    static std::vector<Case> cases() {
+        auto run = [](Inputs in) {
+            return residual_block(
+                in[x], {in[conv_a], in[gamma_a], in[beta_a], in[conv_b], in[gamma_b], in[beta_b], in[shortcut]}, {},
+                {});
+        };
+        auto inputs = [](int n, int h, int w, int c, int d) {
+            return std::vector<Shape>{{n, h, w, c}, {3, 3, c, d}, {d}, {d}, {3, 3, d, d}, {d}, {d}, {1, 1, c, d}};
+        };
+        return {{"usual", inputs(3, 4, 6, 4, 8), run},
+                {"odd channels, one picture", inputs(1, 6, 4, 3, 5), run},
+                {"several chunks", inputs(35, 2, 4, 2, 3), run},
+                {"weights only", inputs(2, 4, 4, 2, 3), run, {false, true, true, true, true, true, true, true}},
+                {"input only", inputs(2, 4, 4, 2, 3), run, {true, false, false, false, false, false, false, false}},
+                {"shortcut only", inputs(2, 4, 4, 2, 3), run, {false, false, false, false, false, false, false, true}},
+                {"second half only", inputs(2, 4, 4, 2, 3), run, {false, false, false, false, true, true, true, false}},
+                {"input used elsewhere", inputs(2, 4, 4, 2, 3), [run](Inputs in) {
+                     return add(run(in), add(conv2d(avg_pool(in[x], 2, 2, 0), in[shortcut]), run(in)));
+                 }}};
+    }
+};
+
+}  // namespace
+
+Tensor residual_block(const Tensor& x, const ResidualWeights& w, const NormArgs& norm_a, const NormArgs& norm_b) {
+    return apply(ResidualBlock{norm_a, norm_b},
+                 {x, w.conv_a, w.gamma_a, w.beta_a, w.conv_b, w.gamma_b, w.beta_b, w.shortcut});
+}
+
+}  // namespace nascent

@@ -1,0 +1,89 @@
+#include "engine/memory/arena.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstring>
+
+using namespace nascent;
+
+TEST_CASE("an arena bumps, resets to marks and remembers its high water") {
+    auto device = make_device("cpu", 1);
+    Arena arena(*device, std::size_t{1} << 24, false);
+    void* a = arena.allocate(10);
+    const std::size_t mark = arena.mark();
+    void* b = arena.allocate(100);
+    CHECK(reinterpret_cast<std::uintptr_t>(a) % Arena::alignment == 0);
+    CHECK(static_cast<std::byte*>(b) - static_cast<std::byte*>(a) == 64);
+    arena.reset(mark);
+    CHECK(arena.allocate(1) == b);
+    CHECK(arena.high_water() == 64 + 128);
+    std::memset(arena.allocate(std::size_t{1} << 20), 1, std::size_t{1} << 20);
+    CHECK(arena.allocate(0) != nullptr);
+}
+
+TEST_CASE("an arena that is full says so") {
+    auto device = make_device("cpu", 1);
+    Arena arena(*device, std::size_t{4} << 20, false);
+    arena.allocate(std::size_t{1} << 20);
+    try {
+        arena.allocate(std::size_t{4} << 20);
+        FAIL("no error");
+    } catch (const Error& e) {
+        CHECK(e.kind() == ErrorKind::device);
+        CHECK(std::string(e.what()).find("full") != std::string::npos);
+    }
+    CHECK_THROWS_AS(arena.allocate(~std::size_t{0} - 10), Error);
+}
+
+TEST_CASE("a checked arena poisons and guards") {
+    auto device = make_device("cpu", 1);
+    Arena arena(*device, std::size_t{1} << 24, true);
+    Tensor t = arena.tensor({3}, DType::f32);
+    CHECK(std::isnan(t.span<float>()[0]));
+    t.span<float>()[2] = 5;
+    arena.check_red_zones();
+    arena.reset();
+    Tensor again = arena.tensor({3}, DType::f32);
+    CHECK(again.data == t.data);
+    CHECK(std::isnan(again.span<float>()[2]));
+#ifndef __SANITIZE_ADDRESS__
+    static_cast<unsigned char*>(again.data)[64] = 0;  // the first byte behind the rounded-up allocation
+    CHECK_THROWS_AS(arena.check_red_zones(), Error);
+    static_cast<unsigned char*>(again.data)[64] = 0xCB;
+#endif
+}
+
+TEST_CASE("gradient slots ping-pong") {
+    auto device = make_device("cpu", 1);
+    Arena arena(*device, std::size_t{1} << 24, false);
+    GradientSlots slots(arena);
+    void* dy = slots.take(1000);
+    for (int layer = 0; layer < 10; layer++) {
+        void* dx = slots.take(1000);
+        CHECK(dx != dy);
+        slots.give_back(dy);
+        dy = dx;
+    }
+    CHECK(slots.count() == 2);
+    void* big = slots.take(5000);
+    CHECK(slots.count() == 3);
+    slots.give_back(big);
+    CHECK(slots.take(900) != big);  // the best fit, not the first
+}
+
+TEST_CASE("devices are named") {
+    CHECK(make_device("cpu", 1)->name() == "cpu");
+    try {
+        make_device("gpu");
+        FAIL("no error");
+    } catch (const Error& e) {
+        CHECK(e.exit_code() == 5);
+    }
+    try {
+        make_device("tpu");
+        FAIL("no error");
+    } catch (const Error& e) {
+        CHECK(e.exit_code() == 2);
+    }
+}

@@ -1,0 +1,130 @@
+// Runs one op case on one device: fills the inputs, computes the value and the gradients, brings them to the host.
+#pragma once
+#include <map>
+#include <vector>
+
+#include "engine/autograd/op.h"
+#include "engine/base/rng.h"
+
+namespace nascent::testing {
+
+using Numbers = std::vector<double>;
+
+struct Result {
+    Numbers value;
+    std::map<std::size_t, Numbers> gradients;  // by input; only those that were written
+};
+
+struct RunOptions {
+    DType dtype = DType::f64;
+    bool reference = false;
+    bool twice = false;                            // the sum of two calls: every gradient is accumulated
+    std::vector<bool> wanted = {};                 // by input; empty: as the case says
+    const std::vector<Numbers>* inputs = nullptr;  // instead of random ones
+};
+
+inline Numbers random_numbers(std::size_t count, std::uint32_t stream) {
+    Numbers x(count);
+    for (std::size_t i = 0; i < count; i++) {
+        const Random r(7, RandomStream::test, stream, static_cast<std::uint32_t>(i));
+        x[i] = 2 * r.uniform(0) - 1;
+        // Away from the kinks of ReLU, so that a difference quotient means something.
+        if (std::abs(x[i]) < 1e-3) x[i] = x[i] < 0 ? -1e-3 : 1e-3;
+    }
+    return x;
+}
+
+inline std::vector<Numbers> random_inputs(const Case& c) {
+    std::vector<Numbers> all;
+    for (std::size_t i = 0; i < c.inputs.size(); i++)
+        all.push_back(random_numbers(c.inputs[i].size(), static_cast<std::uint32_t>(i)));
+    return all;
+}
+
+inline Numbers to_host(const Tensor& t) {
+    Numbers host(t.size());
+    with_type(t.dtype, [&](auto zero) {
+        std::vector<decltype(zero)> typed(t.size());
+        t.device->copy_out(typed.data(), t.data, t.bytes());
+        host.assign(typed.begin(), typed.end());
+    });
+    return host;
+}
+
+inline void from_host(const Tensor& t, const Numbers& host) {
+    with_type(t.dtype, [&](auto zero) {
+        std::vector<decltype(zero)> typed(host.begin(), host.end());
+        t.device->copy_in(t.data, typed.data(), t.bytes());
+    });
+}
+
+inline bool differentiable(const Case& c, std::size_t input) {
+    return c.differentiable.empty() || c.differentiable[input];
+}
+
+/// `inputs` stay in an arena of their own; the step's arena is checked (red zones, NaN fill) and reset at the end.
+inline Result run_case(const Case& c, Arena& step, const RunOptions& options) {
+    Result result;
+    const std::vector<Numbers> host = options.inputs ? *options.inputs : random_inputs(c);
+    Arena kept(step.device(), std::size_t{1} << 30, true);
+    {
+        ExecutionScope execution(step);
+        Tape tape(step, nullptr);
+        TapeScope recording(&tape);
+        std::vector<Tensor> in;
+        for (std::size_t i = 0; i < c.inputs.size(); i++) {
+            in.push_back(kept.tensor(c.inputs[i], options.dtype));
+            from_host(in[i], host[i]);
+            if (options.wanted.empty() ? differentiable(c, i) : options.wanted[i]) tape.watch(in[i]);
+        }
+        std::unique_ptr<ReferenceScope> reference(options.reference ? new ReferenceScope : nullptr);
+        Tensor y = c.run(in);
+        result.value = to_host(y);
+        Tensor dy = kept.tensor(y.shape, y.dtype);
+        from_host(dy, random_numbers(y.size(), 1000));
+        if (y.id.wanted()) tape.backward(y, dy);
+        if (options.twice && y.id.wanted()) {
+            // A second tape over the same inputs, both calls on it: their gradients meet in one place.
+            Tape both(step, nullptr);
+            TapeScope again(&both);
+            for (Tensor& t : in)
+                if (t.id.wanted()) both.watch(t);
+            Tensor first = c.run(in), second = c.run(in);
+            struct Sum {
+                static constexpr const char* name = "sum of two calls (test)";
+            };
+            const Tensor inputs[] = {first, second};
+            Tensor sum = step.tensor(y.shape, y.dtype);
+            sum.id = both.record(Sum::name, inputs, sum, [](const Tensor& d, std::span<Into> into) {
+                for (Into& i : into) {
+                    if (!i) continue;
+                    Numbers total = to_host(d);
+                    if (i.accumulate()) {
+                        const Numbers before = to_host(i.grad);
+                        for (std::size_t k = 0; k < total.size(); k++) total[k] += before[k];
+                    }
+                    from_host(i.grad, total);
+                }
+            });
+            both.backward(sum, dy);
+            for (std::size_t i = 0; i < in.size(); i++)
+                if (Tensor g = both.gradient(in[i]); g.defined()) result.gradients[i] = to_host(g);
+        } else {
+            for (std::size_t i = 0; i < in.size(); i++)
+                if (Tensor g = tape.gradient(in[i]); g.defined()) result.gradients[i] = to_host(g);
+        }
+        step.check_red_zones();
+        kept.check_red_zones();
+        for (std::size_t i = 0; i < in.size(); i++) {
+            Numbers now = to_host(in[i]);
+            Numbers before = host[i];
+            if (options.dtype == DType::f32)
+                for (double& v : before) v = static_cast<float>(v);
+            NASCENT_CHECK(now == before, runtime, "input {} was changed", i);
+        }
+    }
+    step.reset();
+    return result;
+}
+
+}  // namespace nascent::testing
