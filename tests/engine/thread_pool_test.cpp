@@ -1,0 +1,79 @@
+#include "engine/base/thread_pool.h"
+
+#include <doctest/doctest.h>
+
+#include <numeric>
+#include <set>
+#include <stdexcept>
+#include <string>
+
+using nascent::ThreadPool;
+
+TEST_CASE("thread pool: every chunk runs once, with a worker number in range") {
+    for (int threads : {1, 2, 5}) {
+        ThreadPool pool(threads);
+        CHECK(pool.threads() == threads);
+        for (int chunks : {0, 1, 2, 7, 1000}) {
+            std::vector<std::atomic<int>> count(static_cast<std::size_t>(chunks) + 1);
+            std::atomic<int> outside{0};
+            pool.parallel(chunks, [&](int chunk, int worker) {
+                count[static_cast<std::size_t>(chunk)]++;
+                if (worker < 0 || worker >= threads) outside++;
+            });
+            for (int i = 0; i < chunks; i++) CHECK(count[static_cast<std::size_t>(i)] == 1);
+            CHECK(outside == 0);
+        }
+    }
+    CHECK(ThreadPool(0).threads() >= 1);
+}
+
+TEST_CASE("thread pool: two chunks run at the same time") {
+    // Each waits for the other: with one thread this would never end.
+    ThreadPool pool(2);
+    std::atomic<int> arrived{0};
+    pool.parallel(2, [&](int, int) {
+        arrived++;
+        for (int seen = arrived; seen < 2; seen = arrived) std::this_thread::yield();
+    });
+    CHECK(arrived == 2);
+}
+
+TEST_CASE("thread pool: results are visible to the caller, job after job") {
+    ThreadPool pool(4);
+    std::vector<long> partial(16);  // plain memory: the end of run() is what publishes it
+    for (int job = 0; job < 5000; job++) {
+        pool.parallel(16, [&](int chunk, int) { partial[static_cast<std::size_t>(chunk)] = job + chunk; });
+        REQUIRE(std::accumulate(partial.begin(), partial.end(), 0L) == 16L * job + 120);
+    }
+}
+
+TEST_CASE("thread pool: an exception comes out after all chunks ended, and the pool lives on") {
+    for (int threads : {1, 3}) {
+        ThreadPool pool(threads);
+        std::atomic<int> ran{0};
+        CHECK_THROWS_WITH_AS(pool.parallel(50,
+                                           [&](int chunk, int) {
+                                               ran++;
+                                               if (chunk == 20) throw std::runtime_error("chunk 20");
+                                           }),
+                             "chunk 20", std::runtime_error);
+        CHECK(ran == 50);
+        CHECK_THROWS_AS(pool.parallel(50, [](int, int) { throw std::logic_error("all"); }), std::logic_error);
+        int sum = 0;
+        pool.parallel(1, [&](int, int) { sum++; });
+        CHECK(sum == 1);
+    }
+}
+
+TEST_CASE("thread pool: callers from several threads take turns") {
+    ThreadPool pool(2);
+    std::atomic<int> total{0};
+    std::vector<std::thread> callers;
+    for (int c = 0; c < 4; c++) {
+        callers.emplace_back([&] {
+            for (int i = 0; i < 200; i++) pool.parallel(3, [&](int, int) { total++; });
+        });
+    }
+    for (std::thread& t : callers) t.join();
+    CHECK(total == 4 * 200 * 3);
+}
