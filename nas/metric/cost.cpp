@@ -1,0 +1,37 @@
+#include "nas/metric/cost.h"
+
+#include <algorithm>
+
+#include "engine/base/error.h"
+#include "nas/space/nearest_name.h"
+
+namespace nascent {
+
+CostConvention cost_convention(std::string_view name) {
+    auto found = std::find(kCostConventions.begin(), kCostConventions.end(), name);
+    NASCENT_CHECK(found != kCostConventions.end(), usage, "no cost convention is called '{}'; nearest: {}",
+                  name.substr(0, 100), nearest_name(name, kCostConventions));
+    return static_cast<CostConvention>(found - kCostConventions.begin());
+}
+
+Cost cost_of(const std::vector<nb201::Layer>& layers) {
+    Cost cost;
+    for (const nb201::Layer& l : layers) {
+        cost.params += l.parameters();
+        std::int64_t places = std::int64_t{l.out_size} * l.out_size;
+        std::int64_t macs = l.weights() * places;
+        std::int64_t biases = l.bias ? l.out * places : 0;
+        bool linear = l.kind == nb201::LayerKind::linear;
+        cost.macs[static_cast<std::size_t>(CostConvention::mac)] += macs;
+        cost.macs[static_cast<std::size_t>(CostConvention::nb201)] += macs + biases;
+        cost.macs[static_cast<std::size_t>(CostConvention::thop)] +=
+            linear ? (2 * std::int64_t{l.in} - 1) * l.out : macs + biases;
+    }
+    return cost;
+}
+
+Cost cost_of(const nb201::NetConfig& config, const nb201::Architecture& arch) {
+    return cost_of(nb201::stand_alone_layers(config, arch));
+}
+
+}  // namespace nascent

@@ -1,0 +1,41 @@
+#include "nas/space/nearest_name.h"
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+namespace nascent {
+namespace {
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    std::iota(row.begin(), row.end(), std::size_t{0});
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        std::size_t diagonal = row[0];
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+            diagonal = row[j];
+            row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
+        }
+    }
+    return row.back();
+}
+
+}  // namespace
+
+std::string_view nearest_name(std::string_view written, std::span<const std::string_view> names) {
+    written = written.substr(0, 100);  // what is longer resembles nothing, and the distance costs length times length
+    std::string_view best;
+    std::size_t distance = 0;
+    for (std::string_view name : names) {
+        std::size_t d = edit_distance(written, name);
+        if (best.empty() || d < distance) {
+            best = name;
+            distance = d;
+        }
+    }
+    return best;
+}
+
+}  // namespace nascent

@@ -1,0 +1,12 @@
+// "Did you mean": the known name nearest to what was written.
+#pragma once
+#include <span>
+#include <string_view>
+
+namespace nascent {
+
+/// The name with the fewest insertions, deletions and replacements of a letter, the first of equals; empty for no
+/// names.
+std::string_view nearest_name(std::string_view written, std::span<const std::string_view> names);
+
+}  // namespace nascent
