@@ -38,7 +38,8 @@ def load_pictures(folder, cache):
             y.append(label)
     x, y = np.stack(x), np.array(y, np.int64)
     if cache:
-        np.savez(cache, x=x, y=y)
+        with open(cache, "wb") as f:  # an open file keeps NumPy from changing the name
+            np.savez(f, x=x, y=y)
     return x, y
 
 
@@ -72,7 +73,8 @@ def main():
     p.add_argument("--seed", type=int, default=0, help="weights, labels, batches, augmentation and paths")
     p.add_argument("--inactive", choices=("skip", "coast"), default="coast",
                    help="gradients of ops off the path after their first use: none, or zero (decay and momentum go on)")
-    p.add_argument("--channels-last", action="store_true")
+    p.add_argument("--channels-last", action="store_true",
+                   help="faster on CPUs; PyTorch 1.13 then sums BN statistics less exactly (4e-6 relative, not 5e-8)")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--device", default="cpu")
     p.add_argument("--table", required=True, help="CSV with the columns arch and --column")
