@@ -24,7 +24,8 @@ struct ParameterRange {
     int first = 0, parameters = 0;
     void* weights = nullptr;
     void* momentum = nullptr;
-    std::int64_t last_step = -1;  // the last optimizer step that is in weights and momentum; -1: never written
+    static constexpr std::int64_t never = -2;
+    std::int64_t last_step = never;  // the last optimizer step that is in weights and momentum; never: none ever was
 };
 
 struct Buffer {

@@ -15,7 +15,9 @@ Sgd::Sgd(ParameterStore& store, SgdOptions options, std::function<double(std::in
 Sgd::~Sgd() { store_.set_before_read(nullptr); }
 
 bool Sgd::gap(const ParameterRange& r, double (&m)[4]) const {
-    if (options_.inactive == SgdOptions::Inactive::skip || r.last_step < 0 || r.last_step + 1 >= step_) return false;
+    if (options_.inactive == SgdOptions::Inactive::skip || r.last_step == ParameterRange::never ||
+        r.last_step + 1 >= step_)
+        return false;
     m[0] = m[3] = 1, m[1] = m[2] = 0;
     const double mu = options_.momentum, wd = options_.weight_decay;
     for (std::int64_t s = r.last_step + 1; s < step_; s++) {
@@ -33,6 +35,7 @@ bool Sgd::gap(const ParameterRange& r, double (&m)[4]) const {
 
 void Sgd::catch_up(int range) {
     ParameterRange& r = store_.range(range);
+    if (r.last_step == ParameterRange::never && current_tape()) first_reads_.push_back(range);
     double m[4];
     if (!gap(r, m)) return;
     with_type(store_.dtype(), [&](auto zero) {
@@ -66,8 +69,18 @@ double Sgd::step(const Tape& tape) {
         }
         kernels::sgd<T>(stream, s, ranges);
     });
+    start_coasting();
     step_++;
     return norm;
+}
+
+void Sgd::start_coasting() {
+    // On the path but not on the way to the loss (its output met only `none`): the reference code gives such an op a
+    // zero gradient, which is a coasting step with no momentum yet.
+    if (options_.inactive == SgdOptions::Inactive::coast)
+        for (int range : first_reads_)
+            if (store_.range(range).last_step == ParameterRange::never) store_.range(range).last_step = step_ - 1;
+    first_reads_.clear();
 }
 
 void Sgd::peek(int range, void* out) const {

@@ -38,10 +38,12 @@ class Sgd {
   private:
     void catch_up(int range);
     bool gap(const ParameterRange& r, double (&m)[4]) const;
+    void start_coasting();
     ParameterStore& store_;
     SgdOptions options_;
     std::function<double(std::int64_t)> learning_rate_;
     std::int64_t step_ = 0;
+    std::vector<int> first_reads_;  // ranges never stepped that a recorded forward has read since the last step
 };
 
 }  // namespace nascent

@@ -1,0 +1,61 @@
+// Training of a path-sampled supernet, step by step (RLNAS, CVPR 2021, section 2 of its NAS-Bench-201 code).
+#pragma once
+#include <cstdint>
+#include <memory>
+
+#include "nas/algo/path_sampling.h"
+#include "nas/data/loader.h"
+#include "nas/supernet/state_dict.h"
+
+namespace nascent {
+
+struct SupernetTraining {
+    int epochs = 250;
+    double lr = 0.025, lr_min = 0.001;
+    double label_smoothing = 0;
+    CellSampling sampling = CellSampling::per_cell;
+    std::uint64_t seed = 0;  // of the paths
+    SgdOptions sgd;
+};
+
+/// lr_min + (lr - lr_min) (1 + cos(pi epoch / epochs)) / 2, for all steps of an epoch.
+double cosine_lr(const SupernetTraining& training, std::int64_t epoch);
+
+class SupernetTrainer {
+  public:
+    /// T, the loader's type, must be the network's. All three must outlive the trainer.
+    template <class T>
+    SupernetTrainer(Nb201Supernet& net, Loader<T>& loader, const SupernetTraining& training);
+    ~SupernetTrainer();
+
+    struct Step {
+        double loss;
+        int pictures;
+        double gradient_norm;  // 0 where clipping is off
+    };
+    /// One path, one batch, one update; the state is a function of the seed and the number of steps alone. Throws
+    /// Error(runtime) when the loss is not finite; the parameters are then those before the step.
+    Step step();
+    std::int64_t step_number() const { return sgd_.step_number(); }
+    std::int64_t steps_per_epoch() const { return steps_per_epoch_; }
+    std::int64_t total_steps() const { return steps_per_epoch_ * training_.epochs; }
+    bool done() const { return step_number() >= total_steps(); }
+    Sgd& optimizer() { return sgd_; }
+    const Sgd& optimizer() const { return sgd_; }
+    /// The most bytes that activations, gradients and scratch have taken.
+    std::size_t high_water() const { return arena_.high_water(); }
+    double wait_seconds() const;
+
+  private:
+    struct Source;  // the loader, whatever its type
+    template <class T>
+    struct LoaderSource;
+    Nb201Supernet& net_;
+    SupernetTraining training_;
+    std::unique_ptr<Source> source_;
+    std::int64_t steps_per_epoch_;
+    Sgd sgd_;
+    Arena arena_;
+};
+
+}  // namespace nascent

@@ -1,0 +1,204 @@
+#include "nas/supernet/nasbench201.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/base/rng.h"
+#include "ops/conv_norm.h"
+#include "ops/head.h"
+#include "ops/residual_block.h"
+
+namespace nascent {
+
+using nb201::Op;
+
+Nb201Supernet::Nb201Supernet(Device& device, DType dtype, const nb201::NetConfig& config, const nb201::Style& style)
+    : config_(config),
+      style_(style),
+      store_(device, dtype),
+      blocks_(nb201::net_blocks(config)),
+      layers_(nb201::supernet_layers(config, style)) {
+    NASCENT_CHECK(!style.conv_bias && style.track_running_stats && style.lastact_affine, usage,
+                  "the supernet is built without convolution biases and with running statistics and an affine lastact");
+    build();
+    store_.allocate();
+}
+
+int Nb201Supernet::add_weight(const nb201::Layer& l) {
+    return l.kind == nb201::LayerKind::linear ? store_.add(l.name + ".weight", {l.out, l.in})
+                                              : store_.add(l.name + ".weight", {l.kernel, l.kernel, l.in, l.out});
+}
+
+Nb201Supernet::Norm Nb201Supernet::add_norm(const nb201::Layer& l) {
+    Norm n;
+    if (l.affine) {
+        n.gamma = store_.add(l.name + ".weight", {l.out});
+        n.beta = store_.add(l.name + ".bias", {l.out});
+    }
+    n.mean = store_.add_buffer(l.name + ".running_mean", {l.out}, 0);
+    n.variance = store_.add_buffer(l.name + ".running_var", {l.out}, 1);
+    n.count = static_cast<int>(batch_counts_.size());
+    batch_counts_.push_back({l.name, 0});
+    return n;
+}
+
+Nb201Supernet::ConvNormIds Nb201Supernet::add_conv_norm(const std::string& conv, const std::string& norm) {
+    auto layer = [&](const std::string& name) {
+        auto at = std::find_if(layers_.begin(), layers_.end(), [&](const nb201::Layer& l) { return l.name == name; });
+        NASCENT_CHECK(at != layers_.end(), runtime, "the space has no layer '{}'", name);
+        return *at;
+    };
+    ConvNormIds ids;
+    ids.weight = add_weight(layer(conv));
+    if (!norm.empty()) ids.norm = add_norm(layer(norm));
+    return ids;
+}
+
+void Nb201Supernet::build() {
+    for (const nb201::Block& block : blocks_) {
+        const std::string& p = block.prefix;
+        switch (block.kind) {
+            case nb201::BlockKind::stem:
+                store_.begin_range(p);
+                stem_ = add_conv_norm(p + ".0", p + ".1");
+                break;
+            case nb201::BlockKind::cell: {
+                Cell& cell = cells_.emplace_back();
+                for (int e = 0; e < nb201::kEdges; e++)
+                    for (Op op : {Op::nor_conv_1x1, Op::nor_conv_3x3}) {
+                        const auto [to, from] = nb201::kEdgeList[static_cast<std::size_t>(e)];
+                        const std::string name = fmt::format("{}.edges.{}<-{}.{}", p, to, from, static_cast<int>(op));
+                        store_.begin_range(name);
+                        cell.convs[e][op == Op::nor_conv_3x3] = add_conv_norm(name + ".op.1", name + ".op.2");
+                    }
+                break;
+            }
+            case nb201::BlockKind::reduction: {
+                store_.begin_range(p);
+                Reduction r;
+                r.a = add_conv_norm(p + ".conv_a.op.1", p + ".conv_a.op.2");
+                r.b = add_conv_norm(p + ".conv_b.op.1", p + ".conv_b.op.2");
+                r.shortcut = add_conv_norm(p + ".downsample.1", "").weight;
+                reductions_.push_back(r);
+                break;
+            }
+            case nb201::BlockKind::last_activation:
+            case nb201::BlockKind::classifier:
+                break;  // one op, one range: below
+        }
+    }
+    store_.begin_range("head");
+    for (const nb201::Layer& l : layers_) {
+        const nb201::BlockKind kind = blocks_[static_cast<std::size_t>(l.block)].kind;
+        if (kind == nb201::BlockKind::last_activation) lastact_ = add_norm(l);
+        if (kind != nb201::BlockKind::classifier) continue;
+        classifier_weight_ = add_weight(l);
+        classifier_bias_ = store_.add(l.name + ".bias", {l.out});
+    }
+}
+
+void Nb201Supernet::initialise(std::uint64_t seed) {
+    const int classifier_fan_in =
+        static_cast<int>(store_.parameters()[static_cast<std::size_t>(classifier_weight_)].shape[1]);
+    for (std::size_t i = 0; i < store_.parameters().size(); i++) {
+        const Tensor t = store_.raw(static_cast<int>(i));
+        const Shape& s = t.shape;
+        const bool uniform = s.rank() > 1 || static_cast<int>(i) == classifier_bias_;
+        const std::int64_t fan_in = s.rank() == 4 ? s[0] * s[1] * s[2] : classifier_fan_in;
+        const double bound = 1 / std::sqrt(static_cast<double>(fan_in));
+        const bool ones = !uniform && store_.parameters()[i].name.ends_with(".weight");
+        with_type(t.dtype, [&](auto zero) {
+            using T = decltype(zero);
+            std::vector<T> host(t.size(), ones ? T(1) : T(0));
+            for (std::size_t k = 0; uniform && k < host.size(); k++) {
+                // Drawn as double and rounded, so that both precisions start from the same point.
+                const Random r(seed, RandomStream::init, i, static_cast<std::uint32_t>(k));
+                host[k] = static_cast<T>(bound * (2 * r.uniform(0) - 1));
+            }
+            store_.device().copy_in(t.data, host.data(), t.bytes());
+        });
+    }
+}
+
+NormArgs Nb201Supernet::norm_args(const Norm& n, bool training) {
+    if (training) batch_counts_[static_cast<std::size_t>(n.count)].count++;
+    return {store_.buffer(n.mean), store_.buffer(n.variance), training};
+}
+
+Tensor Nb201Supernet::node(const Cell& cell, int to, std::span<const Tensor> nodes, const CellOps& inputs,
+                           bool training) {
+    std::vector<Tensor> sources;
+    std::vector<int> place(nodes.size(), -1);
+    std::vector<EdgeTerm> terms;
+    for (const auto& [op, from] : inputs) {
+        if (op == Op::none) continue;
+        int& at = place[static_cast<std::size_t>(from)];
+        if (at < 0) {
+            at = static_cast<int>(sources.size());
+            sources.push_back(nodes[static_cast<std::size_t>(from)]);
+        }
+        EdgeTerm t{op == Op::skip_connect ? EdgeOp::skip : op == Op::avg_pool_3x3 ? EdgeOp::pool : EdgeOp::conv, at};
+        if (t.op == EdgeOp::conv) {
+            const ConvNormIds& c = cell.convs[nb201::edge_index(to, from)][op == Op::nor_conv_3x3];
+            t.weight = parameter(c.weight);
+            t.gamma = parameter(c.norm.gamma);
+            t.beta = parameter(c.norm.beta);
+            t.norm = norm_args(c.norm, training);
+        }
+        terms.push_back(t);
+    }
+    // A node without inputs is zero; it takes its shape from the cell's input and asks no gradient of it.
+    if (sources.empty()) sources.push_back(nodes[0].detached());
+    return sum_node(sources, terms);
+}
+
+Tensor Nb201Supernet::reduce(const Reduction& r, const Tensor& x, bool training) {
+    const ResidualWeights w{parameter(r.a.weight), parameter(r.a.norm.gamma), parameter(r.a.norm.beta),
+                            parameter(r.b.weight), parameter(r.b.norm.gamma), parameter(r.b.norm.beta),
+                            parameter(r.shortcut)};
+    return residual_block(x, w, norm_args(r.a.norm, training), norm_args(r.b.norm, training));
+}
+
+Tensor Nb201Supernet::run(const Tensor& x, const std::vector<nb201::CellText>& cells, bool training) {
+    const Shape wanted{x.shape.rank() == 4 ? x.shape[0] : 0, config_.input_size, config_.input_size, 3};
+    NASCENT_CHECK(x.shape == wanted, runtime, "expected pictures (n, {0}, {0}, 3), got {1}", config_.input_size,
+                  x.shape.text());
+    Tensor y = conv_norm(x, parameter(stem_.weight), parameter(stem_.norm.gamma), parameter(stem_.norm.beta),
+                         norm_args(stem_.norm, training));
+    std::size_t cell = 0, reduction = 0;
+    for (const nb201::Block& block : blocks_) {
+        Scope scope("{}", block.prefix);
+        if (block.kind == nb201::BlockKind::reduction) y = reduce(reductions_[reduction++], y, training);
+        if (block.kind != nb201::BlockKind::cell) continue;
+        std::vector<Tensor> nodes{y};
+        for (const CellOps& inputs : cells[cell].nodes)
+            nodes.push_back(node(cells_[cell], static_cast<int>(nodes.size()), nodes, inputs, training));
+        y = nodes.back();
+        cell++;
+    }
+    return head(y,
+                {parameter(lastact_.gamma), parameter(lastact_.beta), parameter(classifier_weight_),
+                 parameter(classifier_bias_)},
+                norm_args(lastact_, training));
+}
+
+Tensor Nb201Supernet::forward(const Tensor& x, std::span<const nb201::Architecture> path, bool training) {
+    NASCENT_CHECK(path.size() == cells_.size(), runtime, "the path has {} cells, the network {}", path.size(),
+                  cells_.size());
+    std::vector<nb201::CellText> cells;
+    for (const nb201::Architecture& a : path) cells.push_back(nb201::to_cell(a));
+    return run(x, cells, training);
+}
+
+Tensor Nb201Supernet::forward_all(const Tensor& x, bool training) {
+    nb201::CellText all;
+    for (int to = 1; to < nb201::kNodes; to++) {
+        CellOps inputs;
+        for (int from = 0; from < to; from++)
+            for (int op = 1; op < nb201::kOps; op++) inputs.push_back({static_cast<Op>(op), from});
+        all.nodes.push_back(inputs);
+    }
+    return run(x, std::vector<nb201::CellText>(cells_.size(), all), training);
+}
+
+}  // namespace nascent

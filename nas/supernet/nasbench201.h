@@ -1,0 +1,92 @@
+// The NAS-Bench-201 supernet: every operator of every edge of every cell, of which a forward pass computes what its
+// path names and nothing else.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/autograd/execution.h"
+#include "engine/memory/parameter_store.h"
+#include "nas/space/nasbench201_net.h"
+#include "ops/norm_args.h"
+#include "ops/sum_node.h"
+
+namespace nascent {
+
+/// One architecture per searched cell (15 in the benchmark's network); all alike where a cell is shared.
+using Nb201Path = std::vector<nb201::Architecture>;
+
+class Nb201Supernet {
+  public:
+    /// Parameters are zero until initialise() or a state dict is loaded. Affine batch-norm in searched cells by
+    /// style.affine; convolution biases and untracked statistics are not built: throws Error(usage).
+    Nb201Supernet(Device& device, DType dtype, const nb201::NetConfig& config,
+                  const nb201::Style& style = nb201::kSupernet);
+
+    /// PyTorch's defaults: convolutions and the classifier (and its bias) uniform in +-1/sqrt(fan_in), batch-norm 1 and
+    /// 0; running statistics 0 and 1. A pure function of the seed.
+    void initialise(std::uint64_t seed);
+
+    /// Logits (n, classes) of x (n, s, s, 3), s the configured size, in the current execution. Training uses batch
+    /// statistics and moves the running ones of the batch-norms on the path.
+    Tensor forward(const Tensor& x, std::span<const nb201::Architecture> path, bool training);
+    /// Every edge the plain sum of its operators (`none` adds nothing).
+    Tensor forward_all(const Tensor& x, bool training);
+
+    const nb201::NetConfig& config() const { return config_; }
+    const nb201::Style& style() const { return style_; }
+    int search_cells() const { return static_cast<int>(cells_.size()); }
+    ParameterStore& store() { return store_; }
+    const ParameterStore& store() const { return store_; }
+    /// How often each batch-norm saw a training batch (PyTorch's num_batches_tracked), by the module's name.
+    struct BatchCount {
+        std::string module;
+        std::int64_t count = 0;
+    };
+    std::vector<BatchCount>& batch_counts() { return batch_counts_; }
+    const std::vector<BatchCount>& batch_counts() const { return batch_counts_; }
+
+  private:
+    struct Norm {
+        int gamma = -1, beta = -1;  // parameters; -1: not affine
+        int mean, variance;         // buffers
+        int count;                  // into batch_counts_
+    };
+    struct ConvNormIds {
+        int weight;
+        Norm norm;
+    };
+    struct Cell {
+        ConvNormIds convs[nb201::kEdges][2];  // 1x1, 3x3
+    };
+    struct Reduction {
+        ConvNormIds a, b;
+        int shortcut;
+    };
+    using CellOps = std::vector<nb201::CellText::Input>;  // of one node
+
+    void build();
+    int add_weight(const nb201::Layer& layer);
+    Norm add_norm(const nb201::Layer& layer);
+    ConvNormIds add_conv_norm(const std::string& conv, const std::string& norm);
+    NormArgs norm_args(const Norm& norm, bool training);
+    Tensor parameter(int index) { return index < 0 ? Tensor{} : store_.read(index); }
+    Tensor node(const Cell& cell, int to, std::span<const Tensor> nodes, const CellOps& inputs, bool training);
+    Tensor reduce(const Reduction& r, const Tensor& x, bool training);
+    Tensor run(const Tensor& x, const std::vector<nb201::CellText>& cells, bool training);
+
+    nb201::NetConfig config_;
+    nb201::Style style_;
+    ParameterStore store_;
+    std::vector<nb201::Block> blocks_;
+    std::vector<nb201::Layer> layers_;
+    std::vector<BatchCount> batch_counts_;
+    ConvNormIds stem_;
+    std::vector<Cell> cells_;
+    std::vector<Reduction> reductions_;
+    Norm lastact_;
+    int classifier_weight_ = -1, classifier_bias_ = -1;
+};
+
+}  // namespace nascent

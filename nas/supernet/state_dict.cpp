@@ -1,0 +1,288 @@
+#include "nas/supernet/state_dict.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+namespace nascent {
+namespace {
+
+std::vector<std::int64_t> torch_shape(const Shape& s) {
+    if (s.rank() == 4) return {s[3], s[2], s[0], s[1]};
+    std::vector<std::int64_t> dims;
+    for (int i = 0; i < s.rank(); i++) dims.push_back(s[i]);
+    return dims;
+}
+
+/// Index into (k, k, in, out) of element i of (out, in, k, k).
+std::size_t stored_index(const Shape& s, std::size_t i) {
+    if (s.rank() != 4) return i;
+    const auto area = static_cast<std::size_t>(s[0] * s[1]), in = static_cast<std::size_t>(s[2]),
+               out = static_cast<std::size_t>(s[3]);
+    const std::size_t tap = i % area, ci = i / area % in, co = i / area / in;
+    return (tap * in + ci) * out + co;
+}
+
+std::vector<double> doubles_of(DType dtype, const void* host, std::size_t count) {
+    return with_type(dtype, [&](auto zero) {
+        const auto* p = static_cast<const decltype(zero)*>(host);
+        return std::vector<double>(p, p + count);
+    });
+}
+
+std::vector<double> to_doubles(const Tensor& t) {
+    std::vector<std::byte> host(t.bytes());
+    t.device->copy_out(host.data(), t.data, t.bytes());
+    return doubles_of(t.dtype, host.data(), t.size());
+}
+
+void from_doubles(const Tensor& t, const std::vector<double>& values) {
+    with_type(t.dtype, [&](auto zero) {
+        std::vector<decltype(zero)> typed(values.begin(), values.end());
+        t.device->copy_in(t.data, typed.data(), t.bytes());
+    });
+}
+
+constexpr const char* counter_suffix = ".num_batches_tracked";
+
+AngleSums sums_of(const StateDict& a, const StateDict& b, const std::string& name) {
+    const auto &x = a.at(name), &y = b.at(name);
+    NASCENT_CHECK(x.shape == y.shape, checkpoint, "tensor '{}' has different shapes in the two states", name);
+    AngleSums s;
+    for (std::size_t i = 0; i < x.values.size(); i++) {
+        s.dot += x.values[i] * y.values[i];
+        s.n0 += x.values[i] * x.values[i];
+        s.n1 += y.values[i] * y.values[i];
+    }
+    return s;
+}
+
+}  // namespace
+
+StateDict StateDict::of(const Nb201Supernet& net, const Sgd* optimizer) {
+    StateDict state;
+    const ParameterStore& store = net.store();
+    for (std::size_t r = 0; r < store.ranges().size(); r++) {
+        const ParameterRange& range = store.ranges()[r];
+        std::vector<std::byte> host(range.count * size_of(store.dtype()));
+        if (optimizer)
+            optimizer->peek(static_cast<int>(r), host.data());
+        else
+            store.device().copy_out(host.data(), range.weights, host.size());
+        const std::vector<double> all = doubles_of(store.dtype(), host.data(), range.count);
+        for (int p = range.first; p < range.first + range.parameters; p++) {
+            const Parameter& meta = store.parameters()[static_cast<std::size_t>(p)];
+            Entry entry{torch_shape(meta.shape), std::vector<double>(meta.shape.size())};
+            for (std::size_t i = 0; i < entry.values.size(); i++)
+                entry.values[i] = all[meta.offset + stored_index(meta.shape, i)];
+            state.set(meta.name, std::move(entry));
+        }
+    }
+    for (const Buffer& b : store.buffers()) state.set(b.name, {torch_shape(b.tensor.shape), to_doubles(b.tensor)});
+    for (const auto& c : net.batch_counts()) state.set(c.module + counter_suffix, {{}, {static_cast<double>(c.count)}});
+    return state;
+}
+
+StateDict StateDict::read(const std::string& path) {
+    const SafeTensors file = SafeTensors::read(path);
+    StateDict state;
+    for (const SafeTensor& t : file.tensors()) {
+        Entry entry{t.shape, {}};
+        auto convert = [&](auto zero) {
+            using T = decltype(zero);
+            entry.values.resize(t.bytes.size() / sizeof(T));
+            for (std::size_t i = 0; i < entry.values.size(); i++) {
+                T v;
+                std::memcpy(&v, t.bytes.data() + i * sizeof(T), sizeof(T));
+                entry.values[i] = static_cast<double>(v);
+            }
+        };
+        if (t.dtype == SafeDtype::f32)
+            convert(float{});
+        else if (t.dtype == SafeDtype::f64)
+            convert(double{});
+        else if (t.dtype == SafeDtype::i64)
+            convert(std::int64_t{});
+        else
+            fail(ErrorKind::checkpoint, "{}: tensor '{}' is {}, expected F32, F64 or I64", path, t.name,
+                 name_of(t.dtype));
+        state.set(t.name, std::move(entry));
+    }
+    return state;
+}
+
+void StateDict::write(const std::string& path, DType dtype, const std::map<std::string, std::string>& metadata) const {
+    std::vector<std::vector<std::byte>> bytes;
+    std::vector<SafeTensor> tensors;
+    for (const auto& [name, entry] : entries_) {
+        auto convert = [&](auto zero, SafeDtype type) {
+            using T = decltype(zero);
+            std::vector<std::byte>& to = bytes.emplace_back(entry.values.size() * sizeof(T));
+            for (std::size_t i = 0; i < entry.values.size(); i++) {
+                const T v = static_cast<T>(entry.values[i]);
+                std::memcpy(to.data() + i * sizeof(T), &v, sizeof(T));
+            }
+            tensors.push_back({name, type, entry.shape, to});
+        };
+        if (name.ends_with(counter_suffix))
+            convert(std::int64_t{}, SafeDtype::i64);
+        else if (dtype == DType::f64)
+            convert(double{}, SafeDtype::f64);
+        else
+            convert(float{}, SafeDtype::f32);
+    }
+    write_safetensors(path, std::move(tensors), metadata);
+}
+
+const StateDict::Entry& StateDict::at(const std::string& name) const {
+    const auto found = entries_.find(name);
+    NASCENT_CHECK(found != entries_.end(), checkpoint, "there is no tensor '{}'", name);
+    return found->second;
+}
+
+void StateDict::load_into(Nb201Supernet& net, const std::string& source) const {
+    Scope scope("{}", source);
+    ParameterStore& store = net.store();
+    std::size_t used = 0;
+    auto values = [&](const std::string& name, const std::vector<std::int64_t>& shape) -> const std::vector<double>& {
+        const Entry& e = at(name);
+        NASCENT_CHECK(e.shape == shape, checkpoint, "tensor '{}' has the shape ({}), the network wants ({})", name,
+                      fmt::join(e.shape, ", "), fmt::join(shape, ", "));
+        used++;
+        return e.values;
+    };
+    for (std::size_t p = 0; p < store.parameters().size(); p++) {
+        const Parameter& meta = store.parameters()[p];
+        const std::vector<double>& from = values(meta.name, torch_shape(meta.shape));
+        std::vector<double> to(from.size());
+        for (std::size_t i = 0; i < to.size(); i++) to[stored_index(meta.shape, i)] = from[i];
+        from_doubles(store.raw(static_cast<int>(p)), to);
+    }
+    for (const Buffer& b : store.buffers()) from_doubles(b.tensor, values(b.name, torch_shape(b.tensor.shape)));
+    for (auto& c : net.batch_counts()) c.count = static_cast<std::int64_t>(values(c.module + counter_suffix, {})[0]);
+    // The published supernets carry architecture logits that RLNAS neither reads nor trains.
+    used += entries_.count("arch_parameters");
+    NASCENT_CHECK(used == entries_.size(), checkpoint, "{} tensors are not the network's", entries_.size() - used);
+}
+
+SupernetShape supernet_shape(const StateDict& state, const std::string& source) {
+    Scope scope("{}", source);
+    SupernetShape shape;
+    const auto& stem = state.at("stem.0.weight").shape;
+    const auto& classifier = state.at("classifier.weight").shape;
+    NASCENT_CHECK(stem.size() == 4 && classifier.size() == 2, checkpoint,
+                  "'stem.0.weight' or 'classifier.weight' has another rank than a network's");
+    shape.config.channels = static_cast<int>(std::min<std::int64_t>(stem[0], 1 << 16));
+    shape.config.classes = static_cast<int>(std::min<std::int64_t>(classifier[0], 1 << 24));
+    int cells = 0;
+    while (state.entries().count(fmt::format("cells.{}.edges.1<-0.2.op.1.weight", cells))) cells++;
+    shape.config.cells_per_stage = cells;
+    NASCENT_CHECK(cells > 0, checkpoint, "there is no searched cell 'cells.0' in it");
+    shape.style.affine = state.entries().count("cells.0.edges.1<-0.2.op.2.weight") > 0;
+    return shape;
+}
+
+Nb201AngleTable angle_table(const SupernetShape& shape, const StateDict& initial, const StateDict& trained,
+                            const std::string& initial_source, const std::string& trained_source) {
+    Scope scope("angle between {} and {}", initial_source, trained_source);
+    const std::vector<nb201::Block> blocks = nb201::net_blocks(shape.config);
+    Nb201AngleTable table;
+    for (const nb201::Block& b : blocks)
+        if (b.kind == nb201::BlockKind::cell) table.cells.push_back({b.out_channels, {}});
+    for (const nb201::Layer& l : nb201::supernet_layers(shape.config, shape.style)) {
+        const nb201::Block& block = blocks[static_cast<std::size_t>(l.block)];
+        std::vector<std::string> names;
+        if (l.kind != nb201::LayerKind::batch_norm || l.affine) names.push_back(l.name + ".weight");
+        if (l.bias || (l.kind == nb201::LayerKind::batch_norm && l.affine)) names.push_back(l.name + ".bias");
+        // In searched cells the published vectors hold convolution weights only.
+        if (block.kind == nb201::BlockKind::cell && l.kind != nb201::LayerKind::conv) continue;
+        for (const std::string& name : names) {
+            const AngleSums s = sums_of(initial, trained, name);
+            if (block.kind != nb201::BlockKind::cell) {
+                table.fixed += s;
+                continue;
+            }
+            int to = 0, from = 0, op = 0;
+            const std::string tail = l.name.substr(block.prefix.size());
+            NASCENT_CHECK(std::sscanf(tail.c_str(), ".edges.%d<-%d.%d.", &to, &from, &op) == 3, runtime,
+                          "unexpected layer '{}'", l.name);
+            auto& ops = table.cells[static_cast<std::size_t>(block.search_cell)].ops;
+            ops[static_cast<std::size_t>(nb201::edge_index(to, from))][static_cast<std::size_t>(op)] += s;
+        }
+    }
+    return table;
+}
+
+TrainingState TrainingState::of(const Nb201Supernet& net, const Sgd& optimizer) {
+    TrainingState state;
+    const ParameterStore& store = net.store();
+    const SafeDtype dtype = store.dtype() == DType::f64 ? SafeDtype::f64 : SafeDtype::f32;
+    auto add = [&](const std::string& name, const void* data, std::size_t count) {
+        Blob& b = state.blobs_.emplace_back(Blob{name, dtype, {static_cast<std::int64_t>(count)}, {}});
+        b.bytes.resize(count * size_of(store.dtype()));
+        store.device().copy_out(b.bytes.data(), data, b.bytes.size());
+    };
+    auto add_integers = [&](const std::string& name, const std::vector<std::int64_t>& values) {
+        Blob& b = state.blobs_.emplace_back(Blob{name, SafeDtype::i64, {static_cast<std::int64_t>(values.size())}, {}});
+        b.bytes.resize(values.size() * sizeof(std::int64_t));
+        std::memcpy(b.bytes.data(), values.data(), b.bytes.size());
+    };
+    std::vector<std::int64_t> last_steps, counts;
+    for (const ParameterRange& r : store.ranges()) {
+        add("weights/" + r.name, r.weights, r.count);
+        add("momentum/" + r.name, r.momentum, r.count);
+        last_steps.push_back(r.last_step);
+    }
+    for (const Buffer& b : store.buffers()) add("buffers/" + b.name, b.tensor.data, b.tensor.size());
+    for (const auto& c : net.batch_counts()) counts.push_back(c.count);
+    add_integers("last_step", last_steps);
+    add_integers("batch_counts", counts);
+    add_integers("step", {optimizer.step_number()});
+    return state;
+}
+
+std::vector<SafeTensor> TrainingState::tensors() const {
+    std::vector<SafeTensor> views;
+    for (const Blob& b : blobs_) views.push_back({b.name, b.dtype, b.shape, b.bytes});
+    return views;
+}
+
+void TrainingState::restore(const SafeTensors& file, Nb201Supernet& net, Sgd& optimizer) {
+    ParameterStore& store = net.store();
+    const SafeDtype dtype = store.dtype() == DType::f64 ? SafeDtype::f64 : SafeDtype::f32;
+    std::size_t used = 0;
+    auto get = [&](const std::string& name, SafeDtype type, std::size_t count) {
+        const std::int64_t shape[] = {static_cast<std::int64_t>(count)};
+        used++;
+        return file.get(name, type, shape).bytes;
+    };
+    auto integers = [&](const std::string& name, std::size_t count) {
+        const std::span<const std::byte> bytes = get(name, SafeDtype::i64, count);
+        std::vector<std::int64_t> values(count);
+        std::memcpy(values.data(), bytes.data(), bytes.size());
+        return values;
+    };
+    const std::int64_t step = integers("step", 1)[0];
+    const std::vector<std::int64_t> last = integers("last_step", store.ranges().size());
+    const std::vector<std::int64_t> counts = integers("batch_counts", net.batch_counts().size());
+    for (std::size_t r = 0; r < last.size(); r++) {
+        NASCENT_CHECK(last[r] >= ParameterRange::never && last[r] < step, checkpoint,
+                      "{}: range {} was last stepped at {}, the run is at {}", file.path(), r, last[r], step);
+        ParameterRange& range = store.range(static_cast<int>(r));
+        for (auto [what, to] : {std::pair{"weights/", range.weights}, {"momentum/", range.momentum}}) {
+            const auto bytes = get(what + range.name, dtype, range.count);
+            store.device().copy_in(to, bytes.data(), bytes.size());
+        }
+        range.last_step = last[r];
+    }
+    for (const Buffer& b : store.buffers()) {
+        const auto bytes = get("buffers/" + b.name, dtype, b.tensor.size());
+        store.device().copy_in(b.tensor.data, bytes.data(), bytes.size());
+    }
+    for (std::size_t i = 0; i < counts.size(); i++) net.batch_counts()[i].count = counts[i];
+    NASCENT_CHECK(used == file.tensors().size(), checkpoint, "{}: {} tensors are not of this network's training state",
+                  file.path(), file.tensors().size() - used);
+    optimizer.set_step_number(step);
+}
+
+}  // namespace nascent

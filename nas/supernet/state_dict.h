@@ -1,0 +1,76 @@
+// State dicts: parameters and buffers by their PyTorch names and in PyTorch's layout, as other programs read them; and
+// the training state, as only this one does.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/io/safetensors.h"
+#include "nas/metric/angle.h"
+#include "nas/supernet/nasbench201.h"
+#include "ops/optim/sgd.h"
+
+namespace nascent {
+
+/// Tensors by name, held as double (exact for float32), convolutions (out, in, k, k).
+class StateDict {
+  public:
+    struct Entry {
+        std::vector<std::int64_t> shape;
+        std::vector<double> values;
+    };
+    /// All of the network's parameters, running statistics and num_batches_tracked. With an optimizer, coasting
+    /// parameters as they would be now (Sgd::peek); the network itself does not change.
+    static StateDict of(const Nb201Supernet& net, const Sgd* optimizer = nullptr);
+    /// Reads a file of F32, F64 and I64 tensors; others are an Error(checkpoint).
+    static StateDict read(const std::string& path);
+    /// Floats in `dtype`, num_batches_tracked as int64.
+    void write(const std::string& path, DType dtype, const std::map<std::string, std::string>& metadata) const;
+    /// Puts the values into the network. Throws Error(checkpoint) that names `source` and the tensor where one is
+    /// missing, has another shape, or is not the network's.
+    void load_into(Nb201Supernet& net, const std::string& source) const;
+    /// Throws Error(checkpoint) where there is no such tensor.
+    const Entry& at(const std::string& name) const;
+    const std::map<std::string, Entry>& entries() const { return entries_; }
+    void set(const std::string& name, Entry entry) { entries_[name] = std::move(entry); }
+
+  private:
+    std::map<std::string, Entry> entries_;
+};
+
+/// What a supernet file is of, from its tensors' shapes: channels, cells per stage, classes and style; the input size
+/// is not in it and stays at the default. Throws Error(checkpoint) naming `source` where they make no NAS-Bench-201
+/// supernet.
+struct SupernetShape {
+    nb201::NetConfig config;
+    nb201::Style style = nb201::kSupernet;
+};
+SupernetShape supernet_shape(const StateDict& state, const std::string& source);
+
+/// The sums behind the angle between two states of one network (rlnas facts 1.5, 2.4), accumulated in double in the
+/// order of the elements. `initial_source` and `trained_source` name the states in errors.
+Nb201AngleTable angle_table(const SupernetShape& shape, const StateDict& initial, const StateDict& trained,
+                            const std::string& initial_source, const std::string& trained_source);
+
+/// Everything that a step changes, as it is stored: weights and momentum of each range (coasting ones unflushed, so
+/// that the moment of a checkpoint changes no bit), their last steps, running statistics, batch counts, the step
+/// number.
+class TrainingState {
+  public:
+    /// Copies; the tensors of the result are views of it.
+    static TrainingState of(const Nb201Supernet& net, const Sgd& optimizer);
+    std::vector<SafeTensor> tensors() const;
+    /// Throws Error(checkpoint) where the file is of another network.
+    static void restore(const SafeTensors& file, Nb201Supernet& net, Sgd& optimizer);
+
+  private:
+    struct Blob {
+        std::string name;
+        SafeDtype dtype;
+        std::vector<std::int64_t> shape;
+        std::vector<std::byte> bytes;
+    };
+    std::vector<Blob> blobs_;
+};
+
+}  // namespace nascent
