@@ -15,7 +15,7 @@ constexpr std::array<const char*, kNodes> kSvgColours = {"#b4eeb4", "#add8e6", "
 
 // Nodes stand on one line. Edges to the next node are straight; longer ones are arcs above or below, so that no two
 // labels share a place: 2<-0 above left, 3<-1 below right, 3<-0 above all.
-constexpr int kWidth = 860, kHeight = 300, kLine = 175, kRadius = 30;
+constexpr int kWidth = 860, kHeight = 325, kLine = 200, kRadius = 30;
 constexpr std::array<int, kNodes> kX = {70, 310, 550, 790};
 constexpr std::array<int, kEdges> kRise = {0, -85, 0, -170, 85, 0};  // where the middle of an edge is from the line
 

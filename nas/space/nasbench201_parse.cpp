@@ -80,7 +80,7 @@ Op read_op(Cursor& in) {
     if (name.empty()) in.fail_at(place, "expected an operator such as nor_conv_3x3~0, {}", in.found());
     auto op = std::find(kOpNames.begin(), kOpNames.end(), name);
     if (op == kOpNames.end()) {
-        in.fail_at(place, "no operator is called '{}'; nearest: {}", name, nearest_name(name, kOpNames));
+        in.fail_at(place, "no operator is called '{}'; nearest: {}", name.substr(0, 100), nearest_name(name, kOpNames));
     }
     return static_cast<Op>(op - kOpNames.begin());
 }

@@ -29,7 +29,9 @@ std::string_view nearest_name(std::string_view written, std::span<const std::str
     std::string_view best;
     std::size_t distance = 0;
     for (std::string_view name : names) {
-        std::size_t d = edit_distance(written, name);
+        // A part of a name ("skip") is nearer than anything that merely has as many letters.
+        bool part = !written.empty() && name.find(written) != std::string_view::npos;
+        std::size_t d = part ? 0 : 1 + edit_distance(written, name);
         if (best.empty() || d < distance) {
             best = name;
             distance = d;

@@ -1,0 +1,201 @@
+#include "nas/algo/evolution.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "engine/base/error.h"
+#include "nas/data/labels.h"
+
+namespace nascent {
+
+using Origin = EvolutionState::Origin;
+
+Genes GeneSpace::crossover(const Genes& a, const Genes& b, NumpyRandom& random) const {
+    Genes child(a.size());
+    for (std::size_t i = 0; i < a.size(); ++i) child[i] = random.below(2) ? b[i] : a[i];
+    return child;
+}
+
+Genes Nb201Genes::random(NumpyRandom& random) const {
+    Genes genes(nb201::kEdges);
+    for (int& g : genes) g = random.below(nb201::kOps);
+    return genes;
+}
+
+Genes Nb201Genes::mutate(const Genes& parent, double probability, NumpyRandom& random) const {
+    Genes genes = parent;
+    for (int& g : genes) {
+        if (random.random_sample() < probability) g = static_cast<int>(random.randint(1, nb201::kOps));
+    }
+    return genes;
+}
+
+Genes to_genes(const nb201::Architecture& arch) {
+    Genes genes;
+    for (nb201::Op op : arch.ops) genes.push_back(static_cast<int>(op));
+    return genes;
+}
+
+nb201::Architecture to_architecture(const Genes& genes) {
+    NASCENT_CHECK(genes.size() == nb201::kEdges, data, "a NAS-Bench-201 candidate has {} genes, not {}", nb201::kEdges,
+                  genes.size());
+    nb201::Architecture arch;
+    for (std::size_t e = 0; e < genes.size(); ++e) {
+        NASCENT_CHECK(genes[e] >= 0 && genes[e] < nb201::kOps, data, "gene {} is {}; expected 0..{}", e, genes[e],
+                      nb201::kOps - 1);
+        arch.ops[e] = static_cast<nb201::Op>(genes[e]);
+    }
+    return arch;
+}
+
+bool EvolutionState::operator==(const EvolutionState& other) const {
+    auto same = [](const Candidate& a, const Candidate& b) {
+        bool scores = a.score == b.score || (std::isnan(a.score) && std::isnan(b.score));
+        return a.genes == b.genes && a.origin == b.origin && a.generation == b.generation && a.parents == b.parents &&
+               a.scored == b.scored && scores;
+    };
+    return random == other.random && generation == other.generation && candidates == other.candidates &&
+           parents == other.parents && top == other.top &&
+           std::equal(visited.begin(), visited.end(), other.visited.begin(), other.visited.end(), same);
+}
+
+Evolution::Evolution(const GeneSpace& space, const EvolutionConfig& config, const NumpyRandom& random)
+    : space_(space), config_(config), random_(random) {
+    check();
+    add_random(config_.population);
+    state_.random = random_.state();
+}
+
+Evolution::Evolution(const GeneSpace& space, const EvolutionConfig& config, EvolutionState state)
+    : space_(space), config_(config), random_(state.random), state_(std::move(state)) {
+    check();
+    NASCENT_CHECK(state_.generation >= 0, data, "evolution state: generation {}", state_.generation);
+    NASCENT_CHECK(state_.visited.size() <= std::numeric_limits<int>::max(), data, "evolution state: {} candidates",
+                  state_.visited.size());
+    auto count = static_cast<int>(state_.visited.size());
+    for (int i = 0; i < count; ++i) {
+        const auto& v = state_.visited[static_cast<std::size_t>(i)];
+        NASCENT_CHECK(!v.genes.empty() && v.genes.size() == state_.visited[0].genes.size(), data,
+                      "evolution state: candidate {} has {} genes", i, v.genes.size());
+        NASCENT_CHECK(known_.emplace(v.genes, i).second, data, "evolution state: candidate {} is there twice", i);
+        for (int p : v.parents) {
+            NASCENT_CHECK(p >= 0 && p < i, data, "evolution state: candidate {} has the parent {}", i, p);
+        }
+    }
+    auto check_list = [&](const std::vector<int>& list, const char* name, bool scored) {
+        for (int i : list) {
+            NASCENT_CHECK(i >= 0 && i < count && state_.visited[static_cast<std::size_t>(i)].scored == scored, data,
+                          "evolution state: {} names candidate {}, which is not {}", name, i,
+                          scored ? "a scored one" : "one to be scored");
+        }
+    };
+    check_list(state_.candidates, "the population", false);
+    check_list(state_.parents, "the list of parents", true);
+    check_list(state_.top, "the list of the best", true);
+}
+
+void Evolution::check() const {
+    const EvolutionConfig& c = config_;
+    NASCENT_CHECK(c.population > 0 && c.select > 0 && c.top > 0 && c.batch > 0 && c.patience > 0, usage,
+                  "evolution: population {}, select {}, top {}, batch {}, patience {} must be positive", c.population,
+                  c.select, c.top, c.batch, c.patience);
+    NASCENT_CHECK(c.mutation >= 0 && c.crossover >= 0 && c.generations >= 0, usage,
+                  "evolution: mutation {}, crossover {}, generations {} must not be negative", c.mutation, c.crossover,
+                  c.generations);
+    NASCENT_CHECK(c.mutation_probability >= 0 && c.mutation_probability <= 1, usage,
+                  "evolution: mutation probability {} is outside 0..1", c.mutation_probability);
+}
+
+bool Evolution::done() const { return state_.generation >= config_.generations || state_.candidates.empty(); }
+
+void Evolution::breed(Origin origin, int wanted, std::int64_t batches, const std::function<Bred()>& make) {
+    std::int64_t in_vain = 0;
+    for (std::int64_t b = 0; wanted > 0 && b < batches && in_vain < config_.patience; ++b) {
+        // The batch is drawn as a whole before any of it is looked at, also where its first completes the list.
+        std::vector<Bred> batch;
+        for (int i = 0; i < config_.batch; ++i) batch.push_back(make());
+        for (Bred& bred : batch) {
+            if (wanted == 0) break;
+            auto [place, is_new] = known_.emplace(bred.genes, static_cast<int>(state_.visited.size()));
+            if (!is_new) {
+                ++in_vain;
+                continue;
+            }
+            state_.candidates.push_back(place->second);
+            state_.visited.push_back({.genes = std::move(bred.genes),
+                                      .origin = origin,
+                                      .generation = state_.generation,
+                                      .parents = std::move(bred.parents)});
+            in_vain = 0;
+            --wanted;
+        }
+    }
+}
+
+void Evolution::add_random(int wanted) {
+    breed(Origin::random, wanted, std::numeric_limits<std::int64_t>::max(), [&] {
+        return Bred{space_.random(random_), {}};
+    });
+}
+
+int Evolution::draw_parent() {
+    return state_.parents[static_cast<std::size_t>(random_.below(static_cast<int>(state_.parents.size())))];
+}
+
+void Evolution::keep_best(std::vector<int>& list, int size) const {
+    list.insert(list.end(), state_.candidates.begin(), state_.candidates.end());
+    std::stable_sort(list.begin(), list.end(), [&](int a, int b) {
+        double x = state_.visited[static_cast<std::size_t>(a)].score,
+               y = state_.visited[static_cast<std::size_t>(b)].score;
+        return std::isnan(y) ? !std::isnan(x) : x > y;
+    });
+    if (list.size() > static_cast<std::size_t>(size)) list.resize(static_cast<std::size_t>(size));
+}
+
+void Evolution::step(const ScoreFunction& score) {
+    NASCENT_CHECK(!done(), usage, "evolution: all {} generations are done", state_.generation);
+    std::vector<Genes> genes;
+    for (int i : state_.candidates) genes.push_back(state_.visited[static_cast<std::size_t>(i)].genes);
+    std::vector<double> scores = score(genes);
+    NASCENT_CHECK(scores.size() == genes.size(), runtime, "evolution: {} scores for {} candidates", scores.size(),
+                  genes.size());
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+        auto& candidate = state_.visited[static_cast<std::size_t>(state_.candidates[i])];
+        candidate.score = scores[i];
+        candidate.scored = true;
+    }
+    keep_best(state_.parents, config_.select);
+    keep_best(state_.top, config_.top);
+
+    state_.candidates.clear();
+    ++state_.generation;
+    auto genes_of = [&](int i) -> const Genes& { return state_.visited[static_cast<std::size_t>(i)].genes; };
+    breed(Origin::mutation, config_.mutation, std::numeric_limits<std::int64_t>::max(), [&] {
+        int parent = draw_parent();
+        return Bred{space_.mutate(genes_of(parent), config_.mutation_probability, random_), {parent}};
+    });
+    // Crossover alone gives up, after one batch more than it should find candidates.
+    breed(Origin::crossover, config_.crossover, config_.crossover + 1, [&] {
+        int a = draw_parent();
+        int b = draw_parent();
+        return Bred{space_.crossover(genes_of(a), genes_of(b), random_), {a, b}};
+    });
+    add_random(config_.population - static_cast<int>(state_.candidates.size()));
+    state_.random = random_.state();
+}
+
+const EvolutionState::Candidate& Evolution::best() const {
+    NASCENT_CHECK(!state_.parents.empty(), usage, "evolution: nothing is scored yet");
+    return state_.visited[static_cast<std::size_t>(state_.parents[0])];
+}
+
+NumpyRandom rlnas_nb201_search_random(std::uint32_t seed, int classes) {
+    NASCENT_CHECK(classes == 10 || classes == 100 || classes == 120, usage,
+                  "RLNAS searched NAS-Bench-201 with 10, 100 and 120 classes, not {}", classes);
+    NumpyRandom random(seed);
+    random_labels(random, classes, classes == 120 ? 151700 : 50000, classes == 120);
+    return random;
+}
+
+}  // namespace nascent
