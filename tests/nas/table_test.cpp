@@ -150,16 +150,16 @@ TEST_CASE("mutilated tables are read or refused, never anything else") {
             ++refused;
         }
     };
-    // Cut at places spread over the file, and every byte of its first two lines replaced.
+    // Cut at places spread over the file, and every third byte of its first two lines replaced.
     for (std::size_t at = 0; at < good.size(); at += good.size() / 61) attempt(good.substr(0, at));
     const std::size_t two_lines = good.find('\n', good.find('\n') + 1) + 1;
-    for (std::size_t at = 0; at < two_lines; ++at) {
+    for (std::size_t at = 0; at < two_lines; at += 3) {
         std::string text = good;
         for (char c : {'"', '\n', '\0'}) {
             text[at] = c;
             attempt(text);
         }
     }
-    CHECK(refused > 300);
+    CHECK(refused > 100);
     MESSAGE(read << " read, " << refused << " refused");
 }
