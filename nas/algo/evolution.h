@@ -77,8 +77,8 @@ using ScoreFunction = std::function<std::vector<double>(const std::vector<Genes>
 
 class Evolution {
   public:
-    /// Draws the first population, going on with `random` (after the label draw where a published search is replayed).
-    /// Throws ErrorKind::usage for a configuration that makes no sense.
+    /// `space` must outlive the search. Draws the first population, going on with `random` (after the label draw where
+    /// a published search is replayed). Throws ErrorKind::usage for a configuration that makes no sense.
     Evolution(const GeneSpace& space, const EvolutionConfig& config, const NumpyRandom& random);
     /// Goes on from a saved state, to the same bits. Throws ErrorKind::data for one that is not of this search.
     Evolution(const GeneSpace& space, const EvolutionConfig& config, EvolutionState state);

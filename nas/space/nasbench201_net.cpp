@@ -48,11 +48,16 @@ class Builder {
     }
 
     /// The layers of one operator of a searched cell: op.0 is the ReLU, op.1 the convolution, op.2 the BN.
-    void op(const std::string& name, Op op, const Block& b) {
+    void op(const std::string& name, std::size_t edge, Op op, const Block& b) {
         if (op != Op::nor_conv_1x1 && op != Op::nor_conv_3x3) return;
+        std::size_t first = layers_.size();
         conv(name + ".op.1", b.in_channels, b.out_channels, op == Op::nor_conv_3x3 ? 3 : 1, b.out_size,
              style_.conv_bias);
         norm(name + ".op.2", b.out_channels, b.out_size, style_.affine, style_.track_running_stats);
+        for (std::size_t l = first; l < layers_.size(); ++l) {
+            layers_[l].edge = static_cast<int>(edge);
+            layers_[l].op = static_cast<int>(op);
+        }
     }
 
   private:
@@ -133,15 +138,16 @@ std::int64_t Layer::parameters() const {
 
 std::vector<Layer> stand_alone_layers(const NetConfig& config, const Architecture& arch, const Style& style) {
     return Builder(config, style).build([&](Builder& to, const Block& b) {
-        for (std::size_t e = 0; e < kEdges; ++e) to.op(fmt::format("{}.layers.{}", b.prefix, e), arch.ops[e], b);
+        for (std::size_t e = 0; e < kEdges; ++e) to.op(fmt::format("{}.layers.{}", b.prefix, e), e, arch.ops[e], b);
     });
 }
 
 std::vector<Layer> supernet_layers(const NetConfig& config, const Style& style) {
     return Builder(config, style).build([&](Builder& to, const Block& b) {
-        for (auto [node, source] : kEdgeList) {
+        for (std::size_t e = 0; e < kEdges; ++e) {
             for (int op = 0; op < kOps; ++op) {
-                to.op(fmt::format("{}.edges.{}<-{}.{}", b.prefix, node, source, op), static_cast<Op>(op), b);
+                std::string name = fmt::format("{}.edges.{}<-{}.{}", b.prefix, kEdgeList[e].to, kEdgeList[e].from, op);
+                to.op(name, e, static_cast<Op>(op), b);
             }
         }
     });

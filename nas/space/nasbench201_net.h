@@ -55,6 +55,8 @@ struct Layer {
     LayerKind kind;
     std::string name;  // of the module: cells.0.edges.1<-0.3.op.1
     int block;         // index in net_blocks()
+    int edge = -1;     // canonical edge and
+    int op = -1;       // operator number of a layer in a searched cell
     int in = 0, out = 0;
     int kernel = 1;
     int out_size = 1;                 // height and width of what it puts out
