@@ -1,4 +1,5 @@
-// Dense convolution, NHWC, fused with what stands before it (scale, shift, ReLU on load) and after it (batch-norm sums).
+// Dense convolution, NHWC, fused with what stands before it (scale, shift, ReLU on load) and after it (batch-norm
+// sums).
 #pragma once
 #include <cstddef>
 
@@ -33,16 +34,18 @@ struct NormFold {
     const T* shift = nullptr;
 };
 
-/// z = conv(prologue(x), w), (n, out_h, out_w, c_out), overwritten. With `sums` (2 * c_out doubles) it gets the sum of z
-/// per channel, then the sum of z^2, in an order fixed by the shape. `workspace` as conv_forward_workspace, 64-byte aligned.
+/// z = conv(prologue(x), w), (n, out_h, out_w, c_out), overwritten. With `sums` (2 * c_out doubles) it gets the sum of
+/// z per channel, then the sum of z^2, in an order fixed by the shape. `workspace` as conv_forward_workspace, 64-byte
+/// aligned.
 template <class T>
-void conv_forward(const Stream&, const ConvShape&, const T* x, Prologue<T>, const T* w, T* z, double* sums, void* workspace);
+void conv_forward(const Stream&, const ConvShape&, const T* x, Prologue<T>, const T* w, T* z, double* sums,
+                  void* workspace);
 
 /// da: gradient of the prologue's affine output x * scale + shift (that is, masked by the ReLU, not multiplied by
 /// scale), overwritten or accumulated; dw likewise. Either may be null: not wanted.
 template <class T>
-void conv_backward(const Stream&, const ConvShape&, const T* x, Prologue<T>, const T* w, const T* dy, NormFold<T>, T* da,
-                   bool accumulate_da, T* dw, bool accumulate_dw, void* workspace);
+void conv_backward(const Stream&, const ConvShape&, const T* x, Prologue<T>, const T* w, const T* dy, NormFold<T>,
+                   T* da, bool accumulate_da, T* dw, bool accumulate_dw, void* workspace);
 
 /// Bytes of workspace for an element of `element` bytes (4 or 8).
 std::size_t conv_forward_workspace(const Stream&, const ConvShape&, std::size_t element);

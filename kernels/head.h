@@ -24,11 +24,12 @@ template <class T>
 void linear_forward(const Stream&, int n, int in, int out, const T* x, const T* w, const T* bias, T* y);
 /// Each of dx, dw, dbias may be null: not wanted. accumulate_* as in conv_backward.
 template <class T>
-void linear_backward(const Stream&, int n, int in, int out, const T* x, const T* w, const T* dy, T* dx, bool accumulate_dx,
-                     T* dw, bool accumulate_dw, T* dbias, bool accumulate_dbias);
+void linear_backward(const Stream&, int n, int in, int out, const T* x, const T* w, const T* dy, T* dx,
+                     bool accumulate_dx, T* dw, bool accumulate_dw, T* dbias, bool accumulate_dbias);
 
-/// loss[0] = mean over the batch of the cross-entropy between softmax(logits) and (1 - smoothing) * onehot + smoothing / classes;
-/// probabilities (n, classes) = softmax(logits), kept for the backward. Labels are in [0, classes): callers check.
+/// loss[0] = mean over the batch of the cross-entropy between softmax(logits) and (1 - smoothing) * onehot + smoothing
+/// / classes; probabilities (n, classes) = softmax(logits), kept for the backward. Labels are in [0, classes): callers
+/// check.
 template <class T>
 void cross_entropy_forward(const Stream&, int n, int classes, const T* logits, const int* labels, T smoothing, T* loss,
                            T* probabilities);

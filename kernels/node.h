@@ -34,7 +34,8 @@ void node_input_gradient(const Stream&, const Image&, const T* dy, bool skip, bo
 /// Batch-norm backward's sums, one read of dy for all z: sums[0..c) = sum of dy, sums[(1+k)c..) = sum of dy * z_k.
 /// `workspace` as norm_sums_workspace.
 template <class T>
-void norm_backward_sums(const Stream&, const Image&, const T* dy, std::span<const T* const> z, double* sums, void* workspace);
+void norm_backward_sums(const Stream&, const Image&, const T* dy, std::span<const T* const> z, double* sums,
+                        void* workspace);
 
 /// sums[0..c) = sum of x, sums[c..2c) = sum of x^2 per channel.
 template <class T>

@@ -20,8 +20,8 @@ void copy_or_add(const Stream&, std::size_t size, const T* dy, T* dx, bool accum
 template <class T>
 void conv_plain_forward(const Stream&, const ConvShape&, const T* x, const T* w, T* y);
 template <class T>
-void conv_plain_backward(const Stream&, const ConvShape&, const T* x, const T* w, const T* dy, T* dx, bool accumulate_dx,
-                         T* dw, bool accumulate_dw);
+void conv_plain_backward(const Stream&, const ConvShape&, const T* x, const T* w, const T* dy, T* dx,
+                         bool accumulate_dx, T* dw, bool accumulate_dw);
 
 /// y = (x - mean) * rstd * gamma + beta with two-pass batch statistics (biased variance), written to mean and rstd;
 /// gamma and beta may be null.
