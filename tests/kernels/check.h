@@ -127,12 +127,12 @@ struct Bounded {
 template <class T, class U>
 void check_close(const Guarded<T>& got, const std::vector<Bounded>& want, double operations, const char* what,
                  U epsilon = std::numeric_limits<T>::epsilon()) {
-    INFO(what);
+    INFO(std::string(what));
     REQUIRE(got.size() == want.size());
     CHECK(got.intact());
     for (std::size_t i = 0; i < want.size(); i++) {
         const Real error = std::fabs(static_cast<Real>(got[i]) - want[i].value);
-        const Real bound = operations * static_cast<Real>(epsilon) * want[i].magnitude;
+        const Real bound = operations * static_cast<Real>(epsilon) * want[i].magnitude + std::numeric_limits<T>::min();
         if (!(error <= bound)) {
             INFO("element ", i, " of ", want.size(), ": got ", static_cast<double>(got[i]), ", expected ",
                  static_cast<double>(want[i].value), ", error ", static_cast<double>(error), ", allowed ",
