@@ -56,7 +56,7 @@ struct ConvPlan {
     Plane dz;  // the gradient of z
 
     ConvPlan(const ConvShape& shape, std::size_t element)
-        : s(normalised(shape)),
+        : s(normalised(shape, element)),
           oh(s.out_h()),
           ow(s.out_w()),
           pad(s.k / 2),
@@ -71,9 +71,16 @@ struct ConvPlan {
 
     std::size_t taps() const { return static_cast<std::size_t>(s.k) * s.k; }
 
-    /// A 1x1 convolution knows no neighbours: rows of 64 pixels serve the registers best.
-    static ConvShape normalised(ConvShape s) {
-        if (s.k == 1 && s.stride == 1 && s.h * s.w % 64 == 0) s.h = s.h * s.w / 64, s.w = 64;
+    /// A 1x1 convolution knows no neighbours: it is cut into images of rows of 64 pixels, few enough for the first
+    /// cache.
+    static ConvShape normalised(ConvShape s, std::size_t element) {
+        const std::size_t pixels = static_cast<std::size_t>(s.n) * s.h * s.w;
+        if (s.k != 1 || s.stride != 1 || pixels % 64 != 0) return s;
+        const std::size_t row_bytes = 64 * element * (s.c_in + s.c_out);
+        const int rows = static_cast<int>(pixels / 64);
+        s.h = 1, s.w = 64;
+        while (rows % (2 * s.h) == 0 && 2 * s.h * row_bytes <= 32768) s.h *= 2;
+        s.n = rows / s.h;
         return s;
     }
 };

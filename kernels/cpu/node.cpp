@@ -20,74 +20,151 @@ namespace HWY_NAMESPACE {
 /// How many of q - 1, q, q + 1 lie in [0, size).
 HWY_INLINE int neighbours(int q, int size) { return 1 + (q > 0) + (q + 1 < size); }
 
+/// One row of pixels, kept in the first cache while the terms are added to it one by one.
+struct Row {
+    int width, channels;
+};
+
+/// f(vector of `term` at the pixel, constants) is stored or added to `to` for every pixel of the row: Full says that
+/// all lanes are channels. The first term stores.
+template <bool Full, class T>
+HWY_INLINE Vector<T> load_lanes(const T* p, int count) {
+    if constexpr (Full) return load(p);
+    return load_first(p, count);
+}
+template <bool Full, class T>
+HWY_INLINE void put_lanes(Vector<T> v, T* p, int count, bool add) {
+    if (add) v = hn::Add(load_lanes<Full>(p, count), v);
+    if constexpr (Full)
+        store<T>(v, p);
+    else
+        store_first<T>(v, p, count);
+}
+
+template <bool Full, class T>
+HWY_INLINE void affine_lanes(const Row& row, const T* x, const T* scale, const T* shift, T* to, int count, bool add) {
+    const Vector<T> a = scale ? load_lanes<Full>(scale, count) : set(T(1));
+    const Vector<T> b = shift ? load_lanes<Full>(shift, count) : zero<T>();
+    for (int i = 0; i < row.width; i++, x += row.channels, to += row.channels)
+        put_lanes<Full, T>(hn::MulAdd(load_lanes<Full>(x, count), a, b), to, count, add);
+}
+/// to (+)= x * scale + shift, with null scale and shift: x.
+template <class T>
+HWY_NOINLINE void add_affine(const Row& row, const T* x, const T* scale, const T* shift, T* to, bool add) {
+    constexpr int L = kLanes<T>;
+    int c = 0;
+    for (; c + L <= row.channels; c += L) {
+        const T *a = scale ? scale + c : nullptr, *b = shift ? shift + c : nullptr;
+        if (add)
+            affine_lanes<true>(row, x + c, a, b, to + c, L, true);
+        else
+            affine_lanes<true>(row, x + c, a, b, to + c, L, false);
+    }
+    if (c < row.channels)
+        affine_lanes<false>(row, x + c, scale ? scale + c : nullptr, shift ? shift + c : nullptr, to + c,
+                            row.channels - c, add);
+}
+
+/// Up to three rows above one another, and what their pixels and the sums of their 3x3 windows are multiplied by.
+template <class T>
+struct Windows {
+    const T* rows[3];
+    T weight[3];                   // of each row
+    T edge_weight, weight_within;  // of the columns
+    T edge_scale, scale_within;    // of the sums
+};
+
+template <bool Full, int Rows, class T>
+HWY_INLINE Vector<T> column(const Windows<T>& s, std::size_t at, int count, Vector<T> weight) {
+    Vector<T> sum = hn::Mul(load_lanes<Full>(s.rows[0] + at, count), set(s.weight[0]));
+    if constexpr (Rows > 1) sum = hn::MulAdd(load_lanes<Full>(s.rows[1] + at, count), set(s.weight[1]), sum);
+    if constexpr (Rows > 2) sum = hn::MulAdd(load_lanes<Full>(s.rows[2] + at, count), set(s.weight[2]), sum);
+    return hn::Mul(sum, weight);
+}
+/// A window's three column sums move along the row, so each pixel is read once per row.
+template <bool Full, int Rows, class T>
+HWY_INLINE void window_lanes(const Row& row, const Windows<T>& s, std::size_t at, T* to, int count, bool add) {
+    const Vector<T> edge = set(s.edge_weight), within = set(s.weight_within), scale = set(s.scale_within);
+    const std::size_t pixel = static_cast<std::size_t>(row.channels);
+    Vector<T> before = zero<T>(), here = column<Full, Rows>(s, at, count, edge);
+    if (row.width == 1) return put_lanes<Full, T>(hn::Mul(here, set(s.edge_scale)), to + at, count, add);
+    for (int x = 0; x + 1 < row.width; x++, at += pixel) {
+        const Vector<T> after = column<Full, Rows>(s, at + pixel, count, x + 2 < row.width ? within : edge);
+        const Vector<T> sum = hn::Add(hn::Add(before, here), after);
+        put_lanes<Full, T>(hn::Mul(sum, x == 0 ? set(s.edge_scale) : scale), to + at, count, add);
+        before = here;
+        here = after;
+    }
+    put_lanes<Full, T>(hn::Mul(hn::Add(before, here), set(s.edge_scale)), to + at, count, add);
+}
+/// to (+)= the windows' weighted sums.
+template <int Rows, class T>
+HWY_NOINLINE void add_windows(const Row& row, const Windows<T>& s, T* to, bool add) {
+    constexpr int L = kLanes<T>;
+    int c = 0;
+    for (; c + L <= row.channels; c += L) window_lanes<true, Rows>(row, s, c, to, L, add);
+    if (c < row.channels) window_lanes<false, Rows>(row, s, c, to, row.channels - c, add);
+}
+
+/// The 3x3 average pool of row h of the image (h, w, c) at x, or with Gradient the pool's gradient there.
+template <bool Gradient, class T>
+void add_pool(const Image& s, int h, const T* x, T* to, bool add) {
+    const T part[4] = {0, 1, T(1) / 2, T(1) / 3};  // 1 / neighbours
+    const int top = std::max(h - 1, 0), rows = neighbours(h, s.h);
+    Windows<T> windows = {};
+    for (int i = 0; i < rows; i++) {
+        windows.rows[i] = x + static_cast<std::size_t>(top + i) * s.w * s.c;
+        // A neighbour gave each pixel of its own window its gradient over that window's rows and columns.
+        windows.weight[i] = Gradient ? part[neighbours(top + i, s.h)] : T(1);
+    }
+    windows.edge_weight = Gradient ? part[neighbours(0, s.w)] : T(1);
+    windows.weight_within = Gradient ? part[3] : T(1);
+    windows.edge_scale = Gradient ? T(1) : T(1) / static_cast<T>(rows * neighbours(0, s.w));
+    windows.scale_within = Gradient ? T(1) : T(1) / static_cast<T>(rows * 3);
+    const Row row{s.w, s.c};
+    if (rows == 1) add_windows<1>(row, windows, to, add);
+    if (rows == 2) add_windows<2>(row, windows, to, add);
+    if (rows == 3) add_windows<3>(row, windows, to, add);
+}
+
 template <class T>
 void combine(const Stream& stream, const Image& s, std::span<const NormTerm<T>> norms, std::span<const T* const> pools,
              std::span<const T* const> skips, T* y) {
-    constexpr int L = kLanes<T>;
     const Chunks images(s.n);
-    const std::size_t row = static_cast<std::size_t>(s.w) * s.c, pixel = static_cast<std::size_t>(s.c);
+    const std::size_t row = static_cast<std::size_t>(s.w) * s.c;
     parallel(stream, images.count, [&](int chunk, int) HWY_ATTR {
         for (int n = images.begin(chunk); n < images.end(chunk); n++)
             for (int h = 0; h < s.h; h++) {
-                const std::size_t base = (static_cast<std::size_t>(n) * s.h + h) * row;
-                const int top = std::max(h - 1, 0) - h, bottom = std::min(h + 1, s.h - 1) - h;
-                for (int c = 0; c < s.c; c += L) {
-                    const int left = s.c - c;
-                    for (int x = 0; x < s.w; x++) {
-                        const std::size_t at = base + x * pixel + c;
-                        Vector<T> sum = zero<T>();
-                        for (const NormTerm<T>& t : norms)
-                            sum = hn::Add(sum, hn::MulAdd(load_first(t.z + at, left), load_first(t.scale + c, left),
-                                                          load_first(t.shift + c, left)));
-                        const T share = T(1) / static_cast<T>(neighbours(h, s.h) * neighbours(x, s.w));
-                        for (const T* p : pools) {
-                            Vector<T> window = zero<T>();
-                            for (int i = top; i <= bottom; i++) {
-                                const T* q = p + at + i * static_cast<std::ptrdiff_t>(row);
-                                if (x > 0) window = hn::Add(window, load_first(q - pixel, left));
-                                window = hn::Add(window, load_first(q, left));
-                                if (x + 1 < s.w) window = hn::Add(window, load_first(q + pixel, left));
-                            }
-                            sum = hn::MulAdd(window, set(share), sum);
-                        }
-                        for (const T* p : skips) sum = hn::Add(sum, load_first(p + at, left));
-                        store_first<T>(sum, y + at, left);
-                    }
+                const std::size_t image = static_cast<std::size_t>(n) * s.h * row, at = image + h * row;
+                bool add = false;
+                for (const NormTerm<T>& t : norms) {
+                    add_affine<T>({s.w, s.c}, t.z + at, t.scale, t.shift, y + at, add);
+                    add = true;
                 }
+                for (const T* p : pools) {
+                    add_pool<false>(s, h, p + image, y + at, add);
+                    add = true;
+                }
+                for (const T* p : skips) {
+                    add_affine<T>({s.w, s.c}, p + at, nullptr, nullptr, y + at, add);
+                    add = true;
+                }
+                if (!add) std::fill_n(y + at, row, T(0));
             }
     });
 }
 
 template <class T>
 void input_gradient(const Stream& stream, const Image& s, const T* dy, bool skip, bool pool, T* dx, bool accumulate) {
-    constexpr int L = kLanes<T>;
     const Chunks images(s.n);
-    const std::size_t row = static_cast<std::size_t>(s.w) * s.c, pixel = static_cast<std::size_t>(s.c);
-    const T part[4] = {0, 1, T(1) / 2, T(1) / 3};  // 1 / neighbours
+    const std::size_t row = static_cast<std::size_t>(s.w) * s.c;
     parallel(stream, images.count, [&](int chunk, int) HWY_ATTR {
         for (int n = images.begin(chunk); n < images.end(chunk); n++)
             for (int h = 0; h < s.h; h++) {
-                const std::size_t base = (static_cast<std::size_t>(n) * s.h + h) * row;
-                const int top = std::max(h - 1, 0), bottom = std::min(h + 1, s.h - 1);
-                for (int c = 0; c < s.c; c += L) {
-                    const int left = s.c - c;
-                    for (int x = 0; x < s.w; x++) {
-                        const std::size_t at = base + x * pixel + c;
-                        Vector<T> sum = accumulate ? load_first(dx + at, left) : zero<T>();
-                        if (skip) sum = hn::Add(sum, load_first(dy + at, left));
-                        // Each neighbour gave 1 / (rows x columns of its own window) of its gradient.
-                        for (int i = top; pool && i <= bottom; i++) {
-                            const T* q = dy + at + (i - h) * static_cast<std::ptrdiff_t>(row);
-                            Vector<T> line = hn::Mul(load_first(q, left), set(part[neighbours(x, s.w)]));
-                            if (x > 0)
-                                line = hn::MulAdd(load_first(q - pixel, left), set(part[neighbours(x - 1, s.w)]), line);
-                            if (x + 1 < s.w)
-                                line = hn::MulAdd(load_first(q + pixel, left), set(part[neighbours(x + 1, s.w)]), line);
-                            sum = hn::MulAdd(line, set(part[neighbours(i, s.h)]), sum);
-                        }
-                        store_first<T>(sum, dx + at, left);
-                    }
-                }
+                const std::size_t image = static_cast<std::size_t>(n) * s.h * row, at = image + h * row;
+                if (skip) add_affine<T>({s.w, s.c}, dy + at, nullptr, nullptr, dx + at, accumulate);
+                if (pool) add_pool<true>(s, h, dy + image, dx + at, accumulate || skip);
+                if (!skip && !pool && !accumulate) std::fill_n(dx + at, row, T(0));
             }
     });
 }
