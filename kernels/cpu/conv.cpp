@@ -1,0 +1,334 @@
+#include "kernels/conv.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "kernels/cpu/conv_plan.h"
+#include "kernels/cpu/dispatch.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/conv.cpp"
+#include <hwy/foreach_target.h>
+// After foreach_target.h.
+#include <hwy/highway.h>
+
+#include "kernels/cpu/conv_tiles-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace nascent {
+namespace kernels {
+namespace HWY_NAMESPACE {
+
+/// Zeroes the padding around an image; the rest of a plane is always written before it is read.
+template <class T>
+void clear_padding(const Plane& plane, T* to) {
+    if (plane.pad == 0) return;
+    const int edge = plane.half * plane.stride - 1;
+    for (int b = 0; b < plane.blocks; b++, to += plane.block_size) {
+        std::memset(to, 0, plane.row * sizeof(T));
+        std::memset(to + plane.row * (plane.rows - 1), 0, plane.row * sizeof(T));
+        for (int y = 1; y + 1 < plane.rows; y++) {
+            // Column 0 on the left; on the right the last one, and with stride 2 and an odd width the one before it.
+            std::memset(to + plane.at(y, 0), 0, 64);
+            std::memset(to + plane.at(y, edge), 0, 64);
+            std::memset(to + plane.at(y, edge - (plane.stride - 1)), 0, 64);
+        }
+    }
+}
+
+/// A per-channel map of pixels on their way from NHWC into a plane.
+template <class T>
+struct FillA {
+    const T* x;
+    Prologue<T> prologue;
+    struct Constants {
+        Vector<T> scale, shift, floor;
+    };
+    HWY_INLINE Constants constants(int c, int count) const {
+        return {prologue.scale ? load_first(prologue.scale + c, count) : set(T(1)),
+                prologue.shift ? load_first(prologue.shift + c, count) : zero<T>(),
+                prologue.relu ? zero<T>() : set(-std::numeric_limits<T>::infinity())};
+    }
+    HWY_INLINE Vector<T> operator()(const Constants& k, std::size_t at, int count) const {
+        Vector<T> v = hn::MulAdd(load_first(x + at, count), k.scale, k.shift);
+        return hn::IfThenZeroElse(hn::Lt(v, k.floor), v);  // not a maximum: not-a-number stays what it is
+    }
+};
+template <class T>
+struct FillDz {
+    const T* dy;
+    NormFold<T> fold;
+    struct Constants {
+        Vector<T> scale, slope, shift;
+    };
+    HWY_INLINE Constants constants(int c, int count) const {
+        return {load_first(fold.scale + c, count), load_first(fold.slope + c, count),
+                load_first(fold.shift + c, count)};
+    }
+    HWY_INLINE Vector<T> operator()(const Constants& k, std::size_t at, int count) const {
+        return hn::MulAdd(load_first(dy + at, count), k.scale,
+                          hn::MulAdd(load_first(fold.z + at, count), k.slope, k.shift));
+    }
+};
+template <class T>
+struct FillDy {  // dz = dy
+    const T* dy;
+    struct Constants {};
+    HWY_INLINE Constants constants(int, int) const { return {}; }
+    HWY_INLINE Vector<T> operator()(const Constants&, std::size_t at, int count) const {
+        return load_first(dy + at, count);
+    }
+};
+
+/// Fills a plane with one image (h, w, channels) that starts `base` elements into the tensor.
+template <class T, class Fill>
+HWY_NOINLINE void fill_plane(const Plane& plane, int h, int w, int channels, std::size_t base, const Fill& fill,
+                             T* to) {
+    constexpr int L = kLanes<T>;
+    for (int y = 0; y < h; y++)
+        for (int c = 0; c < channels; c += L) {
+            const int count = channels - c;
+            const typename Fill::Constants constants = fill.constants(c, count);
+            for (int parity = 0; parity < plane.stride; parity++) {
+                const int x0 = plane.stride == 1 || parity == plane.pad ? 0 : 1;  // first column of this parity
+                T* q = to + c / kBlock<T> * plane.block_size + c % kBlock<T> + plane.at(y + plane.pad, x0 + plane.pad);
+                std::size_t at = base + (static_cast<std::size_t>(y) * w + x0) * channels + c;
+                const std::size_t step = static_cast<std::size_t>(plane.stride) * channels;
+                if (count >= L) {
+                    for (int x = x0; x < w; x += plane.stride, at += step, q += kBlock<T>)
+                        store<T>(fill(constants, at, L), q);
+                } else {
+                    for (int x = x0; x < w; x += plane.stride, at += step, q += kBlock<T>)
+                        store<T>(fill(constants, at, count), q);
+                }
+            }
+        }
+}
+
+template <class T>
+T* at_bytes(void* base, std::size_t offset) {
+    return reinterpret_cast<T*>(static_cast<char*>(base) + offset);
+}
+
+template <class T>
+void forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const T* w, T* z,
+             double* sums, void* workspace) {
+    const ConvPlan p(shape, sizeof(T));
+    const ConvShape& s = p.s;
+    const ForwardLayout layout(p, sizeof(T), stream.workers);
+    T* packed = at_bytes<T>(workspace, layout.w);  // (taps, c_in, co_padded)
+    const std::size_t rows = p.taps() * s.c_in;
+    if (s.c_out == p.co_padded) {
+        std::memcpy(packed, w, rows * s.c_out * sizeof(T));
+    } else {
+        for (std::size_t r = 0; r < rows; r++) {
+            std::copy_n(w + r * s.c_out, s.c_out, packed + r * p.co_padded);
+            std::fill(packed + r * p.co_padded + s.c_out, packed + (r + 1) * p.co_padded, T(0));
+        }
+    }
+    Taps<T> taps;
+    taps.count = s.k * s.k;
+    taps.channels = s.c_in;
+    taps.block_size = p.a.block_size;
+    taps.stride = p.co_padded;
+    for (int t = 0; t < taps.count; t++) {
+        taps.offset[t] = p.a.at(t / s.k, t % s.k);
+        taps.w[t] = packed + static_cast<std::size_t>(t) * s.c_in * p.co_padded;
+    }
+    parallel(stream, p.chunks, [&](int chunk, int worker) HWY_ATTR {
+        T* plane = at_bytes<T>(workspace, layout.scratch + layout.scratch_size * worker);
+        T* row_sums = sums ? at_bytes<T>(plane, layout.sums) : nullptr;  // flushed to doubles row by row
+        double* partial =
+            at_bytes<double>(workspace, layout.partials) + static_cast<std::size_t>(chunk) * 2 * p.co_padded;
+        if (sums) {
+            std::fill_n(row_sums, 2 * p.co_padded, T(0));
+            std::fill_n(partial, 2 * p.co_padded, 0.0);
+        }
+        clear_padding(p.a, plane);
+        const int last = std::min(s.n, (chunk + 1) * p.images_per_chunk);
+        for (int n = chunk * p.images_per_chunk; n < last; n++) {
+            fill_plane(p.a, s.h, s.w, s.c_in, static_cast<std::size_t>(n) * s.h * s.w * s.c_in, FillA<T>{x, prologue},
+                       plane);
+            for (int y = 0; y < p.oh; y++) {
+                T* row = z + (static_cast<std::size_t>(n) * p.oh + y) * p.ow * s.c_out;
+                gemm_taps(taps, plane + p.a.row * y * s.stride, p.ow,
+                          StoreZ<T>{row, s.c_out, s.c_out, row_sums, static_cast<std::size_t>(p.co_padded)});
+                if (!sums) continue;
+                for (int c = 0; c < 2 * p.co_padded; c++)
+                    partial[c] += static_cast<double>(row_sums[c]), row_sums[c] = 0;
+            }
+        }
+    });
+    if (!sums) return;
+    const double* partial = at_bytes<double>(workspace, layout.partials);
+    for (int half = 0; half < 2; half++)
+        for (int c = 0; c < s.c_out; c++) {
+            double sum = 0;
+            for (int chunk = 0; chunk < p.chunks; chunk++) sum += partial[(chunk * 2 + half) * p.co_padded + c];
+            sums[half * s.c_out + c] = sum;
+        }
+}
+
+/// The data gradient of one image. Pixels (py + stride i, px + stride j) meet the same taps: each such phase is a dense
+/// convolution of dz, so no product with a zero is formed.
+template <class T>
+void data_gradient(const ConvPlan& p, const T* w, const T* a, const T* dz, bool relu, T* da, bool accumulate) {
+    const ConvShape& s = p.s;
+    for (int py = 0; py < s.stride && py < s.h; py++)
+        for (int px = 0; px < s.stride && px < s.w; px++) {
+            Taps<T> taps;
+            taps.channels = s.c_out;
+            taps.block_size = p.dz.block_size;
+            taps.stride = p.ci_padded;
+            for (int t = 0; t < s.k * s.k; t++) {
+                const int dy = py + p.pad - t / s.k, dx = px + p.pad - t % s.k;
+                if (dy % s.stride != 0 || dx % s.stride != 0) continue;
+                taps.offset[taps.count] = p.dz.at(dy / s.stride + p.dz.pad, dx / s.stride + p.dz.pad);
+                taps.w[taps.count++] = w + static_cast<std::size_t>(t) * s.c_out * p.ci_padded;
+            }
+            const int width = ceil_div(s.w - px, s.stride);
+            for (int y = py, i = 0; y < s.h; y += s.stride, i++)
+                gemm_taps(
+                    taps, dz + p.dz.row * i, width,
+                    StoreGradient<T>{da + (static_cast<std::size_t>(y) * s.w + px) * s.c_in, s.stride * s.c_in, s.c_in,
+                                     accumulate, relu ? a + p.a.at(y + p.pad, px + p.pad) : nullptr, p.a.block_size});
+        }
+}
+
+/// dw (taps, ci_padded, co_padded) += the weight gradient of one image, some rows at a time so that they stay in cache.
+template <class T>
+void weight_gradients(const ConvPlan& p, const T* a, const T* dz, T* dw) {
+    const ConvShape& s = p.s;
+    const int vectors = ceil_div(s.c_out, kLanes<T>);
+    const std::size_t row_bytes = (p.a.row * s.stride * p.a.blocks + p.dz.row * p.dz.blocks) * sizeof(T);
+    const int group = std::max(1, static_cast<int>(32768 / row_bytes));
+    for (int y = 0; y < p.oh; y += group)
+        for (int t = 0; t < s.k * s.k; t++)
+            for (int b = 0; b < p.a.blocks; b++) {
+                const Window<T> window{a + p.a.at(y * s.stride + t / s.k, t % s.k) + b * p.a.block_size,
+                                       p.a.row * s.stride,
+                                       dz + p.dz.at(y + p.dz.pad, p.dz.pad),
+                                       p.dz.row,
+                                       p.dz.block_size,
+                                       std::min(group, p.oh - y),
+                                       p.ow};
+                weight_gradient(window, std::min(kBlock<T>, s.c_in - b * kBlock<T>), vectors,
+                                dw + (static_cast<std::size_t>(t) * p.ci_padded + b * kBlock<T>)*p.co_padded,
+                                static_cast<std::size_t>(p.co_padded));
+            }
+}
+
+template <class T>
+void backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const T* w, const T* dy,
+              NormFold<T> fold, T* da, bool accumulate_da, T* dw, bool accumulate_dw, void* workspace) {
+    if (!da && !dw) return;
+    const ConvPlan p(shape, sizeof(T));
+    const ConvShape& s = p.s;
+    const BackwardLayout layout(p, sizeof(T), stream.workers);
+    T* transposed = at_bytes<T>(workspace, layout.w);  // (taps, c_out, ci_padded)
+    if (da)
+        for (std::size_t t = 0; t < p.taps(); t++)
+            for (int o = 0; o < s.c_out; o++) {
+                T* to = transposed + (t * s.c_out + o) * p.ci_padded;
+                for (int i = 0; i < s.c_in; i++) to[i] = w[(t * s.c_in + i) * s.c_out + o];
+                std::fill(to + s.c_in, to + p.ci_padded, T(0));
+            }
+    T* partials = at_bytes<T>(workspace, layout.partials);
+    parallel(stream, p.chunks, [&](int chunk, int worker) HWY_ATTR {
+        T* a = at_bytes<T>(workspace, layout.scratch + layout.scratch_size * worker);
+        T* dz = at_bytes<T>(a, layout.dz);
+        T* partial = partials + layout.partial_size * chunk;
+        if (dw) std::fill_n(partial, layout.partial_size, T(0));
+        clear_padding(p.a, a);
+        clear_padding(p.dz, dz);
+        const int last = std::min(s.n, (chunk + 1) * p.images_per_chunk);
+        for (int n = chunk * p.images_per_chunk; n < last; n++) {
+            const std::size_t in = static_cast<std::size_t>(n) * s.h * s.w * s.c_in;
+            const std::size_t out = static_cast<std::size_t>(n) * p.oh * p.ow * s.c_out;
+            if (dw || prologue.relu) fill_plane(p.a, s.h, s.w, s.c_in, in, FillA<T>{x, prologue}, a);
+            if (fold.z)
+                fill_plane(p.dz, p.oh, p.ow, s.c_out, out, FillDz<T>{dy, fold}, dz);
+            else
+                fill_plane(p.dz, p.oh, p.ow, s.c_out, out, FillDy<T>{dy}, dz);
+            if (da) data_gradient(p, transposed, a, dz, prologue.relu, da + in, accumulate_da);
+            if (dw) weight_gradients(p, a, dz, partial);
+        }
+    });
+    if (!dw) return;
+    // Chunks are added in order, whoever ran them.
+    parallel(stream, static_cast<int>(p.taps()), [&](int t, int) HWY_ATTR {
+        for (int i = 0; i < s.c_in; i++)
+            for (int o = 0; o < s.c_out; o += kLanes<T>) {
+                T* to = dw + (static_cast<std::size_t>(t) * s.c_in + i) * s.c_out + o;
+                const T* from = partials + (static_cast<std::size_t>(t) * p.ci_padded + i) * p.co_padded + o;
+                Vector<T> sum = accumulate_dw ? load_first(to, s.c_out - o) : zero<T>();
+                for (int chunk = 0; chunk < p.chunks; chunk++, from += layout.partial_size)
+                    sum = hn::Add(sum, load(from));
+                store_first<T>(sum, to, s.c_out - o);
+            }
+    });
+}
+
+void conv_forward_f32(const Stream& s, const ConvShape& c, const float* x, Prologue<float> p, const float* w, float* z,
+                      double* sums, void* workspace) {
+    forward(s, c, x, p, w, z, sums, workspace);
+}
+void conv_forward_f64(const Stream& s, const ConvShape& c, const double* x, Prologue<double> p, const double* w,
+                      double* z, double* sums, void* workspace) {
+    forward(s, c, x, p, w, z, sums, workspace);
+}
+void conv_backward_f32(const Stream& s, const ConvShape& c, const float* x, Prologue<float> p, const float* w,
+                       const float* dy, NormFold<float> f, float* da, bool add_da, float* dw, bool add_dw,
+                       void* workspace) {
+    backward(s, c, x, p, w, dy, f, da, add_da, dw, add_dw, workspace);
+}
+void conv_backward_f64(const Stream& s, const ConvShape& c, const double* x, Prologue<double> p, const double* w,
+                       const double* dy, NormFold<double> f, double* da, bool add_da, double* dw, bool add_dw,
+                       void* workspace) {
+    backward(s, c, x, p, w, dy, f, da, add_da, dw, add_dw, workspace);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace kernels
+}  // namespace nascent
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace nascent::kernels {
+
+HWY_EXPORT(conv_forward_f32);
+HWY_EXPORT(conv_forward_f64);
+HWY_EXPORT(conv_backward_f32);
+HWY_EXPORT(conv_backward_f64);
+
+template <class T>
+void conv_forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const T* w, T* z,
+                  double* sums, void* workspace) {
+    NASCENT_DISPATCH(conv_forward, stream, shape, x, prologue, w, z, sums, workspace)
+}
+template <class T>
+void conv_backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const T* w,
+                   const T* dy, NormFold<T> fold, T* da, bool accumulate_da, T* dw, bool accumulate_dw,
+                   void* workspace) {
+    NASCENT_DISPATCH(conv_backward, stream, shape, x, prologue, w, dy, fold, da, accumulate_da, dw, accumulate_dw,
+                     workspace)
+}
+
+template void conv_forward(const Stream&, const ConvShape&, const float*, Prologue<float>, const float*, float*,
+                           double*, void*);
+template void conv_forward(const Stream&, const ConvShape&, const double*, Prologue<double>, const double*, double*,
+                           double*, void*);
+template void conv_backward(const Stream&, const ConvShape&, const float*, Prologue<float>, const float*, const float*,
+                            NormFold<float>, float*, bool, float*, bool, void*);
+template void conv_backward(const Stream&, const ConvShape&, const double*, Prologue<double>, const double*,
+                            const double*, NormFold<double>, double*, bool, double*, bool, void*);
+
+std::size_t conv_forward_workspace(const Stream& stream, const ConvShape& shape, std::size_t element) {
+    return ForwardLayout(ConvPlan(shape, element), element, stream.workers).used;
+}
+std::size_t conv_backward_workspace(const Stream& stream, const ConvShape& shape, std::size_t element) {
+    return BackwardLayout(ConvPlan(shape, element), element, stream.workers).used;
+}
+
+}  // namespace nascent::kernels
+#endif

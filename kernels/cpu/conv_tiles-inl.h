@@ -1,0 +1,218 @@
+// The convolution's two register-tiled loops, compiled once per target: pixels x output channels (forward and data
+// gradient) and input x output channels (weight gradient).
+#if defined(NASCENT_KERNELS_CPU_CONV_TILES_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef NASCENT_KERNELS_CPU_CONV_TILES_INL_H_
+#undef NASCENT_KERNELS_CPU_CONV_TILES_INL_H_
+#else
+#define NASCENT_KERNELS_CPU_CONV_TILES_INL_H_
+#endif
+
+#include <algorithm>
+
+#include "kernels/cpu/conv_plan.h"
+#include "kernels/cpu/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace nascent {
+namespace kernels {
+namespace HWY_NAMESPACE {
+
+// Tile sizes: as many accumulators as the registers hold beside operands; enough to hide the multiply-add's latency.
+#if HWY_TARGET == HWY_AVX3
+inline constexpr int kPixels1 = 16, kPixels2 = 8;  // pixels of a tile 1 and 2 vectors wide
+inline constexpr int kRows1 = 16, kRows2 = 8;      // input channels of a weight gradient's tile
+#else
+inline constexpr int kPixels1 = 8, kPixels2 = 4;
+inline constexpr int kRows1 = 8, kRows2 = 4;
+#endif
+
+/// What a row of tiles reads: pixels kBlock apart at `in`, shifted by each tap.
+template <class T>
+struct Taps {
+    int count = 0;
+    int channels = 0;            // of the input
+    std::size_t block_size = 0;  // from one block of channels to the next
+    std::size_t stride = 0;      // of w: from one input channel to the next
+    std::size_t offset[9] = {};
+    const T* w[9] = {};  // (channels, stride), aligned
+};
+
+/// z and its sums.
+template <class T>
+struct StoreZ {
+    T* z;              // the row's first pixel
+    int pixel, count;  // elements from pixel to pixel; channels
+    T* sums;           // (2, padded), or null
+    std::size_t padded;
+
+    template <int P, int V>
+    HWY_INLINE void operator()(const Vector<T> (&acc)[P][V], int x, int vector) const {
+        constexpr int L = kLanes<T>;
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) {
+            int c = (vector + v) * L;
+            T* to = z + static_cast<std::ptrdiff_t>(x) * pixel + c;
+            if (count - c >= L) {
+#pragma GCC unroll 32
+                for (int p = 0; p < P; p++) store<T>(acc[p][v], to + static_cast<std::ptrdiff_t>(p) * pixel);
+            } else {
+#pragma GCC unroll 32
+                for (int p = 0; p < P; p++)
+                    store_first<T>(acc[p][v], to + static_cast<std::ptrdiff_t>(p) * pixel, count - c);
+            }
+            if (!sums) continue;
+            // Two chains each, so that additions overlap.
+            Vector<T> sum[2] = {load(sums + c), zero<T>()}, square[2] = {load(sums + padded + c), zero<T>()};
+#pragma GCC unroll 32
+            for (int p = 0; p < P; p++) {
+                sum[p % 2] = hn::Add(sum[p % 2], acc[p][v]);
+                square[p % 2] = hn::MulAdd(acc[p][v], acc[p][v], square[p % 2]);
+            }
+            store<T>(hn::Add(sum[0], sum[1]), sums + c);
+            store<T>(hn::Add(square[0], square[1]), sums + padded + c);
+        }
+    }
+};
+
+/// The data gradient: masked where the ReLU was shut, stored or added.
+template <class T>
+struct StoreGradient {
+    T* da;             // the row's first pixel
+    int pixel, count;  // elements from pixel to pixel; channels
+    bool accumulate;
+    const T* a;  // the prologue's output at the row's first pixel, kBlock apart; null: no ReLU
+    std::size_t block_size;
+
+    template <int P, int V>
+    HWY_INLINE void operator()(const Vector<T> (&acc)[P][V], int x, int vector) const {
+        constexpr int L = kLanes<T>, B = kBlock<T>;
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) {
+            int c = (vector + v) * L, left = count - c;
+            T* to = da + static_cast<std::ptrdiff_t>(x) * pixel + c;
+            const T* mask = a ? a + c / B * block_size + c % B + static_cast<std::ptrdiff_t>(x) * B : nullptr;
+#pragma GCC unroll 32
+            for (int p = 0; p < P; p++) {
+                Vector<T> g = acc[p][v];
+                T* q = to + static_cast<std::ptrdiff_t>(p) * pixel;
+                if (mask) g = where_positive<T>(load(mask + p * B), g);
+                if (accumulate) g = hn::Add(load_first(q, left), g);
+                store_first<T>(g, q, left);
+            }
+        }
+    }
+};
+
+/// P pixels x V vectors of output channels, all in registers.
+template <int P, int V, class T, class Store>
+HWY_INLINE void tile(const Taps<T>& taps, const T* in, int x, int vector, const Store& out) {
+    constexpr int L = kLanes<T>, B = kBlock<T>;
+    Vector<T> acc[P][V];
+#pragma GCC unroll 32
+    for (int p = 0; p < P; p++)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) acc[p][v] = zero<T>();
+    for (int t = 0; t < taps.count; t++) {
+        const T* w = taps.w[t] + vector * L;
+        const T* block = in + taps.offset[t] + static_cast<std::ptrdiff_t>(x) * B;
+        for (int left = taps.channels; left > 0; left -= B, block += taps.block_size) {
+            const T* pixel = block;
+            const int channels = std::min(left, B);
+#pragma GCC unroll 2
+            for (int c = 0; c < channels; c++, pixel++, w += taps.stride) {
+                Vector<T> ww[V];
+#pragma GCC unroll 4
+                for (int v = 0; v < V; v++) ww[v] = load(w + v * L);
+#pragma GCC unroll 32
+                for (int p = 0; p < P; p++) {
+                    Vector<T> b = set(pixel[p * B]);
+#pragma GCC unroll 4
+                    for (int v = 0; v < V; v++) acc[p][v] = hn::MulAdd(b, ww[v], acc[p][v]);
+                }
+            }
+        }
+    }
+    out.template operator()<P, V>(acc, x, vector);
+}
+
+template <int P, int V, class T, class Store>
+HWY_NOINLINE void tiles(const Taps<T>& taps, const T* in, int x, int end, int vector, const Store& out) {
+    for (; x + P <= end; x += P) tile<P, V>(taps, in, x, vector, out);
+    if constexpr (P > 1)
+        if (x < end) tiles<P / 2, V>(taps, in, x, end, vector, out);
+}
+
+/// One row of `width` pixels, all output channels.
+template <class T, class Store>
+void gemm_taps(const Taps<T>& taps, const T* in, int width, const Store& out) {
+    const int vectors = ceil_div(out.count, kLanes<T>);
+    int v = 0;
+    for (; v + 2 <= vectors; v += 2) tiles<kPixels2, 2>(taps, in, 0, width, v, out);
+    if (v < vectors) tiles<kPixels1, 1>(taps, in, 0, width, v, out);
+}
+
+/// Rows and columns of pixels a weight gradient sums over.
+template <class T>
+struct Window {
+    const T* a;  // shifted by the tap, at the block of input channels
+    std::size_t a_row;
+    const T* dz;
+    std::size_t dz_row, dz_block;
+    int rows, width;
+};
+
+/// dw[i][vector..] += sum over pixels of a[i] * dz: I input channels x V vectors.
+template <int I, int V, class T>
+HWY_NOINLINE void weight_tile(const Window<T>& s, int i0, int vector, T* dw, std::size_t stride) {
+    constexpr int L = kLanes<T>, B = kBlock<T>;
+    Vector<T> acc[I][V];
+#pragma GCC unroll 32
+    for (int i = 0; i < I; i++)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) acc[i][v] = load(dw + i * stride + v * L);
+    const T* first = s.dz + vector * L / B * s.dz_block + vector * L % B;
+    const std::ptrdiff_t second = (vector + V - 1) * L / B * s.dz_block + (vector + V - 1) * L % B -
+                                  (vector * L / B * s.dz_block + vector * L % B);
+    for (int y = 0; y < s.rows; y++) {
+        const T* a = s.a + i0 + s.a_row * y;
+        const T* g = first + s.dz_row * y;
+        for (int x = 0; x < s.width; x++, a += B, g += B) {
+            Vector<T> gg[V];
+            gg[0] = load(g);
+            if constexpr (V == 2) gg[1] = load(g + second);
+#pragma GCC unroll 32
+            for (int i = 0; i < I; i++) {
+                Vector<T> b = set(a[i]);
+#pragma GCC unroll 4
+                for (int v = 0; v < V; v++) acc[i][v] = hn::MulAdd(b, gg[v], acc[i][v]);
+            }
+        }
+    }
+#pragma GCC unroll 32
+    for (int i = 0; i < I; i++)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) store<T>(acc[i][v], dw + i * stride + v * L);
+}
+
+/// One tap, one block of input channels of which `channels` count: dw is (kBlock, stride).
+template <class T>
+void weight_gradient(const Window<T>& s, int channels, int vectors, T* dw, std::size_t stride) {
+    constexpr int L = kLanes<T>, B = kBlock<T>, R1 = std::min(kRows1, B), R2 = std::min(kRows2, B);
+    int v = 0;
+    for (; v + 2 <= vectors; v += 2)
+        for (int i = 0; i < channels; i += R2) weight_tile<R2, 2>(s, i, v, dw + i * stride + v * L, stride);
+    if (v < vectors)
+        for (int i = 0; i < channels; i += R1) {
+            if (channels - i <= 4)
+                weight_tile<4, 1>(s, i, v, dw + i * stride + v * L, stride);
+            else
+                weight_tile<R1, 1>(s, i, v, dw + i * stride + v * L, stride);
+        }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace kernels
+}  // namespace nascent
+HWY_AFTER_NAMESPACE();
+
+#endif
