@@ -8,6 +8,7 @@
 #include "engine/base/error.h"
 #include "nas/data/file.h"
 #include "nas/data/readers.h"
+#include "nas/space/nearest_name.h"
 
 namespace nascent {
 namespace {

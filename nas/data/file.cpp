@@ -1,12 +1,10 @@
 #include "nas/data/file.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <memory>
-#include <numeric>
 
 #include "engine/base/error.h"
 
@@ -26,28 +24,6 @@ Bytes read_file(const std::string& path, std::size_t limit) {
     const std::size_t got = bytes.empty() ? 0 : std::fread(bytes.data(), 1, bytes.size(), file.get());
     NASCENT_CHECK(got == bytes.size(), data, "{}: read {} of {} bytes", path, got, bytes.size());
     return bytes;
-}
-
-namespace {
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    std::iota(row.begin(), row.end(), std::size_t{0});
-    for (std::size_t i = 0; i < a.size(); i++) {
-        std::size_t diagonal = row[0]++;
-        for (std::size_t j = 0; j < b.size(); j++) {
-            const std::size_t replaced = diagonal + (a[i] != b[j]);
-            diagonal = row[j + 1];
-            row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
-        }
-    }
-    return row.back();
-}
-}  // namespace
-
-std::string_view nearest_name(std::string_view given, std::span<const std::string_view> names) {
-    return *std::min_element(names.begin(), names.end(), [&](std::string_view a, std::string_view b) {
-        return edit_distance(given, a) < edit_distance(given, b);
-    });
 }
 
 std::string join_names(std::span<const std::string_view> names) {

@@ -15,9 +15,6 @@ using Bytes = std::vector<std::uint8_t>;
 /// `limit` bytes.
 Bytes read_file(const std::string& path, std::size_t limit);
 
-/// The name with the smallest edit distance to `given` (the first of equals); `names` must not be empty.
-std::string_view nearest_name(std::string_view given, std::span<const std::string_view> names);
-
 /// "a, b, c".
 std::string join_names(std::span<const std::string_view> names);
 

@@ -14,6 +14,7 @@
 #include "engine/base/rng.h"
 #include "nas/data/augment.h"
 #include "nas/data/file.h"
+#include "nas/space/nearest_name.h"
 
 namespace nascent {
 namespace {
