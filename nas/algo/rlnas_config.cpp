@@ -1,0 +1,101 @@
+#include "nas/algo/rlnas_config.h"
+
+#include "engine/base/error.h"
+
+namespace nascent {
+
+OptionTable rlnas_options(RlnasConfig& c) {
+    const int many = 1'000'000'000;
+    OptionTable t;
+    using Words = std::vector<std::string>;
+    t.add("space", "--space", c.space, Words{"nasbench201"}, "search space");
+
+    t.add("data.source", "--data", c.data.source,
+          "pictures to train on: synthetic, folder:DIR, cifar10:DIR, cifar100:DIR or imagenet16:DIR");
+    t.add("data.size", "--size", c.data.size, 0, 4096, "side of the pictures, 0 for the data set's own");
+    t.add("data.classes", "--classes", c.data.classes, 0, 1'000'000, "number of classes, 0 for the data set's own");
+    t.add("data.split", "--split", c.data.split, Words{"auto", "nb201", "all"},
+          "training pictures used: nb201 is the benchmark's half of CIFAR-10, auto takes it where the data set is "
+          "CIFAR-10");
+    t.add("data.normalize", "--normalize", c.data.normalize,
+          Words{"auto", "cifar10", "cifar100", "imagenet16", "measured", "none"},
+          "mean and deviation of the channels: published ones, measured on the training pictures, or auto for the data "
+          "set's");
+    t.add("data.labels", "--labels", c.data.labels, Words{"true", "fixed-random", "per-access-random"},
+          "true labels, one random label per picture, or a new random label each time a picture is used");
+    t.add("data.label_seed", "--label-seed", c.data.label_seed, -1, "seed of the random labels, -1 for the run's seed");
+    t.add("data.skip_corrupt", "--skip-corrupt", c.data.skip_corrupt, "leave pictures out that cannot be decoded");
+    t.add("data.synthetic_train", "--synthetic-train", c.data.synthetic_train, 1, many,
+          "training pictures of --data synthetic");
+    t.add("data.synthetic_test", "--synthetic-test", c.data.synthetic_test, 1, many,
+          "test pictures of --data synthetic");
+
+    t.add("net.channels", "--channels", c.net.channels, 1, 4096, "channels of the first stage");
+    t.add("net.cells", "--cells", c.net.cells, 1, 100, "cells per stage");
+    t.add("net.affine", "--affine", c.net.affine, "scale and shift in the cells' batch normalisations");
+
+    t.add("train.epochs", "--epochs", c.train.epochs, 1, many, "passes over the training pictures");
+    t.add("train.batch", "--batch", c.train.batch, 1, 1'000'000, "pictures per step");
+    t.add("train.lr", "--lr", c.train.lr, 0, 1e6, "learning rate of the first epoch; cosine per epoch from here");
+    t.add("train.lr_min", "--lr-min", c.train.lr_min, 0, 1e6, "learning rate the cosine ends at");
+    t.add("train.momentum", "--momentum", c.train.momentum, 0, 1, "momentum of SGD");
+    t.add("train.nesterov", "--nesterov", c.train.nesterov, "Nesterov's momentum");
+    t.add("train.weight_decay", "--weight-decay", c.train.weight_decay, 0, 1e6, "weight decay, on all weights");
+    t.add("train.clip", "--clip", c.train.clip, 0, 1e300, "largest norm of the gradient, 0 for no limit");
+    t.add("train.label_smoothing", "--label-smoothing", c.train.label_smoothing, 0, 1,
+          "part of the target spread over all classes");
+    t.add("train.inactive", "--inactive", c.train.inactive, Words{"coast", "skip"},
+          "weights off the sampled path: coast on momentum and decay (the paper's code), or stay as they are");
+    t.add("train.sampling", "--sampling", c.train.sampling, Words{"per-cell", "shared"},
+          "each cell draws its own operators (the paper's code), or all cells share one draw");
+    t.add("train.dtype", "--dtype", c.train.dtype, Words{"float32", "float64"}, "type of weights and activations");
+
+    t.add("angle.pool", "--angle-pool", c.angle.pool, "pooling counts as constant weights 1/9 in the angle");
+    t.add("angle.identity", "--angle-identity", c.angle.identity, Words{"none", "eye"},
+          "skip connections count as nothing or as the identity matrix in the angle");
+    t.add("angle.blocked", "--angle-blocked", c.angle.blocked, Words{"zero", "fixed"},
+          "angle of a cell without a path: 0, or that of the fixed blocks");
+
+    t.add("search.method", "--method", c.search.method, Words{"evolution", "exhaustive", "both"},
+          "how architectures are searched");
+    t.add("search.population", "--population", c.search.population, 1, many, "candidates per generation");
+    t.add("search.select", "--select", c.search.select, 1, many, "best candidates that become parents");
+    t.add("search.mutation", "--mutation", c.search.mutation, 0, many, "mutated candidates per generation");
+    t.add("search.crossover", "--crossover", c.search.crossover, 0, many, "crossed candidates per generation");
+    t.add("search.m_prob", "--m-prob", c.search.m_prob, 0, 1, "probability that a gene mutates");
+    t.add("search.generations", "--generations", c.search.generations, 1, many, "generations");
+    t.add("search.table", "--table", c.search.table, "benchmark table (CSV) to compare with, empty for none");
+    t.add("search.table_column", "--table-column", c.search.table_column,
+          "accuracy column of the table, empty for the data set's");
+
+    t.add("run.out", "--out", c.run.out, "folder of the run, made anew");
+    t.add("run.seed", "--seed", c.run.seed, 0, "seed of everything that is drawn");
+    t.add("run.threads", "--threads", c.run.threads, 0, 4096,
+          "threads that compute, 0 for all; no effect on the result");
+    t.add("run.device", "--device", c.run.device, Words{"cpu", "gpu"}, "where to compute");
+    t.add("run.checkpoint_seconds", "--checkpoint-seconds", c.run.checkpoint_seconds, 1, many,
+          "time between checkpoints");
+    t.add("run.loader_workers", "--loader-workers", c.run.loader_workers, 1, 1024,
+          "threads that prepare pictures; no effect on the result");
+    t.add("run.progress_seconds", "--progress-seconds", c.run.progress_seconds, 1, many,
+          "time between progress lines where the output is no terminal");
+    return t;
+}
+
+void resolve(RlnasConfig& c, bool training) {
+    if (c.data.label_seed < 0) c.data.label_seed = c.run.seed;
+    if (training) {
+        NASCENT_CHECK(!c.data.source.empty(), usage,
+                      "no data: give --data synthetic, or --data cifar10:DIR and the like");
+    }
+    NASCENT_CHECK(c.train.lr_min <= c.train.lr, usage, "train.lr_min = {} is above train.lr = {}", c.train.lr_min,
+                  c.train.lr);
+    NASCENT_CHECK(!c.train.nesterov || c.train.momentum > 0, usage, "train.nesterov needs train.momentum > 0, it is 0");
+    NASCENT_CHECK(c.search.select <= c.search.population, usage, "search.select = {} is above search.population = {}",
+                  c.search.select, c.search.population);
+    NASCENT_CHECK(c.search.mutation + c.search.crossover <= c.search.population, usage,
+                  "search.mutation + search.crossover = {} is above search.population = {}",
+                  static_cast<std::int64_t>(c.search.mutation) + c.search.crossover, c.search.population);
+}
+
+}  // namespace nascent

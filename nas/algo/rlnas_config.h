@@ -1,0 +1,83 @@
+// Every setting of an RLNAS run. The defaults are those of the paper's NAS-Bench-201 code (RLNAS, CVPR 2021).
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "nas/run/config.h"
+
+namespace nascent {
+
+struct RlnasConfig {
+    std::string space = "nasbench201";
+
+    struct Data {
+        std::string source;                   // see load_dataset()
+        int size = 0;                         // 0: the data set's own
+        int classes = 0;                      // 0: the data set's own
+        std::string split = "auto";           // auto | nb201 | all
+        std::string normalize = "auto";       // auto | cifar10 | cifar100 | imagenet16 | measured | none
+        std::string labels = "fixed-random";  // true | fixed-random | per-access-random
+        std::int64_t label_seed = -1;         // -1: the run's seed
+        bool skip_corrupt = false;
+        int synthetic_train = 10'000;
+        int synthetic_test = 2'000;
+    } data;
+
+    struct Net {
+        int channels = 16;
+        int cells = 5;  // per stage
+        bool affine = false;
+    } net;
+
+    struct Train {
+        int epochs = 250;
+        int batch = 64;
+        double lr = 0.025;
+        double lr_min = 0.001;
+        double momentum = 0.9;
+        bool nesterov = true;
+        double weight_decay = 5e-4;
+        double clip = 0;  // 0: off
+        double label_smoothing = 0;
+        std::string inactive = "coast";     // coast | skip
+        std::string sampling = "per-cell";  // per-cell | shared
+        std::string dtype = "float32";      // float32 | float64
+    } train;
+
+    struct Angle {
+        bool pool = true;
+        std::string identity = "none";  // none | eye
+        std::string blocked = "zero";   // zero | fixed
+    } angle;
+
+    struct Search {
+        std::string method = "evolution";  // evolution | exhaustive | both
+        int population = 100;
+        int select = 30;
+        int mutation = 50;
+        int crossover = 50;
+        double m_prob = 0.1;
+        int generations = 20;
+        std::string table;         // "": none
+        std::string table_column;  // "": the table's own choice
+    } search;
+
+    struct Run {
+        std::string out;
+        std::int64_t seed = 0;
+        int threads = 0;  // 0: all
+        std::string device = "cpu";
+        int checkpoint_seconds = 300;
+        int loader_workers = 1;
+        int progress_seconds = 30;
+    } run;
+};
+
+/// The table bound to `config`, which must outlive it and stay where it is.
+OptionTable rlnas_options(RlnasConfig& config);
+
+/// Replaces "same as ..." values by what they stand for and checks what one option alone cannot tell; `training` asks
+/// for data as well. Error of kind usage.
+void resolve(RlnasConfig& config, bool training);
+
+}  // namespace nascent

@@ -1,0 +1,90 @@
+#include "nas/run/command_line.h"
+
+#include <CLI/CLI.hpp>
+
+#include "engine/base/error.h"
+
+namespace nascent {
+namespace {
+
+void allow_extras(CLI::App& app) {
+    app.allow_extras();
+    for (CLI::App* sub : app.get_subcommands({})) allow_extras(*sub);
+}
+
+void collect_flags(const CLI::App& app, std::vector<std::string>& names) {
+    for (const CLI::Option* option : app.get_options()) {
+        for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    }
+    for (const CLI::App* sub : app.get_subcommands()) collect_flags(*sub, names);  // those that were called
+}
+
+}  // namespace
+
+void add_options(CLI::App& app, const OptionTable& table, Overrides& into) {
+    app.add_option("--config", into.config, "read options from a TOML file")
+        ->option_text("FILE")
+        ->group("Options from elsewhere");
+    // take_all without greed: each --set has one value.
+    app.add_option("--set", into.sets, "set any key of the configuration, e.g. --set train.epochs=3")
+        ->option_text("KEY=VALUE")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->group("Options from elsewhere");
+    for (const Option& o : table.options()) {
+        if (o.flag.empty()) continue;
+        const std::string group = "[" + o.key.substr(0, o.key.find('.')) + "]";
+        const std::string help = o.help + " (default " + o.standard + ")";
+        if (o.is_boolean()) {
+            const std::string bare = o.flag.substr(2);
+            app.add_flag_function(
+                   o.flag + ",!--no-" + bare,
+                   [&into, key = o.key](std::int64_t count) {
+                       into.flags.emplace_back(key, count > 0 ? "true" : "false");
+                   },
+                   help)
+                ->group(group);
+        } else {
+            app.add_option_function<std::string>(
+                   o.flag, [&into, key = o.key](const std::string& value) { into.flags.emplace_back(key, value); },
+                   help)
+                ->option_text(o.domain())
+                ->group(group);
+        }
+    }
+}
+
+void apply(OptionTable& table, const Overrides& overrides) {
+    if (!overrides.config.empty()) table.read_toml(overrides.config);
+    for (const std::string& assignment : overrides.sets) table.assign(assignment);
+    for (const auto& [key, value] : overrides.flags) table.set(key, value, table.find(key)->flag);
+}
+
+bool parse_command_line(CLI::App& app, int argc, const char* const* argv) {
+    allow_extras(app);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::Success& e) {  // help, version
+        app.exit(e);
+        return false;
+    } catch (const CLI::ParseError& e) {
+        fail(ErrorKind::usage, "{}", e.what());
+    }
+    for (const std::string& extra : app.remaining(true)) {
+        if (extra.size() > 1 && extra[0] == '-') {
+            std::vector<std::string> names;
+            collect_flags(app, names);
+            const std::string written = extra.substr(0, extra.find('='));
+            fail(ErrorKind::usage, "unknown option {}{}", written, did_you_mean(written, names));
+        }
+        if (app.get_subcommands().empty() && !app.get_subcommands({}).empty()) {
+            std::vector<std::string> names;
+            for (const CLI::App* sub : app.get_subcommands({})) names.push_back(sub->get_name());
+            fail(ErrorKind::usage, "unknown command {}{}", extra, did_you_mean(extra, names));
+        }
+        fail(ErrorKind::usage, "unexpected argument {}", extra);
+    }
+    return true;
+}
+
+}  // namespace nascent
