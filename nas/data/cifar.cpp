@@ -47,10 +47,10 @@ Source from_folder(const std::string& path, const Layout& layout) {
         for (const std::string& name : *list) {
             NASCENT_CHECK(fs::exists(folder / name), data, "{}{}: missing; the binary version of the set is needed",
                           source.place, name);
-            source.files[name] = read_file(source.place + name, max_file);
+            source.files[name] = read_bytes(source.place + name, max_file);
         }
     }
-    if (fs::exists(folder / layout.names)) source.files[layout.names] = read_file(source.place + layout.names, 65536);
+    if (fs::exists(folder / layout.names)) source.files[layout.names] = read_bytes(source.place + layout.names, 65536);
     return source;
 }
 

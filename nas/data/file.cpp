@@ -10,7 +10,7 @@
 
 namespace nascent {
 
-Bytes read_file(const std::string& path, std::size_t limit) {
+Bytes read_bytes(const std::string& path, std::size_t limit) {
     std::error_code error;
     const bool regular = std::filesystem::is_regular_file(path, error);
     NASCENT_CHECK(!error, data, "{}: {}", path, error.message());

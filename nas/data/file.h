@@ -13,7 +13,7 @@ using Bytes = std::vector<std::uint8_t>;
 
 /// The whole file. Throws Error(data) that names it when it cannot be read, is no regular file, or has more than
 /// `limit` bytes.
-Bytes read_file(const std::string& path, std::size_t limit);
+Bytes read_bytes(const std::string& path, std::size_t limit);
 
 /// "a, b, c".
 std::string join_names(std::span<const std::string_view> names);

@@ -45,7 +45,7 @@ Listing list_split(const fs::path& folder, const std::vector<std::string>& class
 }
 
 Picture read_picture(const std::string& file, int size) {
-    Picture picture = decode_picture(read_file(file, max_file), file);
+    Picture picture = decode_picture(read_bytes(file, max_file), file);
     return size > 0 ? square_resized(picture, size) : picture;
 }
 

@@ -12,7 +12,7 @@ constexpr std::size_t area = 16 * 16;
 
 /// Appends the pictures of one file whose label is at most `classes`.
 void append_batch(const std::string& file, int classes, Pictures& out) {
-    const pickle::Document document(read_file(file, max_file), file);
+    const pickle::Document document(read_bytes(file, max_file), file);
     const pickle::Array data = document.array(document.at(document.root(), "data"));
     const std::vector<std::int64_t> labels = document.integers(document.at(document.root(), "labels"));
     const bool shaped = data.type == 'u' && data.item_bytes == 1 && data.shape.size() == 2 && data.shape[1] == 3 * area;
