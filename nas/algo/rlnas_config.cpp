@@ -17,10 +17,8 @@ OptionTable rlnas_options(RlnasConfig& c) {
     t.add("data.split", "--split", c.data.split, Words{"auto", "nb201", "all"},
           "training pictures used: nb201 is the benchmark's half of CIFAR-10, auto takes it where the data set is "
           "CIFAR-10");
-    t.add("data.normalize", "--normalize", c.data.normalize,
-          Words{"auto", "cifar10", "cifar100", "imagenet16", "measured", "none"},
-          "mean and deviation of the channels: published ones, measured on the training pictures, or auto for the data "
-          "set's");
+    t.add("data.norm", "--norm", c.data.norm, Words{"auto", "cifar10", "cifar100", "imagenet16", "imagenet", "half"},
+          "mean and deviation of the channels: published ones, 0.5 and 0.5, or auto for the data set's");
     t.add("data.labels", "--labels", c.data.labels, Words{"true", "fixed-random", "per-access-random"},
           "true labels, one random label per picture, or a new random label each time a picture is used");
     t.add("data.label_seed", "--label-seed", c.data.label_seed, -1, "seed of the random labels, -1 for the run's seed");

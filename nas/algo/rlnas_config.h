@@ -15,7 +15,7 @@ struct RlnasConfig {
         int size = 0;                         // 0: the data set's own
         int classes = 0;                      // 0: the data set's own
         std::string split = "auto";           // auto | nb201 | all
-        std::string normalize = "auto";       // auto | cifar10 | cifar100 | imagenet16 | measured | none
+        std::string norm = "auto";            // auto | cifar10 | cifar100 | imagenet16 | imagenet | half
         std::string labels = "fixed-random";  // true | fixed-random | per-access-random
         std::int64_t label_seed = -1;         // -1: the run's seed
         bool skip_corrupt = false;

@@ -1,0 +1,56 @@
+// RLNAS's search and its judgement: the architecture with the largest angle, by evolution or by looking at all of them,
+// and how well angles rank a benchmark's accuracies.
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/io/json_text.h"
+#include "nas/algo/evolution.h"
+#include "nas/algo/rlnas_config.h"
+#include "nas/metric/angle.h"
+#include "nas/metric/correlation.h"
+#include "nas/metric/table.h"
+
+namespace nascent {
+
+AngleRules angle_rules(const RlnasConfig::Angle& config);
+EvolutionConfig evolution_config(const RlnasConfig::Search& config);
+
+/// What a search found.
+struct Found {
+    nb201::Architecture arch;
+    double angle = 0;
+    std::string method;         // evolution | exhaustive
+    std::int64_t scored = 0;    // architectures whose angle was computed
+    int generations = 0;        // of the evolution
+};
+
+/// The best of all 15 625; the first in enumeration order among equals.
+Found search_exhaustive(const Nb201Angle& angle);
+
+/// Evolution from where the published code's random numbers stand after its label draw, or from `state`. `each` is
+/// called after every generation and may throw to stop.
+Found search_evolution(const Nb201Angle& angle, const EvolutionConfig& config, std::uint32_t seed, int classes,
+                       const std::optional<EvolutionState>& state, const std::function<void(const EvolutionState&)>& each);
+
+/// A score of all architectures against a column of a benchmark table.
+struct Judgement {
+    std::string column;
+    Correlation ordinal, tau_b, spearman;
+    std::vector<TopK> top;  // k = 1, 10, 100
+    nb201::Architecture best, winner;
+    double best_accuracy = 0, winner_accuracy = 0;
+    int winner_rank = 0;  // 1: no architecture of the table is truly better
+};
+Judgement judge(const BenchmarkTable& table, const std::string& column, const std::vector<double>& angles,
+                const nb201::Architecture& winner);
+JsonObject to_json(const Judgement& judgement);
+/// A few lines for people.
+std::string to_text(const Judgement& judgement);
+
+/// `column`, or the one for that many classes where it is empty.
+std::string chosen_column(const BenchmarkTable& table, const std::string& column, int classes);
+
+}  // namespace nascent
