@@ -68,9 +68,10 @@ struct Loader<T>::State {
     std::mutex lock;
     std::condition_variable work, done;  // for the workers; for the consumer
     std::vector<Slot> slots;
-    std::uint64_t fetch_ = 0;  // the next step the consumer is expected to ask for
-    std::uint64_t make_ = 0;   // the next step a worker takes; fetch_ <= make_ <= fetch_ + slots.size()
-    int busy = 0;              // workers inside prepare()
+    std::uint64_t next_fetch = 0;  // the next step the consumer is expected to ask for
+    std::uint64_t next_make = 0;   // the next step a worker takes; next_fetch <= next_make <= next_fetch + slots.size()
+    int busy = 0;                  // workers inside prepare()
+    bool halted = true;            // nobody begins another batch: before the first fetch, after an error, while seeking
     bool stop = false;
     std::vector<std::thread> threads;
     double waited = 0;  // the consumer's alone
@@ -132,9 +133,9 @@ struct Loader<T>::State {
     void work_loop() {
         std::unique_lock guard(lock);
         for (;;) {
-            work.wait(guard, [&] { return stop || make_ < fetch_ + slots.size(); });
+            work.wait(guard, [&] { return stop || (!halted && next_make < next_fetch + slots.size()); });
             if (stop) return;
-            const std::uint64_t step = make_++;
+            const std::uint64_t step = next_make++;
             Slot& slot = slots[step % slots.size()];
             busy++;
             guard.unlock();
@@ -154,26 +155,26 @@ struct Loader<T>::State {
 
     // Under the lock: forget what was prepared and go on from `step`.
     void seek(std::unique_lock<std::mutex>& guard, std::uint64_t step) {
-        make_ = fetch_ + slots.size();  // nobody begins another one
+        halted = true;
         done.wait(guard, [&] { return busy == 0; });
         for (Slot& slot : slots) slot.ready = false, slot.error = nullptr;
-        fetch_ = make_ = step;
+        next_fetch = next_make = step;
+        halted = false;
         work.notify_all();
     }
 
     void fetch(std::uint64_t step, Batch<T>& out) {
         std::unique_lock guard(lock);
-        if (step != fetch_) seek(guard, step);
+        if (halted || step != next_fetch) seek(guard, step);
         Slot& slot = slots[step % slots.size()];
         done.wait(guard, [&] { return slot.ready; });
         if (slot.error) {
-            const std::exception_ptr error = slot.error;
-            seek(guard, step);  // asked again, it is tried again
-            std::rethrow_exception(error);
+            halted = true;  // asked again, it is tried again
+            std::rethrow_exception(slot.error);
         }
         std::swap(slot.batch, out);
         slot.ready = false;
-        fetch_++;
+        next_fetch++;
         work.notify_one();
     }
 
