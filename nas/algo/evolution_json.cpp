@@ -1,7 +1,10 @@
 #include "nas/algo/evolution_json.h"
 
+
 #include <cmath>
 #include <nlohmann/json.hpp>
+
+#include "engine/base/error.h"
 
 namespace nascent {
 
@@ -28,16 +31,17 @@ EvolutionState evolution_from_json(std::string_view text, const std::string& sou
         const json j = json::parse(text);
         EvolutionState s;
         j.at("random").at("words").get_to(s.random.words);
-        NASCENT_CHECK(j.at("random").at("words").size() == s.random.words.size(), checkpoint, "{}: the random state has {} words, expected {}", source,
-                      j.at("random").at("words").size(), s.random.words.size());
+        NASCENT_CHECK(j.at("random").at("words").size() == s.random.words.size(), checkpoint,
+                      "{}: the random state has {} words, expected {}", source, j.at("random").at("words").size(),
+                      s.random.words.size());
         j.at("random").at("position").get_to(s.random.position);
         j.at("generation").get_to(s.generation);
         for (const json& v : j.at("visited")) {
             EvolutionState::Candidate& c = s.visited.emplace_back();
             v.at(0).get_to(c.genes);
             const int origin = v.at(1).get<int>();
-            NASCENT_CHECK(origin >= 0 && origin <= static_cast<int>(EvolutionState::Origin::crossover), checkpoint, "{}: candidate {} has origin {}, expected 0..2",
-                          source, s.visited.size() - 1, origin);
+            NASCENT_CHECK(origin >= 0 && origin <= static_cast<int>(EvolutionState::Origin::crossover), checkpoint,
+                          "{}: candidate {} has origin {}, expected 0..2", source, s.visited.size() - 1, origin);
             c.origin = static_cast<EvolutionState::Origin>(origin);
             v.at(2).get_to(c.generation);
             v.at(3).get_to(c.parents);
@@ -48,7 +52,9 @@ EvolutionState evolution_from_json(std::string_view text, const std::string& sou
         j.at("parents").get_to(s.parents);
         j.at("top").get_to(s.top);
         return s;
-    } catch (const json::exception& e) { fail(ErrorKind::checkpoint, "{}: expected a search's state as JSON: {}", source, e.what()); }
+    } catch (const json::exception& e) {
+        fail(ErrorKind::checkpoint, "{}: expected a search's state as JSON: {}", source, e.what());
+    }
 }
 
 }  // namespace nascent

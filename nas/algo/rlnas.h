@@ -43,8 +43,9 @@ class RlnasRun {
 
 /// What search_states() needs besides the states.
 struct SearchRequest {
-    RlnasConfig config;  // angle, search, run.seed
+    RlnasConfig config;            // angle, search, run.seed
     std::string initial, trained;  // state dict files
+    bool resume = false;           // go on with a search that was stopped in `directory`
 };
 
 struct SearchResult {
@@ -55,7 +56,7 @@ struct SearchResult {
 };
 
 /// Reads two state dicts and searches. `directory`, if any, gets checkpoints of the evolution, journal records and
-/// arch.json; a search that was killed goes on from its last generation.
+/// arch.json and drawings; Error(interrupted) when a signal came.
 SearchResult search_states(const SearchRequest& request, RunDirectory* directory);
 
 /// The answer as JSON: space, arch, index, angle, cost, method, and the judgement where there is one.
@@ -63,6 +64,7 @@ std::string to_json(const SearchResult& result, const RlnasConfig& config);
 std::string to_text(const SearchResult& result);
 
 /// Ranks all architectures by angle against a table: fills `judgement` of the result of a search.
-Judgement rank_states(const SearchResult& result, const std::string& table, const std::string& column, const std::function<void(const std::string&)>& say);
+Judgement rank_states(const SearchResult& result, const std::string& table, const std::string& column,
+                      const std::function<void(const std::string&)>& say);
 
 }  // namespace nascent

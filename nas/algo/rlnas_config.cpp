@@ -66,7 +66,8 @@ OptionTable rlnas_options(RlnasConfig& c) {
     t.add("search.table_column", "--table-column", c.search.table_column,
           "accuracy column of the table, empty for the data set's");
 
-    t.add("run.out", "--out", c.run.out, "folder of the run, made anew");
+    t.add("run.out", "--out", c.run.out, "folder of the run, made anew; empty: runs/rlnas-DATE-TIME");
+    t.add("run.until", "--until", c.run.until, Words{"train", "search"}, "the last step of the run");
     t.add("run.seed", "--seed", c.run.seed, 0, "seed of everything that is drawn");
     t.add("run.threads", "--threads", c.run.threads, 0, 4096,
           "threads that compute, 0 for all; no effect on the result");

@@ -64,6 +64,7 @@ struct RlnasConfig {
 
     struct Run {
         std::string out;
+        std::string until = "search";  // train | search
         std::int64_t seed = 0;
         int threads = 0;  // 0: all
         std::string device = "cpu";

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/base/error.h"
 #include "nas/data/labels.h"
 
 namespace nascent {
@@ -25,15 +26,18 @@ EvolutionConfig evolution_config(const RlnasConfig::Search& c) {
 Found search_exhaustive(const Nb201Angle& angle) {
     const std::vector<double> all = angle.all_angles();
     const int best = rank_descending(all).front();
-    return {nb201::Architecture::from_id(best), all[static_cast<std::size_t>(best)], "exhaustive", static_cast<std::int64_t>(all.size()), 0};
+    return {nb201::Architecture::from_id(best), all[static_cast<std::size_t>(best)], "exhaustive",
+            static_cast<std::int64_t>(all.size()), 0};
 }
 
-Found search_evolution(const Nb201Angle& angle, const EvolutionConfig& config, std::uint32_t seed, int classes, const std::optional<EvolutionState>& state,
+Found search_evolution(const Nb201Angle& angle, const EvolutionConfig& config, std::uint32_t seed, int classes,
+                       const std::optional<EvolutionState>& state,
                        const std::function<void(const EvolutionState&)>& each) {
     const Nb201Genes genes;
     const bool published = classes == 10 || classes == 100 || classes == 120;
-    Evolution evolution = state ? Evolution(genes, config, *state)
-                                : Evolution(genes, config, published ? rlnas_nb201_search_random(seed, classes) : NumpyRandom(seed));
+    Evolution evolution =
+        state ? Evolution(genes, config, *state)
+              : Evolution(genes, config, published ? rlnas_nb201_search_random(seed, classes) : NumpyRandom(seed));
     while (!evolution.done()) {
         evolution.step([&](const std::vector<Genes>& candidates) {
             std::vector<double> scores;
@@ -43,7 +47,8 @@ Found search_evolution(const Nb201Angle& angle, const EvolutionConfig& config, s
         each(evolution.state());
     }
     const EvolutionState::Candidate& best = evolution.best();
-    const auto scored = std::count_if(evolution.state().visited.begin(), evolution.state().visited.end(), [](const auto& c) { return c.scored; });
+    const auto scored = std::count_if(evolution.state().visited.begin(), evolution.state().visited.end(),
+                                      [](const auto& c) { return c.scored; });
     return {to_architecture(best.genes), best.score, "evolution", scored, evolution.state().generation};
 }
 
@@ -51,7 +56,8 @@ std::string chosen_column(const BenchmarkTable& table, const std::string& column
     return column.empty() ? table.guess_column(classes) : column;
 }
 
-Judgement judge(const BenchmarkTable& table, const std::string& column, const std::vector<double>& angles, const nb201::Architecture& winner) {
+Judgement judge(const BenchmarkTable& table, const std::string& column, const std::vector<double>& angles,
+                const nb201::Architecture& winner) {
     const std::vector<double> truth = table.accuracy(column);
     Judgement j;
     j.column = column;
@@ -64,7 +70,8 @@ Judgement judge(const BenchmarkTable& table, const std::string& column, const st
     j.best_accuracy = *best;
     j.winner = winner;
     j.winner_accuracy = truth[static_cast<std::size_t>(winner.id())];
-    j.winner_rank = 1 + static_cast<int>(std::count_if(truth.begin(), truth.end(), [&](double t) { return t > j.winner_accuracy; }));
+    j.winner_rank = 1 + static_cast<int>(
+                            std::count_if(truth.begin(), truth.end(), [&](double t) { return t > j.winner_accuracy; }));
     return j;
 }
 
@@ -75,7 +82,10 @@ JsonObject to_json(const Judgement& j) {
         precision.add(std::to_string(t.k), t.precision);
     }
     auto described = [](const nb201::Architecture& a, double accuracy) {
-        return JsonObject().add("arch", nb201::to_string(a)).add("index", nb201::official_index(a)).add("accuracy", accuracy);
+        return JsonObject()
+            .add("arch", nb201::to_string(a))
+            .add("index", nb201::official_index(a))
+            .add("accuracy", accuracy);
     };
     return JsonObject()
         .add("column", j.column)
@@ -91,11 +101,14 @@ JsonObject to_json(const Judgement& j) {
 }
 
 std::string to_text(const Judgement& j) {
-    std::string text = fmt::format("against {}:\n  Kendall tau {:.4f} (as RLNAS computes it), tau-b {:.4f}, Spearman {:.4f}\n", j.column, j.ordinal.value,
-                                   j.tau_b.value, j.spearman.value);
-    for (const TopK& t : j.top) text += fmt::format("  best of the top {:>3} by angle: {:.2f} points below the table's best\n", t.k, t.regret);
-    text += fmt::format("  the winner's accuracy {:.2f} %, rank {} of {}; the table's best {:.2f} %: {}\n", j.winner_accuracy, j.winner_rank, nb201::kArchitectures,
-                        j.best_accuracy, nb201::to_string(j.best));
+    std::string text =
+        fmt::format("against {}:\n  Kendall tau {:.4f} (as RLNAS computes it), tau-b {:.4f}, Spearman {:.4f}\n",
+                    j.column, j.ordinal.value, j.tau_b.value, j.spearman.value);
+    for (const TopK& t : j.top)
+        text += fmt::format("  best of the top {:>3} by angle: {:.2f} points below the table's best\n", t.k, t.regret);
+    text +=
+        fmt::format("  the winner's accuracy {:.2f} %, rank {} of {}; the table's best {:.2f} %: {}\n",
+                    j.winner_accuracy, j.winner_rank, nb201::kArchitectures, j.best_accuracy, nb201::to_string(j.best));
     return text;
 }
 

@@ -22,9 +22,9 @@ EvolutionConfig evolution_config(const RlnasConfig::Search& config);
 struct Found {
     nb201::Architecture arch;
     double angle = 0;
-    std::string method;         // evolution | exhaustive
-    std::int64_t scored = 0;    // architectures whose angle was computed
-    int generations = 0;        // of the evolution
+    std::string method;       // evolution | exhaustive
+    std::int64_t scored = 0;  // architectures whose angle was computed
+    int generations = 0;      // of the evolution
 };
 
 /// The best of all 15 625; the first in enumeration order among equals.
@@ -33,7 +33,8 @@ Found search_exhaustive(const Nb201Angle& angle);
 /// Evolution from where the published code's random numbers stand after its label draw, or from `state`. `each` is
 /// called after every generation and may throw to stop.
 Found search_evolution(const Nb201Angle& angle, const EvolutionConfig& config, std::uint32_t seed, int classes,
-                       const std::optional<EvolutionState>& state, const std::function<void(const EvolutionState&)>& each);
+                       const std::optional<EvolutionState>& state,
+                       const std::function<void(const EvolutionState&)>& each);
 
 /// A score of all architectures against a column of a benchmark table.
 struct Judgement {

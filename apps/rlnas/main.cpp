@@ -1,0 +1,114 @@
+// rlnas: architecture search without labels (RLNAS, CVPR 2021).
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <new>
+
+#include "apps/rlnas/commands.h"
+#include "nas/run/command_line.h"
+
+using namespace nascent;
+
+namespace {
+
+constexpr const char* exit_codes =
+    "Exit codes: 0 done; 1 failure while running (disk full, loss not finite); 2 command line or configuration; "
+    "3 data or table missing or damaged; 4 checkpoint or state damaged; 5 no such device or out of memory; "
+    "75 stopped by a signal, go on with resume; 130 second Ctrl-C.";
+
+struct CommandLine {
+    RlnasConfig config;
+    OptionTable table = rlnas_options(config);
+    Overrides overrides;
+    std::string directory, initial, trained;
+    rlnas::CostRequest cost;
+    bool json = false;
+
+    /// The configuration of `base` with what the user gave on top.
+    void change(RlnasConfig& base) {
+        OptionTable on_base = rlnas_options(base);
+        apply(on_base, overrides);
+    }
+};
+
+CLI::App* add_command(CLI::App& app, CommandLine& c, const char* name, const char* help, bool options) {
+    CLI::App* sub = app.add_subcommand(name, help);
+    sub->add_flag("--json", c.json, "print the result as one line of JSON");
+    if (options) add_options(*sub, c.table, c.overrides);
+    return sub;
+}
+
+int run(int argc, char** argv) {
+    CommandLine c;
+    CLI::App app("rlnas: architecture search on random labels (RLNAS, CVPR 2021)", "rlnas");
+    app.footer(exit_codes);
+    app.require_subcommand(0, 1);
+    CLI::App* whole = add_command(app, c, "run", "train a supernet, search it, compare with a table", true);
+    CLI::App* train = add_command(app, c, "train", "only train a supernet", true);
+    CLI::App* search = add_command(app, c, "search", "search the states of a trained run, or of two files", true);
+    CLI::App* rank = add_command(app, c, "rank", "how well the angles of a run rank a benchmark table", true);
+    CLI::App* resume = add_command(app, c, "resume", "go on with a run that was stopped", false);
+    CLI::App* cost = add_command(app, c, "cost", "parameters and multiply-accumulates of an architecture", false);
+    search->add_option("--run", c.directory, "folder of a run")->option_text("DIR");
+    search->add_option("--init", c.initial, "supernet before training (safetensors, PyTorch's names)")
+        ->option_text("FILE");
+    search->add_option("--final", c.trained, "supernet after training")->option_text("FILE");
+    rank->add_option("--run", c.directory, "folder of a run")->option_text("DIR");
+    resume->add_option("directory", c.directory, "folder of the run")->option_text("DIR");
+    cost->add_option("architecture", c.cost.arch,
+                     "\"|op~0|+|op~0|op~1|+|op~0|op~1|op~2|\", a tuple of operators or #INDEX")
+        ->option_text("ARCH");
+    cost->add_option("--space", c.cost.space, "search space")->capture_default_str();
+    for (auto [flag, value] : {std::pair{"--classes", &c.cost.classes},
+                               {"--size", &c.cost.size},
+                               {"--channels", &c.cost.channels},
+                               {"--cells", &c.cost.cells}})
+        cost->add_option(flag, *value, "of the network")->capture_default_str()->check(CLI::Range(1, 1'000'000));
+
+    if (!parse_command_line(app, argc, argv)) return 0;
+    auto change = [&](RlnasConfig& base) { c.change(base); };
+    if (*whole || *train) {
+        c.change(c.config);
+        if (*train) c.config.run.until = "train";
+        rlnas::run(c.config, c.json);
+    } else if (*search) {
+        const bool files = !c.initial.empty() && !c.trained.empty();
+        NASCENT_CHECK(c.directory.empty() != files && c.initial.empty() == c.trained.empty(), usage,
+                      "search needs --run DIR, or --init FILE and --final FILE");
+        if (!files) {
+            rlnas::search_run(c.directory, change, c.json);
+        } else {
+            c.change(c.config);
+            rlnas::search_files(c.initial, c.trained, c.config, c.json);
+        }
+    } else if (*rank) {
+        NASCENT_CHECK(!c.directory.empty(), usage, "rank needs --run DIR");
+        rlnas::rank(c.directory, change, c.json);
+    } else if (*resume) {
+        NASCENT_CHECK(!c.directory.empty(), usage, "resume needs the folder of a run: rlnas resume DIR");
+        rlnas::resume(c.directory, c.json);
+    } else if (*cost) {
+        NASCENT_CHECK(!c.cost.arch.empty(), usage, "cost needs an architecture: rlnas cost ARCH");
+        rlnas::cost(c.cost, c.json);
+    } else {
+        std::fputs(app.help().c_str(), stderr);
+        return static_cast<int>(ErrorKind::usage);
+    }
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        return run(argc, argv);
+    } catch (const Error& e) {
+        std::fprintf(stderr, "rlnas: %s\n", e.what());
+        return e.exit_code();
+    } catch (const std::bad_alloc&) {
+        std::fputs("rlnas: out of memory\n", stderr);
+        return static_cast<int>(ErrorKind::device);
+    } catch (const std::exception& e) {
+        std::fprintf(stderr, "rlnas: %s\n", e.what());
+        return static_cast<int>(ErrorKind::runtime);
+    }
+}

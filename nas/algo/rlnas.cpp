@@ -1,0 +1,226 @@
+#include "nas/algo/rlnas.h"
+
+#include <chrono>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "engine/io/atomic_file.h"
+#include "nas/data/labels.h"
+#include "nas/data/split.h"
+#include "nas/run/interrupt.h"
+#include "nas/run/progress.h"
+
+namespace nascent {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
+
+Dataset load_pictures(const RlnasConfig& c) {
+    Scope scope("--data {}", c.data.source);
+    DatasetOptions o;
+    o.size = c.data.size;
+    o.classes = c.data.classes;
+    o.skip_corrupt = c.data.skip_corrupt;
+    o.threads = c.run.threads;
+    o.train_count = static_cast<std::size_t>(c.data.synthetic_train);
+    o.test_count = static_cast<std::size_t>(c.data.synthetic_test);
+    o.seed = static_cast<std::uint64_t>(c.run.seed);
+    return load_dataset(c.data.source, o);
+}
+
+LoaderOptions loader_options(const RlnasConfig& c, const Dataset& set) {
+    LoaderOptions o;
+    o.seed = static_cast<std::uint64_t>(c.run.seed);
+    o.batch_size = c.train.batch;
+    o.workers = c.run.loader_workers;
+    o.labels = label_policy(c.data.labels);
+    if (o.labels == LabelPolicy::fixed) {
+        const auto labels = random_labels(static_cast<std::uint32_t>(c.data.label_seed), set.classes,
+                                          static_cast<std::int64_t>(set.train.count()));
+        o.fixed_labels.assign(labels.begin(), labels.end());
+    }
+    return o;
+}
+
+SupernetTraining training_of(const RlnasConfig& c) {
+    SupernetTraining t;
+    t.epochs = c.train.epochs;
+    t.lr = c.train.lr;
+    t.lr_min = c.train.lr_min;
+    t.label_smoothing = c.train.label_smoothing;
+    t.sampling = cell_sampling(c.train.sampling);
+    t.seed = static_cast<std::uint64_t>(c.run.seed);
+    t.sgd = {c.train.momentum, c.train.weight_decay, c.train.nesterov, c.train.clip,
+             c.train.inactive == "coast" ? SgdOptions::Inactive::coast : SgdOptions::Inactive::skip};
+    return t;
+}
+
+nb201::NetConfig net_config(const RlnasConfig& c, const Dataset& set) {
+    NASCENT_CHECK(set.train.height == set.train.width, data, "the pictures are {} x {}, expected squares: give --size",
+                  set.train.width, set.train.height);
+    return {set.classes, set.train.height, c.net.channels, c.net.cells};
+}
+
+/// Of export/init.safetensors and export/final.safetensors; input_size is not in the tensors.
+std::map<std::string, std::string> metadata(const RlnasConfig& c, const nb201::NetConfig& net, std::int64_t step) {
+    return {{"space", c.space},
+            {"input_size", std::to_string(net.input_size)},
+            {"step", std::to_string(step)},
+            {"seed", std::to_string(c.run.seed)}};
+}
+
+}  // namespace
+
+std::string initial_path(const RunDirectory& run) { return run.export_folder() + "/init.safetensors"; }
+std::string trained_path(const RunDirectory& run) { return run.export_folder() + "/final.safetensors"; }
+
+struct RlnasRun::Parts {
+    explicit Parts(const RlnasConfig& c)
+        : device(make_device(c.run.device, c.run.threads)),
+          set(load_pictures(c)),
+          ids(training_ids(c.data.split, set)),
+          net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32, net_config(c, set),
+              {.affine = c.net.affine}) {
+        const Normalisation norm = normalisation(c.data.norm, set);
+        normalisation_name = norm.name;
+        if (net.store().dtype() == DType::f64) {
+            wide = std::make_unique<Loader<double>>(set.train, ids, set.classes, norm, loader_options(c, set));
+            trainer = std::make_unique<SupernetTrainer>(net, *wide, training_of(c));
+        } else {
+            narrow = std::make_unique<Loader<float>>(set.train, ids, set.classes, norm, loader_options(c, set));
+            trainer = std::make_unique<SupernetTrainer>(net, *narrow, training_of(c));
+        }
+        if (c.search.table.empty()) return;
+        table = BenchmarkTable::read(c.search.table);
+        column = chosen_column(*table, c.search.table_column, set.classes);
+    }
+    std::unique_ptr<Device> device;
+    Dataset set;
+    std::vector<std::uint32_t> ids;
+    Nb201Supernet net;
+    std::string normalisation_name;
+    std::unique_ptr<Loader<float>> narrow;
+    std::unique_ptr<Loader<double>> wide;
+    std::unique_ptr<SupernetTrainer> trainer;
+    std::optional<BenchmarkTable> table;
+    std::string column;
+    std::optional<StateDict> initial;  // for the ranking after each epoch
+    double epoch_loss = 0;             // sum over the epoch's pictures so far
+    std::int64_t epoch_pictures = 0;
+};
+
+RlnasRun::RlnasRun(const RlnasConfig& config, RunDirectory& directory)
+    : config_(config), directory_(directory), parts_(std::make_unique<Parts>(config)) {
+    const Parts& p = *parts_;
+    directory_.log().line(fmt::format(
+        "{}: {} of {} training pictures {}x{}, {} classes, normalised as {}; labels {}; {} on {} with {} threads",
+        p.set.name, p.ids.size(), p.set.train.count(), p.set.train.height, p.set.train.width, p.set.classes,
+        p.normalisation_name, config.data.labels, config.train.dtype, p.device->name(),
+        p.device->pool() ? p.device->pool()->threads() : 0));
+    if (p.set.skipped > 0) directory_.log().warn(fmt::format("{} corrupt pictures were left out", p.set.skipped));
+    if (p.table) directory_.log().line(fmt::format("table {}: column {}", config.search.table, p.column));
+    restore();
+}
+RlnasRun::~RlnasRun() = default;
+
+std::int64_t RlnasRun::step() const { return parts_->trainer->step_number(); }
+std::int64_t RlnasRun::total_steps() const { return parts_->trainer->total_steps(); }
+
+void RlnasRun::restore() {
+    Parts& p = *parts_;
+    const std::optional<Checkpoint> found = directory_.restore();
+    if (!found) {
+        p.net.initialise(static_cast<std::uint64_t>(config_.run.seed));
+        StateDict::of(p.net).write(initial_path(directory_), p.net.store().dtype(),
+                                   metadata(config_, p.net.config(), 0));
+        save();
+        return;
+    }
+    TrainingState::restore(found->tensors, p.net, p.trainer->optimizer());
+    try {
+        const auto state = nlohmann::json::parse(found->state);
+        state.at("epoch_loss").get_to(p.epoch_loss);
+        state.at("epoch_pictures").get_to(p.epoch_pictures);
+    } catch (const nlohmann::json::exception& e) {
+        fail(ErrorKind::checkpoint, "{}: state.json: {}", directory_.path(), e.what());
+    }
+    directory_.log().line(fmt::format("goes on from step {} of {}", step(), total_steps()));
+}
+
+void RlnasRun::save() {
+    const Parts& p = *parts_;
+    const std::string state = JsonObject()
+                                  .add("phase", "train")
+                                  .add("epoch_loss", p.epoch_loss)
+                                  .add("epoch_pictures", p.epoch_pictures)
+                                  .text();
+    directory_.save_checkpoint(step(), TrainingState::of(p.net, p.trainer->optimizer()).tensors(), state);
+}
+
+void RlnasRun::end_epoch(std::int64_t epoch) {
+    Parts& p = *parts_;
+    const double loss = p.epoch_loss / static_cast<double>(p.epoch_pictures);
+    JsonObject record;
+    record.add("epoch", epoch + 1).add("loss", loss).add("lr", cosine_lr(training_of(config_), epoch));
+    std::string line = fmt::format("epoch {}/{}: loss {:.4f}", epoch + 1, config_.train.epochs, loss);
+    if (p.table) {
+        if (!p.initial) p.initial = StateDict::read(initial_path(directory_));
+        const SupernetShape shape{p.net.config(), p.net.style()};
+        const Nb201Angle angle(
+            angle_table(shape, *p.initial, StateDict::of(p.net, &p.trainer->optimizer()), "the start", "now"),
+            angle_rules(config_.angle));
+        const std::vector<double> angles = angle.all_angles();
+        const Judgement j = judge(*p.table, p.column, angles, search_exhaustive(angle).arch);
+        record.add("judgement", to_json(j));
+        line += fmt::format(", Kendall tau {:.4f}, largest angle {} ({:.2f} %)", j.ordinal.value,
+                            nb201::to_string(j.winner), j.winner_accuracy);
+    }
+    directory_.journal().append("epoch", step(), record);
+    directory_.log().line(line);
+    p.epoch_loss = 0;
+    p.epoch_pictures = 0;
+}
+
+void RlnasRun::train() {
+    Parts& p = *parts_;
+    if (std::filesystem::exists(trained_path(directory_)) && p.trainer->done()) return;
+    Progress progress(Progress::for_stderr(config_.run.progress_seconds, &directory_.log()));
+    ProgressState shown;
+    shown.phase = "train";
+    shown.steps = total_steps();
+    shown.epochs = config_.train.epochs;
+    Clock::time_point saved = Clock::now();
+    std::int64_t saved_step = step();
+    while (!p.trainer->done()) {
+        const std::int64_t epoch = step() / p.trainer->steps_per_epoch();
+        const SupernetTrainer::Step result = p.trainer->step();
+        p.epoch_loss += result.loss * result.pictures;
+        p.epoch_pictures += result.pictures;
+        if (step() % p.trainer->steps_per_epoch() == 0) end_epoch(epoch);
+        shown.step = step();
+        shown.epoch = static_cast<int>(epoch) + 1;
+        shown.images += result.pictures;
+        shown.loss = result.loss;
+        shown.data_wait = p.trainer->wait_seconds();
+        progress.update(shown);
+        const bool stop = InterruptGuard::requested();
+        if (stop || seconds_since(saved) >= config_.run.checkpoint_seconds) {
+            save();
+            saved = Clock::now();
+            saved_step = step();
+        }
+        if (stop)
+            fail(ErrorKind::interrupted, "stopped at step {} of {}; go on with: rlnas resume {}", step(), total_steps(),
+                 directory_.path());
+    }
+    progress.finish();
+    directory_.log().line(fmt::format("activations, gradients and scratch took at most {:.1f} MiB",
+                                      static_cast<double>(p.trainer->high_water()) / (1 << 20)));
+    if (saved_step != step()) save();
+    StateDict::of(p.net, &p.trainer->optimizer())
+        .write(trained_path(directory_), p.net.store().dtype(), metadata(config_, p.net.config(), step()));
+}
+
+}  // namespace nascent

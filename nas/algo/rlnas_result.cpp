@@ -1,0 +1,118 @@
+// The second half of an RLNAS run: from two states to an architecture, and to files about it.
+#include <chrono>
+#include <filesystem>
+
+#include "engine/io/atomic_file.h"
+#include "nas/algo/evolution_json.h"
+#include "nas/algo/rlnas.h"
+#include "nas/metric/cost.h"
+#include "nas/run/interrupt.h"
+#include "nas/space/nasbench201_drawing.h"
+
+namespace nascent {
+namespace {
+
+std::string search_state_path(const RunDirectory& d) { return d.path() + "/ckpt/search.json"; }
+
+Found evolve(const Nb201Angle& angle, const SearchRequest& request, int classes, RunDirectory* directory) {
+    const EvolutionConfig config = evolution_config(request.config.search);
+    std::optional<EvolutionState> state;
+    if (directory && request.resume && std::filesystem::exists(search_state_path(*directory))) {
+        const std::string path = search_state_path(*directory);
+        state = evolution_from_json(read_file(path), path);
+        directory->log().line(fmt::format("the search goes on from generation {}", state->generation));
+    }
+    auto saved = std::chrono::steady_clock::now();
+    auto save = [&](const EvolutionState& s) {
+        if (directory) write_file_atomic(search_state_path(*directory), evolution_to_json(s));
+        saved = std::chrono::steady_clock::now();
+    };
+    return search_evolution(
+        angle, config, static_cast<std::uint32_t>(request.config.run.seed), classes, state,
+        [&](const EvolutionState& s) {
+            const bool stop = InterruptGuard::requested();
+            const std::chrono::duration<double> since = std::chrono::steady_clock::now() - saved;
+            if (stop || s.generation == config.generations || since.count() >= request.config.run.checkpoint_seconds)
+                save(s);
+            if (stop)
+                fail(ErrorKind::interrupted, "stopped after generation {} of {}", s.generation, config.generations);
+        });
+}
+
+JsonObject found_json(const Found& f) {
+    return JsonObject()
+        .add("method", f.method)
+        .add("arch", nb201::to_string(f.arch))
+        .add("tuple", nb201::to_tuple(f.arch))
+        .add("index", nb201::official_index(f.arch))
+        .add("angle", f.angle)
+        .add("scored", f.scored);
+}
+
+}  // namespace
+
+SearchResult search_states(const SearchRequest& request, RunDirectory* directory) {
+    const StateDict initial = StateDict::read(request.initial), trained = StateDict::read(request.trained);
+    const SupernetShape shape = supernet_shape(initial, request.initial);
+    supernet_shape(trained, request.trained);
+    const Nb201Angle angle(angle_table(shape, initial, trained, request.initial, request.trained),
+                           angle_rules(request.config.angle));
+    SearchResult result;
+    result.classes = shape.config.classes;
+    result.angles = angle.all_angles();
+    const std::string& method = request.config.search.method;
+    if (method != "exhaustive") result.found.push_back(evolve(angle, request, result.classes, directory));
+    if (method != "evolution") result.found.push_back(search_exhaustive(angle));
+    if (!request.config.search.table.empty()) {
+        auto say = [&](const std::string& text) {
+            if (directory) directory->log().line(text);
+        };
+        result.judgement = rank_states(result, request.config.search.table, request.config.search.table_column, say);
+    }
+    if (directory) {
+        const nb201::Architecture& arch = result.found.front().arch;
+        write_file_atomic(directory->export_folder() + "/cell.dot", nb201::to_dot(arch));
+        write_file_atomic(directory->export_folder() + "/cell.svg", nb201::to_svg(arch));
+        write_file_atomic(directory->arch_path(), to_json(result, request.config) + "\n");
+    }
+    return result;
+}
+
+Judgement rank_states(const SearchResult& result, const std::string& table_path, const std::string& column,
+                      const std::function<void(const std::string&)>& say) {
+    const BenchmarkTable table = BenchmarkTable::read(table_path);
+    const std::string chosen = chosen_column(table, column, result.classes);
+    if (column.empty())
+        say(fmt::format("{}: compares with column {}, guessed from the {} classes (--table-column chooses)", table_path,
+                        chosen, result.classes));
+    return judge(table, chosen, result.angles, result.found.front().arch);
+}
+
+std::string to_json(const SearchResult& result, const RlnasConfig& config) {
+    const Found& first = result.found.front();
+    nb201::NetConfig net;
+    net.classes = result.classes;
+    net.input_size = result.classes == 120 ? 16 : 32;  // as the benchmark trained them
+    const Cost cost = cost_of(net, first.arch);
+    JsonObject macs;
+    for (std::size_t i = 0; i < kCostConventions.size(); i++) macs.add(kCostConventions[i], cost.macs[i]);
+    JsonObject all = found_json(first);
+    all.add("space", config.space).add("classes", result.classes).add("params", cost.params).add("macs", macs);
+    std::vector<JsonObject> searches;
+    for (const Found& f : result.found) searches.push_back(found_json(f));
+    all.add("searches", searches);
+    if (result.judgement) all.add("table", to_json(*result.judgement));
+    return all.text();
+}
+
+std::string to_text(const SearchResult& result) {
+    std::string text;
+    for (const Found& f : result.found)
+        text +=
+            fmt::format("{} over {} architectures found\n  {}\n  index {} in the benchmark's order, angle {:.6f} rad\n",
+                        f.method, f.scored, nb201::to_string(f.arch), nb201::official_index(f.arch), f.angle);
+    if (result.judgement) text += to_text(*result.judgement);
+    return text;
+}
+
+}  // namespace nascent
