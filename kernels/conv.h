@@ -16,7 +16,7 @@ struct ConvShape {
 };
 
 /// What is done to x as it is read: a = x * scale + shift per channel (null: a = x), then ReLU if asked for.
-/// Padding is zero after the prologue.
+/// Padding is zero after the prologue. Not-a-number passes the ReLU, forward and backward.
 template <class T>
 struct Prologue {
     const T* scale = nullptr;

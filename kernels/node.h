@@ -22,7 +22,7 @@ struct NormTerm {
 };
 
 /// y = sum of z * scale + shift over norms, of average pools 3x3 (stride 1, padding 1 left out of the mean) over pools,
-/// and of x over skips, in one pass, in the order given. With nothing to sum, y = 0.
+/// and of x over skips, in one pass, in the order given. With nothing to sum, y = 0. y overlaps no input.
 template <class T>
 void node_combine(const Stream&, const Image&, std::span<const NormTerm<T>> norms, std::span<const T* const> pools,
                   std::span<const T* const> skips, T* y);

@@ -25,13 +25,13 @@ struct Row {
     int width, channels;
 };
 
-/// f(vector of `term` at the pixel, constants) is stored or added to `to` for every pixel of the row: Full says that
-/// all lanes are channels. The first term stores.
+/// Full says that every lane is a channel; else the first `count` are.
 template <bool Full, class T>
 HWY_INLINE Vector<T> load_lanes(const T* p, int count) {
     if constexpr (Full) return load(p);
     return load_first(p, count);
 }
+/// The first term of a sum is stored, the others are added.
 template <bool Full, class T>
 HWY_INLINE void put_lanes(Vector<T> v, T* p, int count, bool add) {
     if (add) v = hn::Add(load_lanes<Full>(p, count), v);
@@ -169,72 +169,6 @@ void input_gradient(const Stream& stream, const Image& s, const T* dy, bool skip
     });
 }
 
-/// Sums over some pixels of x (nothing if first is 0), and of x * z_k; Square: of x * x.
-template <int K, bool Square, class T>
-HWY_INLINE void sums_of_run(std::size_t pixels, int channels, int c, const T* x, const T* const* z, bool first,
-                            double* sums, int stride) {
-    const int left = channels - c;
-    Vector<T> plain = zero<T>(), products[K + 1];
-#pragma GCC unroll 4
-    for (int k = 0; k < K; k++) products[k] = zero<T>();
-    for (std::size_t p = 0; p < pixels; p++) {
-        const std::size_t at = p * channels + c;
-        const Vector<T> v = load_first(x + at, left);
-        plain = hn::Add(plain, v);
-#pragma GCC unroll 4
-        for (int k = 0; k < K; k++) products[k] = hn::MulAdd(v, Square ? v : load_first(z[k] + at, left), products[k]);
-    }
-    if (first) add_to_double<T>(plain, sums + c, left);
-#pragma GCC unroll 4
-    for (int k = 0; k < K; k++) add_to_double<T>(products[k], sums + (1 + k) * stride + c, left);
-}
-
-/// The partial sums of one chunk: runs of 64 pixels in T, then double. Up to 3 products share a read of x; more tensors
-/// find it in the cache.
-template <bool Square, class T>
-void sums_of_chunk(std::size_t begin, std::size_t end, int channels, const T* x, std::span<const T* const> z,
-                   double* sums) {
-    constexpr std::size_t kRun = 64;
-    for (std::size_t at = begin; at < end; at += kRun) {
-        const std::size_t pixels = std::min(kRun, end - at), offset = at * channels;
-        const int total = Square ? 1 : static_cast<int>(z.size());
-        for (int k = 0; k == 0 || k < total; k += 3) {
-            const T* terms[3] = {};
-            const int count = std::min(3, total - k);
-            for (int i = 0; !Square && i < count; i++) terms[i] = z[k + i] + offset;
-            for (int c = 0; c < channels; c += kLanes<T>) {
-                const T* from = x + offset;
-                double* to = sums + static_cast<std::size_t>(k) * channels;
-                const bool first = k == 0;
-                // Sum 0 is that of x alone: for later terms `to` is moved so that the same indices fit.
-                if (count == 0) sums_of_run<0, Square>(pixels, channels, c, from, terms, first, to, channels);
-                if (count == 1) sums_of_run<1, Square>(pixels, channels, c, from, terms, first, to, channels);
-                if (count == 2) sums_of_run<2, Square>(pixels, channels, c, from, terms, first, to, channels);
-                if (count == 3) sums_of_run<3, Square>(pixels, channels, c, from, terms, first, to, channels);
-            }
-        }
-    }
-}
-
-template <bool Square, class T>
-void all_sums(const Stream& stream, const Image& s, const T* x, std::span<const T* const> z, double* sums,
-              void* workspace) {
-    const Chunks images(s.n);
-    const std::size_t per_image = static_cast<std::size_t>(s.h) * s.w;
-    const std::size_t count = (1 + (Square ? 1 : z.size())) * s.c;
-    double* partials = static_cast<double*>(workspace);
-    parallel(stream, images.count, [&](int chunk, int) HWY_ATTR {
-        double* partial = partials + count * chunk;
-        std::fill_n(partial, count, 0.0);
-        sums_of_chunk<Square>(images.begin(chunk) * per_image, images.end(chunk) * per_image, s.c, x, z, partial);
-    });
-    for (std::size_t i = 0; i < count; i++) {
-        double sum = 0;
-        for (int chunk = 0; chunk < images.count; chunk++) sum += partials[count * chunk + i];
-        sums[i] = sum;
-    }
-}
-
 /// One pass over the pixels of the smaller image, (n, h / 2, w / 2, c).
 template <class T>
 void pool_2x2(const Stream& stream, const Image& s, const T* x, T* y) {
@@ -286,13 +220,6 @@ void pool_2x2_backward(const Stream& stream, const Image& s, const T* dy, T* dx,
                                       bool accumulate) {                                                         \
         input_gradient<T>(s, i, dy, skip, pool, dx, accumulate);                                                 \
     }                                                                                                            \
-    void norm_backward_sums_##SUFFIX(const Stream& s, const Image& i, const T* dy, std::span<const T* const> z,  \
-                                     double* sums, void* workspace) {                                            \
-        all_sums<false, T>(s, i, dy, z, sums, workspace);                                                        \
-    }                                                                                                            \
-    void channel_sums_##SUFFIX(const Stream& s, const Image& i, const T* x, double* sums, void* workspace) {     \
-        all_sums<true, T>(s, i, x, {}, sums, workspace);                                                         \
-    }                                                                                                            \
     void avg_pool_2x2_##SUFFIX(const Stream& s, const Image& i, const T* x, T* y) { pool_2x2<T>(s, i, x, y); }   \
     void avg_pool_2x2_backward_##SUFFIX(const Stream& s, const Image& i, const T* dy, T* dx, bool accumulate) {  \
         pool_2x2_backward<T>(s, i, dy, dx, accumulate);                                                          \
@@ -313,10 +240,6 @@ HWY_EXPORT(node_combine_f32);
 HWY_EXPORT(node_combine_f64);
 HWY_EXPORT(node_input_gradient_f32);
 HWY_EXPORT(node_input_gradient_f64);
-HWY_EXPORT(norm_backward_sums_f32);
-HWY_EXPORT(norm_backward_sums_f64);
-HWY_EXPORT(channel_sums_f32);
-HWY_EXPORT(channel_sums_f64);
 HWY_EXPORT(avg_pool_2x2_f32);
 HWY_EXPORT(avg_pool_2x2_f64);
 HWY_EXPORT(avg_pool_2x2_backward_f32);
@@ -333,15 +256,6 @@ void node_input_gradient(const Stream& stream, const Image& image, const T* dy, 
     NASCENT_DISPATCH(node_input_gradient, stream, image, dy, skip, pool, dx, accumulate)
 }
 template <class T>
-void norm_backward_sums(const Stream& stream, const Image& image, const T* dy, std::span<const T* const> z,
-                        double* sums, void* workspace) {
-    NASCENT_DISPATCH(norm_backward_sums, stream, image, dy, z, sums, workspace)
-}
-template <class T>
-void channel_sums(const Stream& stream, const Image& image, const T* x, double* sums, void* workspace) {
-    NASCENT_DISPATCH(channel_sums, stream, image, x, sums, workspace)
-}
-template <class T>
 void avg_pool_2x2(const Stream& stream, const Image& image, const T* x, T* y) {
     NASCENT_DISPATCH(avg_pool_2x2, stream, image, x, y)
 }
@@ -349,21 +263,13 @@ template <class T>
 void avg_pool_2x2_backward(const Stream& stream, const Image& image, const T* dy, T* dx,
                            bool accumulate){NASCENT_DISPATCH(avg_pool_2x2_backward, stream, image, dy, dx, accumulate)}
 
-std::size_t norm_sums_workspace(const Stream&, const Image& image, int terms) {
-    return static_cast<std::size_t>(Chunks(image.n).count) * (1 + terms) * image.c * sizeof(double);
-}
-
 #define NASCENT_NODE(T)                                                                                              \
     template void node_combine(const Stream&, const Image&, std::span<const NormTerm<T>>, std::span<const T* const>, \
                                std::span<const T* const>, T*);                                                       \
     template void node_input_gradient(const Stream&, const Image&, const T*, bool, bool, T*, bool);                  \
-    template void norm_backward_sums(const Stream&, const Image&, const T*, std::span<const T* const>, double*,      \
-                                     void*);                                                                         \
-    template void channel_sums(const Stream&, const Image&, const T*, double*, void*);                               \
     template void avg_pool_2x2(const Stream&, const Image&, const T*, T*);                                           \
     template void avg_pool_2x2_backward(const Stream&, const Image&, const T*, T*, bool);
-NASCENT_NODE(float)
-NASCENT_NODE(double)
+NASCENT_NODE(float) NASCENT_NODE(double)
 #undef NASCENT_NODE
 
 }  // namespace nascent::kernels
