@@ -1,0 +1,52 @@
+#include "nas/algo/path_sampling.h"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cmath>
+#include <map>
+
+#include "engine/base/error.h"
+
+using namespace nascent;
+using nb201::Op;
+
+TEST_CASE("paths are uniform over the combinations that leave every node an input") {
+    const int steps = 4000, cells = 15;
+    std::array<std::map<std::vector<Op>, int>, 4> seen;
+    bool cells_differ = false;
+    for (int s = 0; s < steps; s++) {
+        const Nb201Path path = sample_path(3, s, cells, CellSampling::per_cell);
+        REQUIRE(path.size() == cells);
+        for (const nb201::Architecture& a : path) {
+            cells_differ = cells_differ || a != path[0];
+            for (int to = 1, edge = 0; to < 4; to++) {
+                std::vector<Op> ops(a.ops.begin() + edge, a.ops.begin() + edge + to);
+                seen[static_cast<std::size_t>(to)][ops]++;
+                edge += to;
+            }
+        }
+    }
+    CHECK(cells_differ);
+    for (const auto& [to, combinations] : {std::pair{1, 4}, {2, 24}, {3, 124}}) {
+        const auto& counts = seen[static_cast<std::size_t>(to)];
+        CHECK(static_cast<int>(counts.size()) == combinations);
+        CHECK(counts.count(std::vector<Op>(static_cast<std::size_t>(to), Op::none)) == 0);
+        // Chi squared of k - 1 degrees of freedom: mean k - 1, deviation sqrt(2 (k - 1)); five of them.
+        const double expected = static_cast<double>(steps) * cells / combinations;
+        double chi = 0;
+        for (const auto& [ops, n] : counts) chi += (n - expected) * (n - expected) / expected;
+        CAPTURE(to);
+        CHECK(chi < combinations - 1 + 5 * std::sqrt(2.0 * (combinations - 1)));
+    }
+}
+
+TEST_CASE("a path is a function of seed and step; shared cells are alike") {
+    CHECK(sample_path(1, 7, 15, CellSampling::per_cell) == sample_path(1, 7, 15, CellSampling::per_cell));
+    CHECK(sample_path(1, 7, 15, CellSampling::per_cell) != sample_path(1, 8, 15, CellSampling::per_cell));
+    CHECK(sample_path(1, 7, 15, CellSampling::per_cell) != sample_path(2, 7, 15, CellSampling::per_cell));
+    const Nb201Path shared = sample_path(1, 7, 15, CellSampling::shared);
+    for (const nb201::Architecture& a : shared) CHECK(a == shared[0]);
+    CHECK(cell_sampling("shared") == CellSampling::shared);
+    CHECK_THROWS_AS(cell_sampling("both"), Error);
+}
