@@ -34,7 +34,7 @@ TEST_CASE("rng: the purposes' numbers are part of the file formats") {
     CHECK(static_cast<int>(RandomStream::test) == 7);
 }
 
-TEST_CASE("rng: uniforms are in [0, 1) and have the moments of a uniform") {
+TEST_CASE("rng: uniforms are at least 0, below 1 and have the moments of a uniform") {
     const int n = 100'000;
     double sum = 0, squares = 0;
     for (int i = 0; i < n; i++) {

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# The checks that take long: sanitizers, warnings as errors, coverage, clang-tidy, formatting, the slow tests.
+# All steps run; a summary says which failed. Arguments pick steps by name: scripts/deep.sh asan coverage
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/setup.sh deep
+jobs=$(nascent_jobs)
+# The preset builds (slow) are a step of their own.
+ctest_all=(ctest -LE slow --output-on-failure -j"$(nproc)")
+
+step_test() {
+    cmake --preset cpu && cmake --build --preset cpu --parallel "$jobs" && "${ctest_all[@]}" --test-dir build/cpu
+}
+
+step_checked() {  # arena checks, warnings as errors
+    cmake --preset ci && cmake --build --preset ci --parallel "$jobs" && "${ctest_all[@]}" --test-dir build/ci
+}
+
+step_asan() {
+    cmake --preset asan && cmake --build --preset asan --parallel "$jobs" && "${ctest_all[@]}" --test-dir build/asan
+}
+
+step_tsan() {
+    cmake -S . -B build/tsan -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DNASCENT_SANITIZE=thread &&
+        cmake --build build/tsan --parallel "$jobs" &&
+        "${ctest_all[@]}" --test-dir build/tsan
+}
+
+step_coverage() {  # at least 85 % of the lines
+    cmake -S . -B build/coverage -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DNASCENT_COVERAGE=ON &&
+        cmake --build build/coverage --parallel "$jobs" || return 1
+    find build/coverage -name '*.gcda' -delete
+    "${ctest_all[@]}" --test-dir build/coverage || return 1
+    gcovr --root . --filter 'engine/' --filter 'ops/' --filter 'nas/' \
+        --exclude-unreachable-branches --fail-under-line 85 -j "$jobs" build/coverage
+}
+
+step_tidy() {
+    cmake --preset cpu >/dev/null || return 1
+    local runner
+    runner=$(command -v run-clang-tidy || command -v run-clang-tidy-14) || return 1
+    "$runner" -quiet -p build/cpu -j "$jobs" "^$PWD/(engine|kernels|ops|nas|apps)/.*\.cpp\$" > build/tidy.log 2>/dev/null || true
+    if ! grep -q . build/tidy.log; then
+        echo "clang-tidy said nothing at all, not even which files it read"
+        return 1
+    fi
+    if grep -E '(warning|error): ' build/tidy.log | sort -u; then return 1; fi
+}
+
+step_format() {
+    git ls-files '*.h' '*.cpp' | xargs -r clang-format --dry-run -Werror
+}
+
+step_slow() {
+    cmake --preset cpu && cmake --build --preset cpu --parallel "$jobs" && ctest --test-dir build/cpu -L slow --output-on-failure
+}
+
+steps=(test checked asan tsan coverage tidy format slow)
+if (($# > 0)); then steps=("$@"); fi
+for step in "${steps[@]}"; do
+    if ! declare -F "step_$step" >/dev/null; then
+        echo "deep: no step $step; there are: test checked asan tsan coverage tidy format slow" >&2
+        exit 2
+    fi
+done
+
+summary=()
+failed=0
+for step in "${steps[@]}"; do
+    echo
+    echo "=== deep: $step"
+    start=$SECONDS
+    if "step_$step"; then
+        summary+=("passed  $step  ($((SECONDS - start)) s)")
+    else
+        summary+=("FAILED  $step  ($((SECONDS - start)) s)")
+        failed=1
+    fi
+done
+echo
+echo "=== deep: summary"
+printf '%s\n' "${summary[@]}"
+exit "$failed"

@@ -1,0 +1,17 @@
+# cmake -DPRESET=asan -DSOURCE=... -P preset.cmake: configures and builds a preset in its own folder.
+include(ProcessorCount)
+ProcessorCount(processors)
+cmake_host_system_information(RESULT memory QUERY AVAILABLE_PHYSICAL_MEMORY)  # MiB
+math(EXPR jobs "${memory} / 1500")
+if(jobs GREATER processors)
+    set(jobs ${processors})
+endif()
+if(jobs LESS 1)
+    set(jobs 1)
+endif()
+foreach(arguments "--preset;${PRESET}" "--build;--preset;${PRESET};--parallel;${jobs}")
+    execute_process(COMMAND ${CMAKE_COMMAND} ${arguments} WORKING_DIRECTORY ${SOURCE} RESULT_VARIABLE result)
+    if(NOT result EQUAL 0)
+        message(FATAL_ERROR "preset ${PRESET}: cmake ${arguments} failed: ${result}")
+    endif()
+endforeach()

@@ -1,0 +1,31 @@
+# Tests of the sources themselves: every preset builds, every header compiles alone, includes point one way.
+foreach(preset asan bench ci)
+    # A preset's own build would have to build itself, and is built anyway.
+    if(NOT CMAKE_BINARY_DIR STREQUAL "${CMAKE_SOURCE_DIR}/build/${preset}")
+        add_test(NAME build:${preset}
+                 COMMAND ${CMAKE_COMMAND} -DPRESET=${preset} -DSOURCE=${CMAKE_SOURCE_DIR} -P ${CMAKE_CURRENT_SOURCE_DIR}/build/preset.cmake)
+        set_tests_properties(build:${preset} PROPERTIES LABELS slow TIMEOUT 7200 RUN_SERIAL ON)
+    endif()
+endforeach()
+
+if(Python3_Interpreter_FOUND)
+    add_test(NAME structure:includes
+             COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/build/include_direction.py ${CMAKE_SOURCE_DIR})
+    add_test(NAME structure:includes:self
+             COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/build/include_direction.py --self-test)
+endif()
+
+# One translation unit per header, so that a header that leans on what its users include first does not compile here.
+file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}
+     ${CMAKE_SOURCE_DIR}/engine/*.h ${CMAKE_SOURCE_DIR}/kernels/*.h ${CMAKE_SOURCE_DIR}/ops/*.h
+     ${CMAKE_SOURCE_DIR}/nas/*.h ${CMAKE_SOURCE_DIR}/apps/*.h ${CMAKE_SOURCE_DIR}/tests/*.h)
+set(units)
+foreach(header IN LISTS headers)
+    set(unit ${CMAKE_CURRENT_BINARY_DIR}/headers/${header}.cpp)
+    # Twice: the second one finds a missing include guard.
+    file(CONFIGURE OUTPUT ${unit} CONTENT "#include \"${header}\"\n#include \"${header}\"\n" @ONLY)
+    list(APPEND units ${unit})
+endforeach()
+add_library(header_check OBJECT ${units})
+target_link_libraries(header_check PRIVATE nascent_flags fmt::fmt random123 Threads::Threads Eigen3::Eigen CLI11::CLI11
+    nlohmann_json::nlohmann_json doctest::doctest PkgConfig::hwy)
