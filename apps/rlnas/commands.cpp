@@ -39,10 +39,10 @@ void report(const SearchResult& result, const RlnasConfig& config, RunDirectory*
     print(to_text(result));
     if (!directory) return;
     const std::string& d = directory->path();
-    print(
-        fmt::format("the run is in {}\n  {}\n  {}/export: cell.svg, cell.dot, init.safetensors, final.safetensors\n  "
-                    "{}/events.jsonl, {}/log.txt, {}/run.toml\n",
-                    d, directory->arch_path(), d, d, d, d));
+    print(fmt::format(
+        "the run is in {}\n  {}\n  {}/export: cell.svg, cell.dot, angles.csv, init.safetensors, final.safetensors\n  "
+        "{}/events.jsonl, {}/log.txt, {}/run.toml\n",
+        d, directory->arch_path(), d, d, d, d));
 }
 
 void work(const RlnasConfig& config, RunDirectory& directory, bool json) {

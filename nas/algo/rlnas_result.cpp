@@ -39,6 +39,17 @@ Found evolve(const Nb201Angle& angle, const SearchRequest& request, int classes,
         });
 }
 
+/// All architectures by angle, the best first.
+std::string angles_csv(const std::vector<double>& angles) {
+    std::string text = "index,arch,angle\n";
+    for (int id : rank_descending(angles)) {
+        const auto arch = nb201::Architecture::from_id(id);
+        text += fmt::format("{},{},{}\n", nb201::official_index(arch), nb201::to_string(arch),
+                            json_number(angles[static_cast<std::size_t>(id)]));
+    }
+    return text;
+}
+
 JsonObject found_json(const Found& f) {
     return JsonObject()
         .add("method", f.method)
@@ -73,6 +84,7 @@ SearchResult search_states(const SearchRequest& request, RunDirectory* directory
         const nb201::Architecture& arch = result.found.front().arch;
         write_file_atomic(directory->export_folder() + "/cell.dot", nb201::to_dot(arch));
         write_file_atomic(directory->export_folder() + "/cell.svg", nb201::to_svg(arch));
+        write_file_atomic(directory->export_folder() + "/angles.csv", angles_csv(result.angles));
         write_file_atomic(directory->arch_path(), to_json(result, request.config) + "\n");
     }
     return result;

@@ -1,0 +1,276 @@
+// rlnas as its users meet it: whole runs, stops, wrong words.
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <thread>
+#include <vector>
+
+#include "nas/space/nasbench201.h"
+#include "tests/temporary_folder.h"
+
+using nascent::test::read_text;
+using nascent::test::TemporaryFolder;
+using nascent::test::write_text;
+using nlohmann::json;
+
+namespace {
+
+struct Outcome {
+    int code;
+    std::string out, err;
+};
+
+pid_t start(const std::vector<std::string>& arguments, const std::string& folder) {
+    const pid_t pid = fork();
+    if (pid != 0) return pid;
+    std::vector<char*> argv;
+    static std::string program = NASCENT_RLNAS;
+    argv.push_back(program.data());
+    std::vector<std::string> copies = arguments;
+    for (std::string& a : copies) argv.push_back(a.data());
+    argv.push_back(nullptr);
+    if (!freopen((folder + "/out").c_str(), "w", stdout) || !freopen((folder + "/err").c_str(), "w", stderr)) _exit(98);
+    execv(argv[0], argv.data());
+    _exit(99);
+}
+
+Outcome finish(pid_t pid, const std::string& folder) {
+    int status = 0;
+    waitpid(pid, &status, 0);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read_text(folder + "/out"),
+            read_text(folder + "/err")};
+}
+
+Outcome rlnas(const std::vector<std::string>& arguments) {
+    TemporaryFolder folder;
+    return finish(start(arguments, folder.path()), folder.path());
+}
+
+/// A run of seconds; `more` after the common flags.
+std::vector<std::string> small_run(const std::string& out, std::vector<std::string> more = {}) {
+    std::vector<std::string> a{"run", "--data",  "synthetic", "--synthetic-train", "256", "--size",  "16", "--channels",
+                               "4",   "--cells", "1",         "--epochs",          "6",   "--batch", "32", "--seed",
+                               "3",   "--out",   out};
+    a.insert(a.end(), more.begin(), more.end());
+    return a;
+}
+
+/// A table in which every architecture's accuracy is a function of its operators.
+void write_table(const std::string& path) {
+    std::string text = "index,arch,cifar10_test_200\n";
+    for (int i = 0; i < nascent::nb201::kArchitectures; i++) {
+        const auto a = nascent::nb201::from_official_index(i);
+        double accuracy = 50;
+        for (auto op : a.ops) accuracy += 5.0 * (static_cast<int>(op) % 4);
+        text += std::to_string(i) + "," + nascent::nb201::to_string(a) + "," + std::to_string(accuracy) + "\n";
+    }
+    write_text(path, text);
+}
+
+/// What a run leaves, wall times aside.
+struct Remains {
+    std::string initial, trained, arch, events, last_checkpoint;
+    bool operator==(const Remains&) const = default;
+};
+
+Remains remains(const std::string& run) {
+    Remains r{read_text(run + "/export/init.safetensors"), read_text(run + "/export/final.safetensors"),
+              read_text(run + "/arch.json"), "", ""};
+    std::string events = read_text(run + "/events.jsonl"), line;
+    for (std::size_t at = 0, end; (end = events.find('\n', at)) != std::string::npos; at = end + 1) {
+        json record = json::parse(events.substr(at, end - at));
+        record.erase("t");
+        r.events += record.dump() + "\n";
+    }
+    std::string newest;
+    for (const auto& e : std::filesystem::directory_iterator(run + "/ckpt"))
+        if (e.is_directory()) newest = std::max(newest, e.path().string());
+    r.last_checkpoint = read_text(newest + "/state.safetensors");
+    return r;
+}
+
+}  // namespace
+
+TEST_CASE("a run trains, searches, ranks, and leaves what it promises") {
+    TemporaryFolder folder;
+    write_table(folder / "table.csv");
+    const std::string run = folder / "run";
+    const Outcome o = rlnas(small_run(run, {"--table", folder / "table.csv", "--method", "both", "--json"}));
+    INFO(o.err);
+    REQUIRE(o.code == 0);
+    const json result = json::parse(o.out);
+    const auto arch = nascent::nb201::parse_architecture(result.at("arch").get<std::string>());
+    CHECK(nascent::nb201::official_index(arch) == result.at("index"));
+    CHECK(result.at("params").is_number_integer());
+    CHECK(result.at("macs").at("nb201").is_number_integer());
+    CHECK(result.at("searches").size() == 2);
+    CHECK(result.at("searches")[0].at("angle") <=
+          result.at("searches")[1].at("angle"));  // nothing beats looking at all
+    CHECK(json::parse(read_text(run + "/arch.json")) == result);
+    for (const char* f : {"run.toml", "LOCK", "events.jsonl", "log.txt", "export/init.safetensors",
+                          "export/final.safetensors", "export/cell.svg", "export/cell.dot", "export/angles.csv"})
+        CHECK_MESSAGE(std::filesystem::exists(run + "/" + f), f);
+    CHECK(result.at("table").at("used") == 15625);
+
+    const Outcome ranked = rlnas({"rank", "--run", run, "--table", folder / "table.csv", "--json"});
+    REQUIRE(ranked.code == 0);
+    const json rank = json::parse(ranked.out);
+    for (const char* key : {"kendall_ordinal", "kendall_b", "spearman", "top_k_regret"})
+        CHECK(rank.at(key) == result.at("table").at(key));
+
+    // The same states as files, the same seed: the same answer.
+    const Outcome files = rlnas({"search", "--init", run + "/export/init.safetensors", "--final",
+                                 run + "/export/final.safetensors", "--seed", "3", "--json"});
+    INFO(files.err);
+    REQUIRE(files.code == 0);
+    CHECK(json::parse(files.out).at("arch") == result.at("arch"));
+    CHECK(json::parse(files.out).at("angle") == result.at("angle"));
+
+    const Outcome again = rlnas(small_run(run));
+    CHECK(again.code == 2);
+    CHECK(again.err.find("resume") != std::string::npos);
+    // run.toml alone reproduces the run.
+    const Outcome copy = rlnas({"run", "--config", run + "/run.toml", "--out", folder / "copy"});
+    INFO(copy.err);
+    REQUIRE(copy.code == 0);
+    CHECK(remains(folder / "copy") == remains(run));
+}
+
+TEST_CASE("the same seed gives the same bits with one and two threads and loaders, another seed others") {
+    TemporaryFolder folder;
+    REQUIRE(rlnas(small_run(folder / "a", {"--threads", "1", "--loader-workers", "1"})).code == 0);
+    REQUIRE(rlnas(small_run(folder / "b", {"--threads", "2", "--loader-workers", "3"})).code == 0);
+    REQUIRE(rlnas(small_run(folder / "c", {"--seed", "4"})).code == 0);
+    CHECK(remains(folder / "a") == remains(folder / "b"));
+    CHECK(remains(folder / "a").trained != remains(folder / "c").trained);
+}
+
+TEST_CASE("a run that is stopped by SIGTERM goes on to the same bits") {
+    TemporaryFolder folder;
+    const std::vector<std::string> longer{"--epochs", "40"};
+    REQUIRE(rlnas(small_run(folder / "whole", longer)).code == 0);
+    const std::string run = folder / "stopped";
+    int stops = 0;
+    for (int attempt = 0; attempt < 40; attempt++) {
+        const pid_t pid = start(std::filesystem::exists(run + "/run.toml") ? std::vector<std::string>{"resume", run}
+                                                                           : small_run(run, longer),
+                                folder.path());
+        std::this_thread::sleep_for(std::chrono::milliseconds(150 + 130 * attempt));
+        kill(pid, attempt % 2 ? SIGINT : SIGTERM);
+        const Outcome o = finish(pid, folder.path());
+        if (o.code == 0) break;
+        // A signal before the handler is up ends the process as signals do; nothing is lost then either.
+        INFO(o.err);
+        REQUIRE((o.code == 75 || o.code == -SIGTERM || o.code == -SIGINT));
+        stops += o.code == 75;
+    }
+    CHECK(stops >= 1);
+    const Outcome last = rlnas({"resume", run});
+    INFO(last.err);
+    REQUIRE(last.code == 0);
+    CHECK(remains(run) == remains(folder / "whole"));
+}
+
+TEST_CASE("training and search can be two commands") {
+    TemporaryFolder folder;
+    const std::string run = folder / "run";
+    std::vector<std::string> train = small_run(run);
+    train[0] = "train";
+    REQUIRE(rlnas(train).code == 0);
+    CHECK(!std::filesystem::exists(run + "/arch.json"));
+    REQUIRE(rlnas({"search", "--run", run, "--method", "exhaustive"}).code == 0);
+    CHECK(json::parse(read_text(run + "/arch.json")).at("method") == "exhaustive");
+}
+
+TEST_CASE("float64, shared cells, affine, skip, clipping, smoothing and other labels run") {
+    TemporaryFolder folder;
+    const Outcome o = rlnas(small_run(folder / "run", {"--dtype",
+                                                       "float64",
+                                                       "--sampling",
+                                                       "shared",
+                                                       "--affine",
+                                                       "--inactive",
+                                                       "skip",
+                                                       "--clip",
+                                                       "5",
+                                                       "--label-smoothing",
+                                                       "0.1",
+                                                       "--labels",
+                                                       "per-access-random",
+                                                       "--no-nesterov",
+                                                       "--angle-identity",
+                                                       "eye",
+                                                       "--angle-blocked",
+                                                       "fixed",
+                                                       "--epochs",
+                                                       "2"}));
+    INFO(o.err);
+    CHECK(o.code == 0);
+}
+
+TEST_CASE("cost prints exact integers") {
+    // drnas_nb201 facts, table 1.5, index 11472.
+    const Outcome o = rlnas({"cost", "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|",
+                             "--space", "nasbench201", "--json"});
+    REQUIRE(o.code == 0);
+    const json j = json::parse(o.out);
+    CHECK(j.at("space") == "nasbench201");
+    CHECK(j.at("params") == 559386);
+    CHECK(j.at("macs").at("nb201") == 78561930);
+    CHECK(rlnas({"cost", "#11472", "--json"}).out == o.out);
+    CHECK(json::parse(rlnas({"cost", "#11472", "--json", "--classes", "120", "--size", "16"}).out).at("params") ==
+          566536);
+}
+
+TEST_CASE("what is wrong is named, with the right exit code") {
+    TemporaryFolder folder;
+    struct Wrong {
+        std::vector<std::string> arguments;
+        int code;
+        std::string part;
+    };
+    write_text(folder / "bad.toml", "[train]\nepochz = 3\n");
+    write_text(folder / "short.csv", "index,arch,cifar10_test_200\n0,|x~0|,3\n");
+    write_text(folder / "junk.safetensors", "junk");
+    std::filesystem::create_directories(folder / "empty");
+    const Wrong all[] = {
+        {{}, 2, "rlnas"},
+        {{"rnu"}, 2, "did you mean run"},
+        {{"run", "--epoch", "3"}, 2, "did you mean --epochs"},
+        {{"run", "--out", folder / "x"}, 2, "no data"},
+        {{"run", "--config", folder / "bad.toml"}, 2, "epochs"},
+        {{"run", "--config", folder / "none.toml"}, 2, "none.toml"},
+        {{"run", "--set", "train.epochs=many"}, 2, "train.epochs"},
+        {{"run", "--epochs", "0"}, 2, "--epochs"},
+        {{"run", "--data", "synthetik", "--out", folder / "x1"}, 2, "synthetic"},
+        {{"run", "--data", "cifar10:" + (folder / "nowhere"), "--out", folder / "x2"}, 3, "nowhere"},
+        {{"run", "--data", "folder:" + (folder / "empty"), "--out", folder / "x3"}, 3, "empty"},
+        {{"run", "--data", "synthetic", "--device", "gpu", "--out", folder / "x4"}, 5, "gpu"},
+        {{"run", "--data", "synthetic", "--table", folder / "short.csv", "--out", folder / "x5"}, 3, "short.csv"},
+        {{"resume", folder / "empty"}, 2, "run.toml"},
+        {{"resume"}, 2, "resume"},
+        {{"search"}, 2, "--run"},
+        {{"search", "--init", folder / "junk.safetensors", "--final", folder / "junk.safetensors"},
+         4,
+         "junk.safetensors"},
+        {{"cost", "|nor_conv_3x4~0|+|none~0|none~1|+|none~0|none~1|none~2|"}, 2, "nor_conv_3x3"},
+        {{"cost", "#15625"}, 2, "15624"},
+        {{"cost", "#1", "--space", "darts"}, 2, "nasbench201"},
+    };
+    for (const Wrong& w : all) {
+        const Outcome o = rlnas(w.arguments);
+        CAPTURE(w.part);
+        INFO(o.err);
+        CHECK(o.code == w.code);
+        CHECK(o.err.find(w.part) != std::string::npos);
+        CHECK(o.out.empty());
+    }
+    const Outcome help = rlnas({"run", "--help"});
+    CHECK(help.code == 0);
+    CHECK(help.out.find("--epochs") != std::string::npos);
+}
