@@ -28,7 +28,7 @@ NASCENT_PACKAGES=(
     libbenchmark-dev     # benchmarks, which a test builds
     python3 python3-numpy  # tests of the sources' structure, comparisons of number formats
 )
-NASCENT_DEEP_PACKAGES=(gcovr clang-tidy clang-format)
+NASCENT_DEEP_PACKAGES=(git gcovr clang-tidy clang-format)
 
 nascent_missing() {  # those of the packages given that are not installed
     local package
