@@ -26,7 +26,7 @@ NASCENT_PACKAGES=(
     libarchive-dev
     doctest-dev          # tests
     libbenchmark-dev     # benchmarks, which a test builds
-    python3 python3-numpy  # tests of the sources' structure, comparisons of number formats
+    python3              # tests of the sources' structure
 )
 NASCENT_DEEP_PACKAGES=(git gcovr clang-tidy clang-format)
 
@@ -42,7 +42,7 @@ nascent_missing() {  # those of the packages given that are not installed
 nascent_setup() {
     local wanted=("${NASCENT_PACKAGES[@]}") missing
     if [[ "${1:-}" == deep ]]; then wanted+=("${NASCENT_DEEP_PACKAGES[@]}"); fi
-    if [[ "${NASCENT_WITH_TORCH:-0}" == 1 ]]; then wanted+=(python3-torch); fi
+    if [[ "${NASCENT_WITH_TORCH:-0}" == 1 ]]; then wanted+=(python3-torch python3-numpy); fi
 
     if ! command -v dpkg-query >/dev/null; then
         echo "setup: this is no Debian system, so nothing is installed. The build needs what Debian 12 calls:" >&2

@@ -72,7 +72,7 @@ int run(int argc, char** argv) {
         rlnas::run(c.config, c.json);
     } else if (*search) {
         const bool files = !c.initial.empty() && !c.trained.empty();
-        NASCENT_CHECK(c.directory.empty() != files && c.initial.empty() == c.trained.empty(), usage,
+        NASCENT_CHECK(c.directory.empty() == files && c.initial.empty() == c.trained.empty(), usage,
                       "search needs --run DIR, or --init FILE and --final FILE");
         if (!files) {
             rlnas::search_run(c.directory, change, c.json);

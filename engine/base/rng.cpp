@@ -1,8 +1,11 @@
 #include "engine/base/rng.h"
 
+#include "engine/base/error.h"
+
 namespace nascent {
 
 std::uint64_t shuffled(std::uint64_t seed, RandomStream stream, std::uint64_t step, std::uint64_t n, std::uint64_t i) {
+    NASCENT_CHECK(i < n && n <= (std::uint64_t{1} << 32), runtime, "no element {} in a shuffle of {}", i, n);
     int half = 1;
     while ((std::uint64_t{1} << (2 * half)) < n) half++;
     const std::uint64_t mask = (std::uint64_t{1} << half) - 1;

@@ -1,6 +1,5 @@
 #include "nas/algo/evolution_json.h"
 
-
 #include <cmath>
 #include <nlohmann/json.hpp>
 

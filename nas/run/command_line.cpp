@@ -48,6 +48,7 @@ void add_options(CLI::App& app, const OptionTable& table, Overrides& into) {
             app.add_option_function<std::string>(
                    o.flag, [&into, key = o.key](const std::string& value) { into.flags.emplace_back(key, value); },
                    help)
+                ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)  // scripts append to what others set
                 ->option_text(o.domain())
                 ->group(group);
         }

@@ -26,6 +26,7 @@ struct Outcome {
 };
 
 pid_t start(const std::vector<std::string>& arguments, const std::string& folder) {
+    fflush(nullptr);  // or the child would print what is buffered again
     const pid_t pid = fork();
     if (pid != 0) return pid;
     std::vector<char*> argv;
@@ -66,7 +67,7 @@ void write_table(const std::string& path) {
     for (int i = 0; i < nascent::nb201::kArchitectures; i++) {
         const auto a = nascent::nb201::from_official_index(i);
         double accuracy = 50;
-        for (auto op : a.ops) accuracy += 5.0 * (static_cast<int>(op) % 4);
+        for (auto op : a.ops) accuracy += 2.0 * (static_cast<int>(op) % 4);
         text += std::to_string(i) + "," + nascent::nb201::to_string(a) + "," + std::to_string(accuracy) + "\n";
     }
     write_text(path, text);

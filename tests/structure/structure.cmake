@@ -3,16 +3,16 @@ foreach(preset asan bench ci)
     # A preset's own build would have to build itself, and is built anyway.
     if(NOT CMAKE_BINARY_DIR STREQUAL "${CMAKE_SOURCE_DIR}/build/${preset}")
         add_test(NAME build:${preset}
-                 COMMAND ${CMAKE_COMMAND} -DPRESET=${preset} -DSOURCE=${CMAKE_SOURCE_DIR} -P ${CMAKE_CURRENT_SOURCE_DIR}/build/preset.cmake)
+                 COMMAND ${CMAKE_COMMAND} -DPRESET=${preset} -DSOURCE=${CMAKE_SOURCE_DIR} -P ${CMAKE_CURRENT_SOURCE_DIR}/structure/preset.cmake)
         set_tests_properties(build:${preset} PROPERTIES LABELS slow TIMEOUT 7200 RUN_SERIAL ON)
     endif()
 endforeach()
 
 if(Python3_Interpreter_FOUND)
     add_test(NAME structure:includes
-             COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/build/include_direction.py ${CMAKE_SOURCE_DIR})
+             COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/structure/include_direction.py ${CMAKE_SOURCE_DIR})
     add_test(NAME structure:includes:self
-             COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/build/include_direction.py --self-test)
+             COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/structure/include_direction.py --self-test)
 endif()
 
 # One translation unit per header, so that a header that leans on what its users include first does not compile here.
