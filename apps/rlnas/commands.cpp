@@ -81,8 +81,9 @@ void run(RlnasConfig config, bool json) {
     work(config, directory, json);
 }
 
-void resume(const std::string& path, bool json) {
-    const RlnasConfig config = read_config(path);
+void resume(const std::string& path, const std::function<void(RlnasConfig&)>& change, bool json) {
+    RlnasConfig config = read_config(path);
+    change(config);
     RunDirectory directory = RunDirectory::open(path);
     work(config, directory, json);
 }

@@ -17,7 +17,7 @@ constexpr const char* exit_codes =
 
 struct CommandLine {
     RlnasConfig config;
-    OptionTable table = rlnas_options(config);
+    OptionTable table = rlnas_options(config), resumable = table.only(resumable_keys());
     Overrides overrides;
     std::string directory, initial, trained;
     rlnas::CostRequest cost;
@@ -30,10 +30,10 @@ struct CommandLine {
     }
 };
 
-CLI::App* add_command(CLI::App& app, CommandLine& c, const char* name, const char* help, bool options) {
+CLI::App* add_command(CLI::App& app, CommandLine& c, const char* name, const char* help, const OptionTable* options) {
     CLI::App* sub = app.add_subcommand(name, help);
     sub->add_flag("--json", c.json, "print the result as one line of JSON");
-    if (options) add_options(*sub, c.table, c.overrides);
+    if (options) add_options(*sub, *options, c.overrides);
     return sub;
 }
 
@@ -42,12 +42,12 @@ int run(int argc, char** argv) {
     CLI::App app("rlnas: architecture search on random labels (RLNAS, CVPR 2021)", "rlnas");
     app.footer(exit_codes);
     app.require_subcommand(0, 1);
-    CLI::App* whole = add_command(app, c, "run", "train a supernet, search it, compare with a table", true);
-    CLI::App* train = add_command(app, c, "train", "only train a supernet", true);
-    CLI::App* search = add_command(app, c, "search", "search the states of a trained run, or of two files", true);
-    CLI::App* rank = add_command(app, c, "rank", "how well the angles of a run rank a benchmark table", true);
-    CLI::App* resume = add_command(app, c, "resume", "go on with a run that was stopped", false);
-    CLI::App* cost = add_command(app, c, "cost", "parameters and multiply-accumulates of an architecture", false);
+    CLI::App* whole = add_command(app, c, "run", "train a supernet, search it, compare with a table", &c.table);
+    CLI::App* train = add_command(app, c, "train", "only train a supernet", &c.table);
+    CLI::App* search = add_command(app, c, "search", "search the states of a trained run, or of two files", &c.table);
+    CLI::App* rank = add_command(app, c, "rank", "how well the angles of a run rank a benchmark table", &c.table);
+    CLI::App* resume = add_command(app, c, "resume", "go on with a run that was stopped", &c.resumable);
+    CLI::App* cost = add_command(app, c, "cost", "parameters and multiply-accumulates of an architecture", nullptr);
     search->add_option("--run", c.directory, "folder of a run")->option_text("DIR");
     search->add_option("--init", c.initial, "supernet before training (safetensors, PyTorch's names)")
         ->option_text("FILE");
@@ -85,7 +85,13 @@ int run(int argc, char** argv) {
         rlnas::rank(c.directory, change, c.json);
     } else if (*resume) {
         NASCENT_CHECK(!c.directory.empty(), usage, "resume needs the folder of a run: rlnas resume DIR");
-        rlnas::resume(c.directory, c.json);
+        rlnas::resume(
+            c.directory,
+            [&](RlnasConfig& base) {
+                OptionTable table = rlnas_options(base).only(resumable_keys());
+                apply(table, c.overrides);
+            },
+            c.json);
     } else if (*cost) {
         NASCENT_CHECK(!c.cost.arch.empty(), usage, "cost needs an architecture: rlnas cost ARCH");
         rlnas::cost(c.cost, c.json);

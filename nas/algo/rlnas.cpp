@@ -206,7 +206,8 @@ void RlnasRun::train() {
         shown.data_wait = p.trainer->wait_seconds();
         progress.update(shown);
         const bool stop = InterruptGuard::requested();
-        if (stop || seconds_since(saved) >= config_.run.checkpoint_seconds) {
+        const bool due = config_.run.checkpoint_steps > 0 && step() - saved_step >= config_.run.checkpoint_steps;
+        if (stop || due || seconds_since(saved) >= config_.run.checkpoint_seconds) {
             save();
             saved = Clock::now();
             saved_step = step();

@@ -74,11 +74,19 @@ OptionTable rlnas_options(RlnasConfig& c) {
     t.add("run.device", "--device", c.run.device, Words{"cpu", "gpu"}, "where to compute");
     t.add("run.checkpoint_seconds", "--checkpoint-seconds", c.run.checkpoint_seconds, 1, many,
           "time between checkpoints");
+    t.add("run.checkpoint_steps", "--checkpoint-steps", c.run.checkpoint_steps, 0, many,
+          "steps (in the search, generations) between checkpoints beside those by time, 0 for none");
     t.add("run.loader_workers", "--loader-workers", c.run.loader_workers, 1, 1024,
           "threads that prepare pictures; no effect on the result");
     t.add("run.progress_seconds", "--progress-seconds", c.run.progress_seconds, 1, many,
           "time between progress lines where the output is no terminal");
     return t;
+}
+
+const std::vector<std::string>& resumable_keys() {
+    static const std::vector<std::string> keys{"run.threads", "run.checkpoint_seconds", "run.checkpoint_steps",
+                                               "run.loader_workers", "run.progress_seconds"};
+    return keys;
 }
 
 void resolve(RlnasConfig& c, bool training) {
