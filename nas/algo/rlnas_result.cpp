@@ -17,14 +17,14 @@ std::string search_state_path(const RunDirectory& d) { return d.path() + "/ckpt/
 Found evolve(const Nb201Angle& angle, const SearchRequest& request, int classes, RunDirectory* directory) {
     const EvolutionConfig config = evolution_config(request.config.search);
     std::optional<EvolutionState> state;
-    if (directory && request.resume && std::filesystem::exists(search_state_path(*directory))) {
-        const std::string path = search_state_path(*directory);
+    const std::string path = directory && request.resumable ? search_state_path(*directory) : "";
+    if (!path.empty() && std::filesystem::exists(path)) {
         state = evolution_from_json(read_file(path), path);
         directory->log().line(fmt::format("the search goes on from generation {}", state->generation));
     }
     auto saved = std::chrono::steady_clock::now();
     auto save = [&](const EvolutionState& s) {
-        if (directory) write_file_atomic(search_state_path(*directory), evolution_to_json(s));
+        if (!path.empty()) write_file_atomic(path, evolution_to_json(s));
         saved = std::chrono::steady_clock::now();
     };
     return search_evolution(

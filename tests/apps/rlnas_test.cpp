@@ -188,6 +188,19 @@ TEST_CASE("training and search can be two commands") {
     CHECK(json::parse(read_text(run + "/arch.json")).at("method") == "exhaustive");
 }
 
+TEST_CASE("a search with other settings leaves the run's own search as it was") {
+    TemporaryFolder folder;
+    const std::string run = folder / "run";
+    REQUIRE(rlnas(small_run(run)).code == 0);
+    const std::string arch = read_text(run + "/arch.json");
+    REQUIRE(rlnas({"search", "--run", run, "--seed", "99", "--population", "20", "--select", "5", "--mutation", "8",
+                   "--crossover", "8", "--generations", "2"})
+                .code == 0);
+    CHECK(read_text(run + "/arch.json") != arch);
+    REQUIRE(rlnas({"resume", run}).code == 0);
+    CHECK(read_text(run + "/arch.json") == arch);
+}
+
 TEST_CASE("float64, shared cells, affine, skip, clipping, smoothing and other labels run") {
     TemporaryFolder folder;
     const Outcome o = rlnas(small_run(folder / "run", {"--dtype",
