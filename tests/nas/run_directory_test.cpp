@@ -106,6 +106,23 @@ TEST_CASE("run directory: what a process killed while creating left is no obstac
     CHECK(read_text(folder / "r/run.toml") == "y = 1\n");
 }
 
+TEST_CASE("run directory: a run that could not begin leaves nothing, what a process killed left in a run goes") {
+    TemporaryFolder folder;
+    fs::create_directory(folder / "mine");
+    for (const char* name : {"new", "mine"}) {
+        RunDirectory run = RunDirectory::create(folder / name, "x = 1\n");
+        save(run, 0);
+        run.discard();
+        CHECK(fs::exists(folder / name) == (std::string(name) == "mine"));
+    }
+    CHECK(fs::is_empty(folder / "mine"));
+    CHECK(RunDirectory::create(folder / "new", "y = 1\n").path() == folder / "new");
+    const std::string half = folder / "new/export/final.safetensors.tmp-1-0";
+    write_text(half, "hal");
+    CHECK(RunDirectory::open(folder / "new").path() == folder / "new");
+    CHECK(!fs::exists(half));
+}
+
 TEST_CASE("run lock: one process at a time, the dead are followed with a note") {
     TemporaryFolder folder;
     const std::string path = folder / "LOCK";
