@@ -89,6 +89,12 @@ void resolve(RlnasConfig& c, bool training) {
     }
     NASCENT_CHECK(c.train.lr_min <= c.train.lr, usage, "train.lr_min = {} is above train.lr = {}", c.train.lr_min,
                   c.train.lr);
+    // NumPy's seeds: labels and the search's draws start from them.
+    constexpr std::int64_t largest_seed = 0xffffffff;
+    NASCENT_CHECK(c.run.seed <= largest_seed && c.data.label_seed <= largest_seed, usage,
+                  "run.seed = {}, data.label_seed = {}: expected at most {}", c.run.seed, c.data.label_seed,
+                  largest_seed);
+    NASCENT_CHECK(c.train.label_smoothing < 1, usage, "train.label_smoothing = 1 leaves nothing of the label");
     NASCENT_CHECK(!c.train.nesterov || c.train.momentum > 0, usage, "train.nesterov needs train.momentum > 0, it is 0");
     NASCENT_CHECK(c.search.select <= c.search.population, usage, "search.select = {} is above search.population = {}",
                   c.search.select, c.search.population);
