@@ -312,7 +312,8 @@ TEST_CASE("checkpoints: any damage is found, and the older one takes over") {
     for (const char* step : {"step-000000000", "step-000000005", "step-000000010"})
         fs::remove(folder / "r/ckpt/" + step + "/state.json");
     RunDirectory run = RunDirectory::open(folder / "r");
-    CHECK(contains(message(ErrorKind::checkpoint, [&] { run.restore(); }), "no checkpoint is whole"));
+    for (int i = 0; i < 2; i++)  // a second try does not take the run for one that has not begun
+        CHECK(contains(message(ErrorKind::checkpoint, [&] { run.restore(); }), "no checkpoint is whole"));
 }
 
 TEST_CASE("checkpoints: killed at any moment of writing, the run continues from a whole one") {
