@@ -5,6 +5,7 @@
 
 #include "apps/rlnas/commands.h"
 #include "nas/run/command_line.h"
+#include "nas/run/standard_streams.h"
 
 using namespace nascent;
 
@@ -30,10 +31,14 @@ struct CommandLine {
     }
 };
 
-CLI::App* add_command(CLI::App& app, CommandLine& c, const char* name, const char* help, const OptionTable* options) {
+enum class Options { none, resume, search, all };
+
+CLI::App* add_command(CLI::App& app, CommandLine& c, const char* name, const char* help, Options options) {
     CLI::App* sub = app.add_subcommand(name, help);
     sub->add_flag("--json", c.json, "print the result as one line of JSON");
-    if (options) add_options(*sub, *options, c.overrides);
+    if (options == Options::all) add_options(*sub, c.table, c.overrides);
+    if (options == Options::resume) add_options(*sub, c.resumable, c.overrides);
+    if (options == Options::search) add_options(*sub, c.table, c.overrides, {"data", "net", "train"});
     return sub;
 }
 
@@ -42,12 +47,16 @@ int run(int argc, char** argv) {
     CLI::App app("rlnas: architecture search on random labels (RLNAS, CVPR 2021)", "rlnas");
     app.footer(exit_codes);
     app.require_subcommand(0, 1);
-    CLI::App* whole = add_command(app, c, "run", "train a supernet, search it, compare with a table", &c.table);
-    CLI::App* train = add_command(app, c, "train", "only train a supernet", &c.table);
-    CLI::App* search = add_command(app, c, "search", "search the states of a trained run, or of two files", &c.table);
-    CLI::App* rank = add_command(app, c, "rank", "how well the angles of a run rank a benchmark table", &c.table);
-    CLI::App* resume = add_command(app, c, "resume", "go on with a run that was stopped", &c.resumable);
-    CLI::App* cost = add_command(app, c, "cost", "parameters and multiply-accumulates of an architecture", nullptr);
+    app.add_flag("--json", c.json, "print the result as one line of JSON");
+    CLI::App* whole = add_command(app, c, "run", "train a supernet, search it, compare with a table", Options::all);
+    CLI::App* train = add_command(app, c, "train", "only train a supernet", Options::all);
+    CLI::App* search =
+        add_command(app, c, "search", "search the states of a trained run, or of two files", Options::search);
+    CLI::App* rank =
+        add_command(app, c, "rank", "how well the angles of a run rank a benchmark table", Options::search);
+    CLI::App* resume = add_command(app, c, "resume", "go on with a run that was stopped", Options::resume);
+    CLI::App* cost =
+        add_command(app, c, "cost", "parameters and multiply-accumulates of an architecture", Options::none);
     search->add_option("--run", c.directory, "folder of a run")->option_text("DIR");
     search->add_option("--init", c.initial, "supernet before training (safetensors, PyTorch's names)")
         ->option_text("FILE");
@@ -106,7 +115,10 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
     try {
-        return run(argc, argv);
+        open_standard_streams();
+        const int code = run(argc, argv);
+        check_stdout();
+        return code;
     } catch (const Error& e) {
         std::fprintf(stderr, "rlnas: %s\n", e.what());
         return e.exit_code();
