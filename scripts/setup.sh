@@ -62,7 +62,7 @@ nascent_setup() {
             fi
             echo "setup: installing ${missing[*]}"
             "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq update
-            "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends "${missing[@]}"
+            "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends "${missing[@]}" >/dev/null
         fi
     fi
 
