@@ -113,7 +113,7 @@ TEST_CASE("progress: a line is cut to the terminal's width, a log's is not") {
     Progress progress(options);
     progress.update(loop.state);
     loop.step(progress);
-    CHECK(loop.out.back() == "\rtrain epoch 1/2 step 1/1000  128 images/\x1b[K");  // 39 characters
+    CHECK(loop.out.back() == "\rtrain epoch 1/2 step 1/1000  128 images\x1b[K");  // 39 characters
     columns = 0;
     loop.step(progress);
     CHECK(loop.out.back() ==
