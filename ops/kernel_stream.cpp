@@ -1,5 +1,9 @@
 #include "ops/kernel_stream.h"
 
+#include <stdexcept>
+
+#include "kernels/target.h"
+
 namespace nascent {
 
 kernels::Stream kernel_stream(Device& device) {
@@ -8,6 +12,14 @@ kernels::Stream kernel_stream(Device& device) {
     return {pool, pool->threads(), [](void* handle, int chunks, ThreadPool::Body body, void* context) {
                 static_cast<ThreadPool*>(handle)->run(chunks, body, context);
             }};
+}
+
+std::string kernel_target() {
+    try {
+        return std::string(kernels::cpu_target());
+    } catch (const std::invalid_argument& e) {
+        fail(ErrorKind::usage, "{}", e.what());
+    }
 }
 
 kernels::Image image_of(const Tensor& x, const char* what) {

@@ -10,6 +10,10 @@ namespace nascent {
 kernels::Stream kernel_stream(Device& device);
 inline kernels::Stream kernel_stream() { return kernel_stream(current_arena().device()); }
 
+/// The instruction set that the CPU's kernels run on: avx512, avx2 or fallback; results differ between them by
+/// rounding. Throws Error(usage) where NASCENT_CPU_TARGET names one that this machine lacks.
+std::string kernel_target();
+
 /// (n, h, w, c) of an image tensor; throws Error(runtime) for another rank.
 kernels::Image image_of(const Tensor& x, const char* what = "x");
 /// The convolution of x (n, h, w, c_in) with w (k, k, c_in, c_out), padding k / 2; checks ranks, channels, k in {1, 3}.

@@ -55,15 +55,30 @@ step_format() {
     git ls-files '*.h' '*.cpp' | xargs -r clang-format --dry-run -Werror
 }
 
+step_fuzz() {  # every reader of foreign bytes, NASCENT_FUZZ_SECONDS each
+    cmake -S . -B build/fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++-14 -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+        -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g1" -DNASCENT_SANITIZE=address -DNASCENT_FUZZ=ON -DNASCENT_TESTS=OFF &&
+        cmake --build build/fuzz --parallel "$jobs" && build/fuzz/fuzz/fuzz_seeds build/fuzz/corpus || return 1
+    local harness name bad=0
+    for harness in build/fuzz/fuzz/fuzz_*; do
+        name=${harness##*/fuzz_}
+        if [[ "$name" == seeds ]]; then continue; fi
+        "$harness" -max_total_time="${NASCENT_FUZZ_SECONDS:-60}" -max_len=16384 -rss_limit_mb=4096 -timeout=20 -print_final_stats=1 \
+            -artifact_prefix="build/fuzz/$name-" "build/fuzz/corpus/$name" >"build/fuzz/$name.log" 2>&1 || bad=1
+        echo "fuzz: $name: $(grep -E 'number_of_executed_units|SUMMARY' "build/fuzz/$name.log" | tr -s ' ' | tr '\n' ' ')"
+    done
+    return "$bad"
+}
+
 step_slow() {
     cmake --preset cpu && cmake --build --preset cpu --parallel "$jobs" && ctest --test-dir build/cpu -L slow --output-on-failure
 }
 
-steps=(test checked asan tsan coverage tidy format slow)
+steps=(test checked asan tsan coverage tidy format slow fuzz)
 if (($# > 0)); then steps=("$@"); fi
 for step in "${steps[@]}"; do
     if ! declare -F "step_$step" >/dev/null; then
-        echo "deep: no step $step; there are: test checked asan tsan coverage tidy format slow" >&2
+        echo "deep: no step $step; there are: test checked asan tsan coverage tidy format slow fuzz" >&2
         exit 2
     fi
 done

@@ -19,7 +19,7 @@ void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), s
 /// Paths that the run's folder will be read with from anywhere.
 void make_absolute(RlnasConfig& c) {
     const std::size_t colon = c.data.source.find(':');
-    if (colon != std::string::npos)
+    if (colon != std::string::npos && colon + 1 < c.data.source.size())
         c.data.source = c.data.source.substr(0, colon + 1) +
                         fs::absolute(c.data.source.substr(colon + 1)).lexically_normal().string();
     if (!c.search.table.empty()) c.search.table = fs::absolute(c.search.table).lexically_normal().string();
@@ -47,10 +47,8 @@ void report(const SearchResult& result, const RlnasConfig& config, RunDirectory*
 
 void work(const RlnasConfig& config, RunDirectory& directory, bool json) {
     InterruptGuard interrupts;
-    {
-        RlnasRun run(config, directory);
-        run.train();
-    }
+    // A finished training needs its data no more.
+    if (!fs::exists(trained_path(directory))) RlnasRun(config, directory).train();
     if (config.run.until == "train") {
         if (json)
             return print(JsonObject().add("run", directory.path()).add("trained", trained_path(directory)).text() +
@@ -78,13 +76,26 @@ void run(RlnasConfig config, bool json) {
     make_absolute(config);
     resolve(config, true);
     RunDirectory directory = RunDirectory::create(config.run.out, rlnas_options(config).to_toml());
-    work(config, directory, json);
+    try {
+        work(config, directory, json);
+    } catch (const std::exception& e) {
+        directory.log().line(e.what());
+        // Before its first checkpoint a run holds nothing: a wrong path may be corrected under the same name.
+        if (directory.checkpoints().steps().empty()) directory.discard();
+        throw;
+    }
 }
 
-void resume(const std::string& path, bool json) {
-    const RlnasConfig config = read_config(path);
+void resume(const std::string& path, const std::function<void(RlnasConfig&)>& change, bool json) {
+    RlnasConfig config = read_config(path);
+    change(config);
     RunDirectory directory = RunDirectory::open(path);
-    work(config, directory, json);
+    try {
+        work(config, directory, json);
+    } catch (const std::exception& e) {
+        directory.log().line(e.what());
+        throw;
+    }
 }
 
 void search_run(const std::string& path, const std::function<void(RlnasConfig&)>& change, bool json) {
@@ -100,8 +111,13 @@ void search_run(const std::string& path, const std::function<void(RlnasConfig&)>
 void search_files(const std::string& initial, const std::string& trained, const RlnasConfig& given, bool json) {
     RlnasConfig config = given;
     resolve(config, false);
+    const std::string& out = config.run.out;
+    NASCENT_CHECK(out.empty() || !fs::exists(out + "/run.toml"), usage,
+                  "{}: holds a run; search its own states with --run {}, or choose another folder", out, out);
     InterruptGuard interrupts;
-    report(search_states({config, initial, trained}, nullptr), config, nullptr, json);
+    const SearchResult result = search_states({config, initial, trained}, nullptr);
+    if (!out.empty()) write_result(result, config, out);
+    report(result, config, nullptr, json);
 }
 
 void rank(const std::string& path, const std::function<void(RlnasConfig&)>& change, bool json) {
@@ -110,9 +126,6 @@ void rank(const std::string& path, const std::function<void(RlnasConfig&)>& chan
     resolve(config, false);
     NASCENT_CHECK(!config.search.table.empty(), usage, "no table to rank against: give --table FILE.csv");
     const SearchResult result = search_states(request_of(path, config), nullptr);
-    if (config.search.table_column.empty())
-        std::fprintf(stderr, "column %s, guessed from the %d classes (--table-column chooses)\n",
-                     result.judgement->column.c_str(), result.classes);
     print(json ? to_json(*result.judgement).text() + "\n" : to_text(*result.judgement));
 }
 

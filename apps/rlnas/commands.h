@@ -8,8 +8,8 @@ namespace nascent::rlnas {
 
 /// Starts a run in config.run.out (made; a dated folder where it is empty) and works to config.run.until.
 void run(RlnasConfig config, bool json);
-/// Goes on with the run in `directory`.
-void resume(const std::string& directory, bool json);
+/// Goes on with the run in `directory`; `change` may set resumable_keys().
+void resume(const std::string& directory, const std::function<void(RlnasConfig&)>& change, bool json);
 /// Searches a finished training's states, with the run's configuration as `change` alters it.
 void search_run(const std::string& directory, const std::function<void(RlnasConfig&)>& change, bool json);
 /// The same for two state dict files, without a run.

@@ -5,6 +5,7 @@
 
 #include "apps/rlnas/commands.h"
 #include "nas/run/command_line.h"
+#include "nas/run/standard_streams.h"
 
 using namespace nascent;
 
@@ -17,7 +18,7 @@ constexpr const char* exit_codes =
 
 struct CommandLine {
     RlnasConfig config;
-    OptionTable table = rlnas_options(config);
+    OptionTable table = rlnas_options(config), resumable = table.only(resumable_keys());
     Overrides overrides;
     std::string directory, initial, trained;
     rlnas::CostRequest cost;
@@ -30,10 +31,14 @@ struct CommandLine {
     }
 };
 
-CLI::App* add_command(CLI::App& app, CommandLine& c, const char* name, const char* help, bool options) {
+enum class Options { none, resume, search, all };
+
+CLI::App* add_command(CLI::App& app, CommandLine& c, const char* name, const char* help, Options options) {
     CLI::App* sub = app.add_subcommand(name, help);
     sub->add_flag("--json", c.json, "print the result as one line of JSON");
-    if (options) add_options(*sub, c.table, c.overrides);
+    if (options == Options::all) add_options(*sub, c.table, c.overrides);
+    if (options == Options::resume) add_options(*sub, c.resumable, c.overrides);
+    if (options == Options::search) add_options(*sub, c.table, c.overrides, {"data", "net", "train"});
     return sub;
 }
 
@@ -42,12 +47,16 @@ int run(int argc, char** argv) {
     CLI::App app("rlnas: architecture search on random labels (RLNAS, CVPR 2021)", "rlnas");
     app.footer(exit_codes);
     app.require_subcommand(0, 1);
-    CLI::App* whole = add_command(app, c, "run", "train a supernet, search it, compare with a table", true);
-    CLI::App* train = add_command(app, c, "train", "only train a supernet", true);
-    CLI::App* search = add_command(app, c, "search", "search the states of a trained run, or of two files", true);
-    CLI::App* rank = add_command(app, c, "rank", "how well the angles of a run rank a benchmark table", true);
-    CLI::App* resume = add_command(app, c, "resume", "go on with a run that was stopped", false);
-    CLI::App* cost = add_command(app, c, "cost", "parameters and multiply-accumulates of an architecture", false);
+    app.add_flag("--json", c.json, "print the result as one line of JSON");
+    CLI::App* whole = add_command(app, c, "run", "train a supernet, search it, compare with a table", Options::all);
+    CLI::App* train = add_command(app, c, "train", "only train a supernet", Options::all);
+    CLI::App* search =
+        add_command(app, c, "search", "search the states of a trained run, or of two files", Options::search);
+    CLI::App* rank =
+        add_command(app, c, "rank", "how well the angles of a run rank a benchmark table", Options::search);
+    CLI::App* resume = add_command(app, c, "resume", "go on with a run that was stopped", Options::resume);
+    CLI::App* cost =
+        add_command(app, c, "cost", "parameters and multiply-accumulates of an architecture", Options::none);
     search->add_option("--run", c.directory, "folder of a run")->option_text("DIR");
     search->add_option("--init", c.initial, "supernet before training (safetensors, PyTorch's names)")
         ->option_text("FILE");
@@ -85,7 +94,13 @@ int run(int argc, char** argv) {
         rlnas::rank(c.directory, change, c.json);
     } else if (*resume) {
         NASCENT_CHECK(!c.directory.empty(), usage, "resume needs the folder of a run: rlnas resume DIR");
-        rlnas::resume(c.directory, c.json);
+        rlnas::resume(
+            c.directory,
+            [&](RlnasConfig& base) {
+                OptionTable table = rlnas_options(base).only(resumable_keys());
+                apply(table, c.overrides);
+            },
+            c.json);
     } else if (*cost) {
         NASCENT_CHECK(!c.cost.arch.empty(), usage, "cost needs an architecture: rlnas cost ARCH");
         rlnas::cost(c.cost, c.json);
@@ -100,7 +115,10 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
     try {
-        return run(argc, argv);
+        open_standard_streams();
+        const int code = run(argc, argv);
+        check_stdout();
+        return code;
     } catch (const Error& e) {
         std::fprintf(stderr, "rlnas: %s\n", e.what());
         return e.exit_code();

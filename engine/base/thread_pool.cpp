@@ -1,15 +1,26 @@
 #include "engine/base/thread_pool.h"
 
 #include <algorithm>
+#include <system_error>
+
+#include "engine/base/error.h"
 
 namespace nascent {
 
 ThreadPool::ThreadPool(int threads) {
     if (threads <= 0) threads = std::max(1u, std::thread::hardware_concurrency());
-    for (int i = 1; i < threads; i++) workers_.emplace_back([this, i] { work(i); });
+    try {
+        for (int i = 1; i < threads; i++) workers_.emplace_back([this, i] { work(i); });
+    } catch (const std::system_error& e) {
+        const std::size_t started = workers_.size() + 1;
+        stop();
+        fail(ErrorKind::device, "cannot have {} threads, only {}: {}", threads, started, e.what());
+    }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
     stop_ = true;
     job_++;
     job_.notify_all();

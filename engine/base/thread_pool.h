@@ -12,7 +12,8 @@ namespace nascent {
 
 class ThreadPool {
   public:
-    /// `threads` >= 1 counts the caller, who works too; 0 means the hardware's count.
+    /// `threads` >= 1 counts the caller, who works too; 0 means the hardware's count. Throws Error(device) where
+    /// the system gives fewer.
     explicit ThreadPool(int threads = 0);
     ~ThreadPool();
     ThreadPool(const ThreadPool&) = delete;
@@ -30,6 +31,7 @@ class ThreadPool {
 
   private:
     void work(int worker);
+    void stop();
     void drain(int worker);
     std::vector<std::thread> workers_;
     std::mutex entry_;  // one job at a time

@@ -1,7 +1,6 @@
 #include "nas/algo/rlnas.h"
 
 #include <chrono>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "engine/io/atomic_file.h"
@@ -9,6 +8,7 @@
 #include "nas/data/split.h"
 #include "nas/run/interrupt.h"
 #include "nas/run/progress.h"
+#include "ops/kernel_stream.h"
 
 namespace nascent {
 namespace {
@@ -78,7 +78,8 @@ std::string trained_path(const RunDirectory& run) { return run.export_folder() +
 
 struct RlnasRun::Parts {
     explicit Parts(const RlnasConfig& c)
-        : device(make_device(c.run.device, c.run.threads)),
+        : target(kernel_target()),
+          device(make_device(c.run.device, c.run.threads)),
           set(load_pictures(c)),
           ids(training_ids(c.data.split, set)),
           net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32, net_config(c, set),
@@ -92,10 +93,8 @@ struct RlnasRun::Parts {
             narrow = std::make_unique<Loader<float>>(set.train, ids, set.classes, norm, loader_options(c, set));
             trainer = std::make_unique<SupernetTrainer>(net, *narrow, training_of(c));
         }
-        if (c.search.table.empty()) return;
-        table = BenchmarkTable::read(c.search.table);
-        column = chosen_column(*table, c.search.table_column, set.classes);
     }
+    std::string target;
     std::unique_ptr<Device> device;
     Dataset set;
     std::vector<std::uint32_t> ids;
@@ -113,14 +112,18 @@ struct RlnasRun::Parts {
 
 RlnasRun::RlnasRun(const RlnasConfig& config, RunDirectory& directory)
     : config_(config), directory_(directory), parts_(std::make_unique<Parts>(config)) {
-    const Parts& p = *parts_;
-    directory_.log().line(fmt::format(
-        "{}: {} of {} training pictures {}x{}, {} classes, normalised as {}; labels {}; {} on {} with {} threads",
+    Parts& p = *parts_;
+    directory_.log().say(fmt::format(
+        "{}: {} of {} training pictures {}x{}, {} classes, normalised as {}; labels {}; {} on {} ({}) with {} threads",
         p.set.name, p.ids.size(), p.set.train.count(), p.set.train.height, p.set.train.width, p.set.classes,
-        p.normalisation_name, config.data.labels, config.train.dtype, p.device->name(),
+        p.normalisation_name, config.data.labels, config.train.dtype, p.device->name(), p.target,
         p.device->pool() ? p.device->pool()->threads() : 0));
     if (p.set.skipped > 0) directory_.log().warn(fmt::format("{} corrupt pictures were left out", p.set.skipped));
-    if (p.table) directory_.log().line(fmt::format("table {}: column {}", config.search.table, p.column));
+    if (!config.search.table.empty()) {
+        p.table = BenchmarkTable::read(config.search.table);
+        p.column = chosen_column(*p.table, config.search.table_column, p.set.classes,
+                                 [&](const std::string& text) { directory_.log().say(text); });
+    }
     restore();
 }
 RlnasRun::~RlnasRun() = default;
@@ -143,6 +146,16 @@ void RlnasRun::restore() {
         const auto state = nlohmann::json::parse(found->state);
         state.at("epoch_loss").get_to(p.epoch_loss);
         state.at("epoch_pictures").get_to(p.epoch_pictures);
+        const auto pictures = state.at("pictures").get<std::size_t>();
+        NASCENT_CHECK(pictures == p.ids.size(), data,
+                      "{}: there are {} training pictures, there were {} when the run was stopped", p.set.name,
+                      p.ids.size(), pictures);
+        const auto target = state.at("target").get<std::string>();
+        if (target != p.target)
+            directory_.log().warn(
+                fmt::format("goes on with {}, began with {}: the result is the same but for rounding, and to the bit "
+                            "only with NASCENT_CPU_TARGET={}",
+                            p.target, target, target));
     } catch (const nlohmann::json::exception& e) {
         fail(ErrorKind::checkpoint, "{}: state.json: {}", directory_.path(), e.what());
     }
@@ -155,6 +168,8 @@ void RlnasRun::save() {
                                   .add("phase", "train")
                                   .add("epoch_loss", p.epoch_loss)
                                   .add("epoch_pictures", p.epoch_pictures)
+                                  .add("pictures", p.ids.size())
+                                  .add("target", p.target)
                                   .text();
     directory_.save_checkpoint(step(), TrainingState::of(p.net, p.trainer->optimizer()).tensors(), state);
 }
@@ -185,7 +200,6 @@ void RlnasRun::end_epoch(std::int64_t epoch) {
 
 void RlnasRun::train() {
     Parts& p = *parts_;
-    if (std::filesystem::exists(trained_path(directory_)) && p.trainer->done()) return;
     Progress progress(Progress::for_stderr(config_.run.progress_seconds, &directory_.log()));
     ProgressState shown;
     shown.phase = "train";
@@ -206,7 +220,8 @@ void RlnasRun::train() {
         shown.data_wait = p.trainer->wait_seconds();
         progress.update(shown);
         const bool stop = InterruptGuard::requested();
-        if (stop || seconds_since(saved) >= config_.run.checkpoint_seconds) {
+        const bool due = config_.run.checkpoint_steps > 0 && step() - saved_step >= config_.run.checkpoint_steps;
+        if (stop || due || seconds_since(saved) >= config_.run.checkpoint_seconds) {
             save();
             saved = Clock::now();
             saved_step = step();

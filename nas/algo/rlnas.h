@@ -45,7 +45,9 @@ class RlnasRun {
 struct SearchRequest {
     RlnasConfig config;            // angle, search, run.seed
     std::string initial, trained;  // state dict files
-    bool resume = false;           // go on with a search that was stopped in `directory`
+    /// The run's own search, which `directory` keeps between generations and goes on with; any other one, perhaps with
+    /// other settings, starts anew and leaves the kept one alone.
+    bool resumable = false;
 };
 
 struct SearchResult {
@@ -55,16 +57,16 @@ struct SearchResult {
     std::optional<Judgement> judgement;
 };
 
-/// Reads two state dicts and searches. `directory`, if any, gets checkpoints of the evolution, journal records and
-/// arch.json and drawings; Error(interrupted) when a signal came.
+/// Reads two state dicts and searches. `directory`, if any, gets arch.json, drawings and all angles, and in a resumable
+/// search the state of the evolution. Throws Error(interrupted) when a signal came, Error(checkpoint) for states that
+/// are not two of one network, and what the table throws.
 SearchResult search_states(const SearchRequest& request, RunDirectory* directory);
 
 /// The answer as JSON: space, arch, index, angle, cost, method, and the judgement where there is one.
 std::string to_json(const SearchResult& result, const RlnasConfig& config);
 std::string to_text(const SearchResult& result);
 
-/// Ranks all architectures by angle against a table: fills `judgement` of the result of a search.
-Judgement rank_states(const SearchResult& result, const std::string& table, const std::string& column,
-                      const std::function<void(const std::string&)>& say);
+/// Writes arch.json and export/{cell.dot,cell.svg,angles.csv} into a folder, which is made; arch.json last.
+void write_result(const SearchResult& result, const RlnasConfig& config, const std::string& folder);
 
 }  // namespace nascent

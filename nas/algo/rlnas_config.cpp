@@ -1,10 +1,13 @@
 #include "nas/algo/rlnas_config.h"
 
+#include <utility>
+
 #include "engine/base/error.h"
 
 namespace nascent {
 
 OptionTable rlnas_options(RlnasConfig& c) {
+    const RlnasConfig given = std::exchange(c, {});  // the table takes the fields' present values for the defaults
     const int many = 1'000'000'000;
     OptionTable t;
     using Words = std::vector<std::string>;
@@ -74,11 +77,20 @@ OptionTable rlnas_options(RlnasConfig& c) {
     t.add("run.device", "--device", c.run.device, Words{"cpu", "gpu"}, "where to compute");
     t.add("run.checkpoint_seconds", "--checkpoint-seconds", c.run.checkpoint_seconds, 1, many,
           "time between checkpoints");
+    t.add("run.checkpoint_steps", "--checkpoint-steps", c.run.checkpoint_steps, 0, many,
+          "steps (in the search, generations) between checkpoints beside those by time, 0 for none");
     t.add("run.loader_workers", "--loader-workers", c.run.loader_workers, 1, 1024,
           "threads that prepare pictures; no effect on the result");
     t.add("run.progress_seconds", "--progress-seconds", c.run.progress_seconds, 1, many,
           "time between progress lines where the output is no terminal");
+    c = given;
     return t;
+}
+
+const std::vector<std::string>& resumable_keys() {
+    static const std::vector<std::string> keys{"run.threads", "run.checkpoint_seconds", "run.checkpoint_steps",
+                                               "run.loader_workers", "run.progress_seconds"};
+    return keys;
 }
 
 void resolve(RlnasConfig& c, bool training) {
@@ -89,6 +101,12 @@ void resolve(RlnasConfig& c, bool training) {
     }
     NASCENT_CHECK(c.train.lr_min <= c.train.lr, usage, "train.lr_min = {} is above train.lr = {}", c.train.lr_min,
                   c.train.lr);
+    // NumPy's seeds: labels and the search's draws start from them.
+    constexpr std::int64_t largest_seed = 0xffffffff;
+    NASCENT_CHECK(c.run.seed <= largest_seed && c.data.label_seed <= largest_seed, usage,
+                  "run.seed = {}, data.label_seed = {}: expected at most {}", c.run.seed, c.data.label_seed,
+                  largest_seed);
+    NASCENT_CHECK(c.train.label_smoothing < 1, usage, "train.label_smoothing = 1 leaves nothing of the label");
     NASCENT_CHECK(!c.train.nesterov || c.train.momentum > 0, usage, "train.nesterov needs train.momentum > 0, it is 0");
     NASCENT_CHECK(c.search.select <= c.search.population, usage, "search.select = {} is above search.population = {}",
                   c.search.select, c.search.population);

@@ -69,6 +69,7 @@ struct RlnasConfig {
         int threads = 0;  // 0: all
         std::string device = "cpu";
         int checkpoint_seconds = 300;
+        int checkpoint_steps = 0;  // 0: by time alone
         int loader_workers = 1;
         int progress_seconds = 30;
     } run;
@@ -76,6 +77,9 @@ struct RlnasConfig {
 
 /// The table bound to `config`, which must outlive it and stay where it is.
 OptionTable rlnas_options(RlnasConfig& config);
+
+/// The keys that may change when a run goes on: they move no bit of its result.
+const std::vector<std::string>& resumable_keys();
 
 /// Replaces "same as ..." values by what they stand for and checks what one option alone cannot tell; `training` asks
 /// for data as well. Error of kind usage.

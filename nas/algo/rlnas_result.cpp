@@ -1,5 +1,6 @@
 // The second half of an RLNAS run: from two states to an architecture, and to files about it.
 #include <chrono>
+#include <cstdio>
 #include <filesystem>
 
 #include "engine/io/atomic_file.h"
@@ -17,26 +18,30 @@ std::string search_state_path(const RunDirectory& d) { return d.path() + "/ckpt/
 Found evolve(const Nb201Angle& angle, const SearchRequest& request, int classes, RunDirectory* directory) {
     const EvolutionConfig config = evolution_config(request.config.search);
     std::optional<EvolutionState> state;
-    if (directory && request.resume && std::filesystem::exists(search_state_path(*directory))) {
-        const std::string path = search_state_path(*directory);
+    const std::string path = directory && request.resumable ? search_state_path(*directory) : "";
+    if (!path.empty() && std::filesystem::exists(path)) {
         state = evolution_from_json(read_file(path), path);
         directory->log().line(fmt::format("the search goes on from generation {}", state->generation));
     }
     auto saved = std::chrono::steady_clock::now();
     auto save = [&](const EvolutionState& s) {
-        if (directory) write_file_atomic(search_state_path(*directory), evolution_to_json(s));
+        if (!path.empty()) write_file_atomic(path, evolution_to_json(s));
         saved = std::chrono::steady_clock::now();
     };
-    return search_evolution(
-        angle, config, static_cast<std::uint32_t>(request.config.run.seed), classes, state,
-        [&](const EvolutionState& s) {
-            const bool stop = InterruptGuard::requested();
-            const std::chrono::duration<double> since = std::chrono::steady_clock::now() - saved;
-            if (stop || s.generation == config.generations || since.count() >= request.config.run.checkpoint_seconds)
-                save(s);
-            if (stop)
-                fail(ErrorKind::interrupted, "stopped after generation {} of {}", s.generation, config.generations);
-        });
+    return search_evolution(angle, config, static_cast<std::uint32_t>(request.config.run.seed), classes, state,
+                            [&](const EvolutionState& s) {
+                                const bool stop = InterruptGuard::requested();
+                                const int every = request.config.run.checkpoint_steps;
+                                const bool due = every > 0 && s.generation % every == 0;
+                                const std::chrono::duration<double> since = std::chrono::steady_clock::now() - saved;
+                                if (stop || due || s.generation == config.generations ||
+                                    since.count() >= request.config.run.checkpoint_seconds)
+                                    save(s);
+                                if (stop)
+                                    fail(ErrorKind::interrupted, "stopped after generation {} of {}{}", s.generation,
+                                         config.generations,
+                                         path.empty() ? "" : "; go on with: rlnas resume " + directory->path());
+                            });
 }
 
 /// All architectures by angle, the best first.
@@ -65,7 +70,9 @@ JsonObject found_json(const Found& f) {
 SearchResult search_states(const SearchRequest& request, RunDirectory* directory) {
     const StateDict initial = StateDict::read(request.initial), trained = StateDict::read(request.trained);
     const SupernetShape shape = supernet_shape(initial, request.initial);
-    supernet_shape(trained, request.trained);
+    const SupernetShape other = supernet_shape(trained, request.trained);
+    NASCENT_CHECK(shape.config == other.config && shape.style == other.style, checkpoint,
+                  "{} and {} are not two states of one network", request.initial, request.trained);
     const Nb201Angle angle(angle_table(shape, initial, trained, request.initial, request.trained),
                            angle_rules(request.config.angle));
     SearchResult result;
@@ -76,28 +83,31 @@ SearchResult search_states(const SearchRequest& request, RunDirectory* directory
     if (method != "evolution") result.found.push_back(search_exhaustive(angle));
     if (!request.config.search.table.empty()) {
         auto say = [&](const std::string& text) {
-            if (directory) directory->log().line(text);
+            if (!directory)
+                std::fprintf(stderr, "%s\n", text.c_str());
+            else if (request.resumable)
+                directory->log().line(text);  // it was said before the training
+            else
+                directory->log().say(text);
         };
-        result.judgement = rank_states(result, request.config.search.table, request.config.search.table_column, say);
+        const BenchmarkTable table = BenchmarkTable::read(request.config.search.table);
+        const std::string column = chosen_column(table, request.config.search.table_column, result.classes, say);
+        result.judgement = judge(table, column, result.angles, result.found.front().arch);
     }
-    if (directory) {
-        const nb201::Architecture& arch = result.found.front().arch;
-        write_file_atomic(directory->export_folder() + "/cell.dot", nb201::to_dot(arch));
-        write_file_atomic(directory->export_folder() + "/cell.svg", nb201::to_svg(arch));
-        write_file_atomic(directory->export_folder() + "/angles.csv", angles_csv(result.angles));
-        write_file_atomic(directory->arch_path(), to_json(result, request.config) + "\n");
-    }
+    if (directory) write_result(result, request.config, directory->path());
     return result;
 }
 
-Judgement rank_states(const SearchResult& result, const std::string& table_path, const std::string& column,
-                      const std::function<void(const std::string&)>& say) {
-    const BenchmarkTable table = BenchmarkTable::read(table_path);
-    const std::string chosen = chosen_column(table, column, result.classes);
-    if (column.empty())
-        say(fmt::format("{}: compares with column {}, guessed from the {} classes (--table-column chooses)", table_path,
-                        chosen, result.classes));
-    return judge(table, chosen, result.angles, result.found.front().arch);
+void write_result(const SearchResult& result, const RlnasConfig& config, const std::string& folder) {
+    const nb201::Architecture& arch = result.found.front().arch;
+    const std::string to = folder + "/export";
+    std::error_code error;
+    std::filesystem::create_directories(to, error);
+    NASCENT_CHECK(!error, runtime, "{}: cannot make the folder: {}", to, error.message());
+    write_file_atomic(to + "/cell.dot", nb201::to_dot(arch));
+    write_file_atomic(to + "/cell.svg", nb201::to_svg(arch));
+    write_file_atomic(to + "/angles.csv", angles_csv(result.angles));
+    write_file_atomic(folder + "/arch.json", to_json(result, config) + "\n");  // last: a finished run has it
 }
 
 std::string to_json(const SearchResult& result, const RlnasConfig& config) {

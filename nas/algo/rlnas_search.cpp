@@ -52,8 +52,12 @@ Found search_evolution(const Nb201Angle& angle, const EvolutionConfig& config, s
     return {to_architecture(best.genes), best.score, "evolution", scored, evolution.state().generation};
 }
 
-std::string chosen_column(const BenchmarkTable& table, const std::string& column, int classes) {
-    return column.empty() ? table.guess_column(classes) : column;
+std::string chosen_column(const BenchmarkTable& table, const std::string& column, int classes,
+                          const std::function<void(const std::string&)>& say) {
+    if (!column.empty()) return column;
+    const std::string guess = table.guess_column(classes);
+    say(fmt::format("table: column {}, guessed from the {} classes (--table-column chooses)", guess, classes));
+    return guess;
 }
 
 Judgement judge(const BenchmarkTable& table, const std::string& column, const std::vector<double>& angles,

@@ -70,7 +70,8 @@ SupernetTrainer::Step SupernetTrainer::step() {
         loss.device->copy_out(&value, loss.data, sizeof(value));
         result.loss = value;
         NASCENT_CHECK(std::isfinite(result.loss), runtime,
-                      "the loss is {}: the training has diverged; try a smaller train.lr or train.clip", result.loss);
+                      "the loss is {}: the training has diverged; try a smaller train.lr, or train.clip = 5",
+                      std::isnan(result.loss) ? "not a number" : "infinite");
         Tensor seed = empty({1}, loss.dtype);
         seed.device->copy_in(seed.data, &one, sizeof(one));
         tape.backward(loss, seed);

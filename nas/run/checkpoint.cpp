@@ -126,21 +126,29 @@ Checkpoint CheckpointStore::load(std::int64_t step) const {
     return result;
 }
 
+void CheckpointStore::put_aside(std::int64_t step) const {
+    const std::string name = fmt::format("{}/damaged-{}{:09}", folder_, step_prefix, step);
+    std::string aside = name;
+    for (int i = 2; fs::exists(aside); i++) aside = fmt::format("{}-{}", name, i);
+    std::error_code ignored;
+    fs::rename(path_of(step), aside, ignored);
+}
+
 std::optional<Checkpoint> CheckpointStore::load_latest(const std::function<void(const std::string&)>& warn) {
     std::vector<std::int64_t> all = steps();
     if (all.empty()) return std::nullopt;
     std::string first_reason;
+    std::vector<std::int64_t> damaged;
     for (; !all.empty(); all.pop_back()) {
         try {
-            return load(all.back());
+            Checkpoint found = load(all.back());
+            // Only now: where none is whole all stay, or the next try would find a run that has not begun.
+            for (std::int64_t step : damaged) put_aside(step);
+            return found;
         } catch (const Error& e) {
             if (first_reason.empty()) first_reason = e.what();
             warn(fmt::format("{}; falling back to an older checkpoint", e.what()));
-            std::string aside = fmt::format("{}/damaged-{}{:09}", folder_, step_prefix, all.back());
-            for (int i = 2; fs::exists(aside); i++)
-                aside = fmt::format("{}/damaged-{}{:09}-{}", folder_, step_prefix, all.back(), i);
-            std::error_code ignored;
-            fs::rename(path_of(all.back()), aside, ignored);
+            damaged.push_back(all.back());
         }
     }
     fail(ErrorKind::checkpoint, "{}: no checkpoint is whole; the newest: {}", folder_, first_reason);

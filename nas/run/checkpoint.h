@@ -34,7 +34,8 @@ class CheckpointStore {
     /// Reads one and verifies length, CRC and structure of both files. Error of kind checkpoint if anything is wrong.
     Checkpoint load(std::int64_t step) const;
     /// The newest that is whole. Damaged newer ones are renamed to "damaged-step-..." and reported through `warn`.
-    /// Nothing if there is none; an Error of kind checkpoint if there are some and all are damaged.
+    /// Nothing if there is none; an Error of kind checkpoint if there are some and all are damaged, which
+    /// then keep their names.
     std::optional<Checkpoint> load_latest(const std::function<void(const std::string&)>& warn);
     std::string path_of(std::int64_t step) const;
 
@@ -42,6 +43,7 @@ class CheckpointStore {
 
   private:
     void prune() const;
+    void put_aside(std::int64_t step) const;
     std::string folder_;
 };
 

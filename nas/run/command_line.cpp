@@ -1,6 +1,7 @@
 #include "nas/run/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "engine/base/error.h"
 
@@ -21,7 +22,7 @@ void collect_flags(const CLI::App& app, std::vector<std::string>& names) {
 
 }  // namespace
 
-void add_options(CLI::App& app, const OptionTable& table, Overrides& into) {
+void add_options(CLI::App& app, const OptionTable& table, Overrides& into, const std::vector<std::string>& without) {
     app.add_option("--config", into.config, "read options from a TOML file")
         ->option_text("FILE")
         ->group("Options from elsewhere");
@@ -32,18 +33,18 @@ void add_options(CLI::App& app, const OptionTable& table, Overrides& into) {
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->group("Options from elsewhere");
     for (const Option& o : table.options()) {
-        if (o.flag.empty()) continue;
-        const std::string group = "[" + o.key.substr(0, o.key.find('.')) + "]";
+        const std::string section = o.key.substr(0, o.key.find('.')), group = "[" + section + "]";
+        if (o.flag.empty() || std::find(without.begin(), without.end(), section) != without.end()) continue;
         const std::string help = o.help + " (default " + o.standard + ")";
         if (o.is_boolean()) {
-            const std::string bare = o.flag.substr(2);
+            const auto store = [&into, key = o.key](bool value) {
+                into.flags.emplace_back(key, value ? "true" : "false");
+            };
+            const std::string opposite = "--no-" + o.flag.substr(2);
             app.add_flag_function(
-                   o.flag + ",!--no-" + bare,
-                   [&into, key = o.key](std::int64_t count) {
-                       into.flags.emplace_back(key, count > 0 ? "true" : "false");
-                   },
-                   help)
+                   o.flag, [store](std::int64_t count) { store(count > 0); }, help + "; " + opposite + " for false")
                 ->group(group);
+            app.add_flag_function(opposite, [store](std::int64_t count) { store(count <= 0); })->group("");
         } else {
             app.add_option_function<std::string>(
                    o.flag, [&into, key = o.key](const std::string& value) { into.flags.emplace_back(key, value); },

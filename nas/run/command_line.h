@@ -21,8 +21,10 @@ struct Overrides {
 };
 
 /// Adds --config, --set and every option's flag to `app`, which then writes into `into` when parsed; both tables must
-/// live until then. Booleans become --name and --no-name.
-void add_options(CLI::App& app, const OptionTable& table, Overrides& into);
+/// live until then. Booleans become --name and --no-name. Sections in `without` get no flags: a command refuses what
+/// could have no effect on it.
+void add_options(CLI::App& app, const OptionTable& table, Overrides& into,
+                 const std::vector<std::string>& without = {});
 
 /// Defaults < --config < --set < flags.
 void apply(OptionTable& table, const Overrides& overrides);

@@ -88,6 +88,13 @@ void OptionTable::add(std::string key, std::string flag, std::string& field, std
     insert({std::move(key), std::move(flag), std::move(help), &field, 0, 0, std::move(allowed), {}});
 }
 
+OptionTable OptionTable::only(const std::vector<std::string>& keys) const {
+    OptionTable table;
+    for (const Option& o : options_)
+        if (std::find(keys.begin(), keys.end(), o.key) != keys.end()) table.options_.push_back(o);
+    return table;
+}
+
 const Option* OptionTable::find(std::string_view key) const {
     const auto found = std::find_if(options_.begin(), options_.end(), [&](const Option& o) { return o.key == key; });
     return found == options_.end() ? nullptr : &*found;

@@ -41,6 +41,8 @@ class OptionTable {
     void add(std::string key, std::string flag, std::string& field, std::vector<std::string> allowed, std::string help);
 
     const std::vector<Option>& options() const { return options_; }
+    /// The same options, of these keys only.
+    OptionTable only(const std::vector<std::string>& keys) const;
     /// nullptr if there is none.
     const Option* find(std::string_view key) const;
     /// Reads `text` as the option's type and stores it; `source` begins the message where that cannot be.

@@ -13,7 +13,7 @@ std::atomic<int> interrupts{0};
 std::atomic<bool> flag{false};
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free,
               "used in a signal handler");
-struct sigaction old_int, old_term;
+struct sigaction old_int, old_term, old_pipe;
 
 void handle(int signal) {
     if (signal == SIGINT && ++interrupts >= 2) _exit(130);
@@ -36,11 +36,14 @@ InterruptGuard::InterruptGuard() {
     action.sa_flags = SA_RESTART;
     sigaction(SIGINT, &action, &old_int);
     sigaction(SIGTERM, &action, &old_term);
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &action, &old_pipe);
 }
 
 InterruptGuard::~InterruptGuard() {
     sigaction(SIGINT, &old_int, nullptr);
     sigaction(SIGTERM, &old_term, nullptr);
+    sigaction(SIGPIPE, &old_pipe, nullptr);
 }
 
 bool InterruptGuard::requested() { return flag; }

@@ -1,10 +1,12 @@
 #include "nas/run/progress.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 
 #include "nas/run/run_directory.h"
 
@@ -56,6 +58,10 @@ std::string format_progress(const ProgressState& state, const ProgressRate& rate
 Progress::Options Progress::for_stderr(double seconds, RunLog* log) {
     Options options;
     options.terminal = ::isatty(STDERR_FILENO) == 1;
+    options.columns = [] {
+        struct winsize size {};
+        return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+    };
     options.seconds = seconds;
     options.log = log;
     return options;
@@ -68,7 +74,7 @@ Progress::Progress(Options options) : options_(std::move(options)) {
         };
     }
     if (!options_.write) {
-        options_.write = [](const std::string& text) { fmt::print(stderr, "{}", text); };
+        options_.write = [](const std::string& text) { std::fwrite(text.data(), 1, text.size(), stderr); };
     }
 }
 
@@ -95,7 +101,10 @@ void Progress::update(const ProgressState& state) {
 void Progress::draw(double now) {
     const std::string text = format_progress(state_, rate_);
     if (options_.terminal) {
-        options_.write("\r" + text + "\x1b[K");  // and clear what a longer line left
+        // A line that wraps could not be drawn again in its place.
+        const int columns = options_.columns ? options_.columns() : 0;
+        const std::size_t room = columns > 1 ? static_cast<std::size_t>(columns) - 1 : text.size();
+        options_.write("\r" + text.substr(0, room) + "\x1b[K");  // and clear what a longer line left
         drawn_ = true;
     }
     if (now - last_line_ < options_.seconds) return;

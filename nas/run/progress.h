@@ -43,6 +43,7 @@ class Progress {
   public:
     struct Options {
         bool terminal = false;                          // one line drawn again and again, at most ten times a second
+        std::function<int()> columns;                   // the terminal's width now; empty or 0: not known
         double seconds = 30;                            // else a line this often
         RunLog* log = nullptr;                          // also gets a line every `seconds`
         std::function<double()> clock;                  // seconds; empty: the steady clock

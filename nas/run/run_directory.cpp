@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
@@ -19,11 +21,17 @@ namespace {
 namespace fs = std::filesystem;
 
 /// What create() itself makes before run.toml is written.
+constexpr std::array<std::string_view, 5> own_names = {"LOCK", "log.txt", "events.jsonl", "ckpt", "export"};
+
 bool is_ours(const std::string& name) {
-    for (const char* own : {"LOCK", "log.txt", "events.jsonl", "ckpt", "export"}) {
-        if (name == own) return true;
+    return std::find(own_names.begin(), own_names.end(), name) != own_names.end() || is_temporary_name(name);
+}
+
+void remove_temporaries(const std::string& folder) {
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+        std::error_code ignored;  // what cannot be removed is in nobody's way
+        if (is_temporary_name(entry.path().filename().string())) fs::remove_all(entry.path(), ignored);
     }
-    return is_temporary_name(name);
 }
 
 void make_folder(const std::string& path) {
@@ -49,10 +57,13 @@ void RunLog::line(std::string_view text) {
     if (::write(fd_, line.data(), line.size()) < 0) return;
 }
 
-void RunLog::warn(std::string_view text) {
-    line(fmt::format("warning: {}", text));
-    fmt::print(stderr, "warning: {}\n", text);
+void RunLog::say(std::string_view text) {
+    line(text);
+    const std::string whole = fmt::format("{}\n", text);
+    std::fwrite(whole.data(), 1, whole.size(), stderr);  // nobody may be listening, which stops no run
 }
+
+void RunLog::warn(std::string_view text) { say(fmt::format("warning: {}", text)); }
 
 RunDirectory::RunDirectory(std::string path) : path_(std::move(path)) {
     while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
@@ -70,6 +81,7 @@ RunDirectory RunDirectory::create(const std::string& path, const std::string& ru
             NASCENT_CHECK(is_ours(name), usage, "{}: not empty (it holds {}), choose another folder", path, name);
         }
     }
+    run.made_ = !fs::exists(run.path_);
     make_folder(run.path_);
     run.lock_ = std::make_unique<RunLock>(run.path_ + "/LOCK");
     // Two processes may have come this far one after the other.
@@ -88,10 +100,8 @@ RunDirectory RunDirectory::open(const std::string& path) {
     run.lock_ = std::make_unique<RunLock>(run.path_ + "/LOCK");
     make_folder(run.path_ + "/ckpt");
     make_folder(run.export_folder());
-    for (const fs::directory_entry& entry : fs::directory_iterator(run.path_)) {
-        std::error_code ignored;
-        if (is_temporary_name(entry.path().filename().string())) fs::remove_all(entry.path(), ignored);
-    }
+    remove_temporaries(run.path_);
+    remove_temporaries(run.export_folder());
     run.open_files();
     return run;
 }
@@ -102,6 +112,13 @@ void RunDirectory::open_files() {
     journal_ = std::make_unique<Journal>(path_ + "/events.jsonl");
     if (!journal_->warning().empty()) log_->warn(journal_->warning());
     checkpoints_ = std::make_unique<CheckpointStore>(path_ + "/ckpt");
+}
+
+void RunDirectory::discard() {
+    std::error_code ignored;
+    fs::remove(config_path(), ignored);  // first: what is left is no run, and create() takes it
+    for (std::string_view name : own_names) fs::remove_all(fmt::format("{}/{}", path_, name), ignored);
+    if (made_) fs::remove(path_, ignored);
 }
 
 void RunDirectory::save_checkpoint(std::int64_t step, const std::vector<SafeTensor>& tensors,

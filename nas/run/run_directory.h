@@ -25,6 +25,8 @@ class RunLog {
     RunLog& operator=(const RunLog&) = delete;
     /// To the file only; a disk that is full loses the line, not the run.
     void line(std::string_view text);
+    /// To the file and to stderr.
+    void say(std::string_view text);
     /// "warning: ..." to the file and to stderr.
     void warn(std::string_view text);
 
@@ -56,11 +58,14 @@ class RunDirectory {
     /// The newest whole checkpoint, with the journal taken back to where it was then: later records go to
     /// events.undone.jsonl. Nothing if the run was interrupted before its first one; the journal is then empty.
     std::optional<Checkpoint> restore();
+    /// Takes back what create() made, for a run that could not begin: its name is free for another try.
+    void discard();
 
   private:
     explicit RunDirectory(std::string path);
     void open_files();
     std::string path_;
+    bool made_ = false;  // create() made the folder
     std::unique_ptr<RunLock> lock_;
     std::unique_ptr<RunLog> log_;
     std::unique_ptr<Journal> journal_;

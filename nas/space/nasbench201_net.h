@@ -16,6 +16,7 @@ struct NetConfig {
     int input_size = 32;  // height and width
     int channels = 16;
     int cells_per_stage = 5;
+    bool operator==(const NetConfig&) const = default;
 };
 
 enum class BlockKind { stem, cell, reduction, last_activation, classifier };
@@ -42,6 +43,7 @@ struct Style {
     bool conv_bias = false;           // biases in the convolutions of searched cells (later AutoDL supernets)
     bool lastact_affine = true;
     bool arch_parameters = false;  // the 6 x 5 logits at the front of the state dict
+    bool operator==(const Style&) const = default;
 };
 /// The benchmark's networks.
 inline constexpr Style kStandAlone{};

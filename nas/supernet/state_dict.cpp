@@ -114,7 +114,9 @@ StateDict StateDict::read(const std::string& path) {
 void StateDict::write(const std::string& path, DType dtype, const std::map<std::string, std::string>& metadata) const {
     std::vector<std::vector<std::byte>> bytes;
     std::vector<SafeTensor> tensors;
-    for (const auto& [name, entry] : entries_) {
+    for (const auto& named : entries_) {
+        const std::string& name = named.first;
+        const Entry& entry = named.second;
         auto convert = [&](auto zero, SafeDtype type) {
             using T = decltype(zero);
             std::vector<std::byte>& to = bytes.emplace_back(entry.values.size() * sizeof(T));

@@ -29,6 +29,7 @@ struct Add {
         auto run = [](Inputs in) { return add(in[0], in[1]); };
         return {{"odd", {{1, 3, 5, 7}, {1, 3, 5, 7}}, run},
                 {"batch", {{4, 8, 8, 16}, {4, 8, 8, 16}}, run},
+                {"several chunks", {{37, 3, 2, 5}, {37, 3, 2, 5}}, run},
                 {"with itself", {{2, 3, 3, 5}}, [](Inputs in) { return add(in[0], in[0]); }},
                 {"one wanted", {{2, 2, 2, 3}, {2, 2, 2, 3}}, run, {true, false}}};
     }

@@ -30,6 +30,7 @@ struct AvgPool {
         return {{"3x3", {{2, 5, 7, 3}}, same},
                 {"2x2 s2", {{2, 6, 4, 5}}, [](Inputs in) { return avg_pool(in[0], 2, 2, 0); }},
                 {"one pixel", {{1, 1, 1, 3}}, same},
+                {"several chunks", {{37, 3, 2, 5}}, same},
                 {"twice", {{3, 3, 4, 2}}, [](Inputs in) { return add(avg_pool(in[0], 3, 1, 1), in[0]); }}};
     }
 };

@@ -27,6 +27,7 @@ struct Relu {
         return {{"odd", {{1, 3, 5, 7}}, run},
                 {"batch", {{4, 8, 8, 16}}, run},
                 {"one", {{1, 1, 1, 1}}, run},
+                {"several chunks", {{37, 3, 2, 5}}, run},
                 {"used twice", {{2, 3, 3, 5}}, [](Inputs in) { return add(relu(in[0]), relu(in[0])); }}};
     }
 };

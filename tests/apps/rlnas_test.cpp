@@ -1,101 +1,12 @@
 // rlnas as its users meet it: whole runs, stops, wrong words.
 #include <doctest/doctest.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <chrono>
-#include <filesystem>
-#include <nlohmann/json.hpp>
 #include <thread>
-#include <vector>
 
-#include "nas/space/nasbench201.h"
-#include "tests/temporary_folder.h"
+#include "tests/apps/program.h"
 
-using nascent::test::read_text;
-using nascent::test::TemporaryFolder;
-using nascent::test::write_text;
-using nlohmann::json;
-
-namespace {
-
-struct Outcome {
-    int code;
-    std::string out, err;
-};
-
-pid_t start(const std::vector<std::string>& arguments, const std::string& folder) {
-    fflush(nullptr);  // or the child would print what is buffered again
-    const pid_t pid = fork();
-    if (pid != 0) return pid;
-    std::vector<char*> argv;
-    static std::string program = NASCENT_RLNAS;
-    argv.push_back(program.data());
-    std::vector<std::string> copies = arguments;
-    for (std::string& a : copies) argv.push_back(a.data());
-    argv.push_back(nullptr);
-    if (!freopen((folder + "/out").c_str(), "w", stdout) || !freopen((folder + "/err").c_str(), "w", stderr)) _exit(98);
-    execv(argv[0], argv.data());
-    _exit(99);
-}
-
-Outcome finish(pid_t pid, const std::string& folder) {
-    int status = 0;
-    waitpid(pid, &status, 0);
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read_text(folder + "/out"),
-            read_text(folder + "/err")};
-}
-
-Outcome rlnas(const std::vector<std::string>& arguments) {
-    TemporaryFolder folder;
-    return finish(start(arguments, folder.path()), folder.path());
-}
-
-/// A run of seconds; `more` after the common flags.
-std::vector<std::string> small_run(const std::string& out, std::vector<std::string> more = {}) {
-    std::vector<std::string> a{"run", "--data",  "synthetic", "--synthetic-train", "256", "--size",  "16", "--channels",
-                               "4",   "--cells", "1",         "--epochs",          "6",   "--batch", "32", "--seed",
-                               "3",   "--out",   out};
-    a.insert(a.end(), more.begin(), more.end());
-    return a;
-}
-
-/// A table in which every architecture's accuracy is a function of its operators.
-void write_table(const std::string& path) {
-    std::string text = "index,arch,cifar10_test_200\n";
-    for (int i = 0; i < nascent::nb201::kArchitectures; i++) {
-        const auto a = nascent::nb201::from_official_index(i);
-        double accuracy = 50;
-        for (auto op : a.ops) accuracy += 2.0 * (static_cast<int>(op) % 4);
-        text += std::to_string(i) + "," + nascent::nb201::to_string(a) + "," + std::to_string(accuracy) + "\n";
-    }
-    write_text(path, text);
-}
-
-/// What a run leaves, wall times aside.
-struct Remains {
-    std::string initial, trained, arch, events, last_checkpoint;
-    bool operator==(const Remains&) const = default;
-};
-
-Remains remains(const std::string& run) {
-    Remains r{read_text(run + "/export/init.safetensors"), read_text(run + "/export/final.safetensors"),
-              read_text(run + "/arch.json"), "", ""};
-    std::string events = read_text(run + "/events.jsonl"), line;
-    for (std::size_t at = 0, end; (end = events.find('\n', at)) != std::string::npos; at = end + 1) {
-        json record = json::parse(events.substr(at, end - at));
-        record.erase("t");
-        r.events += record.dump() + "\n";
-    }
-    std::string newest;
-    for (const auto& e : std::filesystem::directory_iterator(run + "/ckpt"))
-        if (e.is_directory()) newest = std::max(newest, e.path().string());
-    r.last_checkpoint = read_text(newest + "/state.safetensors");
-    return r;
-}
-
-}  // namespace
+using namespace nascent::test;
 
 TEST_CASE("a run trains, searches, ranks, and leaves what it promises") {
     TemporaryFolder folder;
@@ -131,6 +42,13 @@ TEST_CASE("a run trains, searches, ranks, and leaves what it promises") {
     REQUIRE(files.code == 0);
     CHECK(json::parse(files.out).at("arch") == result.at("arch"));
     CHECK(json::parse(files.out).at("angle") == result.at("angle"));
+    const std::string initial = run + "/export/init.safetensors";
+    REQUIRE(rlnas({"search", "--init", initial, "--final", run + "/export/final.safetensors", "--seed", "3", "--out",
+                   folder / "found/here"})
+                .code == 0);
+    CHECK(json::parse(read_text(folder / "found/here/arch.json")) == json::parse(files.out));
+    CHECK(std::filesystem::exists(folder / "found/here/export/cell.svg"));
+    CHECK(rlnas({"search", "--init", initial, "--final", initial, "--out", run}).code == 2);
 
     const Outcome again = rlnas(small_run(run));
     CHECK(again.code == 2);
@@ -177,6 +95,74 @@ TEST_CASE("a run that is stopped by SIGTERM goes on to the same bits") {
     CHECK(remains(run) == remains(folder / "whole"));
 }
 
+TEST_CASE("a run that is killed at any moment goes on to the same bits") {
+    TemporaryFolder folder;
+    const std::vector<std::string> longer{"--epochs", "20", "--checkpoint-seconds", "1"};
+    REQUIRE(rlnas(small_run(folder / "whole", longer)).code == 0);
+    const std::string run = folder / "killed";
+    int kills = 0;
+    for (int attempt = 0; attempt < 60; attempt++) {
+        const bool begun = std::filesystem::exists(run + "/run.toml");
+        const pid_t pid =
+            start(begun ? std::vector<std::string>{"resume", run} : small_run(run, longer), folder.path());
+        // Early ones meet the run folder being made, later ones the training, its end and the search. What no
+        // checkpoint kept is computed again, so the pauses must grow.
+        std::this_thread::sleep_for(std::chrono::milliseconds(5 + 23 * attempt));
+        kill(pid, SIGKILL);
+        const Outcome o = finish(pid, folder.path());
+        if (o.code == 0) break;
+        INFO(o.err);
+        REQUIRE(o.code == -SIGKILL);
+        kills++;
+    }
+    CHECK(kills >= 5);
+    const Outcome last = rlnas({"resume", run});
+    INFO(last.err);
+    REQUIRE(last.code == 0);
+    CHECK(remains(run) == remains(folder / "whole"));
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(run))
+        CHECK_MESSAGE(entry.path().string().find(".tmp-") == std::string::npos, entry.path());
+}
+
+TEST_CASE("a run that goes on elsewhere says what is different") {
+    TemporaryFolder folder;
+    const std::string run = folder / "run";
+    REQUIRE(rlnas(small_run(run)).code == 0);
+    const Remains usual = remains(run);
+    const std::string final_state = run + "/export/final.safetensors";
+    // Moved, and named by a relative path.
+    std::filesystem::remove(final_state);
+    std::filesystem::rename(run, folder / "moved");
+    CHECK(std::system(("cd " + folder.path() + " && " NASCENT_RLNAS " resume moved/ >/dev/null 2>&1").c_str()) == 0);
+    std::filesystem::rename(folder / "moved", run);
+    CHECK(remains(run) == usual);
+    // On another instruction set.
+    std::filesystem::remove(final_state);
+    std::string state;
+    for (const auto& e : std::filesystem::directory_iterator(run + "/ckpt"))
+        if (e.is_directory()) state = std::max(state, read_text(e.path().string() + "/state.json"));
+    if (state.find("\"target\":\"fallback\"") == std::string::npos) {
+        setenv("NASCENT_CPU_TARGET", "fallback", 1);
+        const Outcome o = rlnas({"resume", run});
+        CHECK(o.code == 0);
+        CHECK(o.err.find("goes on with fallback") != std::string::npos);
+        std::filesystem::remove(final_state);
+    }
+    setenv("NASCENT_CPU_TARGET", "sse9", 1);
+    const Outcome unknown = rlnas({"resume", run});
+    unsetenv("NASCENT_CPU_TARGET");
+    CHECK(unknown.code == 2);
+    CHECK(unknown.err.find("NASCENT_CPU_TARGET") != std::string::npos);
+    // With other pictures.
+    std::string settings = read_text(run + "/run.toml");
+    settings.replace(settings.find("synthetic_train = 256"), 21, "synthetic_train = 255");
+    write_text(run + "/run.toml", settings);
+    const Outcome fewer = rlnas({"resume", run});
+    CHECK(fewer.code == 3);
+    CHECK(fewer.err.find("255 training pictures") != std::string::npos);
+    CHECK(read_text(run + "/log.txt").find("255 training pictures, there were") != std::string::npos);
+}
+
 TEST_CASE("training and search can be two commands") {
     TemporaryFolder folder;
     const std::string run = folder / "run";
@@ -186,6 +172,70 @@ TEST_CASE("training and search can be two commands") {
     CHECK(!std::filesystem::exists(run + "/arch.json"));
     REQUIRE(rlnas({"search", "--run", run, "--method", "exhaustive"}).code == 0);
     CHECK(json::parse(read_text(run + "/arch.json")).at("method") == "exhaustive");
+}
+
+/// As a shell runs it, with `redirections` of what the program writes.
+int shell(const std::vector<std::string>& arguments, const std::string& redirections) {
+    std::string line = NASCENT_RLNAS;
+    for (const std::string& a : arguments) line += " '" + a + "'";
+    const int status = std::system(("{ " + line + "; } " + redirections).c_str());
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+TEST_CASE("a run does not depend on who listens, but a result that cannot be written is an error") {
+    TemporaryFolder folder;
+    REQUIRE(rlnas(small_run(folder / "usual")).code == 0);
+    const Remains usual = remains(folder / "usual");
+    struct Listener {
+        const char* redirections;
+        int code;
+    };
+    int number = 0;
+    for (const Listener& l : {Listener{">/dev/null 2>&-", 0},
+                              {">/dev/null 2>/dev/full", 0},
+                              {">&- 2>/dev/null", 1},
+                              {">/dev/full 2>/dev/null", 1}}) {
+        CAPTURE(l.redirections);
+        const std::string run = folder / ("run" + std::to_string(number++));
+        CHECK(shell(small_run(run), l.redirections) == l.code);
+        CHECK(remains(run) == usual);
+        CHECK(read_text(run + "/LOCK").empty());  // and not the text that was meant for people
+    }
+    // A reader that goes away after the first bytes, while the run goes on.
+    const std::string run = folder / "piped";
+    CHECK(shell(small_run(run), "2>&1 >/dev/null | head -c 1 >/dev/null") == 0);
+    REQUIRE(rlnas({"resume", run}).code == 0);
+    const std::string log = read_text(run + "/log.txt");
+    CHECK(log.find("goes on from step") == std::string::npos);  // it had not ended before its time
+    CHECK(remains(run) == usual);
+}
+
+TEST_CASE("a finished training is searched again without its pictures") {
+    TemporaryFolder folder;
+    const std::string run = folder / "run";
+    REQUIRE(rlnas(small_run(run)).code == 0);
+    const std::string arch = read_text(run + "/arch.json");
+    std::string settings = read_text(run + "/run.toml");
+    settings.replace(settings.find("\"synthetic\""), 11, "\"cifar10:/nowhere\"");
+    write_text(run + "/run.toml", settings);
+    std::filesystem::remove(run + "/arch.json");
+    const Outcome o = rlnas({"resume", run});
+    INFO(o.err);
+    REQUIRE(o.code == 0);
+    CHECK(read_text(run + "/arch.json") == arch);
+}
+
+TEST_CASE("a search with other settings leaves the run's own search as it was") {
+    TemporaryFolder folder;
+    const std::string run = folder / "run";
+    REQUIRE(rlnas(small_run(run)).code == 0);
+    const std::string arch = read_text(run + "/arch.json");
+    REQUIRE(rlnas({"search", "--run", run, "--seed", "99", "--population", "20", "--select", "5", "--mutation", "8",
+                   "--crossover", "8", "--generations", "2"})
+                .code == 0);
+    CHECK(read_text(run + "/arch.json") != arch);
+    REQUIRE(rlnas({"resume", run}).code == 0);
+    CHECK(read_text(run + "/arch.json") == arch);
 }
 
 TEST_CASE("float64, shared cells, affine, skip, clipping, smoothing and other labels run") {
@@ -224,6 +274,7 @@ TEST_CASE("cost prints exact integers") {
     CHECK(j.at("params") == 559386);
     CHECK(j.at("macs").at("nb201") == 78561930);
     CHECK(rlnas({"cost", "#11472", "--json"}).out == o.out);
+    CHECK(rlnas({"--json", "cost", "#11472"}).out == o.out);
     CHECK(json::parse(rlnas({"cost", "#11472", "--json", "--classes", "120", "--size", "16"}).out).at("params") ==
           566536);
 }
@@ -248,6 +299,9 @@ TEST_CASE("what is wrong is named, with the right exit code") {
         {{"run", "--config", folder / "none.toml"}, 2, "none.toml"},
         {{"run", "--set", "train.epochs=many"}, 2, "train.epochs"},
         {{"run", "--epochs", "0"}, 2, "--epochs"},
+        {{"run", "--data", "synthetic", "--label-smoothing", "1"}, 2, "train.label_smoothing"},
+        {{"run", "--data", "synthetic", "--seed", "4294967296"}, 2, "run.seed"},
+        {{"run", "--data", "cifar10:", "--out", folder / "x1"}, 2, "cifar10:"},
         {{"run", "--data", "synthetik", "--out", folder / "x1"}, 2, "synthetic"},
         {{"run", "--data", "cifar10:" + (folder / "nowhere"), "--out", folder / "x2"}, 3, "nowhere"},
         {{"run", "--data", "folder:" + (folder / "empty"), "--out", folder / "x3"}, 3, "empty"},
@@ -256,6 +310,7 @@ TEST_CASE("what is wrong is named, with the right exit code") {
         {{"resume", folder / "empty"}, 2, "run.toml"},
         {{"resume"}, 2, "resume"},
         {{"search"}, 2, "--run"},
+        {{"search", "--run", folder / "empty", "--epochs", "3"}, 2, "--epochs"},
         {{"search", "--init", folder / "junk.safetensors", "--final", folder / "junk.safetensors"},
          4,
          "junk.safetensors"},
@@ -271,6 +326,8 @@ TEST_CASE("what is wrong is named, with the right exit code") {
         CHECK(o.err.find(w.part) != std::string::npos);
         CHECK(o.out.empty());
     }
+    // Nothing is left of runs that could not begin: their names are free.
+    for (const char* name : {"x1", "x2", "x3", "x4", "x5"}) CHECK(!std::filesystem::exists(folder / name));
     const Outcome help = rlnas({"run", "--help"});
     CHECK(help.code == 0);
     CHECK(help.out.find("--epochs") != std::string::npos);

@@ -1,11 +1,16 @@
 #include "engine/base/thread_pool.h"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <numeric>
 #include <set>
 #include <stdexcept>
 #include <string>
+
+#include "engine/base/error.h"
 
 using nascent::ThreadPool;
 
@@ -26,6 +31,26 @@ TEST_CASE("thread pool: every chunk runs once, with a worker number in range") {
     }
     CHECK(ThreadPool(0).threads() >= 1);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // both need more address space than this leaves
+TEST_CASE("thread pool: more threads than the system gives are an error, and those that began end") {
+    const pid_t child = fork();
+    if (child == 0) {
+        const rlimit limit{std::size_t{1} << 29, std::size_t{1} << 29};  // a thread's stack takes 8 MiB of it
+        setrlimit(RLIMIT_AS, &limit);
+        try {
+            ThreadPool pool(4096);
+        } catch (const nascent::Error& e) {
+            _exit(e.exit_code());
+        }
+        _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 5);
+}
+#endif
 
 TEST_CASE("thread pool: two chunks run at the same time") {
     // Each waits for the other: with one thread this would never end.

@@ -101,6 +101,26 @@ TEST_CASE("progress: a terminal is redrawn at most ten times a second, and the l
     CHECK(std::count(text.begin(), text.end(), '\n') == 1);
 }
 
+TEST_CASE("progress: a line is cut to the terminal's width, a log's is not") {
+    test::TemporaryFolder folder;
+    RunLog log(folder / "log.txt");
+    Loop loop;
+    loop.start();
+    int columns = 40;
+    Progress::Options options = loop.options(true, 0.1);
+    options.log = &log;
+    options.columns = [&] { return columns; };
+    Progress progress(options);
+    progress.update(loop.state);
+    loop.step(progress);
+    CHECK(loop.out.back() == "\rtrain epoch 1/2 step 1/1000  128 images\x1b[K");  // 39 characters
+    columns = 0;
+    loop.step(progress);
+    CHECK(loop.out.back() ==
+          "\rtrain epoch 1/2 step 2/1000  128 images/s  ETA 8:19  loss 2.3026  data wait 10 %\x1b[K");
+    CHECK(test::read_text(folder / "log.txt").find("data wait") != std::string::npos);
+}
+
 TEST_CASE("progress: the speed follows a change within some seconds and never divides by nothing") {
     ProgressRate rate;
     ProgressState state;
@@ -140,6 +160,8 @@ TEST_CASE("interrupt: SIGTERM and SIGINT set the flag, a second SIGINT ends with
         if (child == 0) {
             if (freopen("/dev/null", "w", stderr) == nullptr) _exit(1);
             InterruptGuard guard;
+            if (InterruptGuard::requested()) _exit(1);
+            raise(SIGPIPE);
             if (InterruptGuard::requested()) _exit(1);
             raise(signal);
             _exit(InterruptGuard::requested() ? 75 : 2);

@@ -49,8 +49,8 @@ void for_every_case(const std::function<void(const OpEntry&, const Case&, Device
             const std::vector<Case> cases = op.cases();
             CHECK_MESSAGE(cases.size() >= 2, op.name << " has hardly any cases");
             for (const Case& c : cases) {
-                CAPTURE(device_name);
-                CAPTURE(op.name);
+                CAPTURE(std::string(device_name));
+                CAPTURE(std::string(op.name));
                 CAPTURE(c.what);
                 f(op, c, *device);
             }
@@ -188,6 +188,24 @@ TEST_CASE("the same bits with one, two and three threads, and after a reset") {
             CHECK(r.gradients == first.gradients);
         }
     });
+}
+
+TEST_CASE("every op's cases have what kernels get wrong") {
+    for (const OpEntry& op : registered_ops()) {
+        bool one_picture = false, odd = false, off_vector = false, chunks = false;
+        for (const Case& c : op.cases()) {
+            const Shape& x = c.inputs[0];
+            one_picture |= x[0] == 1;
+            for (int i = 1; i < x.rank(); i++) odd |= x[i] > 1 && x[i] % 2 == 1;
+            off_vector |= x[x.rank() - 1] % 4 != 0;  // no vector of floats or doubles has fewer than 4 or 2 lanes
+            chunks |= x[0] >= 32;                    // no kernel gives one thread more pictures than that to begin with
+        }
+        INFO(std::string(op.name));
+        CHECK(one_picture);
+        CHECK(odd);
+        CHECK(off_vector);
+        CHECK(chunks);
+    }
 }
 
 TEST_CASE("every op struct in the sources is registered, once") {

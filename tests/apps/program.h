@@ -1,0 +1,105 @@
+// Runs rlnas as a process, and compares what runs leave.
+#pragma once
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "nas/space/nasbench201.h"
+#include "tests/temporary_folder.h"
+
+namespace nascent::test {
+
+using nlohmann::json;
+using Environment = std::vector<std::pair<std::string, std::string>>;
+
+struct Outcome {
+    int code;
+    std::string out, err;
+};
+
+/// Starts it with its output in folder/out and folder/err.
+inline pid_t start(const std::vector<std::string>& arguments, const std::string& folder,
+                   const Environment& environment = {}) {
+    fflush(nullptr);  // or the child would print what is buffered again
+    const pid_t pid = fork();
+    if (pid != 0) return pid;
+    std::vector<char*> argv;
+    static std::string program = NASCENT_RLNAS;
+    argv.push_back(program.data());
+    std::vector<std::string> copies = arguments;
+    for (std::string& a : copies) argv.push_back(a.data());
+    argv.push_back(nullptr);
+    if (!freopen((folder + "/out").c_str(), "w", stdout) || !freopen((folder + "/err").c_str(), "w", stderr)) _exit(98);
+    for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
+    execv(argv[0], argv.data());
+    _exit(99);
+}
+
+inline Outcome finish(pid_t pid, const std::string& folder) {
+    int status = 0;
+    waitpid(pid, &status, 0);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read_text(folder + "/out"),
+            read_text(folder + "/err")};
+}
+
+inline Outcome rlnas(const std::vector<std::string>& arguments) {
+    TemporaryFolder folder;
+    return finish(start(arguments, folder.path()), folder.path());
+}
+
+/// A run of seconds; `more` after the common flags.
+inline std::vector<std::string> small_run(const std::string& out, std::vector<std::string> more = {}) {
+    std::vector<std::string> a{"run", "--data",  "synthetic", "--synthetic-train", "256", "--size",  "16", "--channels",
+                               "4",   "--cells", "1",         "--epochs",          "6",   "--batch", "32", "--seed",
+                               "3",   "--out",   out};
+    a.insert(a.end(), more.begin(), more.end());
+    return a;
+}
+
+/// A table in which every architecture's accuracy is a function of its operators.
+inline void write_table(const std::string& path) {
+    std::string text = "index,arch,cifar10_test_200\n";
+    for (int i = 0; i < nascent::nb201::kArchitectures; i++) {
+        const auto a = nascent::nb201::from_official_index(i);
+        double accuracy = 50;
+        for (auto op : a.ops) accuracy += 2.0 * (static_cast<int>(op) % 4);
+        text += std::to_string(i) + "," + nascent::nb201::to_string(a) + "," + std::to_string(accuracy) + "\n";
+    }
+    write_text(path, text);
+}
+
+/// What a run leaves, wall times aside.
+struct Remains {
+    std::string initial, trained, arch, events, population, last_checkpoint;
+    bool operator==(const Remains&) const = default;
+};
+
+inline Remains remains(const std::string& run) {
+    Remains r{read_text(run + "/export/init.safetensors"),
+              read_text(run + "/export/final.safetensors"),
+              read_text(run + "/arch.json"),
+              "",
+              read_text(run + "/ckpt/search.json"),
+              ""};
+    std::string events = read_text(run + "/events.jsonl"), line;
+    for (std::size_t at = 0, end; (end = events.find('\n', at)) != std::string::npos; at = end + 1) {
+        json record = json::parse(events.substr(at, end - at));
+        record.erase("t");
+        r.events += record.dump() + "\n";
+    }
+    std::string newest;
+    for (const auto& e : std::filesystem::directory_iterator(run + "/ckpt"))
+        if (e.is_directory()) newest = std::max(newest, e.path().string());
+    r.last_checkpoint = read_text(newest + "/state.safetensors");
+    return r;
+}
+
+}  // namespace nascent::test

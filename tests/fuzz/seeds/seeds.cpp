@@ -1,0 +1,158 @@
+// fuzz_seeds DIR: writes DIR/HARNESS/* for every harness.
+#include <archive.h>
+#include <archive_entry.h>
+#include <jpeglib.h>
+#include <png.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <vector>
+
+#include "engine/io/safetensors.h"
+#include "nas/algo/evolution_json.h"
+#include "nas/algo/rlnas_config.h"
+#include "nas/space/nasbench201.h"
+
+using namespace nascent;
+
+namespace {
+
+std::string folder;
+
+std::string place(const std::string& harness, const std::string& name) {
+    std::filesystem::create_directories(folder + "/" + harness);
+    return folder + "/" + harness + "/" + name;
+}
+
+void put(const std::string& harness, const std::string& name, const std::string& bytes) {
+    std::ofstream(place(harness, name), std::ios::binary | std::ios::trunc) << bytes;
+}
+
+std::string jpeg(int components, J_COLOR_SPACE space) {
+    jpeg_compress_struct c{};
+    jpeg_error_mgr errors;
+    c.err = jpeg_std_error(&errors);
+    jpeg_create_compress(&c);
+    unsigned char* out = nullptr;
+    unsigned long size = 0;
+    jpeg_mem_dest(&c, &out, &size);
+    c.image_width = c.image_height = 8;
+    c.input_components = components;
+    c.in_color_space = space;
+    jpeg_set_defaults(&c);
+    jpeg_start_compress(&c, TRUE);
+    std::vector<unsigned char> row(static_cast<std::size_t>(8 * components), 90);
+    unsigned char* rows[] = {row.data()};
+    while (c.next_scanline < c.image_height) jpeg_write_scanlines(&c, rows, 1);
+    jpeg_finish_compress(&c);
+    std::string bytes(reinterpret_cast<char*>(out), size);
+    jpeg_destroy_compress(&c);
+    free(out);
+    return bytes;
+}
+
+std::string png(png_uint_32 format) {
+    png_image image{};
+    image.version = PNG_IMAGE_VERSION;
+    image.width = image.height = 4;
+    image.format = format;
+    std::vector<unsigned char> pixels(PNG_IMAGE_SIZE(image), 70);
+    png_alloc_size_t size = 0;
+    png_image_write_to_memory(&image, nullptr, &size, 0, pixels.data(), 0, nullptr);
+    std::string bytes(size, 0);
+    png_image_write_to_memory(&image, bytes.data(), &size, 0, pixels.data(), 0, nullptr);
+    return bytes;
+}
+
+std::string tar_gz(const std::vector<std::pair<std::string, std::string>>& files) {
+    std::string bytes(1 << 20, 0);
+    std::size_t used = 0;
+    archive* a = archive_write_new();
+    archive_write_add_filter_gzip(a);
+    archive_write_set_format_ustar(a);
+    archive_write_open_memory(a, bytes.data(), bytes.size(), &used);
+    for (const auto& [name, content] : files) {
+        archive_entry* e = archive_entry_new();
+        archive_entry_set_pathname(e, name.c_str());
+        archive_entry_set_size(e, static_cast<la_int64_t>(content.size()));
+        archive_entry_set_filetype(e, AE_IFREG);
+        archive_entry_set_perm(e, 0644);
+        archive_write_header(a, e);
+        archive_write_data(a, content.data(), content.size());
+        archive_entry_free(e);
+    }
+    archive_write_close(a);
+    archive_write_free(a);
+    bytes.resize(used);
+    return bytes;
+}
+
+/// Python's protocol 2 for {'data': array(n x 768, uint8), 'labels': [...]}, as NumPy writes it.
+std::string pickle(int n) {
+    auto text = [](const std::string& s) {
+        return "X" + std::string(1, static_cast<char>(s.size())) + std::string(3, '\0') + s;
+    };
+    std::string p = "\x80\x02}(" + text("data") + "cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n";
+    p += std::string("K\0\x85", 3) +
+         "U\x01"
+         "b\x87R(K\x01" +
+         "K" + std::string(1, static_cast<char>(n)) + "M" + std::string("\x00\x03", 2) + "\x86";
+    p += "cnumpy\ndtype\nU\x02u1" +
+         std::string("K\0K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89", 33);
+    const auto size = static_cast<std::uint32_t>(n * 768);
+    p += "T" + std::string(reinterpret_cast<const char*>(&size), 4) + std::string(size, '\x40') + "tb";
+    p += text("labels") + "](";
+    for (int i = 0; i < n; i++) p += "K" + std::string(1, static_cast<char>(i + 1));
+    return p + "eu.";
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 2) return 2;
+    folder = argv[1];
+    const std::vector<float> values{1, 2, 3, 4, 5, 6};
+    const std::vector<std::int64_t> integers{7};
+    std::filesystem::create_directories(folder + "/safetensors");
+    write_safetensors(place("safetensors", "two"),
+                      {safe_tensor("a.weight", {2, 3}, std::span(values)), safe_tensor("n", {}, std::span(integers))},
+                      {{"k", "v"}});
+    put("pickle", "one", pickle(1));
+    put("csv", "rows",
+        "index,arch,cifar10_test_200\n" + std::to_string(0) + "," + nb201::to_string(nb201::from_official_index(0)) +
+            ",85.86\n1,\"" + nb201::to_string(nb201::from_official_index(1)) + "\",93.66\n");
+    for (int i : {0, 11472, 15624})
+        put("architecture", std::to_string(i), nb201::to_string(nb201::from_official_index(i)));
+    put("architecture", "tuple", "(1,0,4,4,2,2)");
+    put("architecture", "index", "#123");
+    put("architecture", "sparse", "|nor_conv_3x3~0|+|nor_conv_3x3~1|+|skip_connect~0|skip_connect~2|");
+    RlnasConfig config;
+    put("toml", "defaults", rlnas_options(config).to_toml());
+    put("toml", "short", "[train]\nepochs = 3\nlr = 0.1\n[run]\nout = \"x\"\n");
+    put("picture", "rgb.jpg", jpeg(3, JCS_RGB));
+    put("picture", "grey.jpg", jpeg(1, JCS_GRAYSCALE));
+    put("picture", "cmyk.jpg", jpeg(4, JCS_CMYK));
+    put("picture", "rgb.png", png(PNG_FORMAT_RGB));
+    put("picture", "grey.png", png(PNG_FORMAT_GRAY));
+    put("picture", "deep.png", png(PNG_FORMAT_LINEAR_RGB_ALPHA));
+    std::string record(3074, '\x21');
+    record[0] = 3, record[1] = 5;
+    put("cifar_bin", "two", "\x7f" + record + record);
+    put("cifar_tar", "cifar100",
+        tar_gz({{"cifar-100-binary/train.bin", record}, {"cifar-100-binary/test.bin", record}}));
+    std::vector<std::pair<std::string, std::string>> ten;
+    for (const char* name : {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
+                             "data_batch_5.bin", "test_batch.bin"})
+        ten.emplace_back(std::string("cifar-10-batches-bin/") + name, record.substr(1));
+    put("cifar_tar", "cifar10", tar_gz(ten));
+    EvolutionConfig small;
+    small.population = small.select = 10, small.mutation = small.crossover = 4, small.generations = 3,
+    small.patience = 1000;
+    const Nb201Genes genes;
+    Evolution evolution(genes, small, NumpyRandom(1));
+    put("search_state", "start", evolution_to_json(evolution.state()));
+    evolution.step([](const auto& all) { return std::vector<double>(all.size(), 0.5); });
+    put("search_state", "one", evolution_to_json(evolution.state()));
+    return 0;
+}
