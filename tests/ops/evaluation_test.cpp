@@ -1,0 +1,116 @@
+// Fused ops in evaluation mode: running statistics instead of the batch's, no backward, nothing updated.
+#include <doctest/doctest.h>
+
+#include <cfloat>
+#include <cmath>
+#include <functional>
+
+#include "ops/conv_norm.h"
+#include "ops/head.h"
+#include "ops/reference.h"
+#include "ops/residual_block.h"
+#include "ops/sum_node.h"
+#include "tests/ops/case_runner.h"
+
+using namespace nascent;
+using namespace nascent::testing;
+
+namespace {
+
+/// A case whose batch-norms all run in evaluation mode on the given statistics (c).
+struct Evaluated {
+    const char* what;
+    std::vector<Shape> inputs;
+    int channels;
+    std::function<Tensor(Inputs, const NormArgs&)> run;
+};
+
+std::vector<Evaluated> evaluated() {
+    return {{"sum_node",
+             {{2, 5, 3, 7}, {3, 3, 7, 7}, {7}, {7}, {1, 1, 7, 7}, {7}, {7}},
+             7,
+             [](Inputs in, const NormArgs& n) {
+                 const EdgeTerm terms[] = {{EdgeOp::conv, 0, in[1], in[2], in[3], n},
+                                           {EdgeOp::conv, 0, in[4], in[5], in[6], n},
+                                           {EdgeOp::pool, 0},
+                                           {EdgeOp::skip, 0}};
+                 return sum_node(in.subspan(0, 1), terms);
+             }},
+            {"sum_node, not affine",
+             {{2, 5, 3, 7}, {3, 3, 7, 7}},
+             7,
+             [](Inputs in, const NormArgs& n) {
+                 const EdgeTerm terms[] = {{EdgeOp::conv, 0, in[1], {}, {}, n}};
+                 return sum_node(in.subspan(0, 1), terms);
+             }},
+            {"conv_norm",
+             {{2, 5, 3, 3}, {3, 3, 3, 7}, {7}, {7}},
+             7,
+             [](Inputs in, const NormArgs& n) { return conv_norm(in[0], in[1], in[2], in[3], n); }},
+            {"residual_block",
+             {{2, 4, 6, 3}, {3, 3, 3, 5}, {5}, {5}, {3, 3, 5, 5}, {5}, {5}, {1, 1, 3, 5}},
+             5,
+             [](Inputs in, const NormArgs& n) {
+                 return residual_block(in[0], {in[1], in[2], in[3], in[4], in[5], in[6], in[7]}, n, n);
+             }},
+            {"head", {{3, 2, 3, 5}, {5}, {5}, {4, 5}, {4}}, 5, [](Inputs in, const NormArgs& n) {
+                 return head(in[0], {in[1], in[2], in[3], in[4]}, n);
+             }}};
+}
+
+}  // namespace
+
+TEST_CASE("evaluation uses the running statistics, leaves them, and has no backward") {
+    auto device = make_device("cpu", 2);
+    for (DType dtype : {DType::f64, DType::f32})
+        for (const Evaluated& e : evaluated()) {
+            CAPTURE(e.what);
+            Arena kept(*device, std::size_t{1} << 28, true), step(*device, std::size_t{1} << 28, true);
+            ExecutionScope execution(step);
+            std::vector<Tensor> in;
+            std::size_t elements = 0;
+            for (const Shape& s : e.inputs) {
+                in.push_back(kept.tensor(s, dtype));
+                from_host(in.back(), random_numbers(s.size(), static_cast<std::uint32_t>(in.size())));
+                elements += s.size();
+            }
+            NormArgs norm{kept.tensor({e.channels}, dtype), kept.tensor({e.channels}, dtype), false};
+            Numbers mean = random_numbers(static_cast<std::size_t>(e.channels), 50), variance = mean;
+            for (double& v : variance) v = 0.5 + v * v;
+            from_host(norm.running_mean, mean);
+            from_host(norm.running_var, variance);
+            const Numbers before_mean = to_host(norm.running_mean), before_variance = to_host(norm.running_var);
+            const Numbers fused = to_host(e.run(in, norm));
+            Numbers plain, batch;
+            {
+                ReferenceScope reference;
+                plain = to_host(e.run(in, norm));
+                NormArgs training = norm;
+                training.training = true;
+                training.running_mean = training.running_var = {};
+                batch = to_host(e.run(in, training));
+            }
+            REQUIRE(fused.size() == plain.size());
+            double worst = 0, largest = 1, moved = 0;
+            for (std::size_t i = 0; i < fused.size(); i++) {
+                worst = std::max(worst, std::isnan(fused[i]) ? INFINITY : std::abs(fused[i] - plain[i]));
+                largest = std::max(largest, std::abs(plain[i]));
+                moved = std::max(moved, std::abs(plain[i] - batch[i]));
+            }
+            // No sum is longer than all inputs together, and a few follow each other.
+            CHECK(worst <=
+                  8 * (dtype == DType::f64 ? DBL_EPSILON : FLT_EPSILON) * static_cast<double>(elements) * largest);
+            CHECK(moved > 1e-3);  // the mode matters
+            CHECK(to_host(norm.running_mean) == before_mean);
+            CHECK(to_host(norm.running_var) == before_variance);
+
+            Tape tape(step, nullptr);
+            TapeScope recording(&tape);
+            tape.watch(in[0]);
+            const Tensor y = e.run(in, norm);
+            CHECK_THROWS_AS(tape.backward(y, y.detached()), Error);
+            NormArgs none;
+            none.training = false;
+            CHECK_THROWS_AS(e.run(in, none), Error);
+        }
+}
