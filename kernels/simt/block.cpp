@@ -111,13 +111,12 @@ struct Engine {
     std::unique_ptr<Tags> tags;
     char end_tag = 0, fence_tag = 0;
 
-    Engine() { map(0); }
+    Engine() { arena = map(nullptr, kArena, 0); }
     ~Engine() { munmap(arena, kArena); }
-    void map(int flags) {
-        void* p =
-            mmap(flags ? arena : nullptr, kArena, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    static char* map(char* at, std::size_t size, int flags) {
+        void* p = mmap(at, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
         if (p == MAP_FAILED) throw std::bad_alloc();
-        arena = static_cast<char*>(p);
+        return static_cast<char*>(p);
     }
     Thread& self() { return threads[current]; }
     Warp& warp() { return warps[current / 32]; }
@@ -249,7 +248,7 @@ void start_block(Engine& e) {
     ASAN_UNPOISON_MEMORY_REGION(e.arena, kArena);
 #if defined(NASCENT_SIMT_TSAN)
     AnnotateIgnoreWritesBegin(__FILE__, __LINE__);  // so that the mapping makes what other blocks did here be forgotten
-    e.map(MAP_FIXED);
+    if (e.used) e.map(e.arena, (e.used + kRedZone + 4095) / 4096 * 4096, MAP_FIXED);
     AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
 #endif
     ASAN_POISON_MEMORY_REGION(e.arena, kArena);

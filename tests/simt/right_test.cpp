@@ -243,15 +243,15 @@ TEST_CASE("a stream may do its launches later, with the arguments of the launch"
         std::vector<std::function<void()>> works;
         void submit(std::function<void()> work) override { works.push_back(std::move(work)); }
     } stream;
-    int result = 0, value = 5;
-    // On the CPU a kernel is a function.
-    void (*kernel)(int, int*) = [](int v, int* to) { *to += v; };
-    simt::launch(kernel, {3, 2, 0, &stream}, value, &result);
+    int results[6] = {}, value = 5;
+    // Here a kernel is a function like others.
+    void (*kernel)(int, int*) = [](int v, int* to) { to[2 * blockIdx.x + threadIdx.x] += v; };
+    simt::launch(kernel, {3, 2, 0, &stream}, value, results);
     value = 100;
-    CHECK(result == 0);
+    CHECK(results[5] == 0);
     for (int i = 0; i < 2; i++)
         for (auto& work : stream.works) work();
-    CHECK(result == 60);
+    for (int result : results) CHECK(result == 10);
 }
 
 TEST_CASE("threads of the host launch beside each other") {

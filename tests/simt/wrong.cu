@@ -64,9 +64,7 @@ __global__ void global_race(const float* in, float* out) {
     if (threadIdx.x == 1) out[blockIdx.x * kN] = 2;
 }
 __global__ void race_between_blocks(const float* in, float* out) {
-    if (threadIdx.x == 0) out[0] += in[global_thread()];
-    if (threadIdx.x > 0) out[global_thread()] = in[global_thread()];
-    if (threadIdx.x == 0 && blockIdx.x == 1) out[kN] = 1;
+    if (threadIdx.x == 0) out[0] = 2 * out[0] + in[global_thread()];
 }
 __global__ void misaligned_vector(const float* in, float* out) {
     out[global_thread()] = in[0];

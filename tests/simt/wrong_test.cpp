@@ -5,6 +5,9 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -51,7 +54,7 @@ const Expected kExpected[] = {
     {"two_barriers", {"divergent barrier: thread (32,0,0) is at wrong.cu:", "divergent barrier", "divergent barrier"}},
     {"exit_before_barrier", {"thread (63,0,0) has returned", "has returned", "has returned"}},
     {"barrier_and_shuffle",
-     {"deadlock: thread (0,0,0) is at wrong.cu:", "thread (40,0,0) is at wrong.cu:", "(__syncthreads)"}},
+     {"divergent barrier: thread (40,0,0) is at wrong.cu:", "thread (31,0,0) has returned", "(__syncthreads)"}},
     {"shuffle_outside_mask",
      {"lane 20 is read but not in the mask: thread (0,0,0) is at wrong.cu:", "lane 20", "lane 20"}},
     {"lane_outside_mask", {"lane not in its own mask: thread (16,0,0) is at wrong.cu:", "lane not in", "lane not in"}},
@@ -70,57 +73,69 @@ const Expected kExpected[] = {
     {"too_much_static_shared",
      {"too much shared memory: 56000 bytes with t, allowed are 49152", "too much", "too much"}},
     {"missing_fence", {nullptr, nullptr, kRace}},
-    {"runaway_stack", {"[signal 11]", "AddressSanitizer", "ThreadSanitizer"}},
+    {"runaway_stack", {"[signal 11]", "[signal 11]", "[signal 11]"}},
 };
 
-/// Runs the kernel in the three orders, in a process of its own, and returns what that said.
-std::string output(const Wrong& kernel) {
-    int ends[2];
-    REQUIRE(pipe(ends) == 0);
-    const pid_t child = fork();
-    REQUIRE(child >= 0);
-    if (child == 0) {
-        dup2(ends[1], 2);
-        auto say = [](const char* text) { (void)!write(2, text, std::strlen(text)); };
-        try {
-            std::unique_ptr<float[]> in(new float[kSize]), first(new float[kSize]);
-            for (int i = 0; i < kSize; i++) in[i] = 1.0f / static_cast<float>(i + 3);
-            for (auto order : {simt::Order::forward, simt::Order::reverse, simt::Order::shuffled}) {
-                simt::set_order(order, 1);
-                std::unique_ptr<float[]> out(new float[kSize]());
-                kernel.launch(in.get(), out.get());
-                for (int i = 0; i < kSize; i++)
-                    if (std::isnan(out[i])) {
-                        say("[NaN]");
-                        break;
-                    }
-                if (order == simt::Order::forward)
-                    first.swap(out);
-                else if (std::memcmp(first.get(), out.get(), kSize * sizeof(float)) != 0)
-                    say("[order]");
-            }
-        } catch (const simt::Error& e) {
-            say(e.what());
+const char* const kVariable = "NASCENT_TEST_WRONG_KERNEL";
+
+/// Runs the kernel in the three orders and says on stderr what is odd.
+void run(const Wrong& kernel) {
+    auto say = [](const char* text) { (void)!write(2, text, std::strlen(text)); };
+    try {
+        std::unique_ptr<float[]> in(new float[kSize]), first(new float[kSize]);
+        for (int i = 0; i < kSize; i++) in[i] = 1.0f / static_cast<float>(i + 3);
+        for (auto order : {simt::Order::forward, simt::Order::reverse, simt::Order::shuffled}) {
+            simt::set_order(order, 1);
+            std::unique_ptr<float[]> out(new float[kSize]());
+            kernel.launch(in.get(), out.get());
+            for (int i = 0; i < kSize; i++)
+                if (std::isnan(out[i])) {
+                    say("[NaN]");
+                    break;
+                }
+            if (order == simt::Order::forward)
+                first.swap(out);
+            else if (std::memcmp(first.get(), out.get(), kSize * sizeof(float)) != 0)
+                say("[order]");
         }
-        _exit(0);
+    } catch (const simt::Error& e) {
+        say(e.what());
     }
-    close(ends[1]);
+}
+
+/// What a process of its own says that runs the kernel. (Not a fork alone: ThreadSanitizer takes fibers for threads,
+/// and sees nothing after a fork of a process that has several.)
+std::string output(const Wrong& kernel) {
+    char path[4096] = {};
+    REQUIRE(readlink("/proc/self/exe", path, sizeof(path) - 1) > 0);
+    setenv(kVariable, kernel.name, 1);
+    const std::string command =
+        std::string("exec '") + path + "' --no-skip --test-case='one wrong kernel' 2>&1 >/dev/null";
+    FILE* pipe = popen(command.c_str(), "r");
+    REQUIRE(pipe != nullptr);
     std::string text;
     char buffer[4096];
-    for (ssize_t n; (n = read(ends[0], buffer, sizeof(buffer))) > 0;) text.append(buffer, static_cast<std::size_t>(n));
-    close(ends[0]);
-    int status = 0;
-    waitpid(child, &status, 0);
+    for (std::size_t n; (n = fread(buffer, 1, sizeof(buffer), pipe)) > 0;) text.append(buffer, n);
+    const int status = pclose(pipe);
     if (WIFSIGNALED(status)) text += "[signal " + std::to_string(WTERMSIG(status)) + "]";
     return text;
+}
+
+TEST_CASE("one wrong kernel" * doctest::skip()) {  // what `output` starts
+    const char* name = std::getenv(kVariable);
+    if (!name) return;
+    for (int s : {SIGSEGV, SIGILL, SIGABRT, SIGBUS}) std::signal(s, SIG_DFL);  // doctest's handlers would tell a tale
+    for (const Wrong& kernel : wrong_kernels())
+        if (std::strcmp(kernel.name, name) == 0) run(kernel);
+    _exit(0);
 }
 
 TEST_CASE("kernels that are wrong on purpose are noticed") {
     int seen = 0;
     for (const Wrong& kernel : wrong_kernels()) {
-        INFO(kernel.name);
+        INFO(std::string(kernel.name));
         const std::string text = output(kernel);
-        INFO(text);
+        CAPTURE(text);
         if (std::strcmp(kernel.name, "right") == 0) {
             CHECK(text.empty());
             continue;
