@@ -48,6 +48,7 @@ __device__ T share(int q, int size) {
 template <bool Gradient, int N, class T>
 __device__ Pack<T, N> pool_3x3(const Image& s, const Spot& p, const T* x) {
     Pack<T, N> sum = {};
+#pragma unroll 1
     for (int h = max(p.h - 1, 0); h <= min(p.h + 1, s.h - 1); h++)
         for (int w = max(p.w - 1, 0); w <= min(p.w + 1, s.w - 1); w++) {
             const Pack<T, N> v = load<N>(x + offset(s, {p.n, h, w, p.c}));
@@ -73,15 +74,18 @@ __global__ void __launch_bounds__(kThreads) combine_kernel(Image s, Terms<T> ter
     const std::size_t at = offset(s, p);
     Pack<T, N> sum = {};
     if (add) sum = load<N>(y + at);
+#pragma unroll 1
     for (int k = 0; k < terms.norm_count; k++) {
         const NormTerm<T>& t = terms.norms[k];
         const Pack<T, N> z = load<N>(t.z + at), a = load<N>(t.scale + p.c), b = load<N>(t.shift + p.c);
         for (int i = 0; i < N; i++) sum.v[i] += std::fma(z.v[i], a.v[i], b.v[i]);
     }
+#pragma unroll 1
     for (int k = 0; k < terms.pool_count; k++) {
         const Pack<T, N> v = pool_3x3<false, N>(s, p, terms.pools[k]);
         for (int i = 0; i < N; i++) sum.v[i] += v.v[i];
     }
+#pragma unroll 1
     for (int k = 0; k < terms.skip_count; k++) {
         const Pack<T, N> v = load<N>(terms.skips[k] + at);
         for (int i = 0; i < N; i++) sum.v[i] += v.v[i];
