@@ -349,6 +349,10 @@ void run(const Launch& at, bool opted_in, const std::function<void()>& kernel) {
     acquire(&e.end_tag);
     ASAN_UNPOISON_MEMORY_REGION(e.arena, kArena);
     if (e.error.empty()) return;
+    // Threads that wait for ever ended where they wait.
+    acquire(&e.tags->arrive);
+    for (auto& warp : e.tags->warp_arrive)
+        for (char& tag : warp) acquire(&tag);
     e.idle.clear();
     for (std::deque<Stack>& set : e.stacks) set.clear();
     throw Error(std::exchange(e.error, {}) + " in block " + triple(blockIdx.x, blockIdx.y, blockIdx.z) +
