@@ -192,11 +192,11 @@ __global__ void __launch_bounds__(kThreads)
                 for (int i = 0; i < N; i++) part[t * N + i] += part[(t + half * across) * N + i];
             __syncthreads();
         }
+        // A thread reads and, for the next sum, writes its own elements: no barrier between.
         if (t < across && c < channels)
             for (int i = 0; i < N; i++)
                 partials[(static_cast<std::size_t>(blockIdx.y) * rows + (k == 0 ? 0 : first + k - 1)) * channels + c +
                          i] = part[t * N + i];
-        __syncthreads();
     }
 }
 
