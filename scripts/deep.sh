@@ -52,7 +52,7 @@ step_tidy() {
 }
 
 step_format() {
-    git ls-files '*.h' '*.cpp' | xargs -r clang-format --dry-run -Werror
+    git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -r clang-format --dry-run -Werror
 }
 
 step_fuzz() {  # every reader of foreign bytes, NASCENT_FUZZ_SECONDS each

@@ -1,0 +1,49 @@
+// Loads and stores of several elements at once, and sizes of grids.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+
+#include "kernels/simt/simt.h"
+#include "kernels/stream.h"
+
+namespace nascent::kernels::gpu {
+
+inline constexpr unsigned kThreads = 256;
+
+template <class T, int N>
+struct alignas(N * sizeof(T)) Pack {
+    T v[N];
+};
+template <int N, class T>
+__device__ Pack<T, N> load(const T* p) {
+    return *simt::aligned<Pack<T, N>>(p);
+}
+template <int N, class T>
+__device__ void store(T* p, const Pack<T, N>& x) {
+    *simt::aligned<Pack<T, N>>(p) = x;
+}
+
+/// How many T make 16 bytes.
+template <class T>
+inline constexpr int kWide = 16 / sizeof(T);
+
+/// Whether all of (.., c) tensors can be read 16 bytes at a time.
+template <class T>
+bool wide(int c, std::initializer_list<const T*> tensors) {
+    bool all = c % kWide<T> == 0;
+    for (const T* p : tensors) all = all && reinterpret_cast<std::uintptr_t>(p) % 16 == 0;
+    return all;
+}
+
+/// A thread for each of `count` items, of which there are less than 2^32 (indices of 64 bits divide slowly).
+inline simt::Launch items(const Stream& stream, std::size_t count, simt::Place where = simt::Place::current()) {
+    if (count > 0xffffffffu - kThreads)
+        throw simt::Error(std::to_string(count) + " items for one launch, at most 2^32 - 257");
+    return {dim3(static_cast<unsigned>((count + kThreads - 1) / kThreads)), dim3(kThreads), 0,
+            static_cast<simt::stream_t>(stream.handle), where};
+}
+__device__ inline unsigned item() { return blockIdx.x * kThreads + threadIdx.x; }
+
+}  // namespace nascent::kernels::gpu

@@ -1,0 +1,308 @@
+#include <algorithm>
+#include <cmath>
+#include <type_traits>
+
+#include "kernels/common/pack.cuh"
+#include "kernels/cuda/node.h"
+
+namespace nascent::kernels::gpu {
+namespace {
+
+constexpr int kTerms = 4;  // tensors of one kind that one launch reads
+
+/// Calls f with N, as a constant, for accesses of N elements: 16 bytes or one.
+template <class T, class F>
+void with_width(bool is_wide, F&& f) {
+    if (is_wide)
+        f(std::integral_constant<int, kWide<T>>{});
+    else
+        f(std::integral_constant<int, 1>{});
+}
+
+/// N channels of one pixel.
+struct Spot {
+    int n, h, w, c;
+};
+template <int N>
+__device__ unsigned spots(const Image& s) {
+    return static_cast<unsigned>(s.n * s.h) * static_cast<unsigned>(s.w * (s.c / N));
+}
+template <int N>
+__device__ Spot spot(const Image& s, unsigned item) {
+    const unsigned groups = static_cast<unsigned>(s.c / N), w = static_cast<unsigned>(s.w),
+                   h = static_cast<unsigned>(s.h), pixel = item / groups, row = pixel / w;
+    return {static_cast<int>(row / h), static_cast<int>(row % h), static_cast<int>(pixel % w),
+            static_cast<int>(item % groups) * N};
+}
+__device__ std::size_t offset(const Image& s, const Spot& p) {
+    return ((static_cast<std::size_t>(p.n) * s.h + p.h) * s.w + p.w) * s.c + p.c;
+}
+/// 1 / how many of q - 1, q, q + 1 lie in [0, size).
+template <class T>
+__device__ T share(int q, int size) {
+    const int count = 1 + (q > 0) + (q + 1 < size);
+    return count == 3 ? T(1) / T(3) : count == 2 ? T(0.5) : T(1);
+}
+
+/// The 3x3 average pool at p, or with Gradient the pool's gradient there: each neighbour gave its share.
+template <bool Gradient, int N, class T>
+__device__ Pack<T, N> pool_3x3(const Image& s, const Spot& p, const T* x) {
+    Pack<T, N> sum = {};
+#pragma unroll 1
+    for (int h = max(p.h - 1, 0); h <= min(p.h + 1, s.h - 1); h++)
+        for (int w = max(p.w - 1, 0); w <= min(p.w + 1, s.w - 1); w++) {
+            const Pack<T, N> v = load<N>(x + offset(s, {p.n, h, w, p.c}));
+            const T weight = Gradient ? share<T>(h, s.h) * share<T>(w, s.w) : T(1);
+            for (int i = 0; i < N; i++) sum.v[i] = std::fma(v.v[i], weight, sum.v[i]);
+        }
+    const T scale = Gradient ? T(1) : share<T>(p.h, s.h) * share<T>(p.w, s.w);
+    for (int i = 0; i < N; i++) sum.v[i] *= scale;
+    return sum;
+}
+
+template <class T>
+struct Terms {
+    NormTerm<T> norms[kTerms];
+    const T *pools[kTerms], *skips[kTerms];
+    int norm_count, pool_count, skip_count;
+};
+
+template <int N, class T>
+__global__ void __launch_bounds__(kThreads) combine_kernel(Image s, Terms<T> terms, T* y, bool add) {
+    if (item() >= spots<N>(s)) return;
+    const Spot p = spot<N>(s, item());
+    const std::size_t at = offset(s, p);
+    Pack<T, N> sum = {};
+    if (add) sum = load<N>(y + at);
+#pragma unroll 1
+    for (int k = 0; k < terms.norm_count; k++) {
+        const NormTerm<T>& t = terms.norms[k];
+        const Pack<T, N> z = load<N>(t.z + at), a = load<N>(t.scale + p.c), b = load<N>(t.shift + p.c);
+        for (int i = 0; i < N; i++) sum.v[i] += std::fma(z.v[i], a.v[i], b.v[i]);
+    }
+#pragma unroll 1
+    for (int k = 0; k < terms.pool_count; k++) {
+        const Pack<T, N> v = pool_3x3<false, N>(s, p, terms.pools[k]);
+        for (int i = 0; i < N; i++) sum.v[i] += v.v[i];
+    }
+#pragma unroll 1
+    for (int k = 0; k < terms.skip_count; k++) {
+        const Pack<T, N> v = load<N>(terms.skips[k] + at);
+        for (int i = 0; i < N; i++) sum.v[i] += v.v[i];
+    }
+    store(y + at, sum);
+}
+
+template <int N, class T>
+__global__ void __launch_bounds__(kThreads)
+    gradient_kernel(Image s, const T* dy, bool skip, bool pool, T* dx, bool accumulate) {
+    if (item() >= spots<N>(s)) return;
+    const Spot p = spot<N>(s, item());
+    const std::size_t at = offset(s, p);
+    Pack<T, N> sum = {};
+    if (accumulate) sum = load<N>(dx + at);
+    if (skip) {
+        const Pack<T, N> v = load<N>(dy + at);
+        for (int i = 0; i < N; i++) sum.v[i] += v.v[i];
+    }
+    if (pool) {
+        const Pack<T, N> v = pool_3x3<true, N>(s, p, dy);
+        for (int i = 0; i < N; i++) sum.v[i] += v.v[i];
+    }
+    store(dx + at, sum);
+}
+
+/// s is that of y, half as high and wide as x.
+template <int N, class T>
+__global__ void __launch_bounds__(kThreads) pool_2x2_kernel(Image s, const T* x, T* y) {
+    if (item() >= spots<N>(s)) return;
+    const Spot p = spot<N>(s, item());
+    const Image from{s.n, 2 * s.h, 2 * s.w, s.c};
+    const T* first = x + offset(from, {p.n, 2 * p.h, 2 * p.w, p.c});
+    const std::size_t row = static_cast<std::size_t>(from.w) * s.c;
+    const Pack<T, N> a = load<N>(first), b = load<N>(first + s.c), c = load<N>(first + row),
+                     d = load<N>(first + row + s.c);
+    Pack<T, N> mean;
+    for (int i = 0; i < N; i++) mean.v[i] = ((a.v[i] + b.v[i]) + (c.v[i] + d.v[i])) * T(0.25);
+    store(y + offset(s, p), mean);
+}
+
+template <int N, class T>
+__global__ void __launch_bounds__(kThreads) pool_2x2_gradient_kernel(Image s, const T* dy, T* dx, bool accumulate) {
+    if (item() >= spots<N>(s)) return;
+    const Spot p = spot<N>(s, item());
+    const std::size_t at = offset(s, p);
+    const Pack<T, N> g = load<N>(dy + offset({s.n, s.h / 2, s.w / 2, s.c}, {p.n, p.h / 2, p.w / 2, p.c}));
+    Pack<T, N> sum = {};
+    if (accumulate) sum = load<N>(dx + at);
+    for (int i = 0; i < N; i++) sum.v[i] = std::fma(g.v[i], T(0.25), sum.v[i]);
+    store(dx + at, sum);
+}
+
+/// Pixels in chunks, cut by the shape alone: the sums of the chunks are added in order.
+struct PixelChunks {
+    std::size_t size, count;
+    explicit PixelChunks(std::size_t pixels)
+        : size(std::max<std::size_t>(256, (pixels + 127) / 128)), count((pixels + size - 1) / size) {}
+};
+
+template <class T>
+struct Factors {
+    const T* z[3];
+    int count;
+};
+
+/// partials (chunks, rows, c): row 0 (if `plain`) the sums of x over the pixels of a chunk, and from `first` on those
+/// of x * z. `across` threads of a block, a power of two, stand side by side on channels, the others on pixels. Runs of
+/// 64 pixels are summed in T, then double.
+template <int N, class T>
+__global__ void __launch_bounds__(kThreads)
+    sums_kernel(std::size_t pixels, std::size_t chunk, int channels, unsigned across, const T* x, Factors<T> factors,
+                bool plain, int first, int rows, double* partials) {
+    SIMT_SHARED(double, part, [kThreads * N]);
+    const unsigned t = threadIdx.x, down = kThreads / across;
+    const int c = static_cast<int>(blockIdx.x * across + t % across) * N;
+    const std::size_t begin = blockIdx.y * chunk, end = min(pixels, begin + chunk);
+    double total[4][N] = {};
+    for (std::size_t start = begin + t / across; c < channels && start < end;
+         start += 64 * static_cast<std::size_t>(down)) {
+        T run[4][N] = {};
+        for (std::size_t p = start; p < min(end, start + 64 * static_cast<std::size_t>(down)); p += down) {
+            const std::size_t at = p * channels + c;
+            const Pack<T, N> v = load<N>(x + at);
+            for (int i = 0; i < N; i++) run[0][i] += v.v[i];
+#pragma unroll
+            for (int k = 0; k < 3; k++) {
+                if (k >= factors.count) continue;
+                const Pack<T, N> z = load<N>(factors.z[k] + at);
+                for (int i = 0; i < N; i++) run[1 + k][i] = std::fma(v.v[i], z.v[i], run[1 + k][i]);
+            }
+        }
+#pragma unroll
+        for (int k = 0; k < 4; k++)
+            for (int i = 0; i < N; i++) total[k][i] += static_cast<double>(run[k][i]);
+    }
+#pragma unroll
+    for (int k = 0; k < 4; k++) {
+        if (k > factors.count || (k == 0 && !plain)) continue;  // the same for every thread of the grid
+        for (int i = 0; i < N; i++) part[t * N + i] = total[k][i];
+        __syncthreads();
+        for (unsigned half = down / 2; half > 0; half /= 2) {
+            if (t / across < half)
+                for (int i = 0; i < N; i++) part[t * N + i] += part[(t + half * across) * N + i];
+            __syncthreads();
+        }
+        // A thread reads and, for the next sum, writes its own elements: no barrier between.
+        if (t < across && c < channels)
+            for (int i = 0; i < N; i++)
+                partials[(static_cast<std::size_t>(blockIdx.y) * rows + (k == 0 ? 0 : first + k - 1)) * channels + c +
+                         i] = part[t * N + i];
+    }
+}
+
+__global__ void __launch_bounds__(kThreads)
+    add_chunks_kernel(const double* partials, std::size_t chunks, std::size_t count, double* sums) {
+    if (item() >= count) return;
+    double sum = 0;
+    for (std::size_t i = 0; i < chunks; i++) sum += partials[i * count + item()];
+    sums[item()] = sum;
+}
+
+}  // namespace
+
+template <class T>
+void node_combine(const Stream& stream, const Image& s, std::span<const NormTerm<T>> norms,
+                  std::span<const T* const> pools, std::span<const T* const> skips, T* y) {
+    bool is_wide = wide<T>(s.c, {y});
+    for (const NormTerm<T>& t : norms) is_wide = is_wide && wide<T>(s.c, {t.z, t.scale, t.shift});
+    for (auto list : {pools, skips})
+        for (const T* p : list) is_wide = is_wide && wide<T>(s.c, {p});
+    bool add = false;
+    do {  // usually once; the terms keep their order
+        Terms<T> terms = {};
+        auto take = [](auto& from, auto& to, int& count) {
+            count = static_cast<int>(std::min<std::size_t>(from.size(), kTerms));
+            std::copy_n(from.begin(), count, to);
+            from = from.subspan(static_cast<std::size_t>(count));
+        };
+        take(norms, terms.norms, terms.norm_count);
+        if (norms.empty()) take(pools, terms.pools, terms.pool_count);
+        if (norms.empty() && pools.empty()) take(skips, terms.skips, terms.skip_count);
+        with_width<T>(is_wide, [&](auto n) {
+            simt::launch(combine_kernel<n, T>, items(stream, s.size() / n), s, terms, y, add);
+        });
+        add = true;
+    } while (!norms.empty() || !pools.empty() || !skips.empty());
+}
+
+template <class T>
+void node_input_gradient(const Stream& stream, const Image& s, const T* dy, bool skip, bool pool, T* dx,
+                         bool accumulate) {
+    with_width<T>(wide<T>(s.c, {dy, dx}), [&](auto n) {
+        simt::launch(gradient_kernel<n, T>, items(stream, s.size() / n), s, dy, skip, pool, dx, accumulate);
+    });
+}
+
+template <class T>
+void norm_backward_sums(const Stream& stream, const Image& s, const T* dy, std::span<const T* const> z, double* sums,
+                        void* workspace) {
+    const PixelChunks chunks(s.pixels());
+    double* partials = static_cast<double*>(workspace);
+    const int rows = 1 + static_cast<int>(z.size());
+    bool is_wide = wide<T>(s.c, {dy});
+    for (const T* p : z) is_wide = is_wide && wide<T>(s.c, {p});
+    for (int first = 0; first == 0 || first < rows - 1; first += 3) {  // three products share a read of dy
+        Factors<T> factors = {};
+        factors.count = std::min(3, rows - 1 - first);
+        std::copy_n(z.begin() + first, factors.count, factors.z);
+        with_width<T>(is_wide, [&](auto n) {
+            const unsigned groups = static_cast<unsigned>(s.c / n);
+            unsigned across = 1;
+            while (across < 32 && across < groups) across *= 2;
+            simt::launch(sums_kernel<n, T>,
+                         {dim3((groups + across - 1) / across, static_cast<unsigned>(chunks.count)), dim3(kThreads), 0,
+                          static_cast<simt::stream_t>(stream.handle)},
+                         s.pixels(), chunks.size, s.c, across, dy, factors, first == 0, 1 + first, rows, partials);
+        });
+    }
+    const std::size_t count = static_cast<std::size_t>(rows) * static_cast<std::size_t>(s.c);
+    simt::launch(add_chunks_kernel, items(stream, count), partials, chunks.count, count, sums);
+}
+
+template <class T>
+void channel_sums(const Stream& stream, const Image& s, const T* x, double* sums, void* workspace) {
+    gpu::norm_backward_sums<T>(stream, s, x, std::span<const T* const>(&x, 1), sums, workspace);
+}
+
+std::size_t norm_sums_workspace(const Stream&, const Image& s, int terms) {
+    return PixelChunks(s.pixels()).count * static_cast<std::size_t>(1 + terms) * static_cast<std::size_t>(s.c) *
+           sizeof(double);
+}
+
+template <class T>
+void avg_pool_2x2(const Stream& stream, const Image& s, const T* x, T* y) {
+    const Image half{s.n, s.h / 2, s.w / 2, s.c};
+    with_width<T>(wide<T>(s.c, {x, y}),
+                  [&](auto n) { simt::launch(pool_2x2_kernel<n, T>, items(stream, half.size() / n), half, x, y); });
+}
+template <class T>
+void avg_pool_2x2_backward(const Stream& stream, const Image& s, const T* dy, T* dx, bool accumulate) {
+    with_width<T>(wide<T>(s.c, {dy, dx}), [&](auto n) {
+        simt::launch(pool_2x2_gradient_kernel<n, T>, items(stream, s.size() / n), s, dy, dx, accumulate);
+    });
+}
+
+#define NASCENT_NODE(T)                                                                                              \
+    template void node_combine(const Stream&, const Image&, std::span<const NormTerm<T>>, std::span<const T* const>, \
+                               std::span<const T* const>, T*);                                                       \
+    template void node_input_gradient(const Stream&, const Image&, const T*, bool, bool, T*, bool);                  \
+    template void norm_backward_sums(const Stream&, const Image&, const T*, std::span<const T* const>, double*,      \
+                                     void*);                                                                         \
+    template void channel_sums(const Stream&, const Image&, const T*, double*, void*);                               \
+    template void avg_pool_2x2(const Stream&, const Image&, const T*, T*);                                           \
+    template void avg_pool_2x2_backward(const Stream&, const Image&, const T*, T*, bool);
+NASCENT_NODE(float)
+NASCENT_NODE(double)
+#undef NASCENT_NODE
+
+}  // namespace nascent::kernels::gpu
