@@ -52,7 +52,7 @@ void damage(const std::string& file, bool cut) {
 
 }  // namespace
 
-TEST_CASE("a damaged checkpoint is named and the one before it serves; without one the exit code is 4") {
+TEST_CASE("a damaged checkpoint is named and the one before it serves, without one the exit code is 4") {
     for (bool cut : {false, true}) {
         CAPTURE(cut);
         TemporaryFolder folder;
@@ -103,7 +103,7 @@ TEST_CASE("a loss that is not finite ends the run with the step and with advice"
     CHECK(o.err.find("loss") != std::string::npos);
 }
 
-TEST_CASE("a full disk and a read-only one end the run with their names; what was written goes on") {
+TEST_CASE("a full disk and a read-only one end the run with their names, what was written goes on") {
     TemporaryFolder folder;
     const std::string disk = folder / "disk";
     fs::create_directories(disk);

@@ -41,7 +41,7 @@ TEST_CASE("paths are uniform over the combinations that leave every node an inpu
     }
 }
 
-TEST_CASE("a path is a function of seed and step; shared cells are alike") {
+TEST_CASE("a path is a function of seed and step, shared cells are alike") {
     CHECK(sample_path(1, 7, 15, CellSampling::per_cell) == sample_path(1, 7, 15, CellSampling::per_cell));
     CHECK(sample_path(1, 7, 15, CellSampling::per_cell) != sample_path(1, 8, 15, CellSampling::per_cell));
     CHECK(sample_path(1, 7, 15, CellSampling::per_cell) != sample_path(2, 7, 15, CellSampling::per_cell));

@@ -78,7 +78,7 @@ bool on_path(int range, int step) {
 
 }  // namespace
 
-TEST_CASE("coasting equals a dense optimizer with zero gradients; skipping leaves parameters alone") {
+TEST_CASE("coasting equals a dense optimizer with zero gradients, skipping leaves parameters alone") {
     for (DType dtype : {DType::f64, DType::f32})
         for (bool nesterov : {true, false})
             for (auto inactive : {SgdOptions::Inactive::coast, SgdOptions::Inactive::skip}) {
