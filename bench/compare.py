@@ -40,7 +40,7 @@ def machine():
     return {"model": lscpu.get("Model name"), "family": lscpu.get("CPU family"), "model_number": lscpu.get("Model"),
             "cores": len(os.sched_getaffinity(0)), "l2": lscpu.get("L2 cache"), "l3": lscpu.get("L3 cache"),
             "instruction_sets": [f for f in ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16") if f in flags],
-            "kernel": os.uname().release, "commit": commit.stdout.strip(), "load_before": os.getloadavg()}
+            "commit": commit.stdout.strip(), "load_before": os.getloadavg()}
 
 
 def run(command, threads, timeout):
