@@ -40,7 +40,7 @@ def machine():
     return {"model": lscpu.get("Model name"), "family": lscpu.get("CPU family"), "model_number": lscpu.get("Model"),
             "cores": len(os.sched_getaffinity(0)), "l2": lscpu.get("L2 cache"), "l3": lscpu.get("L3 cache"),
             "instruction_sets": [f for f in ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16") if f in flags],
-            "kernel": os.uname().release, "commit": commit.stdout.strip(), "load_before": os.getloadavg()}
+            "commit": commit.stdout.strip(), "load_before": os.getloadavg()}
 
 
 def run(command, threads, timeout):
@@ -106,6 +106,27 @@ def table(results):
     return "\n".join(lines)
 
 
+def report(args, about, pythons, runs, errors, name):
+    """Writes the JSON file; returns the list of results, one per opponent that has run."""
+    about["load_after"] = os.getloadavg()
+    results = []
+    for (python, config), rounds in runs.items():
+        entry = {"version": pythons[python][0], "config": config, "arguments": CONFIGS[config]}
+        if (python, config) in errors:
+            entry["error"] = errors[python, config]
+        elif rounds:
+            entry.update(ratios(rounds), runs=[{str(k): v for k, v in r.items()} for r in rounds])
+        else:
+            continue
+        results.append(entry)
+    with open(name, "w") as f:
+        json.dump({"workload": args.workload, "batch": args.batch, "rounds": args.rounds, "steps": args.steps,
+                   "threads": args.threads, "date": datetime.datetime.now().isoformat(timespec="minutes"),
+                   "machine": about, "results": results}, f, indent=1)
+        f.write("\n")
+    return results
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("workload", choices=sorted(WORKLOADS))
@@ -134,6 +155,9 @@ def main():
     opponents = [(python, config) for python, (_, compiles) in pythons.items() for config in args.config or CONFIGS
                  if compiles or "compile" not in config]
     about, runs, errors = machine(), {o: [] for o in opponents}, {}
+    now = datetime.datetime.now()
+    name = os.path.join(args.results, f"compare_{args.workload}_{args.batch}_{now:%Y-%m-%d}.json")
+    os.makedirs(args.results, exist_ok=True)
     sizes = ["--batch", str(args.batch), "--steps", str(args.steps), "--warmup", str(args.warmup)]
     with tempfile.TemporaryDirectory() as folder:
         paths = os.path.join(folder, "paths.json")
@@ -160,24 +184,8 @@ def main():
                           f"{ours['wall_median']:.3f}, load {theirs['load']:.1f}", file=sys.stderr, flush=True)
                 if len(pairs) == len(args.threads):
                     runs[opponent].append(pairs)
-    about["load_after"] = os.getloadavg()
-    results = []
-    for opponent in opponents:
-        python, config = opponent
-        entry = {"python": os.path.basename(os.path.dirname(os.path.dirname(python))) + "/bin", "config": config,
-                 "version": pythons[python][0]}
-        entry.update({"error": errors[opponent]} if opponent in errors else
-                     dict(ratios(runs[opponent]), runs=[{str(k): v for k, v in r.items()} for r in runs[opponent]]))
-        results.append(entry)
-    os.makedirs(args.results, exist_ok=True)
-    now = datetime.datetime.now()
-    name = os.path.join(args.results, f"compare_{args.workload}_{args.batch}_{now:%Y-%m-%d}.json")
-    with open(name, "w") as f:
-        json.dump({"workload": args.workload, "batch": args.batch, "rounds": args.rounds, "steps": args.steps,
-                   "threads": args.threads, "date": now.isoformat(timespec="minutes"), "machine": about,
-                   "results": results}, f, indent=1)
-        f.write("\n")
-    print(table(results))
+                report(args, about, pythons, runs, errors, name)  # a run that is stopped leaves what it has
+    print(table(report(args, about, pythons, runs, errors, name)))
     print(f"\nwritten: {name}", file=sys.stderr)
     return 0
 
