@@ -88,22 +88,26 @@ std::string tar_gz(const std::vector<std::pair<std::string, std::string>>& files
     return bytes;
 }
 
+/// A literal with its zeros.
+template <std::size_t N>
+std::string bytes(const char (&literal)[N]) {
+    return {literal, N - 1};
+}
+
 /// Python's protocol 2 for {'data': array(n x 768, uint8), 'labels': [...]}, as NumPy writes it.
 std::string pickle(int n) {
     auto text = [](const std::string& s) {
         return "X" + std::string(1, static_cast<char>(s.size())) + std::string(3, '\0') + s;
     };
-    std::string p = "\x80\x02}(" + text("data") + "cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n";
-    p += std::string("K\0\x85", 3) +
-         "U\x01"
-         "b\x87R(K\x01" +
-         "K" + std::string(1, static_cast<char>(n)) + "M" + std::string("\x00\x03", 2) + "\x86";
-    p += "cnumpy\ndtype\nU\x02u1" +
-         std::string("K\0K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89", 33);
+    auto small = [](int v) { return "K" + std::string(1, static_cast<char>(v)); };
+    std::string p = bytes("\x80\x02}(") + text("data") + "cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n";
+    p += small(0) + "\x85U\x01" + "b\x87R(" + small(1) + small(n) + bytes("M\x00\x03\x86");
+    p += "cnumpy\ndtype\nU\x02u1" + small(0) + small(1) + "\x87R(" + small(3) + "U\x01|NNN";
+    p += "J\xff\xff\xff\xffJ\xff\xff\xff\xff" + small(0) + "tb\x89";
     const auto size = static_cast<std::uint32_t>(n * 768);
-    p += "T" + std::string(reinterpret_cast<const char*>(&size), 4) + std::string(size, '\x40') + "tb";
+    p += "T" + std::string(reinterpret_cast<const char*>(&size), 4) + std::string(size, '@') + "tb";
     p += text("labels") + "](";
-    for (int i = 0; i < n; i++) p += "K" + std::string(1, static_cast<char>(i + 1));
+    for (int i = 0; i < n; i++) p += small(i + 1);
     return p + "eu.";
 }
 
