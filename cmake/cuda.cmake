@@ -1,18 +1,24 @@
-# The .cu files: as C++ over the emulator (kernels/simt) in every build, and compiled by nvcc where there is one.
-set(NASCENT_CUDA AUTO CACHE STRING "Compile the kernels with nvcc too: AUTO (where it is found), ON (must be), OFF")
+# The gpu device: CUDA's, or the emulator's (kernels/simt), which runs the same .cu files as C++ on the CPU. Where nvcc is at
+# hand, tests compile the .cu files with it in both cases.
+set(NASCENT_CUDA AUTO CACHE STRING "The gpu device is CUDA's: AUTO (where nvcc is found), ON (must be), OFF (the emulator's)")
 set_property(CACHE NASCENT_CUDA PROPERTY STRINGS AUTO ON OFF)
-if(NOT NASCENT_CUDA STREQUAL "OFF")
-    find_program(NASCENT_NVCC nvcc HINTS ENV CUDA_HOME ENV CUDA_PATH PATHS /usr/local/cuda PATH_SUFFIXES bin)
-endif()
-if(NASCENT_NVCC AND NOT NASCENT_CUDA STREQUAL "OFF")
-    message(STATUS "CUDA: ${NASCENT_NVCC}")
-    set(NASCENT_HAS_NVCC ON)
+find_program(NASCENT_NVCC nvcc HINTS ENV CUDA_HOME ENV CUDA_PATH PATHS /usr/local/cuda PATH_SUFFIXES bin)
+set(NASCENT_HAS_NVCC $<BOOL:${NASCENT_NVCC}>)
+if(NASCENT_CUDA STREQUAL "ON" AND NOT NASCENT_NVCC)
+    message(FATAL_ERROR "NASCENT_CUDA=ON, but there is no nvcc on the PATH, in CUDA_HOME or in /usr/local/cuda")
+elseif(NASCENT_NVCC AND NOT NASCENT_CUDA STREQUAL "OFF")
+    set(NASCENT_USE_CUDA ON)
+    set(NASCENT_CUDA_ARCHITECTURES 90a CACHE STRING "Compute capabilities the kernels are compiled for")
+    set(CMAKE_CUDA_COMPILER ${NASCENT_NVCC})
+    set(CMAKE_CUDA_HOST_COMPILER ${CMAKE_CXX_COMPILER})
+    set(CMAKE_CUDA_ARCHITECTURES ${NASCENT_CUDA_ARCHITECTURES})
+    enable_language(CUDA)
+    set(CMAKE_CUDA_EXTENSIONS ${CMAKE_CUDA_EXTENSIONS_DEFAULT})  # else CMake 3.25 adds -std=c++17
+    find_package(CUDAToolkit REQUIRED)
+    message(STATUS "gpu: CUDA ${CUDAToolkit_VERSION}, compute capability ${NASCENT_CUDA_ARCHITECTURES}")
 else()
-    if(NOT NASCENT_CUDA MATCHES "^(AUTO|OFF)$")
-        message(FATAL_ERROR "NASCENT_CUDA=${NASCENT_CUDA}, but there is no nvcc on the PATH, in CUDA_HOME or in /usr/local/cuda")
-    endif()
-    message(STATUS "CUDA: no nvcc in use (NASCENT_CUDA=${NASCENT_CUDA}); the kernels are compiled for the emulator alone")
-    set(NASCENT_HAS_NVCC OFF)
+    set(NASCENT_USE_CUDA OFF)
+    message(STATUS "gpu: the emulator (NASCENT_CUDA=${NASCENT_CUDA}, nvcc: ${NASCENT_NVCC})")
 endif()
 
 # nascent_emulated(TARGET FILE.cu...): compiles the files as C++ into the target. To be called where the target was made,
@@ -34,7 +40,7 @@ function(nascent_nvcc_test)
     foreach(file IN LISTS ARGN)
         cmake_path(ABSOLUTE_PATH file OUTPUT_VARIABLE path)
         cmake_path(RELATIVE_PATH path BASE_DIRECTORY ${CMAKE_SOURCE_DIR} OUTPUT_VARIABLE name)
-        add_test(NAME nvcc:${name} COMMAND ${CMAKE_COMMAND} -DNVCC=$<$<BOOL:${NASCENT_HAS_NVCC}>:${NASCENT_NVCC}> -DHOST=${CMAKE_CXX_COMPILER}
+        add_test(NAME nvcc:${name} COMMAND ${CMAKE_COMMAND} -DNVCC=$<${NASCENT_HAS_NVCC}:${NASCENT_NVCC}> -DHOST=${CMAKE_CXX_COMPILER}
                  -DARCH=sm_90a -DROOT=${CMAKE_SOURCE_DIR} -DFILE=${name} -DOUT=${CMAKE_CURRENT_BINARY_DIR}
                  -P ${CMAKE_SOURCE_DIR}/cmake/nvcc_test.cmake)
         set_tests_properties(nvcc:${name} PROPERTIES TIMEOUT 600 SKIP_REGULAR_EXPRESSION "\\[SKIPPED\\]")

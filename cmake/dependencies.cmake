@@ -1,5 +1,6 @@
 # Everything third-party is found on the machine; nothing is downloaded. third_party/README.md lists why each is here.
 find_package(Threads REQUIRED)
+find_package(Python3 REQUIRED COMPONENTS Interpreter)  # writes the kernels' dispatchers
 find_package(fmt 9 REQUIRED)
 find_package(Eigen3 3.4 REQUIRED NO_MODULE)
 find_package(nlohmann_json 3 REQUIRED)
@@ -18,7 +19,6 @@ target_include_directories(random123 SYSTEM INTERFACE ${RANDOM123_INCLUDE_DIR})
 
 if(NASCENT_TESTS)
     find_package(doctest 2.4 REQUIRED)
-    find_package(Python3 COMPONENTS Interpreter)
 endif()
 if(NASCENT_BENCH)
     find_package(benchmark REQUIRED)

@@ -5,9 +5,12 @@
 
 namespace nascent::kernels {
 
+enum class Where { cpu, gpu };
+
 struct Stream {
-    void* handle = nullptr;  // cpu: the thread pool; gpu: the CUDA stream
-    int workers = 1;         // how many chunks may run at once; scratch is sized by it
+    Where where = Where::cpu;  // every kernel of a family's header is there twice, in kernels/cpu and kernels/cuda
+    void* handle = nullptr;    // cpu: the thread pool; gpu: the stream to launch on
+    int workers = 1;           // how many chunks may run at once; scratch is sized by it
     /// Runs body(context, chunk, worker) for every chunk, 0 <= worker < workers; null: in turn on the caller.
     void (*run)(void* handle, int chunks, void (*body)(void* context, int chunk, int worker), void* context) = nullptr;
 };

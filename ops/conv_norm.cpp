@@ -10,6 +10,7 @@ namespace {
 /// Inputs: x, w, gamma, beta.
 struct ConvNorm {
     static constexpr const char* name = "conv_norm";
+    bool operator==(const ConvNorm&) const = default;
     NormArgs norm;
     int stride;
 

@@ -8,6 +8,7 @@ namespace {
 
 struct Head {
     static constexpr const char* name = "head";
+    bool operator==(const Head&) const = default;
     enum { x, gamma, beta, weight, bias };
     NormArgs norm;
 

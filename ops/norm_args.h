@@ -9,6 +9,7 @@ struct NormArgs {
     Tensor running_mean, running_var;
     bool training = true;
     double eps = 1e-5, momentum = 0.1;
+    bool operator==(const NormArgs&) const = default;
 };
 
 /// A batch-norm between its passes: per-channel scale and shift (the input's type), mean and rstd in double. Lives in

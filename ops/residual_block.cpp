@@ -10,6 +10,7 @@ namespace {
 /// Inputs in the order of the members of ResidualWeights, after x.
 struct ResidualBlock {
     static constexpr const char* name = "residual_block";
+    bool operator==(const ResidualBlock&) const = default;
     enum { x, conv_a, gamma_a, beta_a, conv_b, gamma_b, beta_b, shortcut };
     NormArgs norm_a, norm_b;
 

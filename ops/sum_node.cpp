@@ -8,12 +8,14 @@ namespace {
 /// Inputs: the sources, then for each convolution its weight and, with `affine`, gamma and beta.
 struct SumNode {
     static constexpr const char* name = "sum_node";
+    bool operator==(const SumNode&) const = default;
     struct Term {
         EdgeOp op;
         std::size_t source;
         std::size_t weight = 0;  // index into the inputs; gamma and beta follow where `affine`
         bool affine = false;
         NormArgs norm = {};
+        bool operator==(const Term&) const = default;
     };
     std::size_t sources;
     std::vector<Term> terms;

@@ -1,7 +1,10 @@
 // What the current thread computes with: the device and arena of the step, and the tape that records it. The only
 // thread-wide state there is; set by scopes, restored by their end.
 #pragma once
-#include "engine/autograd/tape.h"
+#include <optional>
+
+#include "engine/autograd/segments.h"
+#include "engine/memory/slots.h"
 
 namespace nascent {
 
@@ -15,6 +18,29 @@ class ExecutionScope {
 
   private:
     Arena* before_;
+};
+
+/// Op calls are replayed from captures while this lives, and the blocks of a network have fixed places. Null: they are
+/// not.
+class CapturedScope {
+  public:
+    CapturedScope(Segments* segments, Slots* slots);
+    ~CapturedScope();
+    CapturedScope(const CapturedScope&) = delete;
+    CapturedScope& operator=(const CapturedScope&) = delete;
+
+  private:
+    Segments* segments_before_;
+    Slots* slots_before_;
+};
+
+/// What is allocated while this lives belongs to a network's block of that number; no effect outside a CapturedScope.
+class BlockScope {
+  public:
+    explicit BlockScope(std::size_t block);
+
+  private:
+    std::optional<ExecutionScope> execution_;
 };
 
 /// Ops are recorded on `tape` while this lives (and run in its arena); a null tape records nothing.
@@ -45,6 +71,7 @@ class ReferenceScope {
 /// The arena of the innermost ExecutionScope; throws Error(runtime) outside one.
 Arena& current_arena();
 Tape* current_tape();
+Segments* current_segments();
 bool use_reference();
 
 /// An uninitialised tensor in the current arena.

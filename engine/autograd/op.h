@@ -4,12 +4,15 @@
 //       static constexpr const char* name = "relu";
 //       Tensor forward(Inputs in, Saved& saved) const;
 //       void backward(const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) const;
+//       bool operator==(const Relu&) const = default;
 //       static std::vector<Case> cases();
 //       Tensor reference(Inputs in) const;                          // fused ops only: the same from primitive ops
 //   };
 //
 // backward() writes the gradients its `into` wants, in the order of the inputs (one value may be two inputs), and
-// nothing else. What it needs besides inputs is put into `saved` by forward(). An op without cases() does not compile.
+// nothing else. Both launch kernels and read nothing back, so that a call can be captured and replayed. What backward()
+// needs besides inputs is put into `saved` by forward(). An op without cases(), or whose parameters cannot be compared,
+// does not compile.
 #pragma once
 #include <functional>
 #include <memory>
@@ -54,9 +57,23 @@ struct Registered {
 };
 }  // namespace detail
 
+namespace detail {
+template <class Op>
+Tensor forward(const Op& op, Inputs in, Saved& saved) {
+    if (Segments* s = current_segments()) return s->forward(op, in, saved);
+    return op.forward(in, saved);
+}
+template <class Op>
+void backward(const Op& op, const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) {
+    if (Segments* s = current_segments()) return s->backward(op, dy, into, in, saved);
+    op.backward(dy, into, in, saved);
+}
+}  // namespace detail
+
 /// Runs an op in the current execution; records it where a tape is current and an input is on it.
 template <class Op>
 Tensor apply(const Op& op, Inputs inputs) {
+    static_assert(std::equality_comparable<Op>, "calls are recognised by their parameters: give the op an operator==");
     (void)detail::Registered<Op>::once;
     Scope scope("{}", Op::name);
     if constexpr (Fused<Op>)
@@ -64,11 +81,11 @@ Tensor apply(const Op& op, Inputs inputs) {
     bool wanted = false;
     for (const Tensor& t : inputs) wanted = wanted || t.id.wanted();
     Saved saved;
-    Tensor y = op.forward(inputs, saved);
+    Tensor y = detail::forward(op, inputs, saved);
     if (Tape* tape = current_tape(); tape && wanted) {
         y.id = tape->record(Op::name, inputs, y,
                             [op, in = std::vector<Tensor>(inputs.begin(), inputs.end()), saved = std::move(saved)](
-                                const Tensor& dy, std::span<Into> into) { op.backward(dy, into, in, saved); });
+                                const Tensor& dy, std::span<Into> into) { detail::backward(op, dy, into, in, saved); });
     }
     return y;
 }

@@ -1,8 +1,11 @@
 #include "engine/autograd/tape.h"
 
+#include "engine/autograd/execution.h"
+
 namespace nascent {
 
-Tape::Tape(Arena& arena, ParameterStore* store) : arena_(arena), store_(store), slots_(arena) {
+Tape::Tape(Arena& arena, ParameterStore* store, Gradients gradients)
+    : arena_(arena), store_(store), gradients_(gradients), slots_(arena) {
     if (!store) return;
     range_at_.assign(store->ranges().size(), -1);
     parameter_written_.assign(store->parameters().size(), false);
@@ -16,7 +19,8 @@ void Tape::watch(Tensor& t) {
 ValueId Tape::record(const char* name, std::span<const Tensor> inputs, const Tensor& output, Backward backward) {
     Node node{name, {}, static_cast<int>(values_.size()), std::move(backward)};
     for (const Tensor& t : inputs) node.inputs.push_back(t.id);
-    values_.push_back({output.shape, output.dtype, false});
+    void* place = gradients_ == Gradients::fixed ? current_arena().allocate(output.bytes()) : nullptr;
+    values_.push_back({output.shape, output.dtype, false, place});
     nodes_.push_back(std::move(node));
     return {nodes_.back().output};
 }
@@ -29,7 +33,7 @@ Into Tape::into(ValueId id) {
     Value& v = values_[static_cast<std::size_t>(id.value)];
     if (v.grad) return {value_gradient(v), Write::accumulate};
     const std::size_t bytes = v.shape.size() * size_of(v.dtype);
-    v.grad = v.watched ? arena_.allocate(bytes) : slots_.take(bytes);
+    v.grad = v.place ? v.place : v.watched ? arena_.allocate(bytes) : slots_.take(bytes);
     return {value_gradient(v), Write::overwrite};
 }
 
@@ -39,7 +43,9 @@ Into Tape::into_parameter(int parameter) {
     int& at = range_at_[static_cast<std::size_t>(meta.range)];
     if (at < 0) {
         at = static_cast<int>(written_.size());
-        written_.push_back({meta.range, arena_.allocate(store_->range(meta.range).count * size_of(store_->dtype()))});
+        const std::size_t bytes = store_->range(meta.range).count * size_of(store_->dtype());
+        written_.push_back(
+            {meta.range, gradients_ == Gradients::fixed ? store_->gradient_place(meta.range) : arena_.allocate(bytes)});
     }
     auto* base = static_cast<std::byte*>(written_[static_cast<std::size_t>(at)].grad);
     Into result{{meta.shape, store_->dtype(), &arena_.device(), base + meta.offset * size_of(store_->dtype()), {}},

@@ -34,9 +34,12 @@ struct WrittenRange {
 class Tape {
   public:
     using Backward = std::function<void(const Tensor& dy, std::span<Into> into)>;
+    /// Gradients of activations take memory that earlier ones have left (`reused`), or have a place beside the
+    /// activation and those of parameters one in the store (`fixed`), whatever the path: for captured work.
+    enum class Gradients { reused, fixed };
     /// Values, saved tensors and gradients live in `arena` until its owner resets it; `store` may be null (no
     /// parameters).
-    Tape(Arena& arena, ParameterStore* store);
+    Tape(Arena& arena, ParameterStore* store, Gradients gradients = Gradients::reused);
     /// Makes a tensor a value whose gradient is kept: gradient(id) after backward().
     void watch(Tensor& t);
     /// Records an op; returns the id of its output.
@@ -61,7 +64,8 @@ class Tape {
         Shape shape;
         DType dtype;
         bool watched;
-        void* grad = nullptr;
+        void* place = nullptr;  // of its gradient, where that is fixed
+        void* grad = nullptr;   // null: none was written
     };
     Into into(ValueId id);
     Into into_parameter(int parameter);
@@ -69,6 +73,7 @@ class Tape {
     Tensor value_gradient(const Value& v) const;
     Arena& arena_;
     ParameterStore* store_;
+    Gradients gradients_;
     GradientSlots slots_;
     std::vector<Node> nodes_;
     std::vector<Value> values_;

@@ -30,6 +30,8 @@ class Arena {
     void* allocate(std::size_t bytes);
     Tensor tensor(const Shape& shape, DType dtype);
     std::size_t mark() const { return used_; }
+    /// Takes everything up to `mark`, as allocations that a replayed capture contains did. It must be committed.
+    void take_to(std::size_t mark);
     /// Gives back everything allocated since `mark`. Checks its red zones in checked mode: throws Error(runtime).
     void reset(std::size_t mark = 0);
     void check_red_zones() const;

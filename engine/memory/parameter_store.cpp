@@ -40,6 +40,11 @@ void ParameterStore::allocate() {
     allocated_ = true;
 }
 
+void* ParameterStore::gradient_place(int r) {
+    if (!range(r).gradient) range(r).gradient = arena_.allocate(range(r).count * size_of(dtype_));
+    return range(r).gradient;
+}
+
 int ParameterStore::find(const std::string& name) const {
     auto at = index_.find(name);
     return at == index_.end() ? -1 : at->second;

@@ -24,6 +24,7 @@ struct ParameterRange {
     int first = 0, parameters = 0;
     void* weights = nullptr;
     void* momentum = nullptr;
+    void* gradient = nullptr;  // its fixed place, where one was asked for
     static constexpr std::int64_t never = -2;
     std::int64_t last_step = never;  // the last optimizer step that is in weights and momentum; never: none ever was
 };
@@ -50,6 +51,8 @@ class ParameterStore {
     const std::vector<Parameter>& parameters() const { return parameters_; }
     const std::vector<ParameterRange>& ranges() const { return ranges_; }
     ParameterRange& range(int r) { return ranges_[static_cast<std::size_t>(r)]; }
+    /// Memory for the range's gradient, at the same address every time.
+    void* gradient_place(int r);
     const std::vector<Buffer>& buffers() const { return buffers_; }
     /// Index of the parameter of that name, or -1.
     int find(const std::string& name) const;

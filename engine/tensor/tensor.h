@@ -27,6 +27,10 @@ struct Tensor {
     void* data = nullptr;
     ValueId id;
 
+    /// The same memory seen the same way; whatever place on a tape.
+    bool operator==(const Tensor& other) const {
+        return shape == other.shape && dtype == other.dtype && device == other.device && data == other.data;
+    }
     std::size_t size() const { return shape.size(); }
     std::size_t bytes() const { return size() * size_of(dtype); }
     bool defined() const { return data != nullptr; }

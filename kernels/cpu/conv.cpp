@@ -208,7 +208,7 @@ void conv_backward_f64(const Stream& s, const ConvShape& c, const double* x, Pro
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace nascent::kernels {
+namespace nascent::kernels::cpu {
 
 HWY_EXPORT(conv_forward_f32);
 HWY_EXPORT(conv_forward_f64);
@@ -244,5 +244,5 @@ std::size_t conv_backward_workspace(const Stream& stream, const ConvShape& shape
     return BackwardLayout(ConvPlan(shape, element), element, stream.workers).used;
 }
 
-}  // namespace nascent::kernels
+}  // namespace nascent::kernels::cpu
 #endif

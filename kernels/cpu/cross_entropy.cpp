@@ -4,7 +4,7 @@
 
 #include "kernels/head.h"
 
-namespace nascent::kernels {
+namespace nascent::kernels::cpu {
 
 template <class T>
 void cross_entropy_forward(const Stream&, int n, int classes, const T* logits, const int* labels, T smoothing, T* loss,
@@ -49,4 +49,4 @@ NASCENT_CROSS_ENTROPY(float)
 NASCENT_CROSS_ENTROPY(double)
 #undef NASCENT_CROSS_ENTROPY
 
-}  // namespace nascent::kernels
+}  // namespace nascent::kernels::cpu

@@ -194,7 +194,7 @@ NASCENT_HEAD(double, f64)
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace nascent::kernels {
+namespace nascent::kernels::cpu {
 
 HWY_EXPORT(norm_relu_pool_f32);
 HWY_EXPORT(norm_relu_pool_f64);
@@ -243,5 +243,5 @@ void linear_backward(const Stream& stream, int n, int in, int out, const T* x, c
 NASCENT_HEAD(float) NASCENT_HEAD(double)
 #undef NASCENT_HEAD
 
-}  // namespace nascent::kernels
+}  // namespace nascent::kernels::cpu
 #endif

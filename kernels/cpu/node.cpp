@@ -234,7 +234,7 @@ NASCENT_NODE(double, f64)
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace nascent::kernels {
+namespace nascent::kernels::cpu {
 
 HWY_EXPORT(node_combine_f32);
 HWY_EXPORT(node_combine_f64);
@@ -272,5 +272,5 @@ void avg_pool_2x2_backward(const Stream& stream, const Image& image, const T* dy
 NASCENT_NODE(float) NASCENT_NODE(double)
 #undef NASCENT_NODE
 
-}  // namespace nascent::kernels
+}  // namespace nascent::kernels::cpu
 #endif

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace nascent::kernels {
+namespace nascent::kernels::cpu {
 
 template <class T>
 void norm_finish(const Stream&, const NormShape& s, const double* sums, const T* gamma, const T* beta, T* running_mean,
@@ -63,4 +63,4 @@ NASCENT_INSTANTIATE(float)
 NASCENT_INSTANTIATE(double)
 #undef NASCENT_INSTANTIATE
 
-}  // namespace nascent::kernels
+}  // namespace nascent::kernels::cpu

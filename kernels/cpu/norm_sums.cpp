@@ -103,7 +103,7 @@ void channel_sums_f64(const Stream& s, const Image& i, const double* x, double* 
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace nascent::kernels {
+namespace nascent::kernels::cpu {
 
 HWY_EXPORT(norm_backward_sums_f32);
 HWY_EXPORT(norm_backward_sums_f64);
@@ -131,5 +131,5 @@ NASCENT_SUMS(float)
 NASCENT_SUMS(double)
 #undef NASCENT_SUMS
 
-}  // namespace nascent::kernels
+}  // namespace nascent::kernels::cpu
 #endif

@@ -6,7 +6,7 @@
 
 #include "kernels/cpu/chunks.h"
 
-namespace nascent::kernels {
+namespace nascent::kernels::cpu {
 namespace {
 
 using Size = std::size_t;
@@ -239,4 +239,4 @@ NASCENT_PRIMITIVE(float)
 NASCENT_PRIMITIVE(double)
 #undef NASCENT_PRIMITIVE
 
-}  // namespace nascent::kernels
+}  // namespace nascent::kernels::cpu

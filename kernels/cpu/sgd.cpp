@@ -140,7 +140,7 @@ double sum_of_squares_f64(const Stream& s, std::span<const SgdRange<double>> r) 
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace nascent::kernels {
+namespace nascent::kernels::cpu {
 
 HWY_EXPORT(sgd_f32);
 HWY_EXPORT(sgd_f64);
@@ -161,5 +161,5 @@ template void sgd(const Stream&, const SgdStep&, std::span<const SgdRange<double
 template double sum_of_squares(const Stream&, std::span<const SgdRange<float>>);
 template double sum_of_squares(const Stream&, std::span<const SgdRange<double>>);
 
-}  // namespace nascent::kernels
+}  // namespace nascent::kernels::cpu
 #endif

@@ -47,6 +47,10 @@ SupernetTrainer::SupernetTrainer(Nb201Supernet& net, Loader<T>& loader, const Su
       arena_(net.store().device()) {
     NASCENT_CHECK(dtype_of<T>() == net.store().dtype(), runtime, "the loader makes {}, the network is {}",
                   name_of(dtype_of<T>()), name_of(net.store().dtype()));
+    Device& device = net.store().device();
+    if (!training.capture || !device.can_capture()) return;
+    slots_ = std::make_unique<Slots>(device);
+    segments_ = std::make_unique<Segments>(device);
 }
 SupernetTrainer::~SupernetTrainer() = default;
 template SupernetTrainer::SupernetTrainer(Nb201Supernet&, Loader<float>&, const SupernetTraining&);
@@ -58,8 +62,10 @@ SupernetTrainer::Step SupernetTrainer::step() {
     const std::int64_t step = step_number();
     Scope scope("step {}", step);
     arena_.reset();
+    if (slots_) slots_->reset();
     ExecutionScope execution(arena_);
-    Tape tape(arena_, &net_.store());
+    CapturedScope captured(segments_.get(), slots_.get());
+    Tape tape(arena_, &net_.store(), slots_ ? Tape::Gradients::fixed : Tape::Gradients::reused);
     TapeScope recording(&tape);
     const auto [x, labels] = source_->next(step, net_.config().input_size);
     const Nb201Path path = sample_path(training_.seed, step, net_.search_cells(), training_.sampling);

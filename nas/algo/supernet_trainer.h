@@ -15,6 +15,8 @@ struct SupernetTraining {
     double label_smoothing = 0;
     CellSampling sampling = CellSampling::per_cell;
     std::uint64_t seed = 0;  // of the paths
+    /// Op calls that come again are replayed from captures, where the device can; changes no bit.
+    bool capture = true;
     SgdOptions sgd;
 };
 
@@ -43,7 +45,9 @@ class SupernetTrainer {
     Sgd& optimizer() { return sgd_; }
     const Sgd& optimizer() const { return sgd_; }
     /// The most bytes that activations, gradients and scratch have taken.
-    std::size_t high_water() const { return arena_.high_water(); }
+    std::size_t high_water() const { return arena_.high_water() + (slots_ ? slots_->high_water() : 0); }
+    /// What has been captured; null where nothing is.
+    const Segments* segments() const { return segments_.get(); }
     double wait_seconds() const;
 
   private:
@@ -56,6 +60,8 @@ class SupernetTrainer {
     std::int64_t steps_per_epoch_;
     Sgd sgd_;
     Arena arena_;
+    std::unique_ptr<Slots> slots_;        // null where nothing is captured
+    std::unique_ptr<Segments> segments_;  // before the memory it refers to goes
 };
 
 }  // namespace nascent

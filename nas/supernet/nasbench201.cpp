@@ -163,19 +163,30 @@ Tensor Nb201Supernet::run(const Tensor& x, const std::vector<nb201::CellText>& c
     const Shape wanted{x.shape.rank() == 4 ? x.shape[0] : 0, config_.input_size, config_.input_size, 3};
     NASCENT_CHECK(x.shape == wanted, runtime, "expected pictures (n, {0}, {0}, 3), got {1}", config_.input_size,
                   x.shape.text());
-    Tensor y = conv_norm(x, parameter(stem_.weight), parameter(stem_.norm.gamma), parameter(stem_.norm.beta),
-                         norm_args(stem_.norm, training));
+    std::size_t number = 0;  // of the block that chooses, for fixed places
+    Tensor y;
+    {
+        BlockScope place(number++);
+        y = conv_norm(x, parameter(stem_.weight), parameter(stem_.norm.gamma), parameter(stem_.norm.beta),
+                      norm_args(stem_.norm, training));
+    }
     std::size_t cell = 0, reduction = 0;
     for (const nb201::Block& block : blocks_) {
         Scope scope("{}", block.prefix);
-        if (block.kind == nb201::BlockKind::reduction) y = reduce(reductions_[reduction++], y, training);
+        if (block.kind == nb201::BlockKind::reduction) {
+            BlockScope place(number++);
+            y = reduce(reductions_[reduction++], y, training);
+        }
         if (block.kind != nb201::BlockKind::cell) continue;
         std::vector<Tensor> nodes{y};
-        for (const CellOps& inputs : cells[cell].nodes)
+        for (const CellOps& inputs : cells[cell].nodes) {
+            BlockScope place(number++);
             nodes.push_back(node(cells_[cell], static_cast<int>(nodes.size()), nodes, inputs, training));
+        }
         y = nodes.back();
         cell++;
     }
+    BlockScope place(number);
     return head(y,
                 {parameter(lastact_.gamma), parameter(lastact_.beta), parameter(classifier_weight_),
                  parameter(classifier_bias_)},

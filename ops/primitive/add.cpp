@@ -6,6 +6,7 @@ namespace {
 
 struct Add {
     static constexpr const char* name = "add";
+    bool operator==(const Add&) const = default;
     Tensor forward(Inputs in, Saved&) const {
         NASCENT_CHECK(in[0].shape == in[1].shape && in[0].dtype == in[1].dtype, runtime,
                       "expected equal shapes, got {} and {}", in[0].shape.text(), in[1].shape.text());

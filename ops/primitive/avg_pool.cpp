@@ -6,6 +6,7 @@ namespace {
 
 struct AvgPool {
     static constexpr const char* name = "avg_pool";
+    bool operator==(const AvgPool&) const = default;
     int k, stride, padding;
     kernels::PoolShape shape(const Tensor& x) const { return {image_of(x), k, stride, padding}; }
     Tensor forward(Inputs in, Saved&) const {

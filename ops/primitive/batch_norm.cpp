@@ -9,6 +9,7 @@ namespace {
 
 struct BatchNorm {
     static constexpr const char* name = "batch_norm";
+    bool operator==(const BatchNorm&) const = default;
     NormArgs args;
     Tensor forward(Inputs in, Saved& saved) const {
         const kernels::Image image = image_of(in[0]);

@@ -6,6 +6,7 @@ namespace {
 
 struct Conv2d {
     static constexpr const char* name = "conv2d";
+    bool operator==(const Conv2d&) const = default;
     int stride;
     Tensor forward(Inputs in, Saved&) const {
         const kernels::ConvShape s = conv_shape(in[0], in[1], stride);

@@ -6,6 +6,7 @@ namespace {
 
 struct GlobalAvgPool {
     static constexpr const char* name = "global_avg_pool";
+    bool operator==(const GlobalAvgPool&) const = default;
     Tensor forward(Inputs in, Saved&) const {
         const kernels::Image image = image_of(in[0]);
         Tensor y = empty({image.n, image.c}, in[0].dtype);

@@ -6,6 +6,7 @@ namespace {
 
 struct Linear {
     static constexpr const char* name = "linear";
+    bool operator==(const Linear&) const = default;
     struct Sizes {
         int n, in, out;
     };

@@ -6,6 +6,7 @@ namespace {
 
 struct Relu {
     static constexpr const char* name = "relu";
+    bool operator==(const Relu&) const = default;
     Tensor forward(Inputs in, Saved&) const {
         Tensor y = empty(in[0].shape, in[0].dtype);
         with_type(y.dtype, [&](auto zero) {

@@ -5,7 +5,8 @@
                +-- ops <-- nas <-- apps
     engine  <--+
 
-Kernels and engine are siblings. nas reaches kernels only through ops. A .cu file includes neither fmt nor Eigen.
+Kernels and engine are siblings; below both is kernels/simt, which stands in for the CUDA runtime. nas reaches kernels only
+through ops. A .cu file includes neither fmt nor Eigen.
 """
 import pathlib
 import re
@@ -18,6 +19,7 @@ ALLOWED = {
     "nas": {"engine", "ops", "nas"},
     "apps": {"engine", "nas", "apps"},
 }
+BELOW = "kernels/simt/"  # to be included by both siblings; includes nothing but itself
 FOLDERS = set(ALLOWED) | {"tests", "bench"}
 SUFFIXES = {".h", ".cpp", ".cu", ".cuh"}
 NOT_IN_CUDA = ("fmt/", "Eigen/", "unsupported/Eigen/")
@@ -38,7 +40,9 @@ def complaints(name, text, root):
             yield f'{name}:{line}: "{target}" is not a path from the repository root'
         elif quote == "<" and first in FOLDERS and "/" in target:
             yield f'{name}:{line}: <{target}> is this project\'s, write "{target}"'
-        elif quote == '"' and first not in ALLOWED[folder]:
+        elif quote == '"' and name.startswith(BELOW) and not target.startswith(BELOW):
+            yield f"{name}:{line}: {BELOW} must include nothing but itself, not {target}"
+        elif quote == '"' and first not in ALLOWED[folder] and not (folder == "engine" and target.startswith(BELOW)):
             yield f"{name}:{line}: {folder} must not include {target} (only {', '.join(sorted(ALLOWED[folder]))})"
         elif quote == '"' and root is not None and not (root / target).is_file():
             yield f"{name}:{line}: {target} does not exist"
@@ -56,6 +60,8 @@ def self_test():
         ("kernels/a.cpp", '#include "engine/base/error.h"'),
         ("engine/a.cpp", '#include "kernels/conv.h"'),
         ("engine/a.h", '#include "ops/a.h"'),
+        ("ops/a.cu", '#include "nas/a.h"'),
+        ("kernels/simt/a.h", '#include "kernels/stream.h"'),
         ("ops/a.h", '#include "nas/a.h"'),
         ("nas/run/a.h", '  #  include "kernels/conv.h"'),
         ("nas/a.h", '#include "apps/x/a.h"'),
@@ -71,6 +77,7 @@ def self_test():
         ("engine/a.cpp", '#include <vector>\n// see "kernels/conv.h"\n#include <fmt/format.h>'),
         ("ops/a.cpp", '#include "kernels/conv.h"\n#include "engine/base/error.h"'),
         ("nas/a.cpp", '#include "ops/a.h"'),
+        ("engine/streams/a.cpp", '#include "kernels/simt/emulator.h"'),
         ("apps/x/main.cpp", '#include "nas/run/config.h"'),
     ]
     wrong = [f"missed: {name}: {text}" for name, text in bad if not list(complaints(name, text, None))]

@@ -1,0 +1,26 @@
+// The gpu for tests: a real one in a build with CUDA, else the emulator's.
+#pragma once
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "engine/base/error.h"
+#include "engine/streams/device.h"
+
+namespace nascent::testing {
+
+/// Null, with a line that says so, where the build has CUDA and the machine has no GPU.
+inline std::unique_ptr<Device> gpu_device() {
+    setenv("NASCENT_EMULATE", "1", 1);
+    try {
+        return make_device("gpu");
+    } catch (const Error& e) {
+        if (e.kind() != ErrorKind::device || std::strstr(e.what(), "no GPU can be used") == nullptr) throw;
+        MESSAGE("[SKIPPED] ", e.what());
+        return nullptr;
+    }
+}
+
+}  // namespace nascent::testing
