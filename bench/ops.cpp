@@ -9,15 +9,19 @@ using namespace nascent;
 
 namespace {
 
+std::string device_name = "cpu";
+
 void run(benchmark::State& state, const Case& c, bool reference) {
-    static std::unique_ptr<Device> device = make_device("cpu", 1);
+    static std::unique_ptr<Device> device = make_device(device_name, 1);
     Arena kept(*device, std::size_t{1} << 32, false), step(*device, std::size_t{1} << 34, false);
     std::vector<Tensor> in;
     for (const Shape& s : c.inputs) {
         Tensor t = kept.tensor(s, DType::f32);
+        std::vector<float> host(t.size());
         for (std::size_t i = 0; i < t.size(); i++)
-            t.as<float>()[i] = static_cast<float>(
+            host[i] = static_cast<float>(
                 2 * Random(1, RandomStream::test, in.size(), static_cast<std::uint32_t>(i)).uniform(0) - 1);
+        device->copy_in(t.data, host.data(), t.bytes());
         in.push_back(t);
     }
     for (auto _ : state) {
@@ -29,15 +33,23 @@ void run(benchmark::State& state, const Case& c, bool reference) {
         for (std::size_t i = 0; i < in.size(); i++)
             if (c.differentiable.empty() || c.differentiable[i]) tape.watch(in[i]);
         Tensor y = c.run(in), dy = step.tensor(y.shape, y.dtype);
-        std::fill_n(dy.as<float>(), dy.size(), 1.0F);
+        device->fill(dy.data, 0x3f, dy.bytes());  // 0.747 everywhere
         tape.backward(y, dy);
-        benchmark::DoNotOptimize(dy.data);
+        device->synchronize();
     }
 }
 
 }  // namespace
 
+/// bench_ops [--device=gpu] [google-benchmark's options]
 int main(int argc, char** argv) {
+    for (int i = 1; i < argc; i++)
+        if (const std::string argument = argv[i]; argument.starts_with("--device=")) {
+            device_name = argument.substr(9);
+            std::copy(argv + i + 1, argv + argc, argv + i);
+            argc--;
+            break;
+        }
     for (const OpEntry& op : registered_ops())
         for (const Case& c : op.cases())
             for (bool reference : {false, true}) {

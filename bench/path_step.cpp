@@ -53,8 +53,10 @@ void print_paths(int count, int cells, std::uint64_t seed) {
 int main(int argc, char** argv) {
     int batch = 64, threads = 1, steps = 20, warmup = 3, paths = 0;
     std::uint64_t seed = 0;
+    std::string device_name = "cpu";
     CLI::App app{"Times training steps of the NAS-Bench-201 path supernet; prints one line of JSON."};
     app.add_option("--batch", batch)->check(CLI::PositiveNumber);
+    app.add_option("--device", device_name)->check(CLI::IsMember({"cpu", "gpu"}));
     app.add_option("--threads", threads)->check(CLI::PositiveNumber);
     app.add_option("--steps", steps, "steps measured")->check(CLI::PositiveNumber);
     app.add_option("--warmup", warmup, "steps before them")->check(CLI::NonNegativeNumber);
@@ -70,7 +72,7 @@ int main(int argc, char** argv) {
     const Dataset set = load_dataset("synthetic");
     std::ofstream("/proc/self/clear_refs") << 5;  // the peak starts again from here
     const double before = memory("VmRSS");
-    auto device = make_device("cpu", threads);
+    auto device = make_device(device_name, threads);
     Nb201Supernet net(*device, DType::f32, config);
     net.initialise(seed);
     LoaderOptions options;
@@ -83,6 +85,8 @@ int main(int argc, char** argv) {
     for (int i = 0; i < warmup; i++) trainer.step();
     std::vector<double> wall, core;
     double flops = 0, waited = trainer.wait_seconds(), loss = 0;
+    const std::int64_t launches = device->launches(), replays = trainer.segments() ? trainer.segments()->replays() : 0;
+    const std::int64_t nodes = trainer.segments() ? trainer.segments()->replayed_nodes() : 0;
     for (int i = 0; i < steps; i++) {
         const Nb201Path path = sample_path(seed, trainer.step_number(), net.search_cells(), training.sampling);
         flops += bench::path_cost(config, path).total() * batch / steps;
@@ -99,9 +103,13 @@ int main(int argc, char** argv) {
         "{{\"program\": \"nascent\", \"version\": \"{}\", \"batch\": {}, \"threads\": {}, \"steps\": {}, "
         "\"wall_median\": {:.6f}, \"wall_min\": {:.6f}, \"wall_mean\": {:.6f}, "
         "\"core_median\": {:.6f}, \"core_min\": {:.6f}, \"core_mean\": {:.6f}, "
-        "\"gflop\": {:.4f}, \"wait_share\": {:.5f}, \"high_water\": {}, \"rss_growth\": {:.0f}, \"loss\": {:.6g}}}\n",
+        "\"gflop\": {:.4f}, \"wait_share\": {:.5f}, \"high_water\": {}, \"rss_growth\": {:.0f}, \"loss\": {:.6g}, "
+        "\"device\": \"{}\", \"launches\": {:.1f}, \"replays\": {:.1f}, \"replayed_nodes\": {:.1f}}}\n",
         kernels::cpu_target(), batch, threads, steps, median(wall), *std::min_element(wall.begin(), wall.end()),
         wall_sum / steps, median(core), *std::min_element(core.begin(), core.end()), core_sum / steps, flops / 1e9,
-        waited / wall_sum, trainer.high_water(), memory("VmHWM") - before, loss);
+        waited / wall_sum, trainer.high_water(), memory("VmHWM") - before, loss, device->name(),
+        static_cast<double>(device->launches() - launches) / steps,
+        static_cast<double>(trainer.segments() ? trainer.segments()->replays() - replays : 0) / steps,
+        static_cast<double>(trainer.segments() ? trainer.segments()->replayed_nodes() - nodes : 0) / steps);
     return 0;
 }

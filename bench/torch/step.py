@@ -4,7 +4,7 @@
 A step is RLNAS's: forward of one path, cross-entropy, backward, SGD with Nesterov momentum and weight decay over all
 parameters, gradients zeroed and not dropped (so that weights off the path coast). The batch and the paths are made
 before; every parameter has a gradient from the start, as after the first minute of a training. Memory is the peak of the
-resident set less what it was after `import torch`."""
+resident set less what it was after `import torch`; on a GPU it is what the allocator held at most."""
 import argparse
 import json
 import random
@@ -43,6 +43,9 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--batch", type=int, default=64)
     p.add_argument("--threads", type=int, default=1)
+    p.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    p.add_argument("--precision", choices=("default", "strict", "bf16"), default="default",
+                   help="on a GPU: PyTorch's default (convolutions in tf32), float32 throughout, or bf16 autocast")
     p.add_argument("--layout", choices=("nchw", "channels_last"), default="nchw")
     p.add_argument("--compile", action="store_true", help="torch.compile on the parts that paths are made of")
     p.add_argument("--tuned", action="store_true",
@@ -74,6 +77,16 @@ def main():
         rng = random.Random(args.seed)
         paths = [nb201.sample_paths(rng, len(net.search_cells)) for _ in range(total)]
     x, y = torch.randn(args.batch, 3, 32, 32), torch.randint(0, 10, (args.batch,))
+    net, x, y = net.to(args.device), x.to(args.device), y.to(args.device)
+    if args.device == "cuda":
+        torch.backends.cudnn.benchmark = True
+        if args.precision == "strict":
+            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+
+    def loss_of(paths):
+        with torch.autocast(args.device, dtype=torch.bfloat16, enabled=args.precision == "bf16"):
+            return torch.nn.functional.cross_entropy(net(x, paths), y)
+
     if args.layout == "channels_last":
         net, x = net.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
     for parameter in net.parameters():
@@ -86,11 +99,11 @@ def main():
         compile_parts(net, torch, nb201)
         for op in range(1, len(nb201.OPS)):  # all parts before anything is measured, one op at a time as in paths
             path = [[op] * len(nb201.EDGES)] * len(net.search_cells)
-            torch.nn.functional.cross_entropy(net(x, path), y).backward()
+            loss_of(path).backward()
     wall, core, loss = [], [], 0.0
     for step in range(total):
         w, c = time.perf_counter(), time.process_time()  # process_time: of all threads
-        loss = torch.nn.functional.cross_entropy(net(x, paths[step]), y)
+        loss = loss_of(paths[step])
         sgd.zero_grad(set_to_none=False)
         loss.backward()
         sgd.step()
@@ -100,6 +113,8 @@ def main():
     wall, core = wall[args.warmup:], core[args.warmup:]
     print(json.dumps({
         "program": "torch", "version": torch.__version__, "batch": args.batch, "threads": args.threads,
+        "device": torch.cuda.get_device_name() if args.device == "cuda" else "cpu", "precision": args.precision,
+        "device_bytes": torch.cuda.max_memory_allocated() if args.device == "cuda" else 0,
         "layout": args.layout, "compile": args.compile, "tuned": args.tuned, "steps": args.steps,
         "wall_median": statistics.median(wall), "wall_min": min(wall), "wall_mean": statistics.mean(wall),
         "core_median": statistics.median(core), "core_min": min(core), "core_mean": statistics.mean(core),

@@ -21,6 +21,8 @@ struct RunOptions {
     bool twice = false;                            // the sum of two calls: every gradient is accumulated
     std::vector<bool> wanted = {};                 // by input; empty: as the case says
     const std::vector<Numbers>* inputs = nullptr;  // instead of random ones
+    Arena* kept = nullptr;                         // for the inputs, so that they come again at the same addresses
+    Segments* segments = nullptr;                  // replays calls from captures
 };
 
 inline Numbers random_numbers(std::size_t count, std::uint32_t stream) {
@@ -66,9 +68,11 @@ inline bool differentiable(const Case& c, std::size_t input) {
 inline Result run_case(const Case& c, Arena& step, const RunOptions& options) {
     Result result;
     const std::vector<Numbers> host = options.inputs ? *options.inputs : random_inputs(c);
-    Arena kept(step.device(), std::size_t{1} << 30, true);
+    std::unique_ptr<Arena> own(options.kept ? nullptr : new Arena(step.device(), std::size_t{1} << 30, true));
+    Arena& kept = options.kept ? *options.kept : *own;
     {
         ExecutionScope execution(step);
+        CapturedScope captured(options.segments, nullptr);
         Tape tape(step, nullptr);
         TapeScope recording(&tape);
         std::vector<Tensor> in;
@@ -121,6 +125,7 @@ inline Result run_case(const Case& c, Arena& step, const RunOptions& options) {
         }
     }
     step.reset();
+    kept.reset();
     return result;
 }
 

@@ -9,6 +9,8 @@
 #include <set>
 #include <sstream>
 
+#include "kernels/simt/emulator.h"
+#include "tests/gpu_device.h"
 #include "tests/ops/case_runner.h"
 
 using namespace nascent;
@@ -43,8 +45,10 @@ double bound(const Case& c, DType dtype, double scale) {
 }
 
 void for_every_case(const std::function<void(const OpEntry&, const Case&, Device&)>& f) {
-    for (const char* device_name : {"cpu"}) {
-        std::unique_ptr<Device> device = make_device(device_name, 2);
+    for (const char* device_name : {"cpu", "gpu"}) {
+        std::unique_ptr<Device> device =
+            std::string_view(device_name) == "gpu" ? gpu_device() : make_device(device_name, 2);
+        if (!device) continue;
         for (const OpEntry& op : registered_ops()) {
             const std::vector<Case> cases = op.cases();
             CHECK_MESSAGE(cases.size() >= 2, op.name << " has hardly any cases");
@@ -170,7 +174,49 @@ TEST_CASE("only wanted gradients are written, and wanting fewer changes no bit")
     });
 }
 
-TEST_CASE("the same bits with one, two and three threads, and after a reset") {
+TEST_CASE("the gpu computes what the cpu computes") {
+    const auto gpu = gpu_device(), cpu = make_device("cpu", 1);
+    if (!gpu) return;
+    Arena gpu_step(*gpu, std::size_t{1} << 30, true), cpu_step(*cpu, std::size_t{1} << 30, true);
+    for (const OpEntry& op : registered_ops())
+        for (const Case& c : op.cases())
+            for (DType dtype : {DType::f64, DType::f32}) {
+                CAPTURE(std::string(op.name));
+                CAPTURE(c.what);
+                CAPTURE(name_of(dtype));
+                const Result a = run_case(c, gpu_step, {.dtype = dtype}), b = run_case(c, cpu_step, {.dtype = dtype});
+                CHECK(distance(a.value, b.value) <= bound(c, dtype, largest(b.value)));
+                REQUIRE(a.gradients.size() == b.gradients.size());
+                for (const auto& [i, g] : b.gradients) {
+                    CAPTURE(i);
+                    CHECK(distance(a.gradients.at(i), g) <= bound(c, dtype, largest(g)));
+                }
+            }
+}
+
+TEST_CASE("captured and replayed equals eager to the bit") {
+    const auto device = gpu_device();
+    if (!device) return;
+    Arena step(*device, std::size_t{1} << 30, true), kept(*device, std::size_t{1} << 30, true);
+    for (const OpEntry& op : registered_ops())
+        for (const Case& c : op.cases())
+            for (DType dtype : {DType::f64, DType::f32}) {
+                CAPTURE(std::string(op.name));
+                CAPTURE(c.what);
+                const Result eager = run_case(c, step, {.dtype = dtype, .kept = &kept});
+                Segments segments(*device);
+                for (int i = 0; i < 4; i++) {  // as it is, captured, replayed twice
+                    const Result r = run_case(c, step, {.dtype = dtype, .kept = &kept, .segments = &segments});
+                    CAPTURE(i);
+                    CHECK(r.value == eager.value);
+                    CHECK(r.gradients == eager.gradients);
+                }
+                CHECK(segments.replays() >= 2 * static_cast<std::int64_t>(segments.size()));
+                CHECK(segments.size() >= 1);
+            }
+}
+
+TEST_CASE("the same bits with one, two and three threads, in every order of them, and after a reset") {
     for_every_case([](const OpEntry&, const Case& c, Device& device) {
         Arena step(device, std::size_t{1} << 30, true);
         const Result first = run_case(c, step, {.dtype = DType::f32});
@@ -178,6 +224,14 @@ TEST_CASE("the same bits with one, two and three threads, and after a reset") {
         CHECK(again.value == first.value);
         CHECK(again.gradients == first.gradients);
         for (double v : first.value) REQUIRE(std::isfinite(v));
+        if (device.name() == "gpu (emulated)")
+            for (auto order : {simt::Order::reverse, simt::Order::shuffled}) {
+                simt::set_order(order, 5);
+                const Result r = run_case(c, step, {.dtype = DType::f32});
+                simt::set_order(simt::Order::forward);
+                CHECK(r.value == first.value);
+                CHECK(r.gradients == first.gradients);
+            }
         if (device.kind() != DeviceKind::cpu) return;
         for (int threads : {1, 3}) {
             std::unique_ptr<Device> other = make_device("cpu", threads);

@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# Checks and measures on a GPU, in steps of under 9 minutes. What needs packages is done where they are; what needs a GPU may
+# be done on another machine, which has the driver, CUDA and PyTorch, and neither Debian's packages nor a network.
+#
+#   scripts/gpu_check.sh pack        here: builds for sm_90a; build/gpu_check/ then holds programs, libraries and scripts
+#   build/gpu_check/gpu_check.sh test|sanitize|bench [OUT]      on the machine with the GPU: results into OUT
+#   scripts/gpu_check.sh report OUT  one JSON and one Markdown table into bench/results/
+#
+# test: the tests that use the gpu. sanitize: compute-sanitizer's memcheck and racecheck over the op cases. bench: eager
+# PyTorch first, then ours, then PyTorch's other configurations.
+set -euo pipefail
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+step=${1:-}
+out=${2:-${OUT:-$PWD/gpu_check_out}}
+
+pack() {
+    cd "$here/.."
+    source scripts/setup.sh ""
+    cmake --preset cuda -DNASCENT_BENCH=ON
+    cmake --build --preset cuda --parallel "$(nascent_jobs)" --target test_engine test_ops test_nas rlnas bench_path_step bench_ops
+    local to=build/gpu_check program library
+    rm -rf "$to"
+    mkdir -p "$to/bin" "$to/lib" "$to/torch"
+    for program in tests/test_engine tests/test_ops tests/test_nas rlnas bench_path_step bench_ops; do
+        cp "build/cuda/$program" "$to/bin/"
+        strip "$to/bin/${program##*/}"
+        # All but the C library's own, which belong to the kernel and the loader of the machine.
+        ldd "build/cuda/$program" | awk '$3 ~ /^\// { print $3 }' | grep -Ev '/(libc|libm|libdl|libpthread|librt)\.so' || true
+    done | sort -u > "$to/libraries"
+    while read -r library; do cp -L "$library" "$to/lib/"; done < "$to/libraries"
+    cp bench/torch/nb201.py bench/torch/step.py "$to/torch/"
+    cp scripts/gpu_check.sh "$to/"
+    git describe --always --dirty > "$to/commit"
+    local size
+    size=$(du -sm "$to" | cut -f1)
+    echo "gpu_check: $to holds $size MiB"
+    ((size <= 64)) || { echo "gpu_check: more than 64 MiB" >&2; return 1; }
+}
+
+# run NAME SECONDS COMMAND...: the output into OUT/NAME.log, one line about it, and its end into OUT/steps.
+run() {
+    local name=$1 limit=$2 start=$SECONDS code=0
+    shift 2
+    timeout "$limit" "$@" > "$out/$name.log" 2>&1 || code=$?
+    echo "$name rc=$code seconds=$((SECONDS - start))" | tee -a "$out/steps"
+    return 0
+}
+
+prepare() {
+    mkdir -p "$out"
+    export LD_LIBRARY_PATH="$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+    cp "$here/commit" "$out/commit"
+    nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.mem --format=csv,noheader > "$out/gpu" || true
+    date -u +%Y-%m-%d > "$out/date"
+}
+
+gpu_test() {
+    prepare
+    # Tests that read the sources stay at home.
+    run test_engine 60 "$here/bin/test_engine" --test-case='*gpu*,*capture*,*graph*'
+    run test_ops 300 "$here/bin/test_ops" --test-case-exclude='*in the sources*'
+    run test_nas 120 "$here/bin/test_nas" --test-case='*gpu*'
+    run rlnas 60 "$here/bin/rlnas" run --data synthetic --device gpu --set train.epochs=1 --dir "$out/run"
+    rm -rf "$out/run"
+}
+
+sanitize() {
+    prepare
+    local tool
+    if ! command -v compute-sanitizer >/dev/null; then
+        echo "compute-sanitizer: not run, it is not there" | tee -a "$out/steps"
+        return 0
+    fi
+    for tool in memcheck racecheck; do
+        run "$tool" 250 compute-sanitizer --tool "$tool" --error-exitcode 9 "$here/bin/test_ops" --test-case='the gpu computes*'
+        if grep -q "not supported\|Unable to\|Device not supported" "$out/$tool.log"; then
+            echo "$tool: not run, the machine refuses it: $(grep -m1 'not supported\|Unable to' "$out/$tool.log")" | tee -a "$out/steps"
+        fi
+    done
+}
+
+torch_step() {  # NAME ARGUMENTS...: one JSON line more in OUT/steps.jsonl
+    local name=$1
+    shift
+    run "torch_$name" 100 python3 "$here/torch/step.py" --device cuda --paths "$out/paths.json" --steps 100 --warmup 20 "$@"
+    tail -n1 "$out/torch_$name.log" | grep '^{' >> "$out/steps.jsonl" || true
+}
+
+bench() {
+    prepare
+    "$here/bin/bench_path_step" --print-paths 120 > "$out/paths.json"
+    local batch
+    for batch in 64 256; do torch_step "eager_$batch" --batch "$batch"; done
+    for batch in 64 256; do
+        run "nascent_$batch" 100 "$here/bin/bench_path_step" --device gpu --batch "$batch" --steps 100 --warmup 400
+        tail -n1 "$out/nascent_$batch.log" | grep '^{' >> "$out/steps.jsonl" || true
+    done
+    for batch in 64 256; do
+        torch_step "strict_$batch" --batch "$batch" --precision strict
+        torch_step "channels_last_$batch" --batch "$batch" --layout channels_last
+        torch_step "bf16_$batch" --batch "$batch" --layout channels_last --precision bf16
+    done
+    for batch in 64 256; do torch_step "compile_$batch" --batch "$batch" --layout channels_last --compile; done
+}
+
+case "$step" in
+    pack) pack ;;
+    test) gpu_test ;;
+    sanitize) sanitize ;;
+    bench) bench ;;
+    report) exec python3 "$here/../bench/gpu_report.py" "$out" ;;
+    *)
+        sed -n '2,12p' "${BASH_SOURCE[0]}"
+        [[ "$step" == --help || "$step" == -h ]] || exit 2
+        ;;
+esac
