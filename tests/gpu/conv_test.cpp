@@ -2,6 +2,7 @@
 #include "kernels/cuda/conv.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "kernels/simt/emulator.h"
 #include "tests/kernels/check.h"
