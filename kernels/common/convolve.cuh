@@ -13,6 +13,7 @@
 namespace nascent::kernels::gpu {
 
 inline constexpr int kPixels = 4;
+inline constexpr int kConvThreads = 128;
 inline constexpr std::size_t kSharedBytes = 48 * 1024;  // what a block may have without asking
 
 /// Pixels of a lattice that a block makes.
@@ -95,6 +96,17 @@ __device__ Axis axis(const ConvTiles& s, int phase, int size) {
     const int lowest = (phase + pad) % s.stride, taps = lowest < s.k ? (s.k - 1 - lowest) / s.stride + 1 : 0;
     const int last = lowest + (taps - 1) * s.stride;
     return {(size - phase + s.stride - 1) / s.stride, taps, last, -s.stride, (phase + pad - last) / s.stride};
+}
+
+struct Pixel {
+    int image, y, x;
+};
+/// Pixel i of a tile; one past its end has an image past its end.
+__device__ inline Pixel pixel(const ConvTiles& s, int i) {
+    const Divisor cols(s.tile_w), rows(s.tile_h);
+    const unsigned index = static_cast<unsigned>(i), line = cols.quotient(index), image = rows.quotient(line);
+    return {static_cast<int>(image), static_cast<int>(line - image * rows.by),
+            static_cast<int>(index - line * cols.by)};
 }
 
 /// to (taps, channels, across * V) = the weights from the chunk's channels, from c on and filled up with zeros to
@@ -188,7 +200,7 @@ __device__ void sum_pixels(const ConvTiles& s, const Cell& at, int out, const Wi
 
 /// sink(n, y, x, c, value) gets 16 bytes of channels of each pixel; forward, partials (null: not wanted) as sum_pixels.
 template <bool IsGradient, class T, class Source, class Sink>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kConvThreads, 6)
     convolve_kernel(ConvTiles s, Source source, const T* w, bool is_wide, Sink sink, double* partials) {
     SIMT_DYNAMIC_SHARED(double, memory);
     constexpr int V = kWide<T>;
@@ -212,18 +224,11 @@ __global__ void __launch_bounds__(kThreads)
 
     const Cell at = cell(threadIdx.x, s.across, s.down);
     const int out = static_cast<int>(blockIdx.y) * s.across * V;
-    const Divisor tile_w(s.tile_w), tile_h(s.tile_h);
-    int base[kPixels], pixel_n[kPixels], pixel_y[kPixels], pixel_x[kPixels];
-    bool valid[kPixels];
+    int base[kPixels];
 #pragma unroll
     for (int p = 0; p < kPixels; p++) {
-        const unsigned i = static_cast<unsigned>(at.y + p * s.down), tile_row = tile_w.quotient(i),
-                       image = tile_h.quotient(tile_row);
-        const int dn = static_cast<int>(image), dy = static_cast<int>(tile_row - image * tile_h.by),
-                  dx = static_cast<int>(i - tile_row * tile_w.by);
-        pixel_n[p] = n + dn, pixel_y[p] = y + dy, pixel_x[p] = x + dx;
-        base[p] = dn < s.images ? ((dn * rows + dy * stride) * cols + dx * stride) * kPitch<T> : 0;
-        valid[p] = at.y < s.down && dn < s.images && pixel_n[p] < s.n && pixel_y[p] < ay.size && pixel_x[p] < ax.size;
+        const Pixel i = pixel(s, at.y + p * s.down);
+        base[p] = i.image < s.images ? ((i.image * rows + i.y * stride) * cols + i.x * stride) * kPitch<T> : 0;
     }
 
     Wide<T> sum[kPixels] = {};
@@ -235,12 +240,15 @@ __global__ void __launch_bounds__(kThreads)
         __syncthreads();
         multiply(window, base, cols * kPitch<T>, ay.taps, ax.taps, groups, weights + at.x * V, s.across * V, sum);
     }
+    bool valid[kPixels];
 #pragma unroll
-    for (int p = 0; p < kPixels; p++)
-        if (valid[p]) {
-            const int factor = IsGradient ? s.stride : 1;
-            sink(pixel_n[p], pixel_y[p] * factor + phase_y, pixel_x[p] * factor + phase_x, out + at.x * V, sum[p]);
-        }
+    for (int p = 0; p < kPixels; p++) {
+        const Pixel i = pixel(s, at.y + p * s.down);
+        valid[p] = at.y < s.down && i.image < min(s.images, s.n - n) && i.y < ay.size - y && i.x < ax.size - x;
+        const int factor = IsGradient ? s.stride : 1;
+        if (valid[p])
+            sink(n + i.image, (y + i.y) * factor + phase_y, (x + i.x) * factor + phase_x, out + at.x * V, sum[p]);
+    }
     if (!IsGradient && partials) sum_pixels(s, at, out, sum, valid, memory, partials);
 }
 

@@ -157,7 +157,7 @@ struct Window {
 /// caller's.
 template <class T, class Source>
 __device__ void load_window(const Source& source, const Window& v, int c, int groups, int pitch, T* to) {
-    constexpr unsigned kBatch = 4;  // reads under way at a time
+    constexpr unsigned kBatch = 64 / sizeof(typename Source::Raw);  // reads under way at a time
     const unsigned across = static_cast<unsigned>(groups), lanes = blockDim.x / across, lane = threadIdx.x / across;
     const int group = static_cast<int>(threadIdx.x % across) * kWide<T>;
     if (lane >= lanes) return;

@@ -8,6 +8,8 @@
 
 namespace nascent::kernels::gpu {
 
+inline constexpr int kGradientThreads = 192;
+
 /// Input (n, h, w, c_in), dz (n, out_h, out_w, c_out). Tiles are of dz.
 struct GradientTiles {
     int n, h, w, c_in, out_h, out_w, c_out, stride;
@@ -28,7 +30,7 @@ struct GradientPlan {
 template <class T>
 GradientPlan plan_gradient(const ConvShape& shape) {
     constexpr int V = kWide<T>;
-    constexpr int kWanted = 396;  // blocks: three for each multiprocessor of an H200
+    constexpr int kWanted = 264;  // blocks: two for each multiprocessor of an H200
     const int out_h = shape.out_h(), out_w = shape.out_w(), k = shape.k, step = k == 1 ? 1 : shape.stride;
     auto parts = [](int size, int each) { return (size + each - 1) / each; };
     GradientTiles s = {};
@@ -42,7 +44,7 @@ GradientPlan plan_gradient(const ConvShape& shape) {
     TileSize tile = {};
     for (int pixels = 128; pixels > 0; pixels /= 2) {
         tile = tile_size(s.n, out_h, out_w, pixels);
-        s.groups = std::max(1, std::min(tile.images * tile.h, 192 / field));
+        s.groups = std::max(1, std::min(tile.images * tile.h, kGradientThreads / field));
         s.window = tile.images * ((tile.h - 1) * step + k) * ((tile.w - 1) * step + k) * kPitch<T>;
         bytes = sizeof(T) * std::max(s.window + tile.pixels() * s.dz_pitch, (s.groups - 1) * field * k * V * V);
         if (bytes <= kSharedBytes) break;
@@ -65,7 +67,7 @@ GradientPlan plan_gradient(const ConvShape& shape) {
 
 /// partials (chunks, K, K, c_in, c_out) = the products of the chunk's pixels.
 template <int K, class T, class Input, class Gradient>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kGradientThreads, 2)
     weight_gradient_kernel(GradientTiles s, Input input, Gradient gradient, bool is_wide, T* partials) {
     SIMT_DYNAMIC_SHARED(double, memory);
     constexpr int V = kWide<T>;
