@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <string>
+#include <type_traits>
 
 #include "kernels/simt/simt.h"
 #include "kernels/stream.h"
@@ -35,6 +36,15 @@ bool wide(int c, std::initializer_list<const T*> tensors) {
     bool all = c % kWide<T> == 0;
     for (const T* p : tensors) all = all && reinterpret_cast<std::uintptr_t>(p) % 16 == 0;
     return all;
+}
+
+/// Calls f with N, as a constant, for accesses of N elements: 16 bytes or one.
+template <class T, class F>
+void with_width(bool is_wide, F&& f) {
+    if (is_wide)
+        f(std::integral_constant<int, kWide<T>>{});
+    else
+        f(std::integral_constant<int, 1>{});
 }
 
 /// A thread for each of `count` items, of which there are less than 2^32 (indices of 64 bits divide slowly).

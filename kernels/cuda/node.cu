@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <type_traits>
 
 #include "kernels/common/pack.cuh"
 #include "kernels/cuda/node.h"
@@ -9,15 +8,6 @@ namespace nascent::kernels::gpu {
 namespace {
 
 constexpr int kTerms = 4;  // tensors of one kind that one launch reads
-
-/// Calls f with N, as a constant, for accesses of N elements: 16 bytes or one.
-template <class T, class F>
-void with_width(bool is_wide, F&& f) {
-    if (is_wide)
-        f(std::integral_constant<int, kWide<T>>{});
-    else
-        f(std::integral_constant<int, 1>{});
-}
 
 /// N channels of one pixel.
 struct Spot {

@@ -1,0 +1,255 @@
+// Implicit convolution: a block's window of the source and its weights lie in shared memory, a thread has kPixels
+// pixels times 16 bytes of channels in registers. Forward, and backwards as the gradient of what was convolved, where
+// the pixels (py + i stride, px + j stride) meet the same taps: each such phase is a dense convolution of dz, so no
+// product with a zero is formed.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "kernels/common/tile.cuh"
+
+namespace nascent::kernels::gpu {
+
+inline constexpr int kPixels = 4;
+inline constexpr int kConvThreads = 128;
+inline constexpr std::size_t kSharedBytes = 48 * 1024;  // what a block may have without asking
+
+/// Pixels of a lattice that a block makes.
+struct TileSize {
+    int images, h, w;
+    int pixels() const { return images * h * w; }
+};
+/// At most `pixels` of an (n, h, w) lattice, at most 16 in a row; all tiles nearly alike.
+inline TileSize tile_size(int n, int h, int w, int pixels) {
+    auto parts = [](int size, int limit) { return (size + limit - 1) / limit; };
+    const int columns = parts(w, parts(w, std::min(pixels, 16))),
+              rows = parts(h, parts(h, std::max(1, pixels / columns)));
+    return {rows == h && columns == w ? std::max(1, std::min(n, pixels / (h * w))) : 1, rows, columns};
+}
+
+/// One launch: source (n, in_h, in_w, in_c) to (n, out_h, out_w, out_c).
+struct ConvTiles {
+    int n, in_h, in_w, in_c, out_h, out_w, out_c, k, stride;
+    int images, tile_h, tile_w, tiles_y, tiles_x;  // of the first phase, which has the most pixels
+    int across, down;                              // threads on channels and on pixels; a block may have more
+    int window;                                    // elements of shared memory before the weights
+};
+
+struct ConvPlan {
+    ConvTiles s;
+    dim3 grid;
+    unsigned threads;
+    std::size_t shared_bytes;
+};
+
+/// Depends on the shape alone. Forward, `s` is the convolution; with is_gradient it is that too, and dz the source.
+template <class T>
+ConvPlan plan_convolution(const ConvShape& shape, bool is_gradient) {
+    constexpr int V = kWide<T>;
+    const int out_h = shape.out_h(), out_w = shape.out_w(), stride = shape.stride;
+    ConvTiles s = {shape.n, shape.h, shape.w, shape.c_in, out_h, out_w, shape.c_out, shape.k, stride,
+                   {},      {},      {},      {},         {},    {},    {},          {}};
+    if (is_gradient) {
+        std::swap(s.in_h, s.out_h);
+        std::swap(s.in_w, s.out_w);
+        std::swap(s.in_c, s.out_c);
+    }
+    const int phases = is_gradient ? stride : 1, step = is_gradient || s.k == 1 ? 1 : stride;
+    const int taps = (s.k + phases - 1) / phases;
+    const int h = (s.out_h + phases - 1) / phases, w = (s.out_w + phases - 1) / phases;
+    s.across = std::min(8, (s.out_c + V - 1) / V);
+    const int chunk = std::min(kChunk<T>, (s.in_c + V - 1) / V * V);
+    std::size_t bytes = 0;
+    TileSize tile = {};
+    for (int pixels = s.across <= 4 ? 128 : 64; pixels > 0; pixels /= 2) {
+        tile = tile_size(s.n, h, w, pixels);
+        s.down = (tile.pixels() + kPixels - 1) / kPixels;
+        if (s.across % 2 == 0 && s.down > 1) s.down += s.down % 2;
+        s.window = tile.images * ((tile.h - 1) * step + taps) * ((tile.w - 1) * step + taps) * kPitch<T>;
+        bytes = std::max((static_cast<std::size_t>(s.window) + taps * taps * chunk * s.across * V) * sizeof(T),
+                         static_cast<std::size_t>(s.down) * 2 * s.across * V * sizeof(double));
+        if (bytes <= kSharedBytes) break;
+    }
+    s.images = tile.images;
+    s.tile_h = tile.h;
+    s.tile_w = tile.w;
+    s.tiles_y = (h + tile.h - 1) / tile.h;
+    s.tiles_x = (w + tile.w - 1) / tile.w;
+    const std::size_t tiles = static_cast<std::size_t>((s.n + tile.images - 1) / tile.images) * s.tiles_y * s.tiles_x;
+    if (tiles > 0x7fffffffu) throw simt::Error(std::to_string(tiles) + " tiles for one launch, at most 2^31 - 1");
+    const unsigned parts = static_cast<unsigned>((s.out_c + s.across * V - 1) / (s.across * V));
+    return {s, dim3(static_cast<unsigned>(tiles), parts, static_cast<unsigned>(phases * phases)),
+            static_cast<unsigned>((s.across * s.down + 31) / 32 * 32), bytes};
+}
+
+/// Rows, or columns, of a phase: `size` of them; row i meets rows i * step + origin + j of the source with the kernel's
+/// row first + j * delta, for j in [0, taps).
+struct Axis {
+    int size, taps, first, delta, origin;
+};
+template <bool IsGradient>
+__device__ Axis axis(const ConvTiles& s, int phase, int size) {
+    const int pad = s.k / 2;
+    if (!IsGradient) return {size, s.k, 0, 1, -pad};
+    const int lowest = (phase + pad) % s.stride, taps = lowest < s.k ? (s.k - 1 - lowest) / s.stride + 1 : 0;
+    const int last = lowest + (taps - 1) * s.stride;
+    return {(size - phase + s.stride - 1) / s.stride, taps, last, -s.stride, (phase + pad - last) / s.stride};
+}
+
+struct Pixel {
+    int image, y, x;
+};
+/// Pixel i of a tile; one past its end has an image past its end.
+__device__ inline Pixel pixel(const ConvTiles& s, int i) {
+    const Divisor cols(s.tile_w), rows(s.tile_h);
+    const unsigned index = static_cast<unsigned>(i), line = cols.quotient(index), image = rows.quotient(line);
+    return {static_cast<int>(image), static_cast<int>(line - image * rows.by),
+            static_cast<int>(index - line * cols.by)};
+}
+
+/// to (taps, channels, across * V) = the weights from the chunk's channels, from c on and filled up with zeros to
+/// `groups` times 16 bytes, to those from `out` on.
+template <bool IsGradient, class T>
+__device__ void load_weights(const ConvTiles& s, const Axis& ay, const Axis& ax, const T* w, bool is_wide, int c,
+                             int groups, int out, T* to) {
+    constexpr int V = kWide<T>;
+    const unsigned taps = static_cast<unsigned>(ay.taps * ax.taps);
+    // Items are (tap, channel, 16 bytes of out); for a gradient, whose weights lie the other way round, (tap, 16 bytes
+    // of channels, out).
+    const int middle = IsGradient ? groups : groups * V, inner = IsGradient ? s.across * V : s.across;
+    const Divisor inners(inner), middles(middle), columns(ax.taps);
+    for (unsigned i = threadIdx.x; i < taps * middles.by * inners.by; i += blockDim.x) {
+        const unsigned line = inners.quotient(i), tap = middles.quotient(line), ty = columns.quotient(tap);
+        const int o = static_cast<int>(i - line * inners.by), m = static_cast<int>(line - tap * middles.by);
+        const int row = ay.first + static_cast<int>(ty) * ay.delta,
+                  column = ax.first + static_cast<int>(tap - ty * columns.by) * ax.delta;
+        const std::size_t from = static_cast<std::size_t>(row * s.k + column) * s.in_c * s.out_c;
+        Wide<T> v = {};
+        if (IsGradient) {
+            if (out + o < s.out_c)
+                v = load_channels(w + from + static_cast<std::size_t>(out + o) * s.in_c + c + m * V, s.in_c - c - m * V,
+                                  is_wide);
+#pragma unroll
+            for (int j = 0; j < V; j++) to[((static_cast<int>(tap) * groups + m) * V + j) * inner + o] = v.v[j];
+        } else {
+            if (c + m < s.in_c)
+                v = load_channels(w + from + static_cast<std::size_t>(c + m) * s.out_c + out + o * V,
+                                  s.out_c - out - o * V, is_wide);
+            store(to + i * V, v);
+        }
+    }
+}
+
+/// sum[p] += window (pixels, kPitch) at base[p] and the taps beside it, times w (taps, channels, pitch).
+template <class T>
+__device__ void multiply(const T* window, const int (&base)[kPixels], int line, int taps_y, int taps_x, int groups,
+                         const T* w, int pitch, Wide<T> (&sum)[kPixels]) {
+    constexpr int V = kWide<T>;
+#pragma unroll 1
+    for (int ty = 0; ty < taps_y; ty++)
+#pragma unroll 1
+        for (int tx = 0; tx < taps_x; tx++) {
+            const T* from = window + ty * line + tx * kPitch<T>;
+#pragma unroll 1
+            for (int g = 0; g < groups; g++, from += V) {
+                Wide<T> a[kPixels];
+#pragma unroll
+                for (int p = 0; p < kPixels; p++) a[p] = load<V>(from + base[p]);
+#pragma unroll
+                for (int j = 0; j < V; j++, w += pitch) {
+                    const Wide<T> b = load<V>(w);
+#pragma unroll
+                    for (int p = 0; p < kPixels; p++)
+#pragma unroll
+                        for (int o = 0; o < V; o++) sum[p].v[o] = std::fma(a[p].v[j], b.v[o], sum[p].v[o]);
+                }
+            }
+        }
+}
+
+/// partials (blocks in x, 2, out_c) = sums of the block's pixels and of their squares. `memory` is (down, 2, channels
+/// of the block), and may hold what other threads still read.
+template <class T>
+__device__ void sum_pixels(const ConvTiles& s, const Cell& at, int out, const Wide<T> (&sum)[kPixels],
+                           const bool (&valid)[kPixels], double* memory, double* partials) {
+    constexpr int V = kWide<T>;
+    const int width = s.across * V;
+    __syncthreads();
+    if (at.y < s.down)
+#pragma unroll
+        for (int o = 0; o < V; o++) {
+            double one = 0, two = 0;
+#pragma unroll
+            for (int p = 0; p < kPixels; p++) {
+                const double z = static_cast<double>(sum[p].v[o]);
+                if (valid[p]) one += z, two = std::fma(z, z, two);
+            }
+            memory[2 * at.y * width + at.x * V + o] = one;
+            memory[(2 * at.y + 1) * width + at.x * V + o] = two;
+        }
+    __syncthreads();
+    for (int i = static_cast<int>(threadIdx.x); i < 2 * width; i += static_cast<int>(blockDim.x)) {
+        double total = 0;
+        for (int y = 0; y < s.down; y++) total += memory[2 * y * width + i];
+        const int half = i >= width, c = out + i - half * width;
+        if (c < s.out_c) partials[(static_cast<std::size_t>(blockIdx.x) * 2 + half) * s.out_c + c] = total;
+    }
+}
+
+/// sink(n, y, x, c, value) gets 16 bytes of channels of each pixel; forward, partials (null: not wanted) as sum_pixels.
+template <bool IsGradient, class T, class Source, class Sink>
+__global__ void __launch_bounds__(kConvThreads, 6)
+    convolve_kernel(ConvTiles s, Source source, const T* w, bool is_wide, Sink sink, double* partials) {
+    SIMT_DYNAMIC_SHARED(double, memory);
+    constexpr int V = kWide<T>;
+    T* const window = reinterpret_cast<T*>(memory);
+    T* const weights = window + s.window;
+    const int phase_y = IsGradient ? static_cast<int>(blockIdx.z) / s.stride : 0,
+              phase_x = IsGradient ? static_cast<int>(blockIdx.z) % s.stride : 0;
+    const Axis ay = axis<IsGradient>(s, phase_y, s.out_h), ax = axis<IsGradient>(s, phase_x, s.out_w);
+    const int tile_line = static_cast<int>(blockIdx.x) / s.tiles_x;
+    const int n = tile_line / s.tiles_y * s.images, y = tile_line % s.tiles_y * s.tile_h,
+              x = (static_cast<int>(blockIdx.x) - tile_line * s.tiles_x) * s.tile_w;
+    if (y >= ay.size || x >= ax.size) return;  // a later phase may have fewer pixels
+
+    // Pixels of the window are `step` source pixels apart, those of the output `stride` window pixels.
+    const int step = !IsGradient && s.k == 1 ? s.stride : 1, stride = IsGradient || s.k == 1 ? 1 : s.stride;
+    const int rows = (s.tile_h - 1) * stride + ay.taps, cols = (s.tile_w - 1) * stride + ax.taps;
+    const int source_stride = IsGradient ? 1 : s.stride;
+    const Window view = {
+        n,     y * source_stride + ay.origin, x * source_stride + ax.origin, s.images, rows, cols, step, s.n, s.in_h,
+        s.in_w};
+
+    const Cell at = cell(threadIdx.x, s.across, s.down);
+    const int out = static_cast<int>(blockIdx.y) * s.across * V;
+    int base[kPixels];
+#pragma unroll
+    for (int p = 0; p < kPixels; p++) {
+        const Pixel i = pixel(s, at.y + p * s.down);
+        base[p] = i.image < s.images ? ((i.image * rows + i.y * stride) * cols + i.x * stride) * kPitch<T> : 0;
+    }
+
+    Wide<T> sum[kPixels] = {};
+    for (int c = 0; c < s.in_c && ay.taps > 0 && ax.taps > 0; c += kChunk<T>) {
+        if (c > 0) __syncthreads();  // the chunk before has been read
+        const int groups = (min(kChunk<T>, s.in_c - c) + V - 1) / V;
+        load_window(source, view, c, groups, kPitch<T>, window);
+        load_weights<IsGradient>(s, ay, ax, w, is_wide, c, groups, out, weights);
+        __syncthreads();
+        multiply(window, base, cols * kPitch<T>, ay.taps, ax.taps, groups, weights + at.x * V, s.across * V, sum);
+    }
+    bool valid[kPixels];
+#pragma unroll
+    for (int p = 0; p < kPixels; p++) {
+        const Pixel i = pixel(s, at.y + p * s.down);
+        valid[p] = at.y < s.down && i.image < min(s.images, s.n - n) && i.y < ay.size - y && i.x < ax.size - x;
+        const int factor = IsGradient ? s.stride : 1;
+        if (valid[p])
+            sink(n + i.image, (y + i.y) * factor + phase_y, (x + i.x) * factor + phase_x, out + at.x * V, sum[p]);
+    }
+    if (!IsGradient && partials) sum_pixels(s, at, out, sum, valid, memory, partials);
+}
+
+}  // namespace nascent::kernels::gpu

@@ -1,0 +1,49 @@
+#include "kernels/common/convolve.cuh"
+#include "kernels/common/partials.cuh"
+#include "kernels/cuda/conv.h"
+
+namespace nascent::kernels::gpu {
+namespace {
+
+template <class T>
+struct StoreZ {
+    T* z;
+    int h, w, c;
+    bool is_wide;
+    __device__ void operator()(int n, int y, int x, int channel, const Wide<T>& v) const {
+        const std::size_t pixel = (static_cast<std::size_t>(n) * h + y) * w + x;
+        store_channels(z + pixel * c + channel, v, c - channel, is_wide);
+    }
+};
+
+}  // namespace
+
+template <class T>
+void conv_forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const T* w, T* z,
+                  double* sums, void* workspace) {
+    const ConvPlan plan = plan_convolution<T>(shape, false);
+    const ConvTiles& s = plan.s;
+    const auto handle = static_cast<simt::stream_t>(stream.handle);
+    double* partials = sums ? static_cast<double*>(workspace) : nullptr;
+    with_width<T>(wide<T>(s.in_c, {x, prologue.scale, prologue.shift}), [&](auto n) {
+        using Source = PrologueSource<T, (n > 1)>;
+        simt::launch(convolve_kernel<false, T, Source, StoreZ<T>>, {plan.grid, plan.threads, plan.shared_bytes, handle},
+                     s, Source{x, s.in_h, s.in_w, s.in_c, prologue}, w, wide<T>(s.out_c, {w}),
+                     StoreZ<T>{z, s.out_h, s.out_w, s.out_c, wide<T>(s.out_c, {z})}, partials);
+    });
+    if (sums) add_partials(handle, partials, plan.grid.x, 2 * static_cast<std::size_t>(s.out_c), sums, false);
+}
+
+std::size_t conv_forward_workspace(const Stream&, const ConvShape& shape, std::size_t element) {
+    const ConvPlan plan =
+        element == sizeof(float) ? plan_convolution<float>(shape, false) : plan_convolution<double>(shape, false);
+    return std::size_t{plan.grid.x} * 2 * static_cast<std::size_t>(shape.c_out) * sizeof(double);
+}
+
+#define NASCENT_CONV(T) \
+    template void conv_forward(const Stream&, const ConvShape&, const T*, Prologue<T>, const T*, T*, double*, void*);
+NASCENT_CONV(float)
+NASCENT_CONV(double)
+#undef NASCENT_CONV
+
+}  // namespace nascent::kernels::gpu

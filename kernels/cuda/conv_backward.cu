@@ -1,0 +1,96 @@
+#include "kernels/common/convolve.cuh"
+#include "kernels/common/partials.cuh"
+#include "kernels/common/weight_gradient.cuh"
+#include "kernels/cuda/conv.h"
+
+namespace nascent::kernels::gpu {
+namespace {
+
+/// Masked where the prologue's ReLU of x is, and added to what was there or not.
+template <class T>
+struct StoreGradient {
+    T* da;
+    PrologueSource<T, false> input;
+    bool is_wide, accumulate;
+    __device__ void operator()(int n, int y, int x, int channel, const Wide<T>& gradient) const {
+        const std::size_t pixel = (static_cast<std::size_t>(n) * input.h + y) * input.w + x;
+        const std::size_t at = pixel * input.c + channel;
+        const int count = input.c - channel;
+        Wide<T> v = gradient;
+        if (input.prologue.relu) {
+            typename PrologueSource<T, false>::Channels k = {};
+            if (input.prologue.scale) {
+                k.scale = load_channels(input.prologue.scale + channel, count, is_wide);
+                k.shift = load_channels(input.prologue.shift + channel, count, is_wide);
+            }
+            const Wide<T> a = input.affine(load_channels(input.x + at, count, is_wide), k);
+#pragma unroll
+            for (int i = 0; i < kWide<T>; i++)
+                if (a.v[i] <= 0) v.v[i] = 0;  // not-a-number lets it pass
+        }
+        if (accumulate) {
+            const Wide<T> before = load_channels(da + at, count, is_wide);
+#pragma unroll
+            for (int i = 0; i < kWide<T>; i++) v.v[i] += before.v[i];
+        }
+        store_channels(da + at, v, count, is_wide);
+    }
+};
+
+}  // namespace
+
+template <class T>
+void conv_backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const T* w,
+                   const T* dy, NormFold<T> fold, T* da, bool accumulate_da, T* dw, bool accumulate_dw,
+                   void* workspace) {
+    const auto handle = static_cast<simt::stream_t>(stream.handle);
+    const int h = shape.h, w_in = shape.w, c_in = shape.c_in, c_out = shape.c_out;
+    const int out_h = shape.out_h(), out_w = shape.out_w();
+    const bool wide_in = wide<T>(c_in, {x, prologue.scale, prologue.shift});
+    const bool wide_dz = wide<T>(c_out, {dy, fold.z, fold.scale, fold.slope, fold.shift});
+    if (da) {
+        const ConvPlan plan = plan_convolution<T>(shape, true);
+        with_width<T>(wide_dz, [&](auto n) {
+            using Source = FoldSource<T, (n > 1)>;
+            simt::launch(
+                convolve_kernel<true, T, Source, StoreGradient<T>>,
+                {plan.grid, plan.threads, plan.shared_bytes, handle}, plan.s, Source{dy, out_h, out_w, c_out, fold}, w,
+                wide<T>(c_out, {w}),
+                StoreGradient<T>{da, {x, h, w_in, c_in, prologue}, wide_in && wide<T>(c_in, {da}), accumulate_da},
+                nullptr);
+        });
+    }
+    if (!dw) return;
+    const GradientPlan plan = plan_gradient<T>(shape);
+    T* partials = static_cast<T*>(workspace);
+    with_width<T>(wide_in && wide_dz, [&](auto n) {
+        auto launch = [&](auto k) {
+            using Input = PrologueSource<T, (n > 1)>;
+            using Gradient = FoldSource<T, (n > 1)>;
+            simt::launch(weight_gradient_kernel<k, T, Input, Gradient>,
+                         {plan.grid, plan.threads, plan.shared_bytes, handle}, plan.s,
+                         Input{x, h, w_in, c_in, prologue}, Gradient{dy, out_h, out_w, c_out, fold},
+                         wide<T>(c_out, {partials}), partials);
+        };
+        if (shape.k == 1)
+            launch(std::integral_constant<int, 1>{});
+        else
+            launch(std::integral_constant<int, 3>{});
+    });
+    const std::size_t count = static_cast<std::size_t>(shape.k * shape.k) * c_in * c_out;
+    add_partials(handle, partials, plan.grid.x, count, dw, accumulate_dw);
+}
+
+std::size_t conv_backward_workspace(const Stream&, const ConvShape& shape, std::size_t element) {
+    const GradientPlan plan = element == sizeof(float) ? plan_gradient<float>(shape) : plan_gradient<double>(shape);
+    return std::size_t{plan.grid.x} * static_cast<std::size_t>(shape.k * shape.k) * shape.c_in * shape.c_out * element;
+}
+
+#define NASCENT_CONV(T)                                                                                     \
+    template void conv_backward(const Stream&, const ConvShape&, const T*, Prologue<T>, const T*, const T*, \
+                                NormFold<T>, T*, bool, T*, bool, void*);
+NASCENT_CONV(float)
+NASCENT_CONV(double)
+#undef NASCENT_CONV
+
+}  // namespace nascent::kernels::gpu
