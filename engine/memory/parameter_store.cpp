@@ -1,5 +1,7 @@
 #include "engine/memory/parameter_store.h"
 
+#include <algorithm>
+
 namespace nascent {
 
 int ParameterStore::begin_range(const std::string& name) {
@@ -63,10 +65,20 @@ Tensor ParameterStore::view(int parameter, void* base) const {
 
 Tensor ParameterStore::read(int parameter) {
     const int r = parameters_[static_cast<std::size_t>(parameter)].range;
-    if (before_read_) before_read_(r);
+    if (before_read_) before_read_({&r, 1});
     Tensor t = view(parameter, range(r).weights);
     t.id = ValueId::parameter(parameter);
     return t;
+}
+
+void ParameterStore::read_ahead(std::span<const int> parameters) {
+    if (!before_read_) return;
+    std::vector<int> ranges;
+    for (int p : parameters)
+        if (p >= 0) ranges.push_back(parameters_[static_cast<std::size_t>(p)].range);
+    std::sort(ranges.begin(), ranges.end());
+    ranges.erase(std::unique(ranges.begin(), ranges.end()), ranges.end());
+    before_read_(ranges);
 }
 
 Tensor ParameterStore::raw(int parameter) const {

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -60,12 +61,14 @@ class ParameterStore {
 
     /// The parameter as an op's input. Whoever defers updates (a coasting optimizer) brings it up to date here.
     Tensor read(int parameter);
+    /// Says that the ranges of these parameters are read next, so that they are brought up to date together; -1: none.
+    void read_ahead(std::span<const int> parameters);
     Tensor buffer(int index) const { return buffers_[static_cast<std::size_t>(index)].tensor; }
     /// The stored bytes as they are, perhaps behind: for checkpoints.
     Tensor raw(int parameter) const;
     Tensor raw_momentum(int parameter) const;
-    /// Called with the range before a read; set by the optimizer.
-    void set_before_read(std::function<void(int range)> f) { before_read_ = std::move(f); }
+    /// Called with the ranges before a read; set by the optimizer.
+    void set_before_read(std::function<void(std::span<const int> ranges)> f) { before_read_ = std::move(f); }
 
   private:
     Tensor view(int parameter, void* base) const;
@@ -76,7 +79,7 @@ class ParameterStore {
     std::vector<ParameterRange> ranges_;
     std::vector<Buffer> buffers_;
     std::unordered_map<std::string, int> index_;
-    std::function<void(int)> before_read_;
+    std::function<void(std::span<const int>)> before_read_;
 };
 
 }  // namespace nascent

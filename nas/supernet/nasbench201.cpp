@@ -159,10 +159,23 @@ Tensor Nb201Supernet::reduce(const Reduction& r, const Tensor& x, bool training)
     return residual_block(x, w, norm_args(r.a.norm, training), norm_args(r.b.norm, training));
 }
 
+void Nb201Supernet::read_ahead(const std::vector<nb201::CellText>& cells) {
+    std::vector<int> parameters{stem_.weight, classifier_weight_};
+    for (const Reduction& r : reductions_) parameters.push_back(r.shortcut);
+    for (std::size_t c = 0; c < cells.size(); c++)
+        for (std::size_t to = 1; to <= cells[c].nodes.size(); to++)
+            for (const auto& [op, from] : cells[c].nodes[to - 1])
+                if (op == Op::nor_conv_1x1 || op == Op::nor_conv_3x3)
+                    parameters.push_back(
+                        cells_[c].convs[nb201::edge_index(static_cast<int>(to), from)][op == Op::nor_conv_3x3].weight);
+    store_.read_ahead(parameters);
+}
+
 Tensor Nb201Supernet::run(const Tensor& x, const std::vector<nb201::CellText>& cells, bool training) {
     const Shape wanted{x.shape.rank() == 4 ? x.shape[0] : 0, config_.input_size, config_.input_size, 3};
     NASCENT_CHECK(x.shape == wanted, runtime, "expected pictures (n, {0}, {0}, 3), got {1}", config_.input_size,
                   x.shape.text());
+    read_ahead(cells);
     std::size_t number = 0;  // of the block that chooses, for fixed places
     Tensor y;
     {

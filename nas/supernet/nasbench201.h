@@ -75,6 +75,7 @@ class Nb201Supernet {
     Tensor node(const Cell& cell, int to, std::span<const Tensor> nodes, const CellOps& inputs, bool training);
     Tensor reduce(const Reduction& r, const Tensor& x, bool training);
     Tensor run(const Tensor& x, const std::vector<nb201::CellText>& cells, bool training);
+    void read_ahead(const std::vector<nb201::CellText>& cells);
 
     nb201::NetConfig config_;
     nb201::Style style_;

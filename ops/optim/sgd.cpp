@@ -9,7 +9,7 @@ namespace nascent {
 
 Sgd::Sgd(ParameterStore& store, SgdOptions options, std::function<double(std::int64_t)> learning_rate)
     : store_(store), options_(options), learning_rate_(std::move(learning_rate)) {
-    store_.set_before_read([this](int range) { catch_up(range); });
+    store_.set_before_read([this](std::span<const int> ranges) { catch_up(ranges); });
 }
 
 Sgd::~Sgd() { store_.set_before_read(nullptr); }
@@ -33,19 +33,23 @@ bool Sgd::gap(const ParameterRange& r, double (&m)[4]) const {
     return true;
 }
 
-void Sgd::catch_up(int range) {
-    ParameterRange& r = store_.range(range);
-    if (r.last_step == ParameterRange::never && current_tape()) first_reads_.push_back(range);
-    double m[4];
-    if (!gap(r, m)) return;
+void Sgd::catch_up(std::span<const int> ranges) {
     with_type(store_.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        const kernels::SgdRange<T> one{
-            static_cast<T*>(r.weights), static_cast<T*>(r.momentum), nullptr, r.count, {m[0], m[1], m[2], m[3]}};
+        std::vector<kernels::SgdRange<T>> behind;
+        for (int range : ranges) {
+            ParameterRange& r = store_.range(range);
+            if (r.last_step == ParameterRange::never && current_tape()) first_reads_.push_back(range);
+            double m[4];
+            if (!gap(r, m)) continue;
+            behind.push_back(
+                {static_cast<T*>(r.weights), static_cast<T*>(r.momentum), nullptr, r.count, {m[0], m[1], m[2], m[3]}});
+            r.last_step = step_ - 1;
+        }
+        if (behind.empty()) return;
         kernels::sgd<T>(kernel_stream(store_.device()),
-                        {0, options_.momentum, options_.weight_decay, options_.nesterov}, {&one, 1});
+                        {0, options_.momentum, options_.weight_decay, options_.nesterov}, behind);
     });
-    r.last_step = step_ - 1;
 }
 
 double Sgd::step(const Tape& tape) {
@@ -55,7 +59,7 @@ double Sgd::step(const Tape& tape) {
         const kernels::Stream stream = kernel_stream(store_.device());
         std::vector<kernels::SgdRange<T>> ranges;
         for (const WrittenRange& w : tape.written()) {
-            catch_up(w.range);  // already done where the weights were read; a gradient may come without
+            catch_up({&w.range, 1});  // already done where the weights were read; a gradient may come without
             ParameterRange& r = store_.range(w.range);
             ranges.push_back(
                 {static_cast<T*>(r.weights), static_cast<T*>(r.momentum), static_cast<const T*>(w.grad), r.count});

@@ -36,7 +36,7 @@ class Sgd {
     void peek(int range, void* out) const;
 
   private:
-    void catch_up(int range);
+    void catch_up(std::span<const int> ranges);
     bool gap(const ParameterRange& r, double (&m)[4]) const;
     void start_coasting();
     ParameterStore& store_;

@@ -81,7 +81,7 @@ TEST_CASE("a store is built once and finds its parameters") {
     CHECK(store.buffer(buffer).span<float>()[3] == 1);
     CHECK_THROWS_AS(store.raw(0).as<double>(), Error);
     int reads = 0;
-    store.set_before_read([&](int range) { reads += range == 0; });
+    store.set_before_read([&](std::span<const int> ranges) { reads += ranges.size() == 1 && ranges[0] == 0; });
     CHECK(store.read(1).id.parameter_index() == 1);
     CHECK(reads == 1);
 }
