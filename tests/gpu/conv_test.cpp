@@ -207,7 +207,7 @@ TEST_CASE_TEMPLATE("gpu convolution of many tiles agrees with the CPU's", T, flo
     }
 }
 
-TEST_CASE_TEMPLATE("not-a-number and infinity reach what the CPU lets them reach", T, float, double) {
+TEST_CASE_TEMPLATE("not-a-number, infinity and zero reach what the CPU lets them reach on the GPU", T, float, double) {
     unsigned seed = 900;
     for (const ConvShape& s : {ConvShape{2, 5, 17, 5, 3, 3, 1}, {1, 4, 19, 4, 8, 3, 2}, {1, 3, 17, 4, 4, 1, 1}})
         for (int i = 0; i < 4; i++) {
@@ -215,7 +215,7 @@ TEST_CASE_TEMPLATE("not-a-number and infinity reach what the CPU lets them reach
             const Inputs<T> in = draw<T>(s, mode, seed++);
             // At the ends of rows, tiles and pictures, and somewhere.
             for (int pixel : {0, s.w / 2, s.w - 1, s.w, s.h * s.w - 1})
-                for (T bad : {std::numeric_limits<T>::quiet_NaN(), std::numeric_limits<T>::infinity()}) {
+                for (T bad : {std::numeric_limits<T>::quiet_NaN(), std::numeric_limits<T>::infinity(), T(0)}) {
                     INFO("width ", s.w, " mode ", i, " pixel ", pixel);
                     Inputs<T> v = moved<T>(in);
                     v[kX][static_cast<std::size_t>(pixel * s.c_in)] = bad;
@@ -232,6 +232,8 @@ TEST_CASE_TEMPLATE("not-a-number and infinity reach what the CPU lets them reach
                     CHECK(same(got.z, want.z));
                     CHECK(same(got.da, want.da));
                     CHECK(same(got.dw, want.dw));
+                    for (std::size_t j = 0; j < got.da.size(); j++)  // masked or not
+                        if ((got.da[j] == 0) != (want.da[j] == 0)) FAIL_CHECK("element ", j, " of da is ", got.da[j]);
                 }
         }
 }
