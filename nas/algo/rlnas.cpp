@@ -78,8 +78,8 @@ std::string trained_path(const RunDirectory& run) { return run.export_folder() +
 
 struct RlnasRun::Parts {
     explicit Parts(const RlnasConfig& c)
-        : target(kernel_target()),
-          device(make_device(c.run.device, c.run.threads)),
+        : device(make_device(c.run.device, c.run.threads)),
+          target(device->kind() == DeviceKind::cpu ? fmt::format("cpu ({})", kernel_target()) : device->name()),
           set(load_pictures(c)),
           ids(training_ids(c.data.split, set)),
           net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32, net_config(c, set),
@@ -94,8 +94,8 @@ struct RlnasRun::Parts {
             trainer = std::make_unique<SupernetTrainer>(net, *narrow, training_of(c));
         }
     }
-    std::string target;
     std::unique_ptr<Device> device;
+    std::string target;  // the bits depend on it
     Dataset set;
     std::vector<std::uint32_t> ids;
     Nb201Supernet net;
@@ -113,11 +113,11 @@ struct RlnasRun::Parts {
 RlnasRun::RlnasRun(const RlnasConfig& config, RunDirectory& directory)
     : config_(config), directory_(directory), parts_(std::make_unique<Parts>(config)) {
     Parts& p = *parts_;
-    directory_.log().say(fmt::format(
-        "{}: {} of {} training pictures {}x{}, {} classes, normalised as {}; labels {}; {} on {} ({}) with {} threads",
-        p.set.name, p.ids.size(), p.set.train.count(), p.set.train.height, p.set.train.width, p.set.classes,
-        p.normalisation_name, config.data.labels, config.train.dtype, p.device->name(), p.target,
-        p.device->pool() ? p.device->pool()->threads() : 0));
+    directory_.log().say(
+        fmt::format("{}: {} of {} training pictures {}x{}, {} classes, normalised as {}; labels {}; {} on {}{}",
+                    p.set.name, p.ids.size(), p.set.train.count(), p.set.train.height, p.set.train.width, p.set.classes,
+                    p.normalisation_name, config.data.labels, config.train.dtype, p.target,
+                    p.device->pool() ? fmt::format(" with {} threads", p.device->pool()->threads()) : ""));
     if (p.set.skipped > 0) directory_.log().warn(fmt::format("{} corrupt pictures were left out", p.set.skipped));
     if (!config.search.table.empty()) {
         p.table = BenchmarkTable::read(config.search.table);
@@ -152,10 +152,10 @@ void RlnasRun::restore() {
                       p.ids.size(), pictures);
         const auto target = state.at("target").get<std::string>();
         if (target != p.target)
-            directory_.log().warn(
-                fmt::format("goes on with {}, began with {}: the result is the same but for rounding, and to the bit "
-                            "only with NASCENT_CPU_TARGET={}",
-                            p.target, target, target));
+            directory_.log().warn(fmt::format(
+                "goes on on {}, was on {}: the result is the same but for rounding; to the bit it is only on "
+                "the same device (on the cpu NASCENT_CPU_TARGET chooses the instruction set)",
+                p.target, target));
     } catch (const nlohmann::json::exception& e) {
         fail(ErrorKind::checkpoint, "{}: state.json: {}", directory_.path(), e.what());
     }
@@ -234,8 +234,9 @@ void RlnasRun::train() {
     directory_.log().line(fmt::format("activations, gradients and scratch took at most {:.1f} MiB",
                                       static_cast<double>(p.trainer->high_water()) / (1 << 20)));
     if (saved_step != step()) save();
-    StateDict::of(p.net, &p.trainer->optimizer())
-        .write(trained_path(directory_), p.net.store().dtype(), metadata(config_, p.net.config(), step()));
+    auto about = metadata(config_, p.net.config(), step());
+    about["device"] = p.target;
+    StateDict::of(p.net, &p.trainer->optimizer()).write(trained_path(directory_), p.net.store().dtype(), about);
 }
 
 }  // namespace nascent

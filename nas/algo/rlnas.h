@@ -53,6 +53,7 @@ struct SearchRequest {
 struct SearchResult {
     std::vector<Found> found;  // one per method; the first is the answer
     int classes = 0;
+    std::string device;          // that trained; empty where the files do not say
     std::vector<double> angles;  // of all architectures, by id
     std::optional<Judgement> judgement;
 };

@@ -88,8 +88,8 @@ OptionTable rlnas_options(RlnasConfig& c) {
 }
 
 const std::vector<std::string>& resumable_keys() {
-    static const std::vector<std::string> keys{"run.threads", "run.checkpoint_seconds", "run.checkpoint_steps",
-                                               "run.loader_workers", "run.progress_seconds"};
+    static const std::vector<std::string> keys{"run.device",           "run.threads",        "run.checkpoint_seconds",
+                                               "run.checkpoint_steps", "run.loader_workers", "run.progress_seconds"};
     return keys;
 }
 

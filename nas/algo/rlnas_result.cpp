@@ -77,6 +77,7 @@ SearchResult search_states(const SearchRequest& request, RunDirectory* directory
                            angle_rules(request.config.angle));
     SearchResult result;
     result.classes = shape.config.classes;
+    if (const auto at = trained.metadata().find("device"); at != trained.metadata().end()) result.device = at->second;
     result.angles = angle.all_angles();
     const std::string& method = request.config.search.method;
     if (method != "exhaustive") result.found.push_back(evolve(angle, request, result.classes, directory));
@@ -120,6 +121,7 @@ std::string to_json(const SearchResult& result, const RlnasConfig& config) {
     for (std::size_t i = 0; i < kCostConventions.size(); i++) macs.add(kCostConventions[i], cost.macs[i]);
     JsonObject all = found_json(first);
     all.add("space", config.space).add("classes", result.classes).add("params", cost.params).add("macs", macs);
+    if (!result.device.empty()) all.add("device", result.device);
     std::vector<JsonObject> searches;
     for (const Found& f : result.found) searches.push_back(found_json(f));
     all.add("searches", searches);
@@ -133,6 +135,7 @@ std::string to_text(const SearchResult& result) {
         text +=
             fmt::format("{} over {} architectures found\n  {}\n  index {} in the benchmark's order, angle {:.6f} rad\n",
                         f.method, f.scored, nb201::to_string(f.arch), nb201::official_index(f.arch), f.angle);
+    if (!result.device.empty()) text += fmt::format("trained on {}\n", result.device);
     if (result.judgement) text += to_text(*result.judgement);
     return text;
 }

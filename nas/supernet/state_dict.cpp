@@ -86,6 +86,7 @@ StateDict StateDict::of(const Nb201Supernet& net, const Sgd* optimizer) {
 StateDict StateDict::read(const std::string& path) {
     const SafeTensors file = SafeTensors::read(path);
     StateDict state;
+    state.metadata_ = file.metadata();
     for (const SafeTensor& t : file.tensors()) {
         Entry entry{t.shape, {}};
         auto convert = [&](auto zero) {

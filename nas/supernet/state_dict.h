@@ -32,10 +32,13 @@ class StateDict {
     /// Throws Error(checkpoint) where there is no such tensor.
     const Entry& at(const std::string& name) const;
     const std::map<std::string, Entry>& entries() const { return entries_; }
+    /// What a file that was read says of itself.
+    const std::map<std::string, std::string>& metadata() const { return metadata_; }
     void set(const std::string& name, Entry entry) { entries_[name] = std::move(entry); }
 
   private:
     std::map<std::string, Entry> entries_;
+    std::map<std::string, std::string> metadata_;
 };
 
 /// What a supernet file is of, from its tensors' shapes: channels, cells per stage, classes and style; the input size
