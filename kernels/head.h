@@ -28,11 +28,13 @@ void linear_backward(const Stream&, int n, int in, int out, const T* x, const T*
                      bool accumulate_dx, T* dw, bool accumulate_dw, T* dbias, bool accumulate_dbias);
 
 /// loss[0] = mean over the batch of the cross-entropy between softmax(logits) and (1 - smoothing) * onehot + smoothing
-/// / classes; probabilities (n, classes) = softmax(logits), kept for the backward. Labels are in [0, classes): callers
-/// check.
+/// / classes; probabilities (n, classes) = softmax(logits), kept for the backward. A label outside [0, classes) makes
+/// the loss and its row of probabilities not-a-number. `workspace` as cross_entropy_workspace.
 template <class T>
 void cross_entropy_forward(const Stream&, int n, int classes, const T* logits, const int* labels, T smoothing, T* loss,
-                           T* probabilities);
+                           T* probabilities, void* workspace);
+/// Bytes of workspace for cross_entropy_forward.
+std::size_t cross_entropy_workspace(const Stream&, int n);
 /// dlogits (+)= dloss[0] * (probabilities - target) / n.
 template <class T>
 void cross_entropy_backward(const Stream&, int n, int classes, const T* probabilities, const int* labels, T smoothing,

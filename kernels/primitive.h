@@ -2,6 +2,7 @@
 #pragma once
 #include "kernels/conv.h"
 #include "kernels/node.h"
+#include "kernels/norm.h"
 
 namespace nascent::kernels {
 
@@ -32,6 +33,12 @@ template <class T>
 void batch_norm_plain_backward(const Stream&, const Image&, const T* x, const T* gamma, const T* mean, const T* rstd,
                                const T* dy, T* dx, bool accumulate_dx, T* dgamma, bool accumulate_dgamma, T* dbeta,
                                bool accumulate_dbeta);
+
+/// Running statistics move by `momentum` towards a batch's mean and unbiased variance, from what
+/// batch_norm_plain_forward wrote: the biased variance is 1 / rstd^2 - eps. As torch.nn.BatchNorm2d's.
+template <class T>
+void batch_norm_plain_running(const Stream&, const NormShape&, const T* mean, const T* rstd, T* running_mean,
+                              T* running_var);
 
 /// Average pool k x k: padding p left out of the mean.
 struct PoolShape {

@@ -1,9 +1,6 @@
 // Stochastic gradient descent over contiguous ranges (torch.optim.SGD's formula: decay, momentum, Nesterov).
 #pragma once
-#include <cstddef>
-#include <span>
-
-#include "kernels/stream.h"
+#include "kernels/clip.h"
 
 namespace nascent::kernels {
 
@@ -21,16 +18,12 @@ struct SgdRange {
 struct SgdStep {
     double lr, momentum, decay;
     bool nesterov;
-    double gradient_scale = 1;  // clipping
+    Clip clip = {};
 };
 
-/// Per element: (w, v) through `gap`; then, with a gradient, d = g * scale + decay * w; v = momentum * v + d;
+/// Per element: (w, v) through `gap`; then, with a gradient, d = g * (clip's factor) + decay * w; v = momentum * v + d;
 /// w -= lr * (nesterov ? d + momentum * v : v).
 template <class T>
 void sgd(const Stream&, const SgdStep&, std::span<const SgdRange<T>> ranges);
-
-/// Sum of squares of g over all ranges in double, in an order fixed by the counts.
-template <class T>
-double sum_of_squares(const Stream&, std::span<const SgdRange<T>> ranges);
 
 }  // namespace nascent::kernels

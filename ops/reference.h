@@ -19,7 +19,8 @@ Tensor global_avg_pool(const Tensor& x);
 /// x (n, in), w (out, in), bias (out).
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias);
 /// Mean cross-entropy (a scalar of shape (1)) of logits (n, classes) with labels (n) int32 in [0, classes), as
-/// torch.nn.functional.cross_entropy with label_smoothing. Throws Error(runtime) for a label out of range.
+/// torch.nn.functional.cross_entropy with label_smoothing. A label out of range: throws Error(runtime) on the CPU; on
+/// other devices, where looking would mean waiting, the loss is not-a-number.
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels, double smoothing = 0);
 
 }  // namespace nascent

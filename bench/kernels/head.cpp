@@ -58,9 +58,10 @@ void linear_gradients(benchmark::State& state, const Head& h) {
     count_flops(state, 4.0 * kBatch * kLast.c * kClasses);
 }
 void entropy(benchmark::State& state, const Head& h) {
+    const Buffer workspace(cross_entropy_workspace(kOneThread, kBatch));
     for (auto _ : state)
         cross_entropy_forward<float>(kOneThread, kBatch, kClasses, h.logits.as(), h.labels.data(), 0, h.loss.as(),
-                                     h.probabilities.as());
+                                     h.probabilities.as(), workspace.as<void>());
     state.SetItemsProcessed(state.iterations() * kBatch);
 }
 void entropy_gradient(benchmark::State& state, const Head& h) {

@@ -36,7 +36,15 @@ void update(benchmark::State& state, bool gap) {
 }
 void squares(benchmark::State& state) {
     const Parameters p(false);
-    for (auto _ : state) benchmark::DoNotOptimize(sum_of_squares<float>(kOneThread, p.ranges));
+    std::vector<GradientRange<float>> list;
+    for (const SgdRange<float>& r : p.ranges) list.push_back({r.g, r.count});
+    const std::span<const GradientRange<float>> ranges(list);
+    const Buffer workspace(sum_of_squares_workspace<float>(kOneThread, ranges));
+    double sum = 0;
+    for (auto _ : state) {
+        sum_of_squares<float>(kOneThread, ranges, &sum, workspace.as<void>());
+        benchmark::DoNotOptimize(sum);
+    }
     count_bytes(state, static_cast<double>(p.count * sizeof(float)));
 }
 

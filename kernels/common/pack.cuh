@@ -47,12 +47,20 @@ void with_width(bool is_wide, F&& f) {
         f(std::integral_constant<int, 1>{});
 }
 
-/// A thread for each of `count` items, of which there are less than 2^32 (indices of 64 bits divide slowly).
-inline simt::Launch items(const Stream& stream, std::size_t count, simt::Place where = simt::Place::current()) {
+/// `count` items as 32 bits (indices of 64 bits divide slowly). Throws simt::Error for 2^32 - 256 and more.
+inline unsigned items(std::size_t count) {
     if (count > 0xffffffffu - kThreads)
         throw simt::Error(std::to_string(count) + " items for one launch, at most 2^32 - 257");
-    return {dim3(static_cast<unsigned>((count + kThreads - 1) / kThreads)), dim3(kThreads), 0,
+    return static_cast<unsigned>(count);
+}
+/// A thread for each of `count` items.
+inline simt::Launch items(const Stream& stream, std::size_t count, simt::Place where = simt::Place::current()) {
+    return {dim3((items(count) + kThreads - 1) / kThreads), dim3(kThreads), 0,
             static_cast<simt::stream_t>(stream.handle), where};
+}
+/// Blocks of kThreads threads.
+inline simt::Launch blocks(const Stream& stream, dim3 grid, simt::Place where = simt::Place::current()) {
+    return {grid, dim3(kThreads), 0, static_cast<simt::stream_t>(stream.handle), where};
 }
 __device__ inline unsigned item() { return blockIdx.x * kThreads + threadIdx.x; }
 

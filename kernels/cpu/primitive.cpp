@@ -147,6 +147,20 @@ void batch_norm_plain_backward(const Stream& stream, const Image& s, const T* x,
     });
 }
 
+template <class T>
+void batch_norm_plain_running(const Stream&, const NormShape& s, const T* mean, const T* rstd, T* running_mean,
+                              T* running_var) {
+    const double n = static_cast<double>(s.count);
+    for (int c = 0; c < s.channels; c++) {
+        const double r = rstd[c], m = mean[c];
+        // Rounding may leave a constant channel's variance a little below zero.
+        const double raw = 1 / (r * r) - s.eps, variance = raw > 0 ? raw : 0.0;
+        const double unbiased = s.count > 1 ? variance * n / (n - 1) : variance;
+        running_mean[c] = static_cast<T>((1 - s.momentum) * running_mean[c] + s.momentum * m);
+        running_var[c] = static_cast<T>((1 - s.momentum) * running_var[c] + s.momentum * unbiased);
+    }
+}
+
 namespace {
 
 /// The part of a pooling window that lies inside the image.
@@ -231,6 +245,7 @@ void global_avg_pool_backward(const Stream&, const Image& s, const T* dpooled, T
                                            T*);                                                                       \
     template void batch_norm_plain_backward(const Stream&, const Image&, const T*, const T*, const T*, const T*,      \
                                             const T*, T*, bool, T*, bool, T*, bool);                                  \
+    template void batch_norm_plain_running(const Stream&, const NormShape&, const T*, const T*, T*, T*);              \
     template void avg_pool_plain_forward(const Stream&, const PoolShape&, const T*, T*);                              \
     template void avg_pool_plain_backward(const Stream&, const PoolShape&, const T*, T*, bool);                       \
     template void global_avg_pool_forward(const Stream&, const Image&, const T*, T*);                                 \

@@ -1,6 +1,6 @@
 #include "kernels/common/convolve.cuh"
 #include "kernels/common/partials.cuh"
-#include "kernels/cuda/conv.h"
+#include "kernels/conv.h"
 
 namespace nascent::kernels::gpu {
 namespace {

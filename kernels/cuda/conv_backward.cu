@@ -1,7 +1,7 @@
 #include "kernels/common/convolve.cuh"
 #include "kernels/common/partials.cuh"
 #include "kernels/common/weight_gradient.cuh"
-#include "kernels/cuda/conv.h"
+#include "kernels/conv.h"
 
 namespace nascent::kernels::gpu {
 namespace {

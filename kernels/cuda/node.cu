@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/common/pack.cuh"
-#include "kernels/cuda/node.h"
+#include "kernels/common/sums.cuh"
+#include "kernels/node.h"
 
 namespace nascent::kernels::gpu {
 namespace {
@@ -129,13 +129,6 @@ __global__ void __launch_bounds__(kThreads) pool_2x2_gradient_kernel(Image s, co
     store(dx + at, sum);
 }
 
-/// Pixels in chunks, cut by the shape alone: the sums of the chunks are added in order.
-struct PixelChunks {
-    std::size_t size, count;
-    explicit PixelChunks(std::size_t pixels)
-        : size(std::max<std::size_t>(256, (pixels + 127) / 128)), count((pixels + size - 1) / size) {}
-};
-
 template <class T>
 struct Factors {
     const T* z[3];
@@ -175,18 +168,11 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
     for (int k = 0; k < 4; k++) {
         if (k > factors.count || (k == 0 && !plain)) continue;  // the same for every thread of the grid
-        for (int i = 0; i < N; i++) part[t * N + i] = total[k][i];
-        __syncthreads();
-        for (unsigned half = down / 2; half > 0; half /= 2) {
-            if (t / across < half)
-                for (int i = 0; i < N; i++) part[t * N + i] += part[(t + half * across) * N + i];
-            __syncthreads();
-        }
-        // A thread reads and, for the next sum, writes its own elements: no barrier between.
+        add_down<N>(across, part, total[k]);
         if (t < across && c < channels)
             for (int i = 0; i < N; i++)
                 partials[(static_cast<std::size_t>(blockIdx.y) * rows + (k == 0 ? 0 : first + k - 1)) * channels + c +
-                         i] = part[t * N + i];
+                         i] = total[k][i];
     }
 }
 
@@ -199,6 +185,10 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 }  // namespace
+
+void add_chunks(const Stream& stream, const double* partials, std::size_t chunks, std::size_t count, double* sums) {
+    simt::launch(add_chunks_kernel, items(stream, count), partials, chunks, count, sums);
+}
 
 template <class T>
 void node_combine(const Stream& stream, const Image& s, std::span<const NormTerm<T>> norms,
@@ -247,8 +237,7 @@ void norm_backward_sums(const Stream& stream, const Image& s, const T* dy, std::
         std::copy_n(z.begin() + first, factors.count, factors.z);
         with_width<T>(is_wide, [&](auto n) {
             const unsigned groups = static_cast<unsigned>(s.c / n);
-            unsigned across = 1;
-            while (across < 32 && across < groups) across *= 2;
+            const unsigned across = threads_across(groups);
             simt::launch(sums_kernel<n, T>,
                          {dim3((groups + across - 1) / across, static_cast<unsigned>(chunks.count)), dim3(kThreads), 0,
                           static_cast<simt::stream_t>(stream.handle)},
@@ -256,7 +245,7 @@ void norm_backward_sums(const Stream& stream, const Image& s, const T* dy, std::
         });
     }
     const std::size_t count = static_cast<std::size_t>(rows) * static_cast<std::size_t>(s.c);
-    simt::launch(add_chunks_kernel, items(stream, count), partials, chunks.count, count, sums);
+    add_chunks(stream, partials, chunks.count, count, sums);
 }
 
 template <class T>

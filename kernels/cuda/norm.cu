@@ -1,7 +1,7 @@
 #include <cmath>
 
 #include "kernels/common/pack.cuh"
-#include "kernels/cuda/norm.h"
+#include "kernels/norm.h"
 
 namespace nascent::kernels::gpu {
 namespace {

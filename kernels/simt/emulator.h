@@ -74,7 +74,7 @@ bool opted_in(const void* kernel);
 template <class... Params>
 void launch(void (*kernel)(Params...), const Launch& at, std::type_identity_t<Params>... arguments) {
     static_assert((std::is_trivially_copyable_v<Params> && ...), "CUDA copies a kernel's arguments bit by bit");
-    static_assert((sizeof(Params) + ... + 0) <= 4096, "CUDA passes at most 4 KiB of arguments");
+    static_assert((sizeof(Params) + ... + 0) <= 32764, "CUDA passes at most 32,764 bytes of arguments");
     const void* address = reinterpret_cast<const void*>(kernel);
     check_launch(address, at);
     auto work = [=, more = opted_in(address), values = std::tuple<Params...>(arguments...)] {

@@ -4,6 +4,7 @@
 
 #include "kernels/sgd.h"
 #include "ops/kernel_stream.h"
+#include "ops/optim/clip.h"
 
 namespace nascent {
 
@@ -54,6 +55,7 @@ void Sgd::catch_up(std::span<const int> ranges) {
 
 double Sgd::step(const Tape& tape) {
     double norm = 0;
+    ScratchScope scratch(tape.arena());
     with_type(store_.dtype(), [&](auto zero) {
         using T = decltype(zero);
         const kernels::Stream stream = kernel_stream(store_.device());
@@ -66,13 +68,12 @@ double Sgd::step(const Tape& tape) {
             r.last_step = step_;
         }
         kernels::SgdStep s{learning_rate_(step_), options_.momentum, options_.weight_decay, options_.nesterov};
-        if (options_.clip_norm > 0) {
-            norm = std::sqrt(kernels::sum_of_squares<T>(stream, ranges));
-            // torch.nn.utils.clip_grad_norm_ adds 1e-6.
-            s.gradient_scale = std::min(1.0, options_.clip_norm / (norm + 1e-6));
-        }
+        const double* squares = options_.clip_norm > 0 ? sum_of_squares(tape, store_) : nullptr;
+        s.clip = {options_.clip_norm, squares};
         kernels::sgd<T>(stream, s, ranges);
+        if (squares) store_.device().copy_out(&norm, squares, sizeof(norm));
     });
+    norm = std::sqrt(norm);
     start_coasting();
     step_++;
     return norm;

@@ -24,7 +24,10 @@ struct BatchNorm {
             if (args.training) {
                 kernels::batch_norm_plain_forward<T>(kernel_stream(), image, in[0].as<T>(), gamma, beta, args.eps,
                                                      y.as<T>(), mean.as<T>(), rstd.as<T>());
-                if (args.running_mean.defined()) update_running<T>(image, mean.as<T>(), rstd.as<T>());
+                if (args.running_mean.defined())
+                    kernels::batch_norm_plain_running<T>(
+                        kernel_stream(), {image.c, image.pixels(), args.eps, args.momentum}, mean.as<T>(), rstd.as<T>(),
+                        args.running_mean.as<T>(), args.running_var.as<T>());
                 return;
             }
             NormState state = NormState::make(image.c, y.dtype);
@@ -34,17 +37,6 @@ struct BatchNorm {
         });
         saved = {mean, rstd};
         return y;
-    }
-    template <class T>
-    void update_running(const kernels::Image& image, const T* mean, const T* rstd) const {
-        double* sums = doubles(2 * static_cast<std::size_t>(image.c));
-        const double n = static_cast<double>(image.pixels());
-        for (int c = 0; c < image.c; c++) {
-            const double variance = 1 / (static_cast<double>(rstd[c]) * rstd[c]) - args.eps;
-            sums[c] = mean[c] * n;
-            sums[image.c + c] = (variance + static_cast<double>(mean[c]) * mean[c]) * n;
-        }
-        NormState::make(image.c, dtype_of<T>()).finish(args, image.pixels(), sums, {}, {});
     }
     void backward(const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) const {
         NASCENT_CHECK(args.training, runtime, "a batch-norm in evaluation mode has no backward");

@@ -20,11 +20,14 @@ struct CrossEntropy {
             for (std::int32_t label : labels.span<std::int32_t>())
                 NASCENT_CHECK(label >= 0 && label < classes, runtime, "label {} is not in [0, {})", label, classes);
         Tensor loss = empty({1}, x.dtype), probabilities = empty(x.shape, x.dtype);
+        ScratchScope scratch(current_arena());
         with_type(x.dtype, [&](auto zero) {
             using T = decltype(zero);
-            kernels::cross_entropy_forward<T>(kernel_stream(), static_cast<int>(x.shape[0]), classes, x.as<T>(),
-                                              labels.as<std::int32_t>(), static_cast<T>(smoothing), loss.as<T>(),
-                                              probabilities.as<T>());
+            const kernels::Stream stream = kernel_stream();
+            const int n = static_cast<int>(x.shape[0]);
+            kernels::cross_entropy_forward<T>(stream, n, classes, x.as<T>(), labels.as<std::int32_t>(),
+                                              static_cast<T>(smoothing), loss.as<T>(), probabilities.as<T>(),
+                                              workspace(kernels::cross_entropy_workspace(stream, n)));
         });
         saved = {probabilities};
         return loss;

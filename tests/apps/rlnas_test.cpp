@@ -145,7 +145,7 @@ TEST_CASE("a run that goes on elsewhere says what is different") {
         setenv("NASCENT_CPU_TARGET", "fallback", 1);
         const Outcome o = rlnas({"resume", run});
         CHECK(o.code == 0);
-        CHECK(o.err.find("goes on with fallback") != std::string::npos);
+        CHECK(o.err.find("goes on on cpu (fallback)") != std::string::npos);
         std::filesystem::remove(final_state);
     }
     setenv("NASCENT_CPU_TARGET", "sse9", 1);

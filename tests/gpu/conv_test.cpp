@@ -1,5 +1,5 @@
 // The GPU's convolution against the CPU's in double, on the emulator in three orders of the threads.
-#include "kernels/cuda/conv.h"
+#include "kernels/conv.h"
 
 #include <algorithm>
 #include <utility>
@@ -10,7 +10,6 @@
 namespace nascent::test {
 namespace {
 
-namespace gpu = kernels::gpu;
 using kernels::ConvShape;
 
 // n, h, w, c_in, c_out, k, stride
@@ -99,15 +98,15 @@ Outputs<double> on_cpu(const ConvShape& s, const Mode& mode, const Inputs<double
 /// The GPU's outputs, their values and magnitudes being `want` and `most`. A gradient that is not wanted is empty.
 template <class T>
 Outputs<T> on_gpu(const ConvShape& s, const Mode& mode, const Inputs<T>& v, bool aligned, bool with_da, bool with_dw) {
-    const kernels::Stream stream;
-    Workspace workspace(gpu::conv_backward_workspace(stream, s, sizeof(T)));
+    const kernels::Stream stream = kGpu;
+    Workspace workspace(kernels::conv_backward_workspace(stream, s, sizeof(T)));
     Outputs<T> out{Guarded<T>(0), Guarded<T>(with_da ? v[kDa].size() : 0, aligned ? 0 : 1),
                    Guarded<T>(with_dw ? v[kDw].size() : 0, aligned ? 0 : 1)};
     if (mode.accumulate) {
         std::copy_n(v[kDa].begin(), out.da.size(), out.da.begin());
         std::copy_n(v[kDw].begin(), out.dw.size(), out.dw.begin());
     }
-    gpu::conv_backward<T>(stream, s, v[kX].data(), prologue(v, mode), v[kW].data(), v[kDy].data(), fold(v, mode),
+    kernels::conv_backward<T>(stream, s, v[kX].data(), prologue(v, mode), v[kW].data(), v[kDy].data(), fold(v, mode),
                           with_da ? out.da.data() : nullptr, mode.accumulate, with_dw ? out.dw.data() : nullptr,
                           mode.accumulate, workspace.get());
     CHECK(workspace.intact());
@@ -125,10 +124,10 @@ std::vector<Bounded> bounded(const Guarded<double>& value, const Guarded<double>
 /// The sums of z and z^2 as the kernel leaves them; z itself goes to `z`.
 template <class T>
 Guarded<double> forward(const ConvShape& s, const Mode& mode, const Inputs<T>& v, Guarded<T>& z) {
-    const kernels::Stream stream;
-    Workspace workspace(gpu::conv_forward_workspace(stream, s, sizeof(T)));
+    const kernels::Stream stream = kGpu;
+    Workspace workspace(kernels::conv_forward_workspace(stream, s, sizeof(T)));
     Guarded<double> sums(2 * static_cast<std::size_t>(s.c_out));
-    gpu::conv_forward<T>(stream, s, v[kX].data(), prologue(v, mode), v[kW].data(), z.data(), sums.data(),
+    kernels::conv_forward<T>(stream, s, v[kX].data(), prologue(v, mode), v[kW].data(), z.data(), sums.data(),
                          workspace.get());
     CHECK(workspace.intact());
     CHECK(sums.intact());
@@ -184,7 +183,7 @@ void check(const ConvShape& s, const Mode& mode, unsigned seed) {
     // Without sums, and with one gradient or none.
     const Inputs<T> v = moved<T>(in);
     Guarded<T> alone(z.size(), 0);
-    gpu::conv_forward<T>(kernels::Stream{}, s, v[kX].data(), prologue(v, mode), v[kW].data(), alone.data(), nullptr,
+    kernels::conv_forward<T>(kGpu, s, v[kX].data(), prologue(v, mode), v[kW].data(), alone.data(), nullptr,
                          nullptr);
     CHECK(alone.intact());
     CHECK(alone.same_bits(z));
@@ -249,10 +248,10 @@ TEST_CASE("gpu convolution takes two launches forward and three backward") {
     const ConvShape s{2, 8, 8, 16, 16, 3, 2};
     const Mode mode{true, true, true, false};
     const Inputs<float> v = draw<float>(s, mode, 1);
-    kernels::Stream stream;
+    kernels::Stream stream = kGpu;
     stream.handle = static_cast<simt::stream_t>(&launches);
-    Workspace workspace(std::max(gpu::conv_forward_workspace(stream, s, sizeof(float)),
-                                 gpu::conv_backward_workspace(stream, s, sizeof(float))));
+    Workspace workspace(std::max(kernels::conv_forward_workspace(stream, s, sizeof(float)),
+                                 kernels::conv_backward_workspace(stream, s, sizeof(float))));
     Guarded<float> z(v[kDy].size()), da(v[kDa].size()), dw(v[kDw].size());
     Guarded<double> sums(2 * static_cast<std::size_t>(s.c_out));
     auto count = [&](auto&& f) {
@@ -261,11 +260,11 @@ TEST_CASE("gpu convolution takes two launches forward and three backward") {
         return launches.count;
     };
     auto forward = [&](double* to) {
-        gpu::conv_forward<float>(stream, s, v[kX].data(), prologue(v, mode), v[kW].data(), z.data(), to,
+        kernels::conv_forward<float>(stream, s, v[kX].data(), prologue(v, mode), v[kW].data(), z.data(), to,
                                  workspace.get());
     };
     auto backward = [&](float* to_da, float* to_dw) {
-        gpu::conv_backward<float>(stream, s, v[kX].data(), prologue(v, mode), v[kW].data(), v[kDy].data(),
+        kernels::conv_backward<float>(stream, s, v[kX].data(), prologue(v, mode), v[kW].data(), v[kDy].data(),
                                   fold(v, mode), to_da, false, to_dw, false, workspace.get());
     };
     CHECK(count([&] { forward(sums.data()); }) == 2);

@@ -1,77 +1,18 @@
 // The GPU's norm and node kernels against the CPU's in double, on the emulator in three orders of the threads.
-#include "kernels/cuda/node.h"
+#include "kernels/node.h"
 
-#include <algorithm>
 #include <array>
 #include <span>
 
-#include "kernels/cuda/norm.h"
-#include "kernels/simt/emulator.h"
-#include "tests/kernels/check.h"
+#include "kernels/norm.h"
+#include "tests/gpu/check.h"
 
 namespace nascent::test {
 namespace {
 
-namespace gpu = kernels::gpu;
 using kernels::Image;
 
 constexpr Image kImages[] = {{1, 1, 1, 1}, {1, 5, 7, 3}, {2, 8, 8, 16}, {3, 2, 2, 17}, {2, 4, 4, 136}, {1, 30, 34, 4}};
-
-/// f returns the outputs, whose bits must agree in every order.
-template <class F>
-void in_every_order(F&& f) {
-    simt::set_order(simt::Order::forward);
-    const auto first = f();
-    for (auto order : {simt::Order::reverse, simt::Order::shuffled}) {
-        simt::set_order(order, 11);
-        const auto again = f();
-        for (std::size_t i = 0; i < first.size(); i++) CHECK(first[i].same_bits(again[i]));
-    }
-    simt::set_order(simt::Order::forward);
-}
-
-/// Twice: 16 bytes at a time where the channels allow it, and off such an address.
-template <class T>
-Guarded<T> at_skew(const Guarded<T>& v, bool aligned) {
-    // A vector's memory is a multiple of 16 bytes; 32 elements of guard keep that.
-    Guarded<T> moved(v.size(), aligned ? 0 : 1);
-    std::copy(v.begin(), v.end(), moved.begin());
-    return moved;
-}
-
-Guarded<double> wide(const Guarded<float>& v) {
-    Guarded<double> w(v.size());
-    std::copy(v.begin(), v.end(), w.begin());
-    return w;
-}
-Guarded<double> wide(const Guarded<double>& v) { return v; }
-template <class T>
-Guarded<T> magnitudes(Guarded<T> v) {
-    for (T& x : v) x = std::fabs(x);
-    return v;
-}
-
-/// What a CPU kernel gives in double for the inputs and for their magnitudes. `cpu` maps inputs to outputs.
-template <class T, class F>
-std::vector<std::vector<Bounded>> expect(const std::vector<Guarded<T>>& inputs, F&& cpu) {
-    std::vector<Guarded<double>> values, positive;
-    for (const Guarded<T>& v : inputs) {
-        values.push_back(wide(v));
-        positive.push_back(magnitudes(wide(v)));
-    }
-    const std::vector<Guarded<double>> value = cpu(values), magnitude = cpu(positive);
-    std::vector<std::vector<Bounded>> want(value.size());
-    for (std::size_t i = 0; i < value.size(); i++)
-        for (std::size_t j = 0; j < value[i].size(); j++) want[i].push_back({value[i][j], magnitude[i][j]});
-    return want;
-}
-
-template <class T>
-std::vector<const T*> pointers(const std::vector<Guarded<T>>& v, std::size_t first, std::size_t count) {
-    std::vector<const T*> p;
-    for (std::size_t i = first; i < first + count; i++) p.push_back(v[i].data());
-    return p;
-}
 
 TEST_CASE_TEMPLATE("gpu node_combine", T, float, double) {
     unsigned seed = 1;
@@ -108,7 +49,7 @@ TEST_CASE_TEMPLATE("gpu node_combine", T, float, double) {
                 in_every_order([&] {
                     Guarded<T> y(s.size(), aligned ? 0 : 1);
                     call(in, y, [&](auto a, auto b, auto c, T* to) {
-                        gpu::node_combine<T>(kernels::Stream{}, s, a, b, c, to);
+                        kernels::node_combine<T>(kGpu, s, a, b, c, to);
                     });
                     // Roundings: two per norm, one per skip; per pool nine additions, three of its share, one product;
                     // an addition each; and as many of the reference.
@@ -138,20 +79,12 @@ TEST_CASE_TEMPLATE("gpu node_input_gradient", T, float, double) {
             });
             in_every_order([&] {
                 Guarded<T> dx = in[1];
-                gpu::node_input_gradient<T>(kernels::Stream{}, s, in[0].data(), skip, pool, dx.data(), accumulate);
+                kernels::node_input_gradient<T>(kGpu, s, in[0].data(), skip, pool, dx.data(), accumulate);
                 // Per neighbour two shares, their product, a fused addition of nine; skip, before; and the reference's.
                 check_close(dx, want[0], 2 * (3 + 9 + 2), "dx");
                 return std::vector<Guarded<T>>{dx};
             });
         }
-}
-
-/// Doubles as elements of T, for comparing bits.
-template <class T>
-Guarded<T> bits_of(const Guarded<double>& values) {
-    Guarded<T> bits(values.size() * sizeof(double) / sizeof(T));
-    std::memcpy(bits.data(), values.data(), values.size() * sizeof(double));
-    return bits;
 }
 
 TEST_CASE_TEMPLATE("gpu norm_backward_sums and channel_sums", T, float, double) {
@@ -179,11 +112,11 @@ TEST_CASE_TEMPLATE("gpu norm_backward_sums and channel_sums", T, float, double) 
             const double epsilon = static_cast<double>(std::numeric_limits<T>::epsilon()) +
                                    std::numeric_limits<double>::epsilon() * (static_cast<double>(s.pixels()) / 64 + 64);
             in_every_order([&] {
-                Workspace workspace(gpu::norm_sums_workspace(kernels::Stream{}, s, terms));
-                Workspace one(gpu::norm_sums_workspace(kernels::Stream{}, s, 1));
+                Workspace workspace(kernels::norm_sums_workspace(kGpu, s, terms));
+                Workspace one(kernels::norm_sums_workspace(kGpu, s, 1));
                 Guarded<double> sums(want.size()), squares(want_squares.size());
-                gpu::norm_backward_sums<T>(kernels::Stream{}, s, dy.data(), factors, sums.data(), workspace.get());
-                gpu::channel_sums<T>(kernels::Stream{}, s, dy.data(), squares.data(), one.get());
+                kernels::norm_backward_sums<T>(kGpu, s, dy.data(), factors, sums.data(), workspace.get());
+                kernels::channel_sums<T>(kGpu, s, dy.data(), squares.data(), one.get());
                 CHECK(workspace.intact());
                 CHECK(one.intact());
                 check_close(sums, want, 2 * 64, "norm_backward_sums", epsilon);
@@ -208,8 +141,8 @@ TEST_CASE_TEMPLATE("gpu avg_pool_2x2 has the CPU's bits", T, float, double) {
             kernels::avg_pool_2x2_backward<T>(kernels::Stream{}, s, dy.data(), dx.data(), accumulate);
             in_every_order([&] {
                 Guarded<T> gy(s.size() / 4, aligned ? 0 : 1), gdx = before;
-                gpu::avg_pool_2x2<T>(kernels::Stream{}, s, x.data(), gy.data());
-                gpu::avg_pool_2x2_backward<T>(kernels::Stream{}, s, dy.data(), gdx.data(), accumulate);
+                kernels::avg_pool_2x2<T>(kGpu, s, x.data(), gy.data());
+                kernels::avg_pool_2x2_backward<T>(kGpu, s, dy.data(), gdx.data(), accumulate);
                 CHECK(gy.same_bits(y));
                 CHECK(gdx.same_bits(dx));
                 CHECK(gy.intact());
@@ -237,15 +170,15 @@ TEST_CASE_TEMPLATE("gpu norm_finish, norm_running and norm_fold have the CPU's b
                 for (int i = 0; i < 11; i++) out.emplace_back(c);
                 std::vector<Guarded<double>> statistics = {Guarded<double>(c), Guarded<double>(c)};
                 out[0] = means, out[1] = variances, out[5] = means, out[6] = variances;
-                auto finish = on_gpu ? gpu::norm_finish<T> : kernels::norm_finish<T>;
-                auto running = on_gpu ? gpu::norm_running<T> : kernels::norm_running<T>;
-                auto fold = on_gpu ? gpu::norm_fold<T> : kernels::norm_fold<T>;
-                finish({}, shape, sums.data(), g, b, more ? out[0].data() : nullptr, more ? out[1].data() : nullptr,
+                auto finish = kernels::norm_finish<T>;
+                auto running = kernels::norm_running<T>;
+                auto fold = kernels::norm_fold<T>;
+                finish(where(on_gpu), shape, sums.data(), g, b, more ? out[0].data() : nullptr, more ? out[1].data() : nullptr,
                        statistics[0].data(), statistics[1].data(), out[9].data(), out[10].data());
-                fold({}, shape, sums.data(), sums.data() + c, statistics[0].data(), statistics[1].data(), g,
+                fold(where(on_gpu), shape, sums.data(), sums.data() + c, statistics[0].data(), statistics[1].data(), g,
                      out[2].data(), out[3].data(), out[4].data(), out[5].data(), more, affine ? out[6].data() : nullptr,
                      !more);
-                running({}, shape, g, b, means.data(), variances.data(), out[7].data(), out[8].data());
+                running(where(on_gpu), shape, g, b, means.data(), variances.data(), out[7].data(), out[8].data());
                 for (const auto& v : statistics) out.push_back(bits_of<T>(v));
                 return out;
             };

@@ -154,9 +154,11 @@ TEST_CASE_TEMPLATE("cross entropy and its gradient", T, float, double) {
                     }
                     const kernels::Stream stream;
                     Guarded<T> probabilities(size), got_loss(1), got(size);
+                    Workspace workspace(kernels::cross_entropy_workspace(stream, n));
                     if (accumulate) got = before;
                     kernels::cross_entropy_forward<T>(stream, n, classes, logits.data(), labels.data(), smoothing,
-                                                      got_loss.data(), probabilities.data());
+                                                      got_loss.data(), probabilities.data(), workspace.get());
+                    CHECK(workspace.intact());
                     kernels::cross_entropy_backward<T>(stream, n, classes, probabilities.data(), labels.data(),
                                                        smoothing, dloss.data(), got.data(), accumulate);
                     // Two roundings to T and the sum of exponentials; then the gradient's few operations more.

@@ -11,9 +11,11 @@
 #include "nas/algo/path_sampling.h"
 #include "nas/supernet/state_dict.h"
 #include "ops/reference.h"
+#include "tests/python.h"
 #include "tests/temporary_folder.h"
 
 using namespace nascent;
+using nascent::test::python_with_torch;
 using nascent::test::TemporaryFolder;
 
 namespace {
@@ -77,13 +79,6 @@ void write_problem(const Problem& p, const std::string& path) {
             tensors.push_back(safe_tensor(name, e.shape, std::span(e.values)));
     }
     write_safetensors(path, tensors);
-}
-
-std::string python_with_torch() {
-    for (const char* python : {"/usr/bin/python3", "python3"})
-        if (std::system((std::string(python) + " -c 'import torch, numpy' >/dev/null 2>&1").c_str()) == 0)
-            return python;
-    return {};
 }
 
 /// The largest |ours - theirs| / max(1, |theirs|); NaN or infinity where something is missing.

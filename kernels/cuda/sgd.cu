@@ -1,0 +1,129 @@
+#include <cmath>
+#include <vector>
+
+#include "kernels/common/range_list.cuh"
+#include "kernels/sgd.h"
+
+namespace nascent::kernels::gpu {
+namespace {
+
+template <class T>
+struct SgdItem {
+    T *w, *v;
+    const T* g;
+    std::size_t count;
+    T gap[4];
+};
+template <class T>
+struct SgdNumbers {
+    T rate, momentum, decay;
+    bool nesterov;
+    Clip clip;
+};
+
+template <class T, int Capacity>
+__global__ void __launch_bounds__(kThreads)
+    sgd_kernel(const __grid_constant__ RangeList<SgdItem<T>, Capacity> list, SgdNumbers<T> k) {
+    const Part part = part_of_block(list);
+    const SgdItem<T> r = list.items[part.item];
+    const bool gap = r.gap[0] != T(1) || r.gap[1] != T(0) || r.gap[2] != T(0) || r.gap[3] != T(1);
+    const T scale = static_cast<T>(clip_factor(k.clip));
+    for_elements<T>(part, all_aligned(r.w, r.v, r.g), [&](auto width, std::size_t at) {
+        constexpr int n = decltype(width)::value;
+        Pack<T, n> w = load<n>(r.w + at), v = load<n>(r.v + at);
+        if (gap)
+            for (int i = 0; i < n; i++) {
+                const T old = w.v[i];
+                w.v[i] = std::fma(r.gap[1], v.v[i], r.gap[0] * old);
+                v.v[i] = std::fma(r.gap[3], v.v[i], r.gap[2] * old);
+            }
+        if (r.g) {
+            const Pack<T, n> g = load<n>(r.g + at);
+            for (int i = 0; i < n; i++) {
+                const T d = std::fma(k.decay, w.v[i], g.v[i] * scale);
+                v.v[i] = std::fma(k.momentum, v.v[i], d);
+                w.v[i] = std::fma(k.rate, k.nesterov ? std::fma(k.momentum, v.v[i], d) : v.v[i], w.v[i]);
+            }
+        }
+        store(r.w + at, w);
+        store(r.v + at, v);
+    });
+}
+
+/// partials (blocks): the sum of squares of each block's part.
+template <class T, int Capacity>
+__global__ void __launch_bounds__(kThreads)
+    squares_kernel(const __grid_constant__ RangeList<GradientRange<T>, Capacity> list, double* partials) {
+    SIMT_SHARED(double, shared, [kThreads]);
+    const Part part = part_of_block(list);
+    const T* g = list.items[part.item].g;
+    double sum[1] = {};
+    for_elements<T>(part, all_aligned(g), [&](auto width, std::size_t at) {
+        constexpr int n = decltype(width)::value;
+        const Pack<T, n> x = load<n>(g + at);
+        for (int i = 0; i < n; i++) {
+            const double v = x.v[i];
+            sum[0] = std::fma(v, v, sum[0]);
+        }
+    });
+    add_down<1>(1, shared, sum);
+    if (threadIdx.x == 0) partials[blockIdx.x] = sum[0];
+}
+
+__global__ void __launch_bounds__(kThreads) add_partials_kernel(unsigned count, const double* partials, double* sum) {
+    SIMT_SHARED(double, shared, [kThreads]);
+    double part[1] = {};
+    for (unsigned i = threadIdx.x; i < count; i += kThreads) part[0] += partials[i];
+    add_down<1>(1, shared, part);
+    if (threadIdx.x == 0) sum[0] = part[0];
+}
+
+}  // namespace
+
+template <class T>
+void sgd(const Stream& stream, const SgdStep& s, std::span<const SgdRange<T>> ranges) {
+    std::vector<SgdItem<T>> items;
+    for (const SgdRange<T>& r : ranges) {
+        const bool gap = r.gap[0] != 1 || r.gap[1] != 0 || r.gap[2] != 0 || r.gap[3] != 1;
+        if (r.count == 0 || (!r.g && !gap)) continue;
+        items.push_back({r.w, r.v, r.g, r.count, {}});
+        for (int i = 0; i < 4; i++) items.back().gap[i] = static_cast<T>(r.gap[i]);
+    }
+    const SgdNumbers<T> numbers{static_cast<T>(-s.lr), static_cast<T>(s.momentum), static_cast<T>(s.decay), s.nesterov,
+                                s.clip};
+    for_lists(std::span<const SgdItem<T>>(items), [&]<int N>(const RangeList<SgdItem<T>, N>& list, unsigned grid) {
+        simt::launch(sgd_kernel<T, N>, blocks(stream, dim3(grid)), list, numbers);
+    });
+}
+
+template <class T>
+void sum_of_squares(const Stream& stream, std::span<const GradientRange<T>> ranges, double* sum, void* workspace) {
+    std::vector<GradientRange<T>> items;
+    for (const GradientRange<T>& r : ranges)
+        if (r.count > 0 && r.g) items.push_back(r);
+    double* partials = static_cast<double*>(workspace);
+    unsigned count = 0;
+    for_lists(std::span<const GradientRange<T>>(items),
+              [&]<int N>(const RangeList<GradientRange<T>, N>& list, unsigned grid) {
+                  simt::launch(squares_kernel<T, N>, blocks(stream, dim3(grid)), list, partials + count);
+                  count += grid;
+              });
+    simt::launch(add_partials_kernel, blocks(stream, dim3(1)), count, partials, sum);
+}
+template <class T>
+std::size_t sum_of_squares_workspace(const Stream&, std::span<const GradientRange<T>> ranges) {
+    std::size_t count = 0;
+    for (const GradientRange<T>& r : ranges)
+        if (r.g) count += (r.count + kBlockElements - 1) / kBlockElements;
+    return count * sizeof(double);
+}
+
+#define NASCENT_SGD(T)                                                                              \
+    template void sgd(const Stream&, const SgdStep&, std::span<const SgdRange<T>>);                 \
+    template void sum_of_squares(const Stream&, std::span<const GradientRange<T>>, double*, void*); \
+    template std::size_t sum_of_squares_workspace(const Stream&, std::span<const GradientRange<T>>);
+NASCENT_SGD(float)
+NASCENT_SGD(double)
+#undef NASCENT_SGD
+
+}  // namespace nascent::kernels::gpu
