@@ -4,8 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "kernels/simt/emulator.h"
-#include "tests/kernels/check.h"
+#include "tests/gpu/check.h"
 
 namespace nascent::test {
 namespace {
@@ -107,8 +106,8 @@ Outputs<T> on_gpu(const ConvShape& s, const Mode& mode, const Inputs<T>& v, bool
         std::copy_n(v[kDw].begin(), out.dw.size(), out.dw.begin());
     }
     kernels::conv_backward<T>(stream, s, v[kX].data(), prologue(v, mode), v[kW].data(), v[kDy].data(), fold(v, mode),
-                          with_da ? out.da.data() : nullptr, mode.accumulate, with_dw ? out.dw.data() : nullptr,
-                          mode.accumulate, workspace.get());
+                              with_da ? out.da.data() : nullptr, mode.accumulate, with_dw ? out.dw.data() : nullptr,
+                              mode.accumulate, workspace.get());
     CHECK(workspace.intact());
     CHECK(out.da.intact());
     CHECK(out.dw.intact());
@@ -128,7 +127,7 @@ Guarded<double> forward(const ConvShape& s, const Mode& mode, const Inputs<T>& v
     Workspace workspace(kernels::conv_forward_workspace(stream, s, sizeof(T)));
     Guarded<double> sums(2 * static_cast<std::size_t>(s.c_out));
     kernels::conv_forward<T>(stream, s, v[kX].data(), prologue(v, mode), v[kW].data(), z.data(), sums.data(),
-                         workspace.get());
+                             workspace.get());
     CHECK(workspace.intact());
     CHECK(sums.intact());
     CHECK(z.intact());
@@ -183,8 +182,7 @@ void check(const ConvShape& s, const Mode& mode, unsigned seed) {
     // Without sums, and with one gradient or none.
     const Inputs<T> v = moved<T>(in);
     Guarded<T> alone(z.size(), 0);
-    kernels::conv_forward<T>(kGpu, s, v[kX].data(), prologue(v, mode), v[kW].data(), alone.data(), nullptr,
-                         nullptr);
+    kernels::conv_forward<T>(kGpu, s, v[kX].data(), prologue(v, mode), v[kW].data(), alone.data(), nullptr, nullptr);
     CHECK(alone.intact());
     CHECK(alone.same_bits(z));
     CHECK(on_gpu(s, mode, v, true, true, false).da.same_bits(da));
@@ -261,11 +259,11 @@ TEST_CASE("gpu convolution takes two launches forward and three backward") {
     };
     auto forward = [&](double* to) {
         kernels::conv_forward<float>(stream, s, v[kX].data(), prologue(v, mode), v[kW].data(), z.data(), to,
-                                 workspace.get());
+                                     workspace.get());
     };
     auto backward = [&](float* to_da, float* to_dw) {
         kernels::conv_backward<float>(stream, s, v[kX].data(), prologue(v, mode), v[kW].data(), v[kDy].data(),
-                                  fold(v, mode), to_da, false, to_dw, false, workspace.get());
+                                      fold(v, mode), to_da, false, to_dw, false, workspace.get());
     };
     CHECK(count([&] { forward(sums.data()); }) == 2);
     CHECK(count([&] { forward(nullptr); }) == 1);

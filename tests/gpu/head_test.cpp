@@ -43,10 +43,10 @@ TEST_CASE_TEMPLATE("gpu norm_relu_pool and its gradients", T, float, double) {
                 Guarded<double> two(2 * c);
                 Workspace workspace(kernels::norm_sums_workspace(kGpu, s, 1));
                 kernels::norm_relu_pool<T>(kGpu, s, in[0].data(), in[1].data(), in[2].data(), y.data());
-                kernels::norm_relu_pool_backward_sums<T>(kGpu, s, in[0].data(), in[1].data(), in[2].data(), in[3].data(),
-                                                     two.data(), workspace.get());
+                kernels::norm_relu_pool_backward_sums<T>(kGpu, s, in[0].data(), in[1].data(), in[2].data(),
+                                                         in[3].data(), two.data(), workspace.get());
                 kernels::norm_relu_pool_backward<T>(kGpu, s, in[0].data(), in[1].data(), in[2].data(), in[3].data(),
-                                                in[4].data(), in[5].data(), in[6].data(), dx.data(), accumulate);
+                                                    in[4].data(), in[5].data(), in[6].data(), dx.data(), accumulate);
                 CHECK(workspace.intact());
                 // The sums are of doubles; the reference's, of as many pixels, are no better.
                 check_close(y, want[0], 2, "pooled",
@@ -88,15 +88,15 @@ TEST_CASE_TEMPLATE("gpu linear and its gradients", T, float, double) {
             in_every_order([&] {
                 Guarded<T> y(n * out, aligned ? 0 : 1);
                 kernels::linear_forward<T>(kGpu, s.n, s.in, s.out, data[0].data(), data[1].data(),
-                                       with_bias ? data[2].data() : nullptr, y.data());
+                                           with_bias ? data[2].data() : nullptr, y.data());
                 check_close(y, want[0], 2 * (s.in + 2.0), "y");
                 std::vector<Guarded<T>> outputs{y};
                 for (int unwanted : {-1, 0, 1, 2}) {
                     Guarded<T> dx = data[4], dw = data[5], db = data[6];
                     kernels::linear_backward<T>(kGpu, s.n, s.in, s.out, data[0].data(), data[1].data(), data[3].data(),
-                                            unwanted == 0 ? nullptr : dx.data(), accumulate,
-                                            unwanted == 1 ? nullptr : dw.data(), accumulate,
-                                            unwanted == 2 ? nullptr : db.data(), accumulate);
+                                                unwanted == 0 ? nullptr : dx.data(), accumulate,
+                                                unwanted == 1 ? nullptr : dw.data(), accumulate,
+                                                unwanted == 2 ? nullptr : db.data(), accumulate);
                     if (unwanted == 0)
                         CHECK(dx.same_bits(data[4]));
                     else
@@ -163,7 +163,7 @@ TEST_CASE_TEMPLATE("gpu cross entropy and its gradient", T, float, double) {
                     Guarded<T> got_loss(1), probabilities(size);
                     Workspace workspace(kernels::cross_entropy_workspace(kGpu, n));
                     kernels::cross_entropy_forward<T>(kGpu, n, classes, logits.data(), labels.data(), smoothing,
-                                                  got_loss.data(), probabilities.data(), workspace.get());
+                                                      got_loss.data(), probabilities.data(), workspace.get());
                     CHECK(workspace.intact());
                     // All in double but for two roundings of a probability and one of the loss.
                     const double epsilon = static_cast<double>(std::numeric_limits<T>::epsilon()) +
@@ -173,8 +173,8 @@ TEST_CASE_TEMPLATE("gpu cross entropy and its gradient", T, float, double) {
                     std::vector<Guarded<T>> outputs{got_loss, probabilities};
                     for (bool accumulate : {false, true}) {
                         Guarded<T> got = before, cpu = before;
-                        kernels::cross_entropy_backward<T>(kGpu, n, classes, probabilities.data(), labels.data(), smoothing,
-                                                       dloss.data(), got.data(), accumulate);
+                        kernels::cross_entropy_backward<T>(kGpu, n, classes, probabilities.data(), labels.data(),
+                                                           smoothing, dloss.data(), got.data(), accumulate);
                         kernels::cross_entropy_backward<T>({}, n, classes, probabilities.data(), labels.data(),
                                                            smoothing, dloss.data(), cpu.data(), accumulate);
                         CHECK(got.same_bits(cpu));
@@ -201,7 +201,8 @@ TEST_CASE_TEMPLATE("not-a-number and labels out of range are in the loss, on bot
             auto forward = kernels::cross_entropy_forward<T>;
             auto bytes = kernels::cross_entropy_workspace;
             Workspace workspace(bytes(where(on_gpu), n));
-            forward(where(on_gpu), n, classes, logits.data(), labels.data(), T(0), loss.data(), p.data(), workspace.get());
+            forward(where(on_gpu), n, classes, logits.data(), labels.data(), T(0), loss.data(), p.data(),
+                    workspace.get());
             CHECK(std::isnan(loss[0]));
             for (std::size_t i = 0; i < n * classes; i++) CHECK(std::isnan(p[i]) == (i / classes == 1));
         }

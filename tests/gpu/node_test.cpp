@@ -48,9 +48,7 @@ TEST_CASE_TEMPLATE("gpu node_combine", T, float, double) {
                 });
                 in_every_order([&] {
                     Guarded<T> y(s.size(), aligned ? 0 : 1);
-                    call(in, y, [&](auto a, auto b, auto c, T* to) {
-                        kernels::node_combine<T>(kGpu, s, a, b, c, to);
-                    });
+                    call(in, y, [&](auto a, auto b, auto c, T* to) { kernels::node_combine<T>(kGpu, s, a, b, c, to); });
                     // Roundings: two per norm, one per skip; per pool nine additions, three of its share, one product;
                     // an addition each; and as many of the reference.
                     check_close(y, want[0],
@@ -173,8 +171,9 @@ TEST_CASE_TEMPLATE("gpu norm_finish, norm_running and norm_fold have the CPU's b
                 auto finish = kernels::norm_finish<T>;
                 auto running = kernels::norm_running<T>;
                 auto fold = kernels::norm_fold<T>;
-                finish(where(on_gpu), shape, sums.data(), g, b, more ? out[0].data() : nullptr, more ? out[1].data() : nullptr,
-                       statistics[0].data(), statistics[1].data(), out[9].data(), out[10].data());
+                finish(where(on_gpu), shape, sums.data(), g, b, more ? out[0].data() : nullptr,
+                       more ? out[1].data() : nullptr, statistics[0].data(), statistics[1].data(), out[9].data(),
+                       out[10].data());
                 fold(where(on_gpu), shape, sums.data(), sums.data() + c, statistics[0].data(), statistics[1].data(), g,
                      out[2].data(), out[3].data(), out[4].data(), out[5].data(), more, affine ? out[6].data() : nullptr,
                      !more);

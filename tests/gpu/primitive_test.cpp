@@ -36,12 +36,9 @@ TEST_CASE_TEMPLATE("gpu relu, add and copy", T, float, double) {
             same_bits_in_every_order([&](bool on_gpu) {
                 std::vector<Guarded<T>> out{Guarded<T>(size), Guarded<T>(size), before, before};
                 kernels::relu_forward<T>(where(on_gpu), size, x.data(), out[0].data());
-                kernels::add_forward<T>(where(on_gpu), size, dy.data(), before.data(),
-                                                                         out[1].data());
-                kernels::relu_backward<T>(where(on_gpu), size, x.data(), dy.data(),
-                                                                             out[2].data(), accumulate);
-                kernels::copy_or_add<T>(where(on_gpu), size, dy.data(), out[3].data(),
-                                                                         accumulate);
+                kernels::add_forward<T>(where(on_gpu), size, dy.data(), before.data(), out[1].data());
+                kernels::relu_backward<T>(where(on_gpu), size, x.data(), dy.data(), out[2].data(), accumulate);
+                kernels::copy_or_add<T>(where(on_gpu), size, dy.data(), out[3].data(), accumulate);
                 return out;
             });
         }
@@ -64,10 +61,10 @@ TEST_CASE_TEMPLATE("gpu conv_plain and its gradients", T, float, double) {
                        dx0 = numbers.uniform<T>(in), dw0 = numbers.uniform<T>(weights);
             same_bits_in_every_order([&](bool on_gpu) {
                 std::vector<Guarded<T>> all{Guarded<T>(out), dx0, dw0, dx0, dw0};
-                kernels::conv_plain_forward<T>(where(on_gpu), s, x.data(), w.data(),
-                                                                                       all[0].data());
+                kernels::conv_plain_forward<T>(where(on_gpu), s, x.data(), w.data(), all[0].data());
                 auto backward = kernels::conv_plain_backward<T>;
-                backward(where(on_gpu), s, x.data(), w.data(), dy.data(), all[1].data(), accumulate, all[2].data(), accumulate);
+                backward(where(on_gpu), s, x.data(), w.data(), dy.data(), all[1].data(), accumulate, all[2].data(),
+                         accumulate);
                 backward(where(on_gpu), s, x.data(), w.data(), dy.data(), all[3].data(), accumulate, nullptr, false);
                 backward(where(on_gpu), s, x.data(), w.data(), dy.data(), nullptr, false, all[4].data(), accumulate);
                 return all;
@@ -104,12 +101,12 @@ TEST_CASE_TEMPLATE("gpu batch_norm_plain and its gradients", T, float, double) {
                 Guarded<U> y(s.size()), mean(c), rstd(c), dx = as(dx0), dgamma = as(dgamma0), dbeta = as(dbeta0),
                                                           dx2 = as(dx0);
                 kernels::batch_norm_plain_forward<U>(where(on_gpu), s, x1.data(), g, b, eps, y.data(), mean.data(),
-                                                                rstd.data());
+                                                     rstd.data());
                 auto backward = kernels::batch_norm_plain_backward<U>;
                 backward(where(on_gpu), s, x1.data(), g, mean1.data(), rstd1.data(), dy1.data(), dx.data(), accumulate,
                          affine ? dgamma.data() : nullptr, accumulate, affine ? dbeta.data() : nullptr, accumulate);
-                backward(where(on_gpu), s, x1.data(), g, mean1.data(), rstd1.data(), dy1.data(), nullptr, false, nullptr, false,
-                         nullptr, false);
+                backward(where(on_gpu), s, x1.data(), g, mean1.data(), rstd1.data(), dy1.data(), nullptr, false,
+                         nullptr, false, nullptr, false);
                 return std::vector<Guarded<U>>{y, mean, rstd, dx, dgamma, dbeta};
             };
             const auto cpu = run(double{}, false);
@@ -153,8 +150,7 @@ TEST_CASE_TEMPLATE("gpu batch_norm_plain and its gradients", T, float, double) {
             same_bits_in_every_order([&](bool on_gpu) {
                 std::vector<Guarded<T>> running{gamma, dbeta0};
                 kernels::batch_norm_plain_running<T>(where(on_gpu), {s.c, accumulate ? count : 1, eps, 0.1},
-                                                                mean0.data(), rstd0.data(), running[0].data(),
-                                                                running[1].data());
+                                                     mean0.data(), rstd0.data(), running[0].data(), running[1].data());
                 return running;
             });
         }
@@ -176,11 +172,9 @@ TEST_CASE_TEMPLATE("gpu pools", T, float, double) {
                        dpooled = numbers.uniform<T>(pooled), before = numbers.uniform<T>(s.x.size());
             same_bits_in_every_order([&](bool on_gpu) {
                 std::vector<Guarded<T>> all{Guarded<T>(out), before, Guarded<T>(pooled), before};
-                kernels::avg_pool_plain_forward<T>(where(on_gpu), s, x.data(),
-                                                                                               all[0].data());
+                kernels::avg_pool_plain_forward<T>(where(on_gpu), s, x.data(), all[0].data());
                 kernels::avg_pool_plain_backward<T>(where(on_gpu), s, dy.data(), all[1].data(), accumulate);
-                kernels::global_avg_pool_forward<T>(where(on_gpu), s.x, x.data(),
-                                                                                                 all[2].data());
+                kernels::global_avg_pool_forward<T>(where(on_gpu), s.x, x.data(), all[2].data());
                 kernels::global_avg_pool_backward<T>(where(on_gpu), s.x, dpooled.data(), all[3].data(), accumulate);
                 return all;
             });

@@ -79,7 +79,8 @@ class Workspace {
 };
 
 inline kernels::Stream stream_of(ThreadPool& pool) {
-    return {&pool, pool.threads(), +[](void* handle, int chunks, void (*body)(void*, int, int), void* context) {
+    return {kernels::Where::cpu, &pool, pool.threads(),
+            +[](void* handle, int chunks, void (*body)(void*, int, int), void* context) {
                 static_cast<ThreadPool*>(handle)->run(chunks, body, context);
             }};
 }
