@@ -40,9 +40,15 @@ struct Run {
     Run(std::unique_ptr<Device> d, const Setting& s)
         : device(std::move(d)),
           net(*device, dtype_of<T>(), {10, 8, 4, s.cells}),
-          loader(pictures().train, {}, 10, normalisation("half", pictures()), {.seed = 4, .batch_size = s.batch}),
+          loader(pictures().train, {}, 10, normalisation("half", pictures()), options(s)),
           trainer(net, loader, training(s)) {
         net.initialise(4);
+    }
+    static LoaderOptions options(const Setting& s) {
+        LoaderOptions o;
+        o.seed = 4;
+        o.batch_size = s.batch;
+        return o;
     }
     static SupernetTraining training(const Setting& s) {
         SupernetTraining t;
