@@ -8,12 +8,15 @@ foreach(preset asan bench ci)
     endif()
 endforeach()
 
-if(Python3_Interpreter_FOUND)
-    add_test(NAME structure:includes
-             COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/structure/include_direction.py ${CMAKE_SOURCE_DIR})
-    add_test(NAME structure:includes:self
-             COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/structure/include_direction.py --self-test)
-endif()
+add_test(NAME build:cuda
+         COMMAND ${CMAKE_COMMAND} -DNVCC=$<${NASCENT_HAS_NVCC}:${NASCENT_NVCC}> -DSOURCE=${CMAKE_SOURCE_DIR} -DOUT=${CMAKE_CURRENT_BINARY_DIR}
+                 -P ${CMAKE_CURRENT_SOURCE_DIR}/structure/cuda_build.cmake)
+set_tests_properties(build:cuda PROPERTIES LABELS slow TIMEOUT 7200 RUN_SERIAL ON SKIP_REGULAR_EXPRESSION "\\[SKIPPED\\]")
+
+add_test(NAME structure:includes
+         COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/structure/include_direction.py ${CMAKE_SOURCE_DIR})
+add_test(NAME structure:includes:self
+         COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/structure/include_direction.py --self-test)
 
 # One translation unit per header, so that a header that leans on what its users include first does not compile here. Of
 # the presets, those without instrumentation suffice.
