@@ -15,7 +15,7 @@ using kernels::ConvShape;
 constexpr ConvShape kSmall[] = {
     {1, 1, 1, 1, 1, 1, 1},   {1, 1, 1, 3, 2, 3, 1},   {2, 1, 1, 3, 5, 3, 2},  {1, 5, 7, 3, 16, 3, 1},
     {3, 7, 5, 5, 17, 3, 2},  {2, 8, 6, 16, 32, 3, 2}, {2, 5, 4, 20, 8, 1, 2}, {5, 3, 3, 4, 6, 3, 1},
-    {9, 6, 6, 16, 16, 3, 1}, {2, 6, 9, 24, 4, 1, 1},
+    {9, 6, 6, 16, 16, 3, 1}, {2, 6, 9, 24, 4, 1, 1},  {2, 8, 8, 3, 32, 1, 1},
 };
 // Several tiles to a picture or pictures to a tile, ends of tiles past those of pictures, chunks of channels, parts of
 // c_out, more than 16 partial sums, more than one tile to one of them.
@@ -94,13 +94,14 @@ Outputs<double> on_cpu(const ConvShape& s, const Mode& mode, const Inputs<double
     return out;
 }
 
-/// The GPU's outputs, their values and magnitudes being `want` and `most`. A gradient that is not wanted is empty.
+/// The GPU's gradients; one that is not wanted is empty. The skews are those of da and dw.
 template <class T>
-Outputs<T> on_gpu(const ConvShape& s, const Mode& mode, const Inputs<T>& v, bool aligned, bool with_da, bool with_dw) {
+Outputs<T> backward(const ConvShape& s, const Mode& mode, const Inputs<T>& v, bool with_da, bool with_dw,
+                    std::size_t da_skew = 0, std::size_t dw_skew = 0) {
     const kernels::Stream stream = kGpu;
     Workspace workspace(kernels::conv_backward_workspace(stream, s, sizeof(T)));
-    Outputs<T> out{Guarded<T>(0), Guarded<T>(with_da ? v[kDa].size() : 0, aligned ? 0 : 1),
-                   Guarded<T>(with_dw ? v[kDw].size() : 0, aligned ? 0 : 1)};
+    Outputs<T> out{Guarded<T>(0), Guarded<T>(with_da ? v[kDa].size() : 0, da_skew),
+                   Guarded<T>(with_dw ? v[kDw].size() : 0, dw_skew)};
     if (mode.accumulate) {
         std::copy_n(v[kDa].begin(), out.da.size(), out.da.begin());
         std::copy_n(v[kDw].begin(), out.dw.size(), out.dw.begin());
@@ -155,7 +156,7 @@ void check(const ConvShape& s, const Mode& mode, unsigned seed) {
             const Inputs<T> v = moved<T>(in, aligned);
             Guarded<T> got(value.z.size(), aligned ? 0 : 1);
             const Guarded<double> got_sums = forward(s, mode, v, got);
-            const Outputs<T> back = on_gpu(s, mode, v, aligned, true, true);
+            const Outputs<T> back = backward(s, mode, v, true, true, aligned ? 0 : 1, aligned ? 0 : 1);
             simt::set_order(simt::Order::forward);
             if (std::exchange(is_first, false)) {
                 // A fused step per term and the prologue's one; the reference's take two each.
@@ -185,9 +186,9 @@ void check(const ConvShape& s, const Mode& mode, unsigned seed) {
     kernels::conv_forward<T>(kGpu, s, v[kX].data(), prologue(v, mode), v[kW].data(), alone.data(), nullptr, nullptr);
     CHECK(alone.intact());
     CHECK(alone.same_bits(z));
-    CHECK(on_gpu(s, mode, v, true, true, false).da.same_bits(da));
-    CHECK(on_gpu(s, mode, v, true, false, true).dw.same_bits(dw));
-    on_gpu(s, mode, v, true, false, false);
+    CHECK(backward(s, mode, v, true, false).da.same_bits(da));
+    CHECK(backward(s, mode, v, false, true).dw.same_bits(dw));
+    backward(s, mode, v, false, false);
 }
 
 TEST_CASE_TEMPLATE("gpu convolution of small pictures agrees with the CPU's", T, float, double) {
@@ -206,7 +207,8 @@ TEST_CASE_TEMPLATE("gpu convolution of many tiles agrees with the CPU's", T, flo
 
 TEST_CASE_TEMPLATE("not-a-number, infinity and zero reach what the CPU lets them reach on the GPU", T, float, double) {
     unsigned seed = 900;
-    for (const ConvShape& s : {ConvShape{2, 5, 17, 5, 3, 3, 1}, {1, 4, 19, 4, 8, 3, 2}, {1, 3, 17, 4, 4, 1, 1}})
+    for (const ConvShape& s :
+         {ConvShape{2, 5, 17, 5, 3, 3, 1}, {1, 4, 19, 4, 8, 3, 2}, {1, 3, 17, 4, 4, 1, 1}, {1, 19, 16, 4, 4, 3, 1}})
         for (int i = 0; i < 4; i++) {
             const Mode mode{(i & 1) != 0, true, (i & 2) != 0, false};
             const Inputs<T> in = draw<T>(s, mode, seed++);
@@ -218,7 +220,7 @@ TEST_CASE_TEMPLATE("not-a-number, infinity and zero reach what the CPU lets them
                     v[kX][static_cast<std::size_t>(pixel * s.c_in)] = bad;
                     v[kDy][static_cast<std::size_t>(pixel % static_cast<int>(s.pixels()) * s.c_out)] = bad;
                     const Outputs<double> want = on_cpu(s, mode, moved<double>(v));
-                    Outputs<T> got = on_gpu(s, mode, v, true, true, true);
+                    Outputs<T> got = backward(s, mode, v, true, true);
                     got.z = Guarded<T>(want.z.size());
                     forward(s, mode, v, got.z);
                     auto same = [](const Guarded<T>& a, const Guarded<double>& b) {
@@ -233,6 +235,27 @@ TEST_CASE_TEMPLATE("not-a-number, infinity and zero reach what the CPU lets them
                         if ((got.da[j] == 0) != (want.da[j] == 0)) FAIL_CHECK("element ", j, " of da is ", got.da[j]);
                 }
         }
+}
+
+TEST_CASE_TEMPLATE("gpu convolution reads and writes at any address", T, float, double) {
+    const ConvShape s{1, 6, 5, 8, 12, 3, 1};
+    const Mode mode{true, true, true, true};
+    const Inputs<T> in = moved<T>(draw<T>(s, mode, 1000));
+    Guarded<T> z(in[kDy].size(), 0);
+    const Guarded<double> sums = forward(s, mode, in, z);
+    const Outputs<T> want = backward(s, mode, in, true, true);
+    for (std::size_t off = 0; off < kInputs + 3; off++) {  // one buffer off 16 bytes: an input, z, da, dw
+        INFO("buffer ", off);
+        Inputs<T> v = in;
+        if (off < kInputs) v[off] = moved<T>(in[off], false);
+        Guarded<T> got(z.size(), off == kInputs ? 1 : 0);
+        CHECK(forward(s, mode, v, got).same_bits(sums));
+        CHECK(got.same_bits(z));
+        const Outputs<T> back =
+            backward(s, mode, v, true, true, off == kInputs + 1 ? 1 : 0, off == kInputs + 2 ? 1 : 0);
+        CHECK(back.da.same_bits(want.da));
+        CHECK(back.dw.same_bits(want.dw));
+    }
 }
 
 TEST_CASE("gpu convolution takes two launches forward and three backward") {
@@ -257,20 +280,20 @@ TEST_CASE("gpu convolution takes two launches forward and three backward") {
         f();
         return launches.count;
     };
-    auto forward = [&](double* to) {
+    auto run_forward = [&](double* to) {
         kernels::conv_forward<float>(stream, s, v[kX].data(), prologue(v, mode), v[kW].data(), z.data(), to,
                                      workspace.get());
     };
-    auto backward = [&](float* to_da, float* to_dw) {
+    auto run_backward = [&](float* to_da, float* to_dw) {
         kernels::conv_backward<float>(stream, s, v[kX].data(), prologue(v, mode), v[kW].data(), v[kDy].data(),
                                       fold(v, mode), to_da, false, to_dw, false, workspace.get());
     };
-    CHECK(count([&] { forward(sums.data()); }) == 2);
-    CHECK(count([&] { forward(nullptr); }) == 1);
-    CHECK(count([&] { backward(da.data(), dw.data()); }) == 3);
-    CHECK(count([&] { backward(da.data(), nullptr); }) == 1);
-    CHECK(count([&] { backward(nullptr, dw.data()); }) == 2);
-    CHECK(count([&] { backward(nullptr, nullptr); }) == 0);
+    CHECK(count([&] { run_forward(sums.data()); }) == 2);
+    CHECK(count([&] { run_forward(nullptr); }) == 1);
+    CHECK(count([&] { run_backward(da.data(), dw.data()); }) == 3);
+    CHECK(count([&] { run_backward(da.data(), nullptr); }) == 1);
+    CHECK(count([&] { run_backward(nullptr, dw.data()); }) == 2);
+    CHECK(count([&] { run_backward(nullptr, nullptr); }) == 0);
 }
 
 }  // namespace
