@@ -14,10 +14,10 @@ constexpr Image kImages[] = {{1, 1, 1, 1}, {1, 5, 7, 3}, {2, 4, 4, 16}, {3, 2, 2
 TEST_CASE_TEMPLATE("gpu norm_relu_pool and its gradients", T, float, double) {
     unsigned seed = 1;
     for (const Image& s : kImages)
-        for (int mode = 0; mode < 4; mode++) {
-            const bool accumulate = mode & 1, aligned = mode & 2;
+        for (int off = -1; off < 10; off++) {  // none, one or (9) all are off a 16-byte address
+            const bool accumulate = off & 1;
             CAPTURE(s.c);
-            CAPTURE(mode);
+            CAPTURE(off);
             Numbers numbers(seed++);
             const std::size_t c = static_cast<std::size_t>(s.c), pooled = static_cast<std::size_t>(s.n) * c;
             const double pixels = s.h * s.w;
@@ -26,8 +26,7 @@ TEST_CASE_TEMPLATE("gpu norm_relu_pool and its gradients", T, float, double) {
                                        numbers.fractions<T>(c, 32, 128, 0.5), numbers.uniform<T>(pooled)};
             for (int i = 0; i < 3; i++) in.push_back(numbers.uniform<T>(c));
             in.push_back(numbers.uniform<T>(s.size()));
-            for (auto& v : in) v = at_skew(v, aligned);
-            std::vector<Guarded<double>> sums;
+            for (int i = 0; i < 8; i++) in[i] = at_skew(in[i], off != i && off != 9);
             const auto want = expect(in, [&](const std::vector<Guarded<double>>& d) {
                 Guarded<double> y(pooled), dx = d[7], two(2 * c);
                 Workspace workspace(kernels::norm_sums_workspace(kernels::Stream{}, s, 1));
@@ -39,7 +38,7 @@ TEST_CASE_TEMPLATE("gpu norm_relu_pool and its gradients", T, float, double) {
                 return std::vector<Guarded<double>>{y, two, dx};
             });
             in_every_order([&] {
-                Guarded<T> y(pooled, aligned ? 0 : 1), dx = in[7];
+                Guarded<T> y(pooled, off < 8 ? 0 : 1), dx = in[7];
                 Guarded<double> two(2 * c);
                 Workspace workspace(kernels::norm_sums_workspace(kGpu, s, 1));
                 kernels::norm_relu_pool<T>(kGpu, s, in[0].data(), in[1].data(), in[2].data(), y.data());
@@ -67,16 +66,16 @@ TEST_CASE_TEMPLATE("gpu linear and its gradients", T, float, double) {
     };
     unsigned seed = 40;
     for (const Shape& s : {Shape{1, 1, 1}, {2, 64, 10}, {3, 17, 5}, {70, 4, 3}, {2, 132, 33}, {37, 8, 2}})
-        for (int mode = 0; mode < 4; mode++) {
-            const bool accumulate = mode & 1, aligned = mode & 2, with_bias = mode != 1;
+        for (int off = -1; off < 8; off++) {  // none, one or (7) all are off a 16-byte address
+            const bool accumulate = off & 1, with_bias = off != 1;
             CAPTURE(s.in);
-            CAPTURE(mode);
+            CAPTURE(off);
             Numbers numbers(seed++);
             const std::size_t n = static_cast<std::size_t>(s.n), in = static_cast<std::size_t>(s.in),
                               out = static_cast<std::size_t>(s.out);
             std::vector<Guarded<T>> data;  // x, w, bias, dy, dx, dw, dbias
             for (std::size_t size : {n * in, out * in, out, n * out, n * in, out * in, out})
-                data.push_back(at_skew(numbers.uniform<T>(size), aligned));
+                data.push_back(at_skew(numbers.uniform<T>(size), off != static_cast<int>(data.size()) && off != 7));
             const auto want = expect(data, [&](const std::vector<Guarded<double>>& d) {
                 Guarded<double> y(n * out), dx = d[4], dw = d[5], db = d[6];
                 kernels::linear_forward<double>({}, s.n, s.in, s.out, d[0].data(), d[1].data(),
@@ -86,7 +85,7 @@ TEST_CASE_TEMPLATE("gpu linear and its gradients", T, float, double) {
                 return std::vector<Guarded<double>>{y, dx, dw, db};
             });
             in_every_order([&] {
-                Guarded<T> y(n * out, aligned ? 0 : 1);
+                Guarded<T> y(n * out, off < 7 ? 0 : 1);
                 kernels::linear_forward<T>(kGpu, s.n, s.in, s.out, data[0].data(), data[1].data(),
                                            with_bias ? data[2].data() : nullptr, y.data());
                 check_close(y, want[0], 2 * (s.in + 2.0), "y");

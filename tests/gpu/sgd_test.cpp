@@ -7,16 +7,18 @@
 namespace nascent::test {
 namespace {
 
-/// Ranges of weights, momentum and gradients; every third after a gap, every fourth without a gradient, every other off
-/// 16-byte addresses.
+/// Ranges of weights, momentum and gradients; every third after a gap, every fourth without a gradient. Of most
+/// one is off a 16-byte address, of every fourth none.
 template <class T>
 struct Ranges {
     std::vector<std::size_t> counts;
     std::vector<Guarded<T>> w, v, g;
     Ranges(std::vector<std::size_t> counts_, unsigned seed) : counts(std::move(counts_)) {
         Numbers numbers(seed);
-        for (std::size_t r = 0; r < counts.size(); r++)
-            for (auto* to : {&w, &v, &g}) to->push_back(at_skew(numbers.uniform<T>(counts[r]), r % 2 == 0));
+        for (std::size_t r = 0; r < counts.size(); r++) {
+            std::size_t k = r;
+            for (auto* to : {&w, &v, &g}) to->push_back(at_skew(numbers.uniform<T>(counts[r]), k++ % 4 > 0));
+        }
     }
     std::vector<kernels::SgdRange<T>> list() {
         std::vector<kernels::SgdRange<T>> all;
