@@ -33,6 +33,7 @@ struct Case {
     std::vector<Shape> inputs;              // filled with random numbers by the caller
     std::function<Tensor(Inputs)> run;      // calls the op's public function
     std::vector<bool> differentiable = {};  // by input; empty: all
+    Shape image = {};                       // (n, h, w, c) of what it works on, where that is not the first input
 };
 
 struct OpEntry {

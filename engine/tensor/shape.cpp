@@ -2,7 +2,10 @@
 
 namespace nascent {
 
-const char* name_of(DType t) { return t == DType::f32 ? "float32" : t == DType::f64 ? "float64" : "int32"; }
+const char* name_of(DType t) {
+    constexpr const char* names[] = {"float32", "float64", "int32", "uint8"};
+    return names[static_cast<std::size_t>(t)];
+}
 
 Shape::Shape(std::initializer_list<std::int64_t> dims) {
     NASCENT_CHECK(dims.size() <= dims_.size(), runtime, "a shape has at most {} extents, got {}", dims_.size(),

@@ -10,9 +10,9 @@
 
 namespace nascent {
 
-enum class DType : std::uint8_t { f32, f64, i32 };
+enum class DType : std::uint8_t { f32, f64, i32, u8 };  // name_of knows them in this order
 
-inline std::size_t size_of(DType t) { return t == DType::f64 ? 8 : 4; }
+inline std::size_t size_of(DType t) { return t == DType::f64 ? 8 : t == DType::u8 ? 1 : 4; }
 const char* name_of(DType t);
 template <class T>
 constexpr DType dtype_of();
@@ -27,6 +27,10 @@ constexpr DType dtype_of<double>() {
 template <>
 constexpr DType dtype_of<std::int32_t>() {
     return DType::i32;
+}
+template <>
+constexpr DType dtype_of<std::uint8_t>() {
+    return DType::u8;
 }
 
 /// Calls f with a value of the floating type that `t` names: with_type(t, [&](auto zero) { using T = decltype(zero);

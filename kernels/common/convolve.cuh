@@ -252,4 +252,16 @@ __global__ void __launch_bounds__(kConvThreads, 6)
     if (!IsGradient && partials) sum_pixels(s, at, out, sum, valid, memory, partials);
 }
 
+/// Where a convolution's output goes.
+template <class T>
+struct StoreZ {
+    T* z;
+    int h, w, c;
+    bool is_wide;
+    __device__ void operator()(int n, int y, int x, int channel, const Wide<T>& v) const {
+        const std::size_t pixel = (static_cast<std::size_t>(n) * h + y) * w + x;
+        store_channels(z + pixel * c + channel, v, c - channel, is_wide);
+    }
+};
+
 }  // namespace nascent::kernels::gpu

@@ -3,21 +3,6 @@
 #include "kernels/conv.h"
 
 namespace nascent::kernels::gpu {
-namespace {
-
-template <class T>
-struct StoreZ {
-    T* z;
-    int h, w, c;
-    bool is_wide;
-    __device__ void operator()(int n, int y, int x, int channel, const Wide<T>& v) const {
-        const std::size_t pixel = (static_cast<std::size_t>(n) * h + y) * w + x;
-        store_channels(z + pixel * c + channel, v, c - channel, is_wide);
-    }
-};
-
-}  // namespace
-
 template <class T>
 void conv_forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const T* w, T* z,
                   double* sums, void* workspace) {

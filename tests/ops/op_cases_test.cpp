@@ -248,7 +248,7 @@ TEST_CASE("every op's cases have what kernels get wrong") {
     for (const OpEntry& op : registered_ops()) {
         bool one_picture = false, odd = false, off_vector = false, chunks = false;
         for (const Case& c : op.cases()) {
-            const Shape& x = c.inputs[0];
+            const Shape& x = c.image.rank() > 0 ? c.image : c.inputs[0];
             one_picture |= x[0] == 1;
             for (int i = 1; i < x.rank(); i++) odd |= x[i] > 1 && x[i] % 2 == 1;
             off_vector |= x[x.rank() - 1] % 4 != 0;  // no vector of floats or doubles has fewer than 4 or 2 lanes
