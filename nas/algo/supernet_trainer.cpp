@@ -1,8 +1,10 @@
 #include "nas/algo/supernet_trainer.h"
 
+#include <chrono>
 #include <cmath>
 #include <numbers>
 
+#include "nas/data/augment.h"
 #include "ops/reference.h"
 
 namespace nascent {
@@ -13,22 +15,31 @@ double cosine_lr(const SupernetTraining& t, std::int64_t epoch) {
 
 struct SupernetTrainer::Source {
     virtual ~Source() = default;
-    /// Copies batch `step` to the device, into tensors of the current arena.
-    virtual std::pair<Tensor, Tensor> next(std::int64_t step, int size) = 0;
+    /// Logits of batch `step` on the path, and its labels, in tensors of the current arena.
+    virtual std::pair<Tensor, Tensor> forward(Nb201Supernet& net, std::int64_t step, const Nb201Path& path) = 0;
     virtual std::int64_t steps_per_epoch() const = 0;
     virtual double wait_seconds() const = 0;
+
+  protected:
+    static Tensor to_device(const std::vector<int>& labels) {
+        Tensor t = empty({static_cast<std::int64_t>(labels.size())}, DType::i32);
+        t.device->copy_in(t.data, labels.data(), t.bytes());
+        return t;
+    }
 };
 
+/// Batches as the loader has prepared them.
 template <class T>
 struct SupernetTrainer::LoaderSource final : Source {
     explicit LoaderSource(Loader<T>& l) : loader(l) {}
-    std::pair<Tensor, Tensor> next(std::int64_t step, int size) override {
+    std::pair<Tensor, Tensor> forward(Nb201Supernet& net, std::int64_t step, const Nb201Path& path) override {
+        const int size = net.config().input_size;
         loader.batch(static_cast<std::uint64_t>(step), batch);
-        Tensor x = empty({batch.n, size, size, 3}, dtype_of<T>()), labels = empty({batch.n}, DType::i32);
+        Tensor x = empty({batch.n, size, size, 3}, dtype_of<T>());
         NASCENT_CHECK(batch.pixels.size() == x.size(), runtime, "the pictures are not of the network's size {}", size);
         x.device->copy_in(x.data, batch.pixels.data(), x.bytes());
-        labels.device->copy_in(labels.data, batch.labels.data(), labels.bytes());
-        return {x, labels};
+        const Tensor labels = to_device(batch.labels);
+        return {net.forward(x, path, true), labels};
     }
     std::int64_t steps_per_epoch() const override { return static_cast<std::int64_t>(loader.steps_per_epoch()); }
     double wait_seconds() const override { return loader.wait_seconds(); }
@@ -36,11 +47,51 @@ struct SupernetTrainer::LoaderSource final : Source {
     Batch<T> batch;
 };
 
+/// The data set lies on the device; a batch is 20 bytes a picture.
+template <class T>
+struct SupernetTrainer::ResidentSource final : Source {
+    ResidentSource(Loader<T>& l, Device& device) : loader(l), arena(device) {
+        const Pictures& p = loader.pictures();
+        input.pictures = arena.tensor({static_cast<std::int64_t>(p.count()), p.height, p.width, 3}, DType::u8);
+        input.table = arena.tensor({256, 3}, dtype_of<T>());
+        input.pad_y = crop_padding(p.height);
+        input.pad_x = crop_padding(p.width);
+        device.copy_in(input.pictures.data, p.pixels.data(), input.pictures.bytes());
+        device.copy_in(input.table.data, loader.table().data(), input.table.bytes());
+    }
+    std::pair<Tensor, Tensor> forward(Nb201Supernet& net, std::int64_t step, const Nb201Path& path) override {
+        const auto start = std::chrono::steady_clock::now();
+        loader.draws(static_cast<std::uint64_t>(step), draws, labels);
+        input.draws = empty({static_cast<std::int64_t>(draws.size()), 4}, DType::i32);
+        input.draws.device->copy_in(input.draws.data, draws.data(), input.draws.bytes());
+        const Tensor on_device = to_device(labels);
+        waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        return {net.forward(input, path, true), on_device};
+    }
+    std::int64_t steps_per_epoch() const override { return static_cast<std::int64_t>(loader.steps_per_epoch()); }
+    double wait_seconds() const override { return waited; }
+    Loader<T>& loader;
+    Arena arena;
+    PictureInput input;
+    std::vector<std::array<std::int32_t, 4>> draws;
+    std::vector<int> labels;
+    double waited = 0;
+};
+
+template <class T>
+std::unique_ptr<SupernetTrainer::Source> SupernetTrainer::make_source(Device& device, Loader<T>& loader) {
+    constexpr std::size_t most = std::size_t{16} << 30;  // bytes of pictures that are kept on a gpu
+    const bool resident =
+        device.kind() == DeviceKind::gpu && !loader.transforms() && loader.pictures().pixels.size() <= most;
+    if (resident) return std::make_unique<ResidentSource<T>>(loader, device);
+    return std::make_unique<LoaderSource<T>>(loader);
+}
+
 template <class T>
 SupernetTrainer::SupernetTrainer(Nb201Supernet& net, Loader<T>& loader, const SupernetTraining& training)
     : net_(net),
       training_(training),
-      source_(std::make_unique<LoaderSource<T>>(loader)),
+      source_(make_source(net.store().device(), loader)),
       steps_per_epoch_(source_->steps_per_epoch()),
       sgd_(net.store(), training.sgd,
            [t = training, n = steps_per_epoch_](std::int64_t step) { return cosine_lr(t, step / n); }),
@@ -67,9 +118,9 @@ SupernetTrainer::Step SupernetTrainer::step() {
     CapturedScope captured(segments_.get(), slots_.get());
     Tape tape(arena_, &net_.store(), slots_ ? Tape::Gradients::fixed : Tape::Gradients::reused);
     TapeScope recording(&tape);
-    const auto [x, labels] = source_->next(step, net_.config().input_size);
     const Nb201Path path = sample_path(training_.seed, step, net_.search_cells(), training_.sampling);
-    const Tensor loss = cross_entropy(net_.forward(x, path, true), labels, training_.label_smoothing);
+    const auto [logits, labels] = source_->forward(net_, step, path);
+    const Tensor loss = cross_entropy(logits, labels, training_.label_smoothing);
     Step result{0, static_cast<int>(labels.size()), 0};
     with_type(loss.dtype, [&](auto zero) {
         decltype(zero) value, one = 1;

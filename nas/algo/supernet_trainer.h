@@ -51,9 +51,13 @@ class SupernetTrainer {
     double wait_seconds() const;
 
   private:
-    struct Source;  // the loader, whatever its type
+    struct Source;  // of batches, whatever their type
     template <class T>
     struct LoaderSource;
+    template <class T>
+    struct ResidentSource;
+    template <class T>
+    static std::unique_ptr<Source> make_source(Device& device, Loader<T>& loader);
     Nb201Supernet& net_;
     SupernetTraining training_;
     std::unique_ptr<Source> source_;

@@ -103,29 +103,33 @@ struct Loader<T>::State {
         return static_cast<int>(random.below(0, classes));
     }
 
-    void prepare(std::uint64_t step, Batch<T>& out) const {
+    std::uint32_t picture(std::uint64_t step, int position) const {
         const std::uint64_t epoch = step / steps_per_epoch(), first = step % steps_per_epoch() * batch_size();
+        return ids[shuffled(options.seed, RandomStream::order, epoch, ids.size(),
+                            first + static_cast<std::uint64_t>(position))];
+    }
+    Augmentation augmentation(std::uint64_t step, int position) const {
+        return draw_augmentation(options.seed, step, static_cast<std::uint32_t>(position), pictures.height,
+                                 pictures.width);
+    }
+
+    void prepare(std::uint64_t step, Batch<T>& out) const {
         make_room(out, count(step), pictures);
         const std::size_t bytes = pictures.picture_bytes();
         std::vector<std::uint8_t> changed(bytes);
         for (int i = 0; i < out.n; i++) {
-            const std::uint64_t place =
-                shuffled(options.seed, RandomStream::order, epoch, ids.size(), first + static_cast<std::uint64_t>(i));
-            const std::uint32_t id = ids[place];
-            const std::uint8_t* picture = pictures.picture(id);
+            const std::uint32_t id = picture(step, i);
+            const std::uint8_t* from = pictures.picture(id);
             if (options.augment) {
-                augment(picture, pictures.height, pictures.width,
-                        draw_augmentation(options.seed, step, static_cast<std::uint32_t>(i), pictures.height,
-                                          pictures.width),
-                        changed.data());
-                picture = changed.data();
+                augment(from, pictures.height, pictures.width, augmentation(step, i), changed.data());
+                from = changed.data();
             }
             if (options.transform) {
-                if (picture != changed.data()) std::copy_n(picture, bytes, changed.data());
+                if (from != changed.data()) std::copy_n(from, bytes, changed.data());
                 options.transform(step, i, changed.data());
-                picture = changed.data();
+                from = changed.data();
             }
-            normalise(picture, bytes, table, &out.pixels[static_cast<std::size_t>(i) * bytes]);
+            normalise(from, bytes, table, &out.pixels[static_cast<std::size_t>(i) * bytes]);
             out.labels[static_cast<std::size_t>(i)] = label(id, step, i);
         }
     }
@@ -244,6 +248,36 @@ void Loader<T>::batch(std::uint64_t step, Batch<T>& out) {
     } else {
         state_->fetch(step, out);
     }
+}
+
+template <class T>
+void Loader<T>::draws(std::uint64_t step, std::vector<std::array<std::int32_t, 4>>& draws,
+                      std::vector<int>& labels) const {
+    const State& s = *state_;
+    NASCENT_CHECK(!transforms(), usage,
+                  "pictures that a function of the caller changes must be prepared by the loader");
+    draws.clear();
+    labels.clear();
+    for (int i = 0; i < s.count(step); i++) {
+        const std::uint32_t id = s.picture(step, i);
+        Augmentation a{false, crop_padding(s.pictures.height), crop_padding(s.pictures.width)};  // as it is
+        if (s.options.augment) a = s.augmentation(step, i);
+        draws.push_back({static_cast<std::int32_t>(id), a.top, a.left, a.flip});
+        labels.push_back(s.label(id, step, i));
+    }
+}
+
+template <class T>
+bool Loader<T>::transforms() const {
+    return static_cast<bool>(state_->options.transform);
+}
+template <class T>
+const Pictures& Loader<T>::pictures() const {
+    return state_->pictures;
+}
+template <class T>
+const NormalisationTable<T>& Loader<T>::table() const {
+    return state_->table;
 }
 
 template <class T>

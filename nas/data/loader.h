@@ -1,5 +1,6 @@
 // Batches of the run: batch `step` is a pure function of the data, the options and the step, whoever prepares it.
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -85,6 +86,14 @@ class Loader {
     /// preparation. `out` is exchanged with the prepared buffer: hand the same one in again and nothing is allocated.
     /// An exception met while preparing this batch is thrown here.
     void batch(std::uint64_t step, Batch<T>& out);
+
+    /// What batch `step` is made of, for who reads the pictures where they lie: for each place of the batch the
+    /// picture's number, the first row and column of the crop in the padded picture, and 1 where it is mirrored; and
+    /// the labels. Drawn by the caller itself. Not with a `transform`: throws Error(usage).
+    void draws(std::uint64_t step, std::vector<std::array<std::int32_t, 4>>& draws, std::vector<int>& labels) const;
+    bool transforms() const;
+    const Pictures& pictures() const;
+    const NormalisationTable<T>& table() const;
 
     /// Seconds `batch()` has spent waiting for, or preparing, data.
     double wait_seconds() const;

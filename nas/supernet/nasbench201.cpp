@@ -171,17 +171,29 @@ void Nb201Supernet::read_ahead(const std::vector<nb201::CellText>& cells) {
     store_.read_ahead(parameters);
 }
 
-Tensor Nb201Supernet::run(const Tensor& x, const std::vector<nb201::CellText>& cells, bool training) {
+Tensor Nb201Supernet::stem(const Tensor& x, bool training) {
     const Shape wanted{x.shape.rank() == 4 ? x.shape[0] : 0, config_.input_size, config_.input_size, 3};
     NASCENT_CHECK(x.shape == wanted, runtime, "expected pictures (n, {0}, {0}, 3), got {1}", config_.input_size,
                   x.shape.text());
+    return conv_norm(x, parameter(stem_.weight), parameter(stem_.norm.gamma), parameter(stem_.norm.beta),
+                     norm_args(stem_.norm, training));
+}
+Tensor Nb201Supernet::stem(const PictureInput& x, bool training) {
+    const Shape wanted{x.pictures.shape[0], config_.input_size, config_.input_size, 3};
+    NASCENT_CHECK(x.pictures.shape == wanted, runtime, "expected pictures (count, {0}, {0}, 3), got {1}",
+                  config_.input_size, x.pictures.shape.text());
+    return picture_stem(x, parameter(stem_.weight), parameter(stem_.norm.gamma), parameter(stem_.norm.beta),
+                        norm_args(stem_.norm, training));
+}
+
+template <class Input>
+Tensor Nb201Supernet::run(const Input& x, const std::vector<nb201::CellText>& cells, bool training) {
     read_ahead(cells);
     std::size_t number = 0;  // of the block that chooses, for fixed places
     Tensor y;
     {
         BlockScope place(number++);
-        y = conv_norm(x, parameter(stem_.weight), parameter(stem_.norm.gamma), parameter(stem_.norm.beta),
-                      norm_args(stem_.norm, training));
+        y = stem(x, training);
     }
     std::size_t cell = 0, reduction = 0;
     for (const nb201::Block& block : blocks_) {
@@ -206,12 +218,20 @@ Tensor Nb201Supernet::run(const Tensor& x, const std::vector<nb201::CellText>& c
                 norm_args(lastact_, training));
 }
 
+namespace {
+std::vector<nb201::CellText> cells_of(std::span<const nb201::Architecture> path, std::size_t cells) {
+    NASCENT_CHECK(path.size() == cells, runtime, "the path has {} cells, the network {}", path.size(), cells);
+    std::vector<nb201::CellText> texts;
+    for (const nb201::Architecture& a : path) texts.push_back(nb201::to_cell(a));
+    return texts;
+}
+}  // namespace
+
 Tensor Nb201Supernet::forward(const Tensor& x, std::span<const nb201::Architecture> path, bool training) {
-    NASCENT_CHECK(path.size() == cells_.size(), runtime, "the path has {} cells, the network {}", path.size(),
-                  cells_.size());
-    std::vector<nb201::CellText> cells;
-    for (const nb201::Architecture& a : path) cells.push_back(nb201::to_cell(a));
-    return run(x, cells, training);
+    return run(x, cells_of(path, cells_.size()), training);
+}
+Tensor Nb201Supernet::forward(const PictureInput& pictures, std::span<const nb201::Architecture> path, bool training) {
+    return run(pictures, cells_of(path, cells_.size()), training);
 }
 
 Tensor Nb201Supernet::forward_all(const Tensor& x, bool training) {

@@ -9,7 +9,7 @@
 #include "engine/autograd/execution.h"
 #include "engine/memory/parameter_store.h"
 #include "nas/space/nasbench201_net.h"
-#include "ops/norm_args.h"
+#include "ops/picture_stem.h"
 #include "ops/sum_node.h"
 
 namespace nascent {
@@ -31,6 +31,8 @@ class Nb201Supernet {
     /// Logits (n, classes) of x (n, s, s, 3), s the configured size, in the current execution. Training uses batch
     /// statistics and moves the running ones of the batch-norms on the path.
     Tensor forward(const Tensor& x, std::span<const nb201::Architecture> path, bool training);
+    /// The same of pictures as they lie on the device.
+    Tensor forward(const PictureInput& pictures, std::span<const nb201::Architecture> path, bool training);
     /// Every edge the plain sum of its operators (`none` adds nothing).
     Tensor forward_all(const Tensor& x, bool training);
 
@@ -74,7 +76,10 @@ class Nb201Supernet {
     Tensor parameter(int index) { return index < 0 ? Tensor{} : store_.read(index); }
     Tensor node(const Cell& cell, int to, std::span<const Tensor> nodes, const CellOps& inputs, bool training);
     Tensor reduce(const Reduction& r, const Tensor& x, bool training);
-    Tensor run(const Tensor& x, const std::vector<nb201::CellText>& cells, bool training);
+    Tensor stem(const Tensor& x, bool training);
+    Tensor stem(const PictureInput& pictures, bool training);
+    template <class Input>
+    Tensor run(const Input& x, const std::vector<nb201::CellText>& cells, bool training);
     void read_ahead(const std::vector<nb201::CellText>& cells);
 
     nb201::NetConfig config_;
