@@ -13,7 +13,7 @@
 namespace nascent::kernels::gpu {
 
 inline constexpr int kPixels = 4;
-inline constexpr int kConvThreads = 128;
+inline constexpr int kConvThreads = 128;                // in a block, at most; five blocks share a multiprocessor
 inline constexpr std::size_t kSharedBytes = 48 * 1024;  // what a block may have without asking
 
 /// Pixels of a lattice that a block makes.
@@ -200,7 +200,7 @@ __device__ void sum_pixels(const ConvTiles& s, const Cell& at, int out, const Wi
 
 /// sink(n, y, x, c, value) gets 16 bytes of channels of each pixel; forward, partials (null: not wanted) as sum_pixels.
 template <bool IsGradient, class T, class Source, class Sink>
-__global__ void __launch_bounds__(kConvThreads, 6)
+__global__ void __launch_bounds__(kConvThreads, 5)
     convolve_kernel(ConvTiles s, Source source, const T* w, bool is_wide, Sink sink, double* partials) {
     SIMT_DYNAMIC_SHARED(double, memory);
     constexpr int V = kWide<T>;
