@@ -96,14 +96,14 @@ Outputs<double> on_cpu(const ConvShape& s, const Mode& mode, const Inputs<double
 template <class T>
 Outputs<T> backward(const ConvShape& s, const Mode& mode, const Inputs<T>& v, bool with_da, bool with_dw,
                     std::size_t da_skew = 0, std::size_t dw_skew = 0) {
-    Workspace workspace(kernels::conv_backward_workspace({}, s, sizeof(T)));
+    Workspace workspace(kernels::conv_backward_workspace(kGpu, s, sizeof(T)));
     Outputs<T> out{Guarded<T>(0), Guarded<T>(with_da ? v[kDa].size() : 0, da_skew),
                    Guarded<T>(with_dw ? v[kDw].size() : 0, dw_skew)};
     if (mode.accumulate) {
         std::copy_n(v[kDa].begin(), out.da.size(), out.da.begin());
         std::copy_n(v[kDw].begin(), out.dw.size(), out.dw.begin());
     }
-    kernels::conv_backward<T>({}, s, v[kX].data(), prologue(v, mode), v[kW].data(), v[kDy].data(), fold(v, mode),
+    kernels::conv_backward<T>(kGpu, s, v[kX].data(), prologue(v, mode), v[kW].data(), v[kDy].data(), fold(v, mode),
                               with_da ? out.da.data() : nullptr, mode.accumulate, with_dw ? out.dw.data() : nullptr,
                               mode.accumulate, workspace.get());
     CHECK(workspace.intact());
@@ -121,9 +121,9 @@ std::vector<Bounded> bounded(const Guarded<double>& value, const Guarded<double>
 /// The sums of z and z^2 as the kernel leaves them; z itself goes to `z`.
 template <class T>
 Guarded<double> forward(const ConvShape& s, const Mode& mode, const Inputs<T>& v, Guarded<T>& z) {
-    Workspace workspace(kernels::conv_forward_workspace({}, s, sizeof(T)));
+    Workspace workspace(kernels::conv_forward_workspace(kGpu, s, sizeof(T)));
     Guarded<double> sums(2 * static_cast<std::size_t>(s.c_out));
-    kernels::conv_forward<T>({}, s, v[kX].data(), prologue(v, mode), v[kW].data(), z.data(), sums.data(),
+    kernels::conv_forward<T>(kGpu, s, v[kX].data(), prologue(v, mode), v[kW].data(), z.data(), sums.data(),
                              workspace.get());
     CHECK(workspace.intact());
     CHECK(sums.intact());
@@ -179,7 +179,7 @@ void check(const ConvShape& s, const Mode& mode, unsigned seed) {
     // Without sums, and with one gradient or none.
     const Inputs<T> v = moved<T>(in);
     Guarded<T> alone(z.size(), 0);
-    kernels::conv_forward<T>({}, s, v[kX].data(), prologue(v, mode), v[kW].data(), alone.data(), nullptr, nullptr);
+    kernels::conv_forward<T>(kGpu, s, v[kX].data(), prologue(v, mode), v[kW].data(), alone.data(), nullptr, nullptr);
     CHECK(alone.intact());
     CHECK(alone.same_bits(z));
     CHECK(backward(s, mode, v, true, false).da.same_bits(da));
