@@ -105,8 +105,10 @@ struct RlnasRun::Parts {
     std::unique_ptr<SupernetTrainer> trainer;
     std::optional<BenchmarkTable> table;
     std::string column;
-    std::optional<StateDict> initial;  // for the ranking after each epoch
-    double epoch_loss = 0;             // sum over the epoch's pictures so far
+    // For the ranking after each epoch: the network at the start, as a file has it or on the gpu.
+    std::optional<StateDict> initial;
+    std::unique_ptr<Nb201Supernet> start;
+    double epoch_loss = 0;  // sum over the epoch's pictures so far
     std::int64_t epoch_pictures = 0;
 };
 
@@ -174,6 +176,21 @@ void RlnasRun::save() {
     directory_.save_checkpoint(step(), TrainingState::of(p.net, p.trainer->optimizer()).tensors(), state);
 }
 
+Nb201AngleTable RlnasRun::angles_so_far() {
+    Parts& p = *parts_;
+    const Sgd* optimizer = &p.trainer->optimizer();
+    if (p.device->kind() == DeviceKind::cpu) {
+        if (!p.initial) p.initial = StateDict::read(initial_path(directory_));
+        const SupernetShape shape{p.net.config(), p.net.style()};
+        return angle_table(shape, *p.initial, StateDict::of(p.net, optimizer), "the start", "now");
+    }
+    if (!p.start) {
+        p.start = std::make_unique<Nb201Supernet>(*p.device, p.net.store().dtype(), p.net.config(), p.net.style());
+        StateDict::read(initial_path(directory_)).load_into(*p.start, initial_path(directory_));
+    }
+    return angle_table(*p.start, p.net, optimizer);
+}
+
 void RlnasRun::end_epoch(std::int64_t epoch) {
     Parts& p = *parts_;
     const double loss = p.epoch_loss / static_cast<double>(p.epoch_pictures);
@@ -181,11 +198,7 @@ void RlnasRun::end_epoch(std::int64_t epoch) {
     record.add("epoch", epoch + 1).add("loss", loss).add("lr", cosine_lr(training_of(config_), epoch));
     std::string line = fmt::format("epoch {}/{}: loss {:.4f}", epoch + 1, config_.train.epochs, loss);
     if (p.table) {
-        if (!p.initial) p.initial = StateDict::read(initial_path(directory_));
-        const SupernetShape shape{p.net.config(), p.net.style()};
-        const Nb201Angle angle(
-            angle_table(shape, *p.initial, StateDict::of(p.net, &p.trainer->optimizer()), "the start", "now"),
-            angle_rules(config_.angle));
+        const Nb201Angle angle(angles_so_far(), angle_rules(config_.angle));
         const std::vector<double> angles = angle.all_angles();
         const Judgement j = judge(*p.table, p.column, angles, search_exhaustive(angle).arch);
         record.add("judgement", to_json(j));

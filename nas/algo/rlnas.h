@@ -35,6 +35,7 @@ class RlnasRun {
     struct Parts;
     void save();
     void end_epoch(std::int64_t epoch);
+    Nb201AngleTable angles_so_far();
     void restore();
     const RlnasConfig& config_;
     RunDirectory& directory_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <functional>
 
 namespace nascent {
 namespace {
@@ -185,9 +186,9 @@ SupernetShape supernet_shape(const StateDict& state, const std::string& source) 
     return shape;
 }
 
-Nb201AngleTable angle_table(const SupernetShape& shape, const StateDict& initial, const StateDict& trained,
-                            const std::string& initial_source, const std::string& trained_source) {
-    Scope scope("angle between {} and {}", initial_source, trained_source);
+namespace {
+/// sums(name): of the parameter of that name.
+Nb201AngleTable angle_table_of(const SupernetShape& shape, const std::function<AngleSums(const std::string&)>& sums) {
     const std::vector<nb201::Block> blocks = nb201::net_blocks(shape.config);
     Nb201AngleTable table;
     for (const nb201::Block& b : blocks)
@@ -200,7 +201,7 @@ Nb201AngleTable angle_table(const SupernetShape& shape, const StateDict& initial
         // In searched cells the published vectors hold convolution weights only.
         if (block.kind == nb201::BlockKind::cell && l.kind != nb201::LayerKind::conv) continue;
         for (const std::string& name : names) {
-            const AngleSums s = sums_of(initial, trained, name);
+            const AngleSums s = sums(name);
             if (block.kind != nb201::BlockKind::cell) {
                 table.fixed += s;
                 continue;
@@ -214,6 +215,23 @@ Nb201AngleTable angle_table(const SupernetShape& shape, const StateDict& initial
         }
     }
     return table;
+}
+}  // namespace
+
+Nb201AngleTable angle_table(const SupernetShape& shape, const StateDict& initial, const StateDict& trained,
+                            const std::string& initial_source, const std::string& trained_source) {
+    Scope scope("angle between {} and {}", initial_source, trained_source);
+    return angle_table_of(shape, [&](const std::string& name) { return sums_of(initial, trained, name); });
+}
+
+Nb201AngleTable angle_table(const Nb201Supernet& initial, const Nb201Supernet& trained, const Sgd* optimizer) {
+    const std::vector<std::array<double, 3>> sums = angle_sums(initial.store(), trained.store(), optimizer);
+    return angle_table_of({trained.config(), trained.style()}, [&](const std::string& name) {
+        const int p = trained.store().find(name);
+        NASCENT_CHECK(p >= 0, runtime, "the network has no parameter '{}'", name);
+        const auto& [dot, before, now] = sums[static_cast<std::size_t>(p)];
+        return AngleSums{dot, before, now};
+    });
 }
 
 TrainingState TrainingState::of(const Nb201Supernet& net, const Sgd& optimizer) {

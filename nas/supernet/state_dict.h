@@ -8,7 +8,7 @@
 #include "engine/io/safetensors.h"
 #include "nas/metric/angle.h"
 #include "nas/supernet/nasbench201.h"
-#include "ops/optim/sgd.h"
+#include "ops/angle_sums.h"
 
 namespace nascent {
 
@@ -54,6 +54,9 @@ SupernetShape supernet_shape(const StateDict& state, const std::string& source);
 /// order of the elements. `initial_source` and `trained_source` name the states in errors.
 Nb201AngleTable angle_table(const SupernetShape& shape, const StateDict& initial, const StateDict& trained,
                             const std::string& initial_source, const std::string& trained_source);
+
+/// The same between two networks on one device, in one pass there.
+Nb201AngleTable angle_table(const Nb201Supernet& initial, const Nb201Supernet& trained, const Sgd* optimizer);
 
 /// Everything that a step changes, as it is stored: weights and momentum of each range (coasting ones unflushed, so
 /// that the moment of a checkpoint changes no bit), their last steps, running statistics, batch counts, the step

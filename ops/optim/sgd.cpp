@@ -15,7 +15,8 @@ Sgd::Sgd(ParameterStore& store, SgdOptions options, std::function<double(std::in
 
 Sgd::~Sgd() { store_.set_before_read(nullptr); }
 
-bool Sgd::gap(const ParameterRange& r, double (&m)[4]) const {
+bool Sgd::pending(int range, double (&m)[4]) const {
+    const ParameterRange& r = store_.ranges()[static_cast<std::size_t>(range)];
     if (options_.inactive == SgdOptions::Inactive::skip || r.last_step == ParameterRange::never ||
         r.last_step + 1 >= step_)
         return false;
@@ -42,7 +43,7 @@ void Sgd::catch_up(std::span<const int> ranges) {
             ParameterRange& r = store_.range(range);
             if (r.last_step == ParameterRange::never && current_tape()) first_reads_.push_back(range);
             double m[4];
-            if (!gap(r, m)) continue;
+            if (!pending(range, m)) continue;
             behind.push_back(
                 {static_cast<T*>(r.weights), static_cast<T*>(r.momentum), nullptr, r.count, {m[0], m[1], m[2], m[3]}});
             r.last_step = step_ - 1;
@@ -92,7 +93,7 @@ void Sgd::peek(int range, void* out) const {
     const ParameterRange& r = store_.ranges()[static_cast<std::size_t>(range)];
     const std::size_t bytes = r.count * size_of(store_.dtype());
     double m[4];
-    if (!gap(r, m)) return store_.device().copy_out(out, r.weights, bytes);
+    if (!pending(range, m)) return store_.device().copy_out(out, r.weights, bytes);
     // The same kernel on copies, so that a peek equals the later read to the bit.
     Arena copies(store_.device(), 2 * bytes + (std::size_t{1} << 16));
     with_type(store_.dtype(), [&](auto zero) {

@@ -34,10 +34,11 @@ class Sgd {
     /// The range's weights as a dense optimizer would have them now, into `out` (range.count elements of the store's
     /// type, host memory); the stored bytes do not move, so looking never changes a run.
     void peek(int range, void* out) const;
+    /// Whether the range misses steps; then m is the map of them (kernels::SgdRange::gap).
+    bool pending(int range, double (&m)[4]) const;
 
   private:
     void catch_up(std::span<const int> ranges);
-    bool gap(const ParameterRange& r, double (&m)[4]) const;
     void start_coasting();
     ParameterStore& store_;
     SgdOptions options_;

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "nas/algo/supernet_trainer.h"
+#include "nas/supernet/state_dict.h"
 #include "tests/gpu_device.h"
 #include "tests/temporary_folder.h"
 
@@ -166,4 +167,38 @@ TEST_CASE("a training state goes from the gpu to the cpu and back") {
     move(b, a);
     CHECK(std::isfinite(a.trainer.step().loss));
     CHECK(a.trainer.step_number() == 6);
+}
+
+TEST_CASE("angle sums taken on the gpu are those of the written states") {
+    auto gpu = testing::gpu_device();
+    if (!gpu) return;
+    Run<float> run(std::move(gpu), {});
+    Nb201Supernet start(*run.device, DType::f32, run.net.config(), run.net.style());
+    start.initialise(4);
+    for (int i = 0; i < 6; i++) run.trainer.step();
+    const std::string before = run.bytes();
+    const Sgd* optimizer = &run.trainer.optimizer();
+    const Nb201AngleTable there = angle_table(start, run.net, optimizer);
+    CHECK(run.bytes() == before);  // looking changes nothing, coasting parameters stay behind
+    const Nb201AngleTable here = angle_table({run.net.config(), run.net.style()}, StateDict::of(start),
+                                             StateDict::of(run.net, optimizer), "start", "now");
+    double worst = 0, moved = 0;
+    auto compare = [&](const AngleSums& a, const AngleSums& b) {
+        for (auto [x, y] : {std::pair{a.dot, b.dot}, {a.n0, b.n0}, {a.n1, b.n1}}) {
+            const double d = std::abs(x - y) / std::max(1.0, std::abs(y));
+            if (!(d <= worst)) worst = d;
+        }
+        moved = std::max(moved, std::abs(a.n1 - a.n0));
+    };
+    compare(there.fixed, here.fixed);
+    REQUIRE(there.cells.size() == here.cells.size());
+    for (std::size_t c = 0; c < here.cells.size(); c++) {
+        CHECK(there.cells[c].channels == here.cells[c].channels);
+        for (std::size_t e = 0; e < nb201::kEdges; e++)
+            for (nb201::Op op : {nb201::Op::nor_conv_1x1, nb201::Op::nor_conv_3x3})
+                compare(there.cells[c].ops[e][static_cast<std::size_t>(op)],
+                        here.cells[c].ops[e][static_cast<std::size_t>(op)]);
+    }
+    CHECK(worst < 1e-12);  // sums of at most some thousand terms in double, in two orders
+    CHECK(moved > 1e-4);
 }
