@@ -20,26 +20,24 @@ struct PictureSource {
     struct Channels {
         int first;
     };
-    struct Raw {
-        std::uint8_t byte[kWide<T>];
-    };
+    using Raw = unsigned;  // a byte for each channel
     __device__ Channels channels(int first) const { return {first}; }
     __device__ Raw fetch(int n, int row, int column, const Channels& k) const {
-        Raw raw = {};
+        Raw raw = 0;
         const PictureDraw draw = batch.draws[n];
         const int y = row + draw.top - batch.pad_y, x = column + draw.left - batch.pad_x;
         if (y < 0 || y >= h || x < 0 || x >= w) return raw;
         const std::size_t pixel = (static_cast<std::size_t>(draw.index) * h + y) * w + (draw.flip ? w - 1 - x : x);
 #pragma unroll
         for (int i = 0; i < kWide<T>; i++)
-            if (k.first + i < 3) raw.byte[i] = batch.pictures[pixel * 3 + k.first + i];
+            if (k.first + i < 3) raw |= static_cast<unsigned>(batch.pictures[pixel * 3 + k.first + i]) << 8 * i;
         return raw;
     }
     __device__ Wide<T> value(const Raw& raw, const Channels& k) const {
         Wide<T> v = {};
 #pragma unroll
         for (int i = 0; i < kWide<T>; i++)
-            if (k.first + i < 3) v.v[i] = batch.table[raw.byte[i] * 3 + k.first + i];
+            if (k.first + i < 3) v.v[i] = batch.table[(raw >> 8 * i & 255) * 3 + k.first + i];
         return v;
     }
 };
