@@ -2,7 +2,7 @@
 # Checks and measures on a GPU, in steps of under 9 minutes. What needs packages is done where they are; what needs a GPU may
 # be done on another machine, which has the driver, CUDA and PyTorch, and neither Debian's packages nor a network.
 #
-#   scripts/gpu_check.sh pack        here: builds for sm_90a; build/gpu_check/ then holds programs, libraries and scripts
+#   scripts/gpu_check.sh pack        here: builds for sm_90a; build/gpu_check/ then holds this script and an archive of programs and libraries
 #   build/gpu_check/gpu_check.sh test|sanitize|bench [OUT]      on the machine with the GPU: results into OUT
 #   scripts/gpu_check.sh report OUT  one JSON and one Markdown table into bench/results/
 #
@@ -18,8 +18,8 @@ pack() {
     source scripts/setup.sh ""
     cmake --preset cuda -DNASCENT_BENCH=ON
     cmake --build --preset cuda --parallel "$(nascent_jobs)" --target test_engine test_ops test_nas rlnas bench_path_step bench_ops
-    local to=build/gpu_check program library
-    rm -rf "$to"
+    local to=build/gpu_check/bundle program library
+    rm -rf build/gpu_check
     mkdir -p "$to/bin" "$to/lib" "$to/torch"
     for program in tests/test_engine tests/test_ops tests/test_nas rlnas bench_path_step bench_ops; do
         cp "build/cuda/$program" "$to/bin/"
@@ -29,11 +29,13 @@ pack() {
     done | sort -u > "$to/libraries"
     while read -r library; do cp -L "$library" "$to/lib/"; done < "$to/libraries"
     cp bench/torch/nb201.py bench/torch/step.py "$to/torch/"
-    cp scripts/gpu_check.sh "$to/"
     git describe --always --dirty > "$to/commit"
+    tar -C build/gpu_check -czf build/gpu_check/bundle.tar.gz bundle
+    rm -rf "$to"
+    cp scripts/gpu_check.sh build/gpu_check/
     local size
-    size=$(du -sm "$to" | cut -f1)
-    echo "gpu_check: $to holds $size MiB"
+    size=$(du -sm build/gpu_check | cut -f1)
+    echo "gpu_check: build/gpu_check holds $size MiB"
     ((size <= 64)) || { echo "gpu_check: more than 64 MiB" >&2; return 1; }
 }
 
@@ -48,9 +50,13 @@ run() {
 
 prepare() {
     mkdir -p "$out"
+    unpacked=$(mktemp -d)
+    trap 'rm -rf "$unpacked"' EXIT
+    tar -C "$unpacked" -xzf "$here/bundle.tar.gz"
+    here=$unpacked/bundle
     export LD_LIBRARY_PATH="$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
     cp "$here/commit" "$out/commit"
-    nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.mem --format=csv,noheader > "$out/gpu" || true
+    nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.mem --format=csv,noheader > "$out/gpu" 2>/dev/null || echo "no GPU" > "$out/gpu"
     date -u +%Y-%m-%d > "$out/date"
 }
 
@@ -60,7 +66,7 @@ gpu_test() {
     run test_engine 60 "$here/bin/test_engine" --test-case='*gpu*,*capture*,*graph*'
     run test_ops 300 "$here/bin/test_ops" --test-case-exclude='*in the sources*'
     run test_nas 120 "$here/bin/test_nas" --test-case='*gpu*'
-    run rlnas 60 "$here/bin/rlnas" run --data synthetic --device gpu --set train.epochs=1 --dir "$out/run"
+    run rlnas 60 "$here/bin/rlnas" run --data synthetic --device gpu --epochs 2 --out "$out/run"
     rm -rf "$out/run"
 }
 
