@@ -91,6 +91,7 @@ TEST_CASE_TEMPLATE("gpu linear and its gradients", T, float, double) {
                 check_close(y, want[0], 2 * (s.in + 2.0), "y");
                 std::vector<Guarded<T>> outputs{y};
                 for (int unwanted : {-1, 0, 1, 2}) {
+                    if (unwanted >= 0 && off > 0) continue;
                     Guarded<T> dx = data[4], dw = data[5], db = data[6];
                     kernels::linear_backward<T>(kGpu, s.n, s.in, s.out, data[0].data(), data[1].data(), data[3].data(),
                                                 unwanted == 0 ? nullptr : dx.data(), accumulate,
