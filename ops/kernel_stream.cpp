@@ -11,7 +11,8 @@ kernels::Stream kernel_stream(Device& device) {
     NASCENT_CHECK(pool, device, "no kernels for device {}", device.name());
     return {pool, pool->threads(), [](void* handle, int chunks, ThreadPool::Body body, void* context) {
                 static_cast<ThreadPool*>(handle)->run(chunks, body, context);
-            }};
+            },
+            device.kernel_options.winograd};
 }
 
 std::string kernel_target() {

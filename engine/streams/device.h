@@ -12,6 +12,11 @@ namespace nascent {
 
 enum class DeviceKind { cpu, gpu };
 
+/// What the kernels of a device may choose.
+struct KernelOptions {
+    bool winograd = false;  // 3x3 convolutions by Winograd's algorithm where it is faster: other rounding
+};
+
 class Device {
   public:
     virtual ~Device() = default;
@@ -30,6 +35,9 @@ class Device {
     virtual void synchronize() = 0;
     /// What kernels run on: the CPU's threads; null on other devices.
     virtual ThreadPool* pool() { return nullptr; }
+
+    /// Not to be changed between the forward and the backward of a step.
+    KernelOptions kernel_options;
 };
 
 /// The device named `cpu` or `gpu`; `threads` as ThreadPool's. Throws Error(device) for a device this build or machine

@@ -84,6 +84,7 @@ struct RlnasRun::Parts {
           ids(training_ids(c.data.split, set)),
           net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32, net_config(c, set),
               {.affine = c.net.affine}) {
+        device->kernel_options.winograd = c.train.conv == "winograd";
         const Normalisation norm = normalisation(c.data.norm, set);
         normalisation_name = norm.name;
         if (net.store().dtype() == DType::f64) {

@@ -1,0 +1,280 @@
+// Convolutions by Winograd's algorithm against plain ones. What rounding may do is bounded by the algorithm with all
+// its matrices and inputs replaced by their magnitudes.
+#include "kernels/cpu/winograd.h"
+
+#include <array>
+#include <functional>
+
+#include "kernels/cpu/winograd_plan.h"
+#include "tests/kernels/conv_case.h"
+
+namespace nascent::test {
+namespace {
+
+using kernels::kPoints;
+using kernels::kTile;
+using kernels::WinogradPlan;
+
+// n, h, w, c_in, c_out, k, stride
+constexpr ConvShape kShapes[] = {
+    {1, 1, 1, 1, 1, 3, 1},    {1, 4, 4, 3, 2, 3, 1},  {2, 5, 7, 3, 16, 3, 1},    {9, 8, 8, 16, 16, 3, 1},
+    {1, 9, 6, 17, 5, 3, 1},   {35, 8, 8, 4, 6, 3, 1}, {1, 16, 20, 32, 48, 3, 1}, {2, 3, 70, 16, 20, 3, 1},
+    {1, 34, 34, 9, 20, 3, 1}, {34, 2, 2, 5, 3, 3, 1}, {2, 8, 8, 64, 64, 3, 1},
+};
+
+using Matrix = std::vector<std::vector<Real>>;
+
+/// Coefficients, lowest first, of the product of (x - p) over the points but one.
+std::vector<Real> polynomial(const std::vector<Real>& points, std::size_t except) {
+    std::vector<Real> c{1};
+    for (std::size_t i = 0; i < points.size(); i++) {
+        if (i == except) continue;
+        c.push_back(0);
+        for (std::size_t k = c.size() - 1; k > 0; k--) c[k] = c[k - 1] - points[i] * c[k];
+        c[0] *= -points[i];
+    }
+    return c;
+}
+
+/// Magnitudes of the three transforms: input (6, 6), weights (6, 3), output (4, 6).
+struct Magnitudes {
+    Matrix input = Matrix(kPoints, std::vector<Real>(kPoints)), weight = Matrix(kPoints, std::vector<Real>(3)),
+           output = Matrix(kTile, std::vector<Real>(kPoints));
+    Magnitudes() {
+        const Real a = kernels::kPointA, b = kernels::kPointB;
+        const std::vector<Real> points{0, a, -a, b, -b};
+        for (std::size_t i = 0; i < 5; i++) {
+            Real others = 1;
+            for (std::size_t k = 0; k < 5; k++) others *= k == i ? 1 : points[i] - points[k];
+            const std::vector<Real> c = polynomial(points, i);
+            for (std::size_t k = 0; k < c.size(); k++) input[i][k] = std::fabs(c[k]);
+            for (int k = 0; k < 3; k++) weight[i][k] = std::fabs(std::pow(points[i], Real(k)) / others);
+            for (int k = 0; k < kTile; k++) output[k][i] = std::fabs(std::pow(points[i], Real(k)));
+        }
+        const std::vector<Real> c = polynomial(points, points.size());
+        for (std::size_t k = 0; k < c.size(); k++) input[5][k] = std::fabs(c[k]);
+        weight[5][2] = output[kTile - 1][5] = 1;
+    }
+};
+
+/// m x m^T.
+template <class At>
+Matrix both(const Matrix& m, const At& x) {
+    const std::size_t to = m.size(), from = m[0].size();
+    Matrix half(to, std::vector<Real>(from)), out(to, std::vector<Real>(to));
+    for (std::size_t i = 0; i < to; i++)
+        for (std::size_t k = 0; k < from; k++)
+            for (std::size_t j = 0; j < from; j++) half[i][j] += m[i][k] * x(k, j);
+    for (std::size_t i = 0; i < to; i++)
+        for (std::size_t j = 0; j < to; j++)
+            for (std::size_t k = 0; k < from; k++) out[i][j] += half[i][k] * m[j][k];
+    return out;
+}
+Matrix transposed(const Matrix& m) {
+    Matrix t(m[0].size(), std::vector<Real>(m.size()));
+    for (std::size_t i = 0; i < m.size(); i++)
+        for (std::size_t k = 0; k < t.size(); k++) t[k][i] = m[i][k];
+    return t;
+}
+
+/// Magnitudes of pixels in memory (n, h, w, channels), zero outside a picture.
+struct Picture {
+    const ConvShape& s;
+    int channels;
+    std::vector<Real> values;
+    Real at(int n, int y, int x, int c) const {
+        if (y < 0 || y >= s.h || x < 0 || x >= s.w) return 0;
+        return values[((static_cast<std::size_t>(n) * s.h + y) * s.w + x) * channels + c];
+    }
+};
+
+template <class F>
+void for_each_tile(const ConvShape& s, F&& f) {
+    for (int n = 0; n < s.n; n++)
+        for (int y = 0; y < s.h; y += kTile)
+            for (int x = 0; x < s.w; x += kTile) f(n, y, x);
+}
+
+/// w(tap, in, out) is a magnitude.
+std::vector<Real> output_magnitudes(const ConvShape& s, const Picture& in, int out,
+                                    const std::function<Real(std::size_t, int, int)>& w) {
+    const Magnitudes m;
+    std::vector<Real> result(static_cast<std::size_t>(s.n) * s.h * s.w * out);
+    std::vector<Matrix> u;
+    for (int i = 0; i < in.channels; i++)
+        for (int o = 0; o < out; o++)
+            u.push_back(both(m.weight, [&](std::size_t y, std::size_t x) { return w(y * 3 + x, i, o); }));
+    for_each_tile(s, [&](int n, int y0, int x0) {
+        std::vector<Matrix> products(static_cast<std::size_t>(out), Matrix(kPoints, std::vector<Real>(kPoints)));
+        for (int i = 0; i < in.channels; i++) {
+            const Matrix v = both(m.input, [&](std::size_t y, std::size_t x) {
+                return in.at(n, y0 + static_cast<int>(y) - 1, x0 + static_cast<int>(x) - 1, i);
+            });
+            for (int o = 0; o < out; o++)
+                for (int y = 0; y < kPoints; y++)
+                    for (int x = 0; x < kPoints; x++)
+                        products[o][y][x] += v[y][x] * u[static_cast<std::size_t>(i) * out + o][y][x];
+        }
+        for (int o = 0; o < out; o++) {
+            const Matrix z = both(m.output, [&](std::size_t y, std::size_t x) { return products[o][y][x]; });
+            for (int y = 0; y < std::min(kTile, s.h - y0); y++)
+                for (int x = 0; x < std::min(kTile, s.w - x0); x++)
+                    result[((static_cast<std::size_t>(n) * s.h + y0 + y) * s.w + x0 + x) * out + o] = z[y][x];
+        }
+    });
+    return result;
+}
+
+/// (tap, in, out).
+std::vector<Real> weight_magnitudes(const ConvShape& s, const Picture& a, const Picture& dz) {
+    const Magnitudes m;
+    const Matrix gradient = transposed(m.output), back = transposed(m.weight);
+    std::vector<Matrix> sums(static_cast<std::size_t>(s.c_in) * s.c_out, Matrix(kPoints, std::vector<Real>(kPoints)));
+    for_each_tile(s, [&](int n, int y0, int x0) {
+        std::vector<Matrix> v, d;
+        for (int i = 0; i < s.c_in; i++)
+            v.push_back(both(m.input, [&](std::size_t y, std::size_t x) {
+                return a.at(n, y0 + static_cast<int>(y) - 1, x0 + static_cast<int>(x) - 1, i);
+            }));
+        for (int o = 0; o < s.c_out; o++)
+            d.push_back(both(gradient, [&](std::size_t y, std::size_t x) {
+                return dz.at(n, y0 + static_cast<int>(y), x0 + static_cast<int>(x), o);
+            }));
+        for (int i = 0; i < s.c_in; i++)
+            for (int o = 0; o < s.c_out; o++)
+                for (int y = 0; y < kPoints; y++)
+                    for (int x = 0; x < kPoints; x++)
+                        sums[static_cast<std::size_t>(i) * s.c_out + o][y][x] += v[i][y][x] * d[o][y][x];
+    });
+    std::vector<Real> result(sums.size() * 9);
+    for (std::size_t i = 0; i < sums.size(); i++) {
+        const Matrix g = both(back, [&](std::size_t y, std::size_t x) { return sums[i][y][x]; });
+        for (std::size_t t = 0; t < 9; t++) result[t * sums.size() + i] = g[t / 3][t % 3];
+    }
+    return result;
+}
+
+/// What a Winograd kernel should give.
+template <class T>
+struct Want {
+    std::vector<Bounded> z, da, dw;
+    Want(const Case<T>& test, bool accumulate) {
+        const ConvShape& s = test.s;
+        z.resize(s.pixels() * s.c_out), da.resize(test.x.size()), dw.resize(test.w.size());
+        Picture a{s, s.c_in, std::vector<Real>(test.x.size())}, dz{s, s.c_out, std::vector<Real>(z.size())};
+        for (std::size_t i = 0; i < a.values.size(); i++) a.values[i] = test.a(i).magnitude;
+        for (std::size_t i = 0; i < dz.values.size(); i++) dz.values[i] = test.dz(i).magnitude;
+        test.for_each_tap([&](std::size_t in, std::size_t out, std::size_t t) {
+            for (int i = 0; i < s.c_in; i++)
+                for (int o = 0; o < s.c_out; o++) {
+                    const std::size_t at = (t * s.c_in + i) * s.c_out + o, pixel = in * s.c_in + i;
+                    const Real value_a = test.a(pixel).value, value_dz = test.dz(out * s.c_out + o).value;
+                    z[out * s.c_out + o].value += value_a * test.w[at];
+                    if (!test.relu || test.before_relu(pixel) > 0) da[pixel].value += value_dz * test.w[at];
+                    dw[at].value += value_a * value_dz;
+                }
+        });
+        auto w = [&](std::size_t t, int i, int o) -> Real { return std::fabs(test.w[(t * s.c_in + i) * s.c_out + o]); };
+        auto take = [](std::vector<Bounded>& to, const std::vector<Real>& magnitudes) {
+            for (std::size_t i = 0; i < to.size(); i++) to[i].magnitude = magnitudes[i];
+        };
+        take(z, output_magnitudes(s, a, s.c_out, w));
+        take(da, output_magnitudes(s, dz, s.c_in, [&](std::size_t t, int o, int i) { return w(8 - t, i, o); }));
+        take(dw, weight_magnitudes(s, a, dz));
+        for (std::size_t i = 0; accumulate && i < da.size(); i++) da[i].add(test.da[i]);
+        for (std::size_t i = 0; accumulate && i < dw.size(); i++) dw[i].add(test.dw[i]);
+    }
+};
+
+/// Two dimensions of a transform: a constant's rounding, a product and a sum, twice over.
+constexpr double kTransform = 2 * 6;
+
+template <class T>
+void check(const Case<T>& test, bool accumulate) {
+    const ConvShape& s = test.s;
+    const Want<T> want(test, accumulate);
+    for_each_target_and_threads([&](const kernels::Stream& stream) {
+        const WinogradPlan plan(s, sizeof(T));
+        Workspace forward(kernels::WinogradForwardLayout(plan, sizeof(T), stream.workers).used),
+            backward(kernels::WinogradBackwardLayout(plan, sizeof(T), stream.workers).used);
+        Guarded<T> z(want.z.size()), no_sums_z(want.z.size());
+        Guarded<double> sums(static_cast<std::size_t>(2) * s.c_out);
+        kernels::winograd_forward<T>(stream, s, test.x.data(), test.prologue(), test.w.data(), z.data(), sums.data(),
+                                     forward.get());
+        kernels::winograd_forward<T>(stream, s, test.x.data(), test.prologue(), test.w.data(), no_sums_z.data(),
+                                     nullptr, forward.get());
+        CHECK(forward.intact());
+        CHECK(z.same_bits(no_sums_z));
+        // Three transforms, a product and an addition per channel, two roundings in the prologue.
+        check_close(z, want.z, 3 * kTransform + 2.0 * s.c_in + 2, "z");
+        std::vector<Bounded> want_sums(sums.size());  // of the z that was stored
+        for (std::size_t i = 0; i < z.size(); i++) {
+            want_sums[i % s.c_out].add(z[i]);
+            want_sums[s.c_out + i % s.c_out].add(static_cast<Real>(z[i]) * z[i]);
+        }
+        // In T a tile's pixels (16) and the group's tiles; then doubles, one per group and chunk.
+        check_close(sums, want_sums, 16.0 + plan.group_tiles + 4, "sums in T",
+                    static_cast<double>(std::numeric_limits<T>::epsilon()) +
+                        std::numeric_limits<double>::epsilon() * (s.n * plan.tiles_y + 32));
+
+        auto run = [&](bool with_da, bool with_dw, Guarded<T>& da, Guarded<T>& dw) {
+            if (accumulate) da = test.da, dw = test.dw;
+            kernels::winograd_backward<T>(stream, s, test.x.data(), test.prologue(), test.w.data(), test.dy.data(),
+                                          test.norm_fold(), with_da ? da.data() : nullptr, accumulate,
+                                          with_dw ? dw.data() : nullptr, accumulate, backward.get());
+            CHECK(backward.intact());
+        };
+        Guarded<T> da(want.da.size()), dw(want.dw.size()), only_da(da.size()), only_dw(dw.size()), none_da(da.size()),
+            none_dw(dw.size());
+        run(true, true, da, dw);
+        // Also four roundings in dz and one for what was there before.
+        check_close(da, want.da, 3 * kTransform + 2.0 * s.c_out + 5, "da");
+        // A product and an addition per tile, one addition per group (no more than tiles) and chunk.
+        const double tiles = static_cast<double>(s.n) * plan.tiles_y * plan.tiles_x;
+        check_close(dw, want.dw, 3 * kTransform + 3 * tiles + 32 + 7, "dw");
+        run(true, false, only_da, none_dw);
+        run(false, true, none_da, only_dw);
+        CHECK(only_da.same_bits(da));
+        CHECK(only_dw.same_bits(dw));
+        CHECK(only_da.intact());
+        CHECK(only_dw.intact());
+        Guarded<T> as_bits(sums.size() * sizeof(double) / sizeof(T));
+        std::memcpy(as_bits.data(), sums.data(), sums.size() * sizeof(double));
+        return std::vector<Guarded<T>>{z, as_bits, da, dw};
+    });
+}
+
+TEST_CASE_TEMPLATE("Winograd's convolution agrees with a plain one", T, float, double) {
+    unsigned seed = 300;
+    for (const ConvShape& s : kShapes)
+        for (int mode = 0; mode < 4; mode++) {
+            INFO("shape ", name(s), "mode ", mode);
+            // Pairs of: affine, relu, fold, accumulate.
+            check(Case<T>(s, seed++, mode & 1, mode & 2, mode == 0 || mode == 3), mode == 1 || mode == 3);
+        }
+}
+
+TEST_CASE_TEMPLATE("a not-a-number passes through the ReLU of Winograd's convolution", T, float, double) {
+    const ConvShape s{1, 8, 8, 2, 3, 3, 1};
+    for_each_target([&] {
+        Case<T> test(s, 7, true, true, true);
+        test.x[(1 * 8 + 1) * 2] = std::numeric_limits<T>::quiet_NaN();
+        const kernels::Stream stream;
+        const WinogradPlan plan(s, sizeof(T));
+        Workspace workspace(std::max(kernels::WinogradForwardLayout(plan, sizeof(T), 1).used,
+                                     kernels::WinogradBackwardLayout(plan, sizeof(T), 1).used));
+        Guarded<T> z(s.pixels() * s.c_out), dw(test.w.size());
+        kernels::winograd_forward<T>(stream, s, test.x.data(), test.prologue(), test.w.data(), z.data(), nullptr,
+                                     workspace.get());
+        // Every pixel of the tile that holds it, none of a tile that does not see it.
+        for (int y = 0; y < 8; y++)
+            for (int x = 0; x < 8; x++)
+                for (int o = 0; o < 3; o++) CHECK(std::isnan(z[(y * 8 + x) * 3 + o]) == (y < 4 && x < 4));
+        kernels::winograd_backward<T>(stream, s, test.x.data(), test.prologue(), test.w.data(), test.dy.data(),
+                                      test.norm_fold(), nullptr, false, dw.data(), false, workspace.get());
+        for (std::size_t i = 0; i < dw.size(); i++) CHECK(std::isnan(dw[i]) == (i / s.c_out % s.c_in == 0));
+    });
+}
+
+}  // namespace
+}  // namespace nascent::test
