@@ -50,7 +50,9 @@ struct WinogradPlan {
         return kPositions * (static_cast<std::size_t>(std::max(group_tiles, 8)) * 2 * a.block + a.block);
     }
 
-    static bool applies(const ConvShape& s) { return s.k == 3 && s.stride == 1; }
+    /// Whether conv_forward and conv_backward take this way on a stream that allows it. Fewer channels do not pay for
+    /// the transforms.
+    static bool applies(const ConvShape& s) { return s.k == 3 && s.stride == 1 && s.c_in >= 8 && s.c_out >= 8; }
 };
 
 struct WinogradForwardLayout : Layout {

@@ -254,6 +254,39 @@ TEST_CASE_TEMPLATE("Winograd's convolution agrees with a plain one", T, float, d
         }
 }
 
+TEST_CASE("a stream that allows Winograd's algorithm takes it where it pays, the direct way elsewhere") {
+    const std::pair<ConvShape, bool> all[] = {{{3, 9, 7, 8, 8, 3, 1}, true},   {{3, 9, 7, 17, 8, 3, 1}, true},
+                                              {{3, 9, 7, 7, 16, 3, 1}, false}, {{3, 9, 7, 16, 7, 3, 1}, false},
+                                              {{3, 9, 7, 8, 8, 1, 1}, false},  {{3, 9, 7, 8, 8, 3, 2}, false}};
+    for (const auto& [s, applies] : all) {
+        INFO("shape ", name(s));
+        const Case<float> test(s, 9, true, true, true);
+        kernels::Stream stream[2];
+        stream[1].winograd = true;
+        std::vector<Guarded<float>> out[2];
+        for (int i = 0; i < 2; i++) {
+            Workspace forward(kernels::conv_forward_workspace(stream[i], s, sizeof(float))),
+                backward(kernels::conv_backward_workspace(stream[i], s, sizeof(float)));
+            Guarded<float> z(s.pixels() * s.c_out), da(test.x.size()), dw(test.w.size());
+            kernels::conv_forward<float>(stream[i], s, test.x.data(), test.prologue(), test.w.data(), z.data(), nullptr,
+                                         forward.get());
+            kernels::conv_backward<float>(stream[i], s, test.x.data(), test.prologue(), test.w.data(), test.dy.data(),
+                                          test.norm_fold(), da.data(), false, dw.data(), false, backward.get());
+            CHECK(forward.intact());
+            CHECK(backward.intact());
+            out[i] = {z, da, dw};
+        }
+        for (int i = 0; i < 3; i++) CHECK(out[0][i].same_bits(out[1][i]) != applies);
+        if (!applies) continue;
+        const WinogradPlan plan(s, sizeof(float));
+        Workspace forward(kernels::WinogradForwardLayout(plan, sizeof(float), 1).used);
+        Guarded<float> z(out[1][0].size());
+        kernels::winograd_forward<float>(stream[1], s, test.x.data(), test.prologue(), test.w.data(), z.data(), nullptr,
+                                         forward.get());
+        CHECK(z.same_bits(out[1][0]));
+    }
+}
+
 TEST_CASE_TEMPLATE("a not-a-number passes through the ReLU of Winograd's convolution", T, float, double) {
     const ConvShape s{1, 8, 8, 2, 3, 3, 1};
     for_each_target([&] {

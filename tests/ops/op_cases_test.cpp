@@ -43,13 +43,14 @@ double bound(const Case& c, DType dtype, double scale) {
 }
 
 void for_every_case(const std::function<void(const OpEntry&, const Case&, Device&)>& f) {
-    for (const char* device_name : {"cpu"}) {
-        std::unique_ptr<Device> device = make_device(device_name, 2);
+    for (const std::string device_name : {"cpu", "cpu, winograd"}) {
+        std::unique_ptr<Device> device = make_device(device_name.substr(0, 3), 2);
+        device->kernel_options.winograd = device_name != "cpu";
         for (const OpEntry& op : registered_ops()) {
             const std::vector<Case> cases = op.cases();
             CHECK_MESSAGE(cases.size() >= 2, op.name << " has hardly any cases");
             for (const Case& c : cases) {
-                CAPTURE(std::string(device_name));
+                CAPTURE(device_name);
                 CAPTURE(std::string(op.name));
                 CAPTURE(c.what);
                 f(op, c, *device);
@@ -181,6 +182,7 @@ TEST_CASE("the same bits with one, two and three threads, and after a reset") {
         if (device.kind() != DeviceKind::cpu) return;
         for (int threads : {1, 3}) {
             std::unique_ptr<Device> other = make_device("cpu", threads);
+            other->kernel_options = device.kernel_options;
             Arena other_step(*other, std::size_t{1} << 30, true);
             const Result r = run_case(c, other_step, {.dtype = DType::f32});
             CAPTURE(threads);
