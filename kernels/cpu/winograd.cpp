@@ -104,14 +104,12 @@ void forward_winograd(const Stream& stream, const ConvShape& shape, const T* x, 
                 const int count = std::min(2, vectors - first), width = count * L;
                 const std::size_t m_stride = static_cast<std::size_t>(p.group_tiles) * width + B;
                 multiply(p, v, s.c_in, p.ci_padded, u, p.co_padded, tiles, first, count, m, m_stride);
+                const int c = first * L;
                 for (int i = 0; i < images; i++)
-                    for (int k = 0; k < count; k++) {
-                        const int c = (first + k) * L;
-                        points_to_tiles(
-                            p, m + i * tiles_per_image * width + k * L, m_stride, width, row,
-                            WinogradStoreZ<T>{z + (n + i) * pixels * s.c_out + c, s.w * s.c_out, s.c_out, s.c_out - c,
-                                              sums ? group_sums + c : nullptr, static_cast<std::size_t>(p.co_padded)});
-                    }
+                    points_to_tiles(
+                        p, m + i * tiles_per_image * width, m_stride, count, row,
+                        WinogradStoreZ<T>{z + (n + i) * pixels * s.c_out + c, s.w * s.c_out, s.c_out, s.c_out - c,
+                                          sums ? group_sums + c : nullptr, static_cast<std::size_t>(p.co_padded)});
             }
             if (!sums) return;
             for (int c = 0; c < 2 * p.co_padded; c++)
@@ -152,7 +150,8 @@ void backward_winograd(const Stream& stream, const ConvShape& shape, const T* x,
     parallel(stream, p.chunks, [&](int chunk, int worker) HWY_ATTR {
         T* a = at_bytes<T>(workspace, layout.scratch + layout.scratch_size * worker);
         T* dz = at_bytes<T>(a, layout.dz);
-        T *v = at_bytes<T>(a, layout.v), *d = at_bytes<T>(a, layout.d), *m = at_bytes<T>(a, layout.m);
+        T *va = at_bytes<T>(a, layout.va), *v = at_bytes<T>(a, layout.v), *d = at_bytes<T>(a, layout.d),
+          *m = at_bytes<T>(a, layout.m);
         T* partial = partials + layout.partial_size * chunk;
         if (dw) {
             std::fill_n(partial, layout.partial_size, T(0));
@@ -163,6 +162,12 @@ void backward_winograd(const Stream& stream, const ConvShape& shape, const T* x,
         const std::size_t pixels = static_cast<std::size_t>(s.h) * s.w;
         const FillA<T> fill_a{x, prologue};
         for_each_group(p, chunk, [&](int n, int images, int row, int tiles) HWY_ATTR {
+            // x first: the data gradient's mask reads it again while it is in the cache.
+            for (int i = 0; dw && i < images; i++) {
+                if (row == 0) fill_plane(p.a, s.h, s.w, s.c_in, (n + i) * pixels * s.c_in, fill_a, a);
+                tiles_to_points<InputTransform<T>>(p, p.a, s.c_in, a, row, va + i * tiles_per_image * B,
+                                                   p.tile_stride(p.ci_padded));
+            }
             for (int i = 0; i < images; i++) {
                 const std::size_t out = (n + i) * pixels * s.c_out;
                 if (row == 0 && fold.z)
@@ -178,32 +183,25 @@ void backward_winograd(const Stream& stream, const ConvShape& shape, const T* x,
             }
             const int vectors = ceil_div(s.c_in, L);
             for (int first = 0; da && first < vectors; first += 2) {
-                const int count = std::min(2, vectors - first), width = count * L;
+                const int count = std::min(2, vectors - first), width = count * L, c = first * L;
                 const std::size_t m_stride = static_cast<std::size_t>(p.group_tiles) * width + B;
                 multiply(p, v, s.c_out, p.co_padded, u, p.ci_padded, tiles, first, count, m, m_stride);
-                for (int i = 0; i < images; i++)
-                    for (int k = 0; k < count; k++) {
-                        const int c = (first + k) * L;
-                        const std::size_t base = (n + i) * pixels * s.c_in + c;
-                        points_to_tiles(p, m + i * tiles_per_image * width + k * L, m_stride, width, row,
-                                        WinogradStoreGradient<T>{da + base, s.w * s.c_in, s.c_in, s.c_in - c,
-                                                                 accumulate_da, prologue.relu ? &fill_a : nullptr,
-                                                                 fill_a.constants(c, s.c_in - c), base});
-                    }
+                for (int i = 0; i < images; i++) {
+                    const std::size_t base = (n + i) * pixels * s.c_in + c;
+                    WinogradStoreGradient<T> to{da + base,     s.w * s.c_in, s.c_in, s.c_in - c,
+                                                accumulate_da, fill_a,       base,   {}};
+                    for (int k = 0; k < count; k++) to.constants[k] = fill_a.constants(c + k * L, s.c_in - c - k * L);
+                    points_to_tiles(p, m + i * tiles_per_image * width, m_stride, count, row, to);
+                }
             }
             if (!dw) return;
-            for (int i = 0; i < images; i++) {
-                if (row == 0) fill_plane(p.a, s.h, s.w, s.c_in, (n + i) * pixels * s.c_in, fill_a, a);
-                tiles_to_points<InputTransform<T>>(p, p.a, s.c_in, a, row, v + i * tiles_per_image * B,
-                                                   p.tile_stride(p.ci_padded));
-            }
             const int out_vectors = ceil_div(s.c_out, L);
             constexpr int R1 = std::min(kRows1, B), R2 = std::min(kRows2, B);
             int first = 0;
             for (; first + 2 <= out_vectors; first += 2)
-                for (int i = 0; i < s.c_in; i += R2) weights_from_points<R2, 2>(p, v, d, tiles, i, first, m, partial);
+                for (int i = 0; i < s.c_in; i += R2) weights_from_points<R2, 2>(p, va, d, tiles, i, first, m, partial);
             if (first < out_vectors)
-                for (int i = 0; i < s.c_in; i += R1) weights_from_points<R1, 1>(p, v, d, tiles, i, first, m, partial);
+                for (int i = 0; i < s.c_in; i += R1) weights_from_points<R1, 1>(p, va, d, tiles, i, first, m, partial);
         });
     });
     if (!dw) return;

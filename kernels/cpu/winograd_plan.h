@@ -71,16 +71,17 @@ struct WinogradForwardLayout : Layout {
 };
 
 struct WinogradBackwardLayout : Layout {
-    std::size_t w, u, partials, partial_size, scratch, dz, v, d, m, scratch_size;
+    std::size_t w, u, partials, partial_size, scratch, dz, va, v, d, m, scratch_size;
     WinogradBackwardLayout(const WinogradPlan& p, std::size_t element, int workers) {
         w = take(std::size_t{9} * p.s.c_out * p.ci_padded * element);
         u = take(kPositions * p.weight_stride(p.s.c_out, p.ci_padded) * element);
         partial_size = std::size_t{9} * p.ci_padded * p.co_padded;  // elements
         partials = take(p.chunks * partial_size * element);
-        Layout own;  // per worker: both planes, transformed tiles, the gradient at the points, products
+        Layout own;  // per worker: both planes, tiles of both and the gradient at the points, products
         own.take(p.a.size() * element);
         dz = own.take(p.dz.size() * element);
-        v = own.take(kPositions * p.tile_stride(std::max(p.ci_padded, p.co_padded)) * element);
+        va = own.take(kPositions * p.tile_stride(p.ci_padded) * element);
+        v = own.take(kPositions * p.tile_stride(p.co_padded) * element);
         d = own.take(kPositions * p.tile_stride(p.co_padded) * element);
         m = own.take(p.products() * element);
         scratch_size = own.used;

@@ -90,80 +90,84 @@ HWY_NOINLINE void multiply(const WinogradPlan& p, const T* v, int channels, int 
     }
 }
 
-/// z and its sums, as StoreZ, for one vector of channels of one picture.
+/// z and its sums, as StoreZ, for one or two vectors of channels of one picture.
 template <class T>
 struct WinogradStoreZ {
-    T* z;               // the picture's first pixel at the vector's first channel
+    T* z;               // the picture's first pixel at the first vector's first channel
     int row, channels;  // elements from row to row and from pixel to pixel
-    int left;           // channels from the vector's first on
-    T* sums;            // of the vector, or null
+    int left;           // channels from the first vector's first on
+    T* sums;            // of the first vector, or null
     std::size_t padded;
 
     struct Tile {
         const WinogradStoreZ& to;
         T* first;
-        int rows, columns;
+        int left, rows, columns;
         Vector<T>*sum, *square;
         HWY_INLINE void operator()(int y, int x, Vector<T> v) const {
             if (y >= rows || x >= columns) return;
-            store_first<T>(v, first + static_cast<std::ptrdiff_t>(y) * to.row + x * to.channels, to.left);
+            store_first<T>(v, first + static_cast<std::ptrdiff_t>(y) * to.row + x * to.channels, left);
             if (!to.sums) return;
             sum[x % 2] = hn::Add(sum[x % 2], v);
             square[x % 2] = hn::MulAdd(v, v, square[x % 2]);
         }
     };
-    HWY_INLINE void tile(const From<T>& products, int y, int x, int rows, int columns) const {
+    HWY_INLINE void tile(const From<T>& products, int vector, int y, int x, int rows, int columns) const {
+        const int c = vector * kLanes<T>;
         Vector<T> sum[2] = {zero<T>(), zero<T>()}, square[2] = {zero<T>(), zero<T>()};
-        transform<OutputTransform<T>, T>(
-            products, Tile{*this, z + static_cast<std::ptrdiff_t>(y) * row + x * channels, rows, columns, sum, square});
+        T* first = z + static_cast<std::ptrdiff_t>(y) * row + x * channels + c;
+        transform<OutputTransform<T>, T>(products, Tile{*this, first, left - c, rows, columns, sum, square});
         if (!sums) return;
-        store<T>(hn::Add(load(sums), hn::Add(sum[0], sum[1])), sums);
-        store<T>(hn::Add(load(sums + padded), hn::Add(square[0], square[1])), sums + padded);
+        store<T>(hn::Add(load(sums + c), hn::Add(sum[0], sum[1])), sums + c);
+        store<T>(hn::Add(load(sums + padded + c), hn::Add(square[0], square[1])), sums + padded + c);
     }
 };
 
-/// The data gradient, as StoreGradient, for one vector of channels of one picture.
+/// The data gradient, as StoreGradient, for one or two vectors of channels of one picture.
 template <class T>
 struct WinogradStoreGradient {
     T* da;
     int row, channels, left;
     bool accumulate;
-    const FillA<T>* fill;  // null: no ReLU
-    typename FillA<T>::Constants constants;
+    FillA<T> fill;     // gives the mask
     std::size_t base;  // of da in the tensor
+    typename FillA<T>::Constants constants[2];
 
     struct Tile {
         const WinogradStoreGradient& to;
+        const typename FillA<T>::Constants& constants;
         std::ptrdiff_t first;
-        int rows, columns;
+        int left, rows, columns;
         HWY_INLINE void operator()(int y, int x, Vector<T> v) const {
             if (y >= rows || x >= columns) return;
             const std::ptrdiff_t at = first + static_cast<std::ptrdiff_t>(y) * to.row + x * to.channels;
-            if (to.fill)
-                v = where_positive<T>((*to.fill)(to.constants, to.base + static_cast<std::size_t>(at), to.left), v);
-            if (to.accumulate) v = hn::Add(load_first(to.da + at, to.left), v);
-            store_first<T>(v, to.da + at, to.left);
+            if (to.fill.prologue.relu)
+                v = where_positive<T>(to.fill(constants, to.base + static_cast<std::size_t>(at), left), v);
+            if (to.accumulate) v = hn::Add(load_first(to.da + at, left), v);
+            store_first<T>(v, to.da + at, left);
         }
     };
-    HWY_INLINE void tile(const From<T>& products, int y, int x, int rows, int columns) const {
-        transform<OutputTransform<T>, T>(
-            products, Tile{*this, static_cast<std::ptrdiff_t>(y) * row + x * channels, rows, columns});
+    HWY_INLINE void tile(const From<T>& products, int vector, int y, int x, int rows, int columns) const {
+        const int c = vector * kLanes<T>;
+        const std::ptrdiff_t first = static_cast<std::ptrdiff_t>(y) * row + x * channels + c;
+        transform<OutputTransform<T>, T>(products, Tile{*this, constants[vector], first, left - c, rows, columns});
     }
 };
 
-/// Products of one picture's tiles to pixels; m is the vector's of the first tile, `width` elements from tile to tile.
+/// Products of one picture's tiles, one or two vectors of channels, to pixels.
 template <class T, class Store>
-HWY_NOINLINE void points_to_tiles(const WinogradPlan& p, const T* m, std::size_t m_stride, int width, int row0,
+HWY_NOINLINE void points_to_tiles(const WinogradPlan& p, const T* m, std::size_t m_stride, int vectors, int row0,
                                   const Store& to) {
     for (int ty = row0; ty < std::min(p.tiles_y, row0 + p.group_rows); ty++)
-        for (int tx = 0; tx < p.tiles_x; tx++, m += width) {
-            const From<T> products{m, kPoints * m_stride, m_stride};
-            const int rows = std::min(kTile, p.s.h - ty * kTile), columns = std::min(kTile, p.s.w - tx * kTile);
-            if (rows == kTile && columns == kTile)
-                to.tile(products, ty * kTile, tx * kTile, kTile, kTile);  // constants: nothing is asked per pixel
-            else
-                to.tile(products, ty * kTile, tx * kTile, rows, columns);
-        }
+        for (int tx = 0; tx < p.tiles_x; tx++)
+            for (int v = 0; v < vectors; v++, m += kLanes<T>) {
+                const From<T> products{m, kPoints * m_stride, m_stride};
+                const int rows = std::min(kTile, p.s.h - ty * kTile), columns = std::min(kTile, p.s.w - tx * kTile);
+                if (rows == kTile && columns == kTile)
+                    to.tile(products, v, ty * kTile, tx * kTile, kTile, kTile);  // constants: no question per pixel
+                else
+                    to.tile(products, v, ty * kTile, tx * kTile, rows, columns);
+            }
 }
 
 /// I input channels x V vectors of the weights' gradient, at the points and back, added to dw (tap, in, out).
