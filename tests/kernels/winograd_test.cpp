@@ -254,6 +254,79 @@ TEST_CASE_TEMPLATE("Winograd's convolution agrees with a plain one", T, float, d
         }
 }
 
+/// Largest error in units of the direct convolution's bound, and the root of the mean square of errors by that of
+/// values.
+struct Errors {
+    double of_bound = 0, relative = 0;
+    Errors(const Guarded<float>& got, const Guarded<double>& want, const Guarded<double>& magnitude,
+           double operations) {
+        double squares = 0, values = 0;
+        for (std::size_t i = 0; i < got.size(); i++) {
+            const double error = std::fabs(got[i] - want[i]);
+            const double part = error / (operations * std::numeric_limits<float>::epsilon() * magnitude[i] +
+                                         std::numeric_limits<float>::min());
+            if (!(part <= of_bound)) of_bound = part;
+            squares += error * error, values += want[i] * want[i];
+        }
+        relative = std::sqrt(squares / values);
+    }
+};
+
+TEST_CASE("in float, Winograd's errors on a network's numbers keep the direct convolution's bound") {
+    for (const ConvShape& s :
+         {ConvShape{2, 32, 32, 16, 16, 3, 1}, ConvShape{4, 16, 16, 32, 32, 3, 1}, ConvShape{8, 8, 8, 64, 64, 3, 1}}) {
+        INFO("shape ", name(s));
+        std::mt19937 engine(5);
+        std::normal_distribution<float> normal;
+        // What batch-norm leaves, gradients, and weights of He's initialisation.
+        const std::size_t pixels = s.pixels() * s.c_in, weights = std::size_t{9} * s.c_in * s.c_out;
+        Guarded<float> a(pixels), dz(pixels), w(weights), z(pixels), da(pixels), dw(weights);
+        for (float& v : a) v = std::max(0.0F, normal(engine));
+        for (float& v : dz) v = 1e-3F * normal(engine);
+        for (float& v : w) v = std::sqrt(2.0F / static_cast<float>(9 * s.c_in)) * normal(engine);
+        const kernels::Stream stream;
+        auto wide = [&](bool magnitude, Guarded<double>& z64, Guarded<double>& da64, Guarded<double>& dw64) {
+            auto copy = [&](const Guarded<float>& from) {
+                Guarded<double> to(from.size());
+                for (std::size_t i = 0; i < to.size(); i++) to[i] = magnitude ? std::fabs(from[i]) : from[i];
+                return to;
+            };
+            const Guarded<double> a64 = copy(a), dz64 = copy(dz), w64 = copy(w);
+            z64 = da64 = Guarded<double>(pixels), dw64 = Guarded<double>(weights);
+            Workspace workspace(std::max(kernels::conv_forward_workspace(stream, s, sizeof(double)),
+                                         kernels::conv_backward_workspace(stream, s, sizeof(double))));
+            kernels::conv_forward<double>(stream, s, a64.data(), {}, w64.data(), z64.data(), nullptr, workspace.get());
+            kernels::conv_backward<double>(stream, s, a64.data(), {}, w64.data(), dz64.data(), {}, da64.data(), false,
+                                           dw64.data(), false, workspace.get());
+        };
+        Guarded<double> want_z, want_da, want_dw, z_magnitude, da_magnitude, dw_magnitude;
+        wide(false, want_z, want_da, want_dw);
+        wide(true, z_magnitude, da_magnitude, dw_magnitude);
+        double direct[3] = {};
+        for (bool winograd : {false, true}) {
+            kernels::Stream narrow;
+            narrow.winograd = winograd;
+            Workspace workspace(std::max(kernels::conv_forward_workspace(narrow, s, sizeof(float)),
+                                         kernels::conv_backward_workspace(narrow, s, sizeof(float))));
+            kernels::conv_forward<float>(narrow, s, a.data(), {}, w.data(), z.data(), nullptr, workspace.get());
+            kernels::conv_backward<float>(narrow, s, a.data(), {}, w.data(), dz.data(), {}, da.data(), false, dw.data(),
+                                          false, workspace.get());
+            // As in the direct kernels' test.
+            const Errors errors[] = {{z, want_z, z_magnitude, 2.0 * 9 * s.c_in + 2},
+                                     {da, want_da, da_magnitude, 2.0 * 9 * s.c_out + 5},
+                                     {dw, want_dw, dw_magnitude, 2.0 * static_cast<double>(s.pixels()) + 32 + 7}};
+            for (int i = 0; i < 3; i++) {
+                INFO("output ", i, winograd ? " winograd" : " direct");
+                CHECK(errors[i].of_bound < 1);
+                if (winograd)
+                    MESSAGE("root mean square error ", errors[i].relative, ", direct ", direct[i], ", ratio ",
+                            errors[i].relative / direct[i]);
+                direct[i] = errors[i].relative;
+            }
+        }
+    }
+}
+
 TEST_CASE("a stream that allows Winograd's algorithm takes it where it pays, the direct way elsewhere") {
     const std::pair<ConvShape, bool> all[] = {{{3, 9, 7, 8, 8, 3, 1}, true},   {{3, 9, 7, 17, 8, 3, 1}, true},
                                               {{3, 9, 7, 7, 16, 3, 1}, false}, {{3, 9, 7, 16, 7, 3, 1}, false},
