@@ -9,7 +9,8 @@ namespace nascent {
 kernels::Stream kernel_stream(Device& device) {
     ThreadPool* pool = device.pool();
     NASCENT_CHECK(pool, device, "no kernels for device {}", device.name());
-    return {pool, pool->threads(), [](void* handle, int chunks, ThreadPool::Body body, void* context) {
+    return {pool, pool->threads(),
+            [](void* handle, int chunks, ThreadPool::Body body, void* context) {
                 static_cast<ThreadPool*>(handle)->run(chunks, body, context);
             },
             device.kernel_options.winograd};
