@@ -137,6 +137,7 @@ def main():
     p.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     p.add_argument("--python", action="append", default=[], help="another interpreter with PyTorch")
     p.add_argument("--config", action="append", help=f"only these; known: {'; '.join(CONFIGS)}")
+    p.add_argument("--winograd", action="store_true", help="ours with Winograd's convolutions")
     p.add_argument("--build", default=os.path.join(HERE, "..", "build", "bench"), help="where the programs are")
     p.add_argument("--results", default=os.path.join(HERE, "results"), help="folder for the JSON file")
     p.add_argument("--timeout", type=int, default=900, help="seconds for one run")
@@ -156,7 +157,7 @@ def main():
                  if compiles or "compile" not in config]
     about, runs, errors = machine(), {o: [] for o in opponents}, {}
     now = datetime.datetime.now()
-    name = os.path.join(args.results, f"compare_{args.workload}_{args.batch}_{now:%Y-%m-%d}.json")
+    name = os.path.join(args.results, f"compare_{args.workload}_{args.batch}{'_winograd' * args.winograd}_{now:%Y-%m-%d}.json")
     os.makedirs(args.results, exist_ok=True)
     sizes = ["--batch", str(args.batch), "--steps", str(args.steps), "--warmup", str(args.warmup)]
     with tempfile.TemporaryDirectory() as folder:
@@ -170,7 +171,8 @@ def main():
                 python, config = opponent
                 pairs = {}
                 for threads in args.threads:
-                    ours, error = run([program, *sizes, "--threads", str(threads)], threads, args.timeout)
+                    ours, error = run([program, *sizes, "--threads", str(threads), *["--winograd"] * args.winograd],
+                                      threads, args.timeout)
                     if error:
                         sys.exit(f"{program}: {error}")
                     theirs, error = run([python, script, *sizes, "--threads", str(threads), "--paths", paths,

@@ -54,6 +54,7 @@ int main(int argc, char** argv) {
     int batch = 64, threads = 1, steps = 20, warmup = 3, paths = 0;
     std::uint64_t seed = 0;
     std::string device_name = "cpu";
+    bool winograd = false;
     CLI::App app{"Times training steps of the NAS-Bench-201 path supernet; prints one line of JSON."};
     app.add_option("--batch", batch)->check(CLI::PositiveNumber);
     app.add_option("--device", device_name)->check(CLI::IsMember({"cpu", "gpu"}));
@@ -61,6 +62,7 @@ int main(int argc, char** argv) {
     app.add_option("--steps", steps, "steps measured")->check(CLI::PositiveNumber);
     app.add_option("--warmup", warmup, "steps before them")->check(CLI::NonNegativeNumber);
     app.add_option("--seed", seed, "of weights and paths");
+    app.add_flag("--winograd", winograd, "3x3 convolutions by Winograd's algorithm");
     app.add_option("--print-paths", paths, "print the paths of the first so many steps instead, as JSON");
     CLI11_PARSE(app, argc, argv);
 
@@ -73,6 +75,7 @@ int main(int argc, char** argv) {
     std::ofstream("/proc/self/clear_refs") << 5;  // the peak starts again from here
     const double before = memory("VmRSS");
     auto device = make_device(device_name, threads);
+    device->kernel_options.winograd = winograd;
     Nb201Supernet net(*device, DType::f32, config);
     net.initialise(seed);
     LoaderOptions options;

@@ -13,6 +13,8 @@ struct Stream {
     int workers = 1;           // how many chunks may run at once; scratch is sized by it
     /// Runs body(context, chunk, worker) for every chunk, 0 <= worker < workers; null: in turn on the caller.
     void (*run)(void* handle, int chunks, void (*body)(void* context, int chunk, int worker), void* context) = nullptr;
+    /// 3x3 convolutions of stride 1 may be computed by Winograd's algorithm: faster, with other rounding.
+    bool winograd = false;
 };
 
 /// Runs f(chunk, worker) for chunk in [0, chunks).

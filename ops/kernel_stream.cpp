@@ -12,7 +12,8 @@ kernels::Stream kernel_stream(Device& device) {
     return {kernels::Where::cpu, pool, pool->threads(),
             [](void* handle, int chunks, ThreadPool::Body body, void* context) {
                 static_cast<ThreadPool*>(handle)->run(chunks, body, context);
-            }};
+            },
+            device.kernel_options.winograd};
 }
 
 std::string kernel_target() {

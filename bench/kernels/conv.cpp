@@ -17,6 +17,12 @@ struct Use {
     bool relu, affine;  // the prologue
     bool norm;          // batch-norm follows: sums forward, its gradient folded in backward
     bool first;         // the pictures ask for no gradient
+    bool winograd = false;
+    Stream stream() const {
+        Stream s = kOneThread;
+        s.winograd = winograd;
+        return s;
+    }
 };
 
 std::vector<Use> uses() {
@@ -48,6 +54,12 @@ std::vector<Use> uses() {
                        false,
                        false});
     }
+    for (std::size_t i = 0, count = all.size(); i < count; i++) {
+        if (all[i].shape.k != 3 || all[i].shape.stride != 1 || all[i].first) continue;
+        all.push_back(all[i]);
+        all.back().name = "winograd_" + all.back().name;
+        all.back().winograd = true;
+    }
     return all;
 }
 
@@ -72,30 +84,31 @@ struct Tensors {
           in_affine(Buffer::floats(2 * static_cast<std::size_t>(s.c_in))),
           out_affine(Buffer::floats(3 * static_cast<std::size_t>(s.c_out))),
           sums(Buffer::zeros(2 * static_cast<std::size_t>(s.c_out) * sizeof(double))),
-          workspace(std::max(conv_forward_workspace(kOneThread, s, sizeof(float)),
-                             conv_backward_workspace(kOneThread, s, sizeof(float)))) {
+          workspace(std::max(conv_forward_workspace(use.stream(), s, sizeof(float)),
+                             conv_backward_workspace(use.stream(), s, sizeof(float)))) {
         prologue.relu = use.relu;
         if (use.affine) prologue.scale = in_affine.as(), prologue.shift = in_affine.as() + s.c_in;
         if (use.norm) fold = {z.as(), out_affine.as(), out_affine.as() + s.c_out, out_affine.as() + 2 * s.c_out};
     }
-    /// Of one of: forward, data gradient, weight gradient.
+    /// By definition, whatever the algorithm does with fewer; of one of: forward, data gradient, weight gradient.
     double flops() const { return 2.0 * static_cast<double>(s.pixels()) * static_cast<double>(taps); }
 };
 
 void forward(benchmark::State& state, const Use& use) {
     const Tensors t(use);
+    const Stream stream = use.stream();
     for (auto _ : state)
-        conv_forward<float>(kOneThread, t.s, t.x.as(), t.prologue, t.w.as(), t.z.as(),
+        conv_forward<float>(stream, t.s, t.x.as(), t.prologue, t.w.as(), t.z.as(),
                             use.norm ? t.sums.as<double>() : nullptr, t.workspace.as<void>());
     count_flops(state, t.flops());
 }
 
 void backward(benchmark::State& state, const Use& use, bool data, bool weights) {
     const Tensors t(use);
+    const Stream stream = use.stream();
     for (auto _ : state)
-        conv_backward<float>(kOneThread, t.s, t.x.as(), t.prologue, t.w.as(), t.dy.as(), t.fold,
-                             data ? t.da.as() : nullptr, false, weights ? t.dw.as() : nullptr, false,
-                             t.workspace.as<void>());
+        conv_backward<float>(stream, t.s, t.x.as(), t.prologue, t.w.as(), t.dy.as(), t.fold, data ? t.da.as() : nullptr,
+                             false, weights ? t.dw.as() : nullptr, false, t.workspace.as<void>());
     count_flops(state, t.flops() * (data + weights));
 }
 

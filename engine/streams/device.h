@@ -14,6 +14,11 @@ namespace nascent {
 
 enum class DeviceKind { cpu, gpu };
 
+/// What the kernels of a device may choose.
+struct KernelOptions {
+    bool winograd = false;  // 3x3 convolutions by Winograd's algorithm where it is faster: other rounding
+};
+
 /// Work that was captured: does it again, with the same arguments, any number of times.
 class Graph {
   public:
@@ -67,6 +72,9 @@ class Device {
     virtual ThreadPool* pool() { return nullptr; }
     /// What kernels are launched on: the gpu's stream; null on the CPU.
     virtual void* stream() { return nullptr; }
+
+    /// Not to be changed between the forward and the backward of a step.
+    KernelOptions kernel_options;
 
     // Of a gpu alone: on the CPU these throw Error(runtime), and can_capture() is false.
 

@@ -5,6 +5,8 @@
 
 #include "kernels/cpu/conv_plan.h"
 #include "kernels/cpu/dispatch.h"
+#include "kernels/cpu/winograd.h"
+#include "kernels/cpu/winograd_plan.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/conv.cpp"
 #include <hwy/foreach_target.h>
@@ -218,12 +220,17 @@ HWY_EXPORT(conv_backward_f64);
 template <class T>
 void conv_forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const T* w, T* z,
                   double* sums, void* workspace) {
+    if (stream.winograd && WinogradPlan::applies(shape))
+        return winograd_forward(stream, shape, x, prologue, w, z, sums, workspace);
     NASCENT_DISPATCH(conv_forward, stream, shape, x, prologue, w, z, sums, workspace)
 }
 template <class T>
 void conv_backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const T* w,
                    const T* dy, NormFold<T> fold, T* da, bool accumulate_da, T* dw, bool accumulate_dw,
                    void* workspace) {
+    if (stream.winograd && WinogradPlan::applies(shape))
+        return winograd_backward(stream, shape, x, prologue, w, dy, fold, da, accumulate_da, dw, accumulate_dw,
+                                 workspace);
     NASCENT_DISPATCH(conv_backward, stream, shape, x, prologue, w, dy, fold, da, accumulate_da, dw, accumulate_dw,
                      workspace)
 }
@@ -238,9 +245,13 @@ template void conv_backward(const Stream&, const ConvShape&, const double*, Prol
                             const double*, NormFold<double>, double*, bool, double*, bool, void*);
 
 std::size_t conv_forward_workspace(const Stream& stream, const ConvShape& shape, std::size_t element) {
+    if (stream.winograd && WinogradPlan::applies(shape))
+        return WinogradForwardLayout(WinogradPlan(shape, element), element, stream.workers).used;
     return ForwardLayout(ConvPlan(shape, element), element, stream.workers).used;
 }
 std::size_t conv_backward_workspace(const Stream& stream, const ConvShape& shape, std::size_t element) {
+    if (stream.winograd && WinogradPlan::applies(shape))
+        return WinogradBackwardLayout(WinogradPlan(shape, element), element, stream.workers).used;
     return BackwardLayout(ConvPlan(shape, element), element, stream.workers).used;
 }
 

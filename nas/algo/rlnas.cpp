@@ -84,6 +84,7 @@ struct RlnasRun::Parts {
           ids(training_ids(c.data.split, set)),
           net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32, net_config(c, set),
               {.affine = c.net.affine}) {
+        device->kernel_options.winograd = c.train.conv == "winograd";
         const Normalisation norm = normalisation(c.data.norm, set);
         normalisation_name = norm.name;
         if (net.store().dtype() == DType::f64) {
@@ -120,6 +121,8 @@ RlnasRun::RlnasRun(const RlnasConfig& config, RunDirectory& directory)
                     p.set.name, p.ids.size(), p.set.train.count(), p.set.train.height, p.set.train.width, p.set.classes,
                     p.normalisation_name, config.data.labels, config.train.dtype, p.target,
                     p.device->pool() ? fmt::format(" with {} threads", p.device->pool()->threads()) : ""));
+    if (p.device->kind() != DeviceKind::cpu && config.train.conv == "winograd")
+        directory_.log().warn("train.conv = winograd is of the cpu alone: this device computes convolutions directly");
     if (p.set.skipped > 0) directory_.log().warn(fmt::format("{} corrupt pictures were left out", p.set.skipped));
     if (!config.search.table.empty()) {
         p.table = BenchmarkTable::read(config.search.table);

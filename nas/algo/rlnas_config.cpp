@@ -50,6 +50,8 @@ OptionTable rlnas_options(RlnasConfig& c) {
     t.add("train.sampling", "--sampling", c.train.sampling, Words{"per-cell", "shared"},
           "each cell draws its own operators (the paper's code), or all cells share one draw");
     t.add("train.dtype", "--dtype", c.train.dtype, Words{"float32", "float64"}, "type of weights and activations");
+    t.add("train.conv", "--conv", c.train.conv, Words{"direct", "winograd"},
+          "3x3 convolutions on the cpu as they are defined, or by Winograd's algorithm: faster, other rounding");
 
     t.add("angle.pool", "--angle-pool", c.angle.pool, "pooling counts as constant weights 1/9 in the angle");
     t.add("angle.identity", "--angle-identity", c.angle.identity, Words{"none", "eye"},

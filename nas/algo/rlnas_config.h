@@ -42,6 +42,7 @@ struct RlnasConfig {
         std::string inactive = "coast";     // coast | skip
         std::string sampling = "per-cell";  // per-cell | shared
         std::string dtype = "float32";      // float32 | float64
+        std::string conv = "direct";        // direct | winograd
     } train;
 
     struct Angle {

@@ -31,7 +31,9 @@ struct Problem {
     std::vector<int> labels;
     std::vector<Nb201Path> paths;
 
-    explicit Problem(bool affine) : style{.affine = affine}, net(*device, DType::f64, {10, size, 4, 1}, style) {
+    explicit Problem(bool affine, bool winograd = false)
+        : style{.affine = affine}, net(*device, DType::f64, {10, size, 4, 1}, style) {
+        device->kernel_options.winograd = winograd;
         net.initialise(5);
         for (std::size_t i = 0; i < net.store().parameters().size(); i++) {
             // Batch-norm away from 1 and 0, so that a mix-up shows.
@@ -106,12 +108,12 @@ StateDict gradients_as_state(const Problem& p, const Tape& tape) {
     return StateDict::of(holder.net);
 }
 
-void compare_step(bool affine, bool all, const StateDict& theirs) {
+void compare_step(bool affine, bool winograd, bool all, const StateDict& theirs) {
     const std::string prefix = all ? "all/" : "path/";
     for (bool reference : {false, true}) {
         CAPTURE(prefix);
         CAPTURE(reference);
-        Problem p(affine);
+        Problem p(affine, winograd);
         Arena arena(*p.device, std::size_t{1} << 32, true);
         ExecutionScope execution(arena);
         Tape tape(arena, &p.net.store());
@@ -151,10 +153,10 @@ void compare_step(bool affine, bool all, const StateDict& theirs) {
     }
 }
 
-void compare_steps(bool affine, bool coast, const StateDict& theirs) {
+void compare_steps(bool affine, bool winograd, bool coast, const StateDict& theirs) {
     const std::string mode = coast ? "coast" : "skip";
     CAPTURE(mode);
-    Problem p(affine);
+    Problem p(affine, winograd);
     Sgd sgd(p.net.store(), {.inactive = coast ? SgdOptions::Inactive::coast : SgdOptions::Inactive::skip},
             [](std::int64_t) { return 0.025; });
     Arena arena(*p.device, std::size_t{1} << 32, true);
@@ -204,10 +206,13 @@ TEST_CASE("steps of the supernet equal PyTorch's to 1e-10") {
             const StateDict theirs = StateDict::read(folder / "nb201_out.safetensors");
             // PyTorch 1.4 multiplies by zero where the operator is `none`, and coasts; newer versions skip, and an
             // absent edge leaves no gradient.
-            compare_steps(affine, !cut, theirs);
-            if (!cut) continue;
-            compare_step(affine, false, theirs);
-            compare_step(affine, true, theirs);
+            for (bool winograd : {false, true}) {
+                CAPTURE(winograd);
+                compare_steps(affine, winograd, !cut, theirs);
+                if (!cut) continue;
+                compare_step(affine, winograd, false, theirs);
+                compare_step(affine, winograd, true, theirs);
+            }
         }
     }
 }

@@ -30,11 +30,12 @@ struct Run {
     Nb201Supernet net;
     Loader<T> loader;
     SupernetTrainer trainer;
-    explicit Run(int threads, SgdOptions::Inactive inactive = SgdOptions::Inactive::coast)
+    explicit Run(int threads, SgdOptions::Inactive inactive = SgdOptions::Inactive::coast, bool winograd = false)
         : device(make_device("cpu", threads)),
           net(*device, dtype_of<T>(), {10, 16, 8, 1}),
           loader(pictures().train, {}, 10, normalisation("half", pictures()), options()),
           trainer(net, loader, training(inactive)) {
+        device->kernel_options.winograd = winograd;
         net.initialise(4);
     }
     static LoaderOptions options() {
@@ -63,16 +64,22 @@ struct Run {
 }  // namespace
 
 TEST_CASE("training gives the same bits with one, two and three threads") {
-    std::string first;
-    double loss = 0;
-    for (int threads : {1, 2, 3}) {
-        Run<float> run(threads);
-        double last = 0;
-        for (int i = 0; i < 12; i++) last = run.trainer.step().loss;
-        if (first.empty()) first = run.bytes(), loss = last;
-        CAPTURE(threads);
-        CHECK(run.bytes() == first);
-        CHECK(last == loss);
+    std::string direct;
+    for (bool winograd : {false, true}) {
+        std::string first;
+        double loss = 0;
+        for (int threads : {1, 2, 3}) {
+            Run<float> run(threads, SgdOptions::Inactive::coast, winograd);
+            double last = 0;
+            for (int i = 0; i < 12; i++) last = run.trainer.step().loss;
+            if (first.empty()) first = run.bytes(), loss = last;
+            CAPTURE(threads);
+            CAPTURE(winograd);
+            CHECK(run.bytes() == first);
+            CHECK(last == loss);
+        }
+        CHECK(first != direct);
+        direct = first;
     }
 }
 
@@ -92,6 +99,15 @@ TEST_CASE("a training state goes on to the same bits, whatever else was read on 
         CHECK(second.bytes() == whole.bytes());
         CHECK(first.bytes() == whole.bytes());
     }
+}
+
+TEST_CASE("direct and Winograd's convolutions agree in double") {
+    Run<double> direct(2), winograd(2, SgdOptions::Inactive::coast, true);
+    for (int i = 0; i < 6; i++) {
+        const double a = direct.trainer.step().loss, b = winograd.trainer.step().loss;
+        CHECK(std::abs(a - b) < 1e-9);
+    }
+    CHECK(direct.bytes() != winograd.bytes());
 }
 
 TEST_CASE("coasting and skipping differ, float and double agree roughly") {

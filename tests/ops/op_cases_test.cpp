@@ -44,15 +44,15 @@ double bound(const Case& c, DType dtype, double scale) {
 }
 
 void for_every_case(const std::function<void(const OpEntry&, const Case&, Device&)>& f) {
-    for (const char* device_name : {"cpu", "gpu"}) {
-        std::unique_ptr<Device> device =
-            std::string_view(device_name) == "gpu" ? gpu_device() : make_device(device_name, 2);
+    for (const std::string& device_name : std::vector<std::string>{"cpu", "cpu, winograd", "gpu"}) {
+        std::unique_ptr<Device> device = device_name == "gpu" ? gpu_device() : make_device("cpu", 2);
         if (!device) continue;
+        device->kernel_options.winograd = device_name == "cpu, winograd";
         for (const OpEntry& op : registered_ops()) {
             const std::vector<Case> cases = op.cases();
             CHECK_MESSAGE(cases.size() >= 2, op.name << " has hardly any cases");
             for (const Case& c : cases) {
-                CAPTURE(std::string(device_name));
+                CAPTURE(device_name);
                 CAPTURE(std::string(op.name));
                 CAPTURE(c.what);
                 f(op, c, *device);
@@ -226,6 +226,7 @@ TEST_CASE("the same bits with one, two and three threads, and after a reset") {
         if (device.kind() != DeviceKind::cpu) return;
         for (int threads : {1, 3}) {
             std::unique_ptr<Device> other = make_device("cpu", threads);
+            other->kernel_options = device.kernel_options;
             Arena other_step(*other, std::size_t{1} << 30, true);
             const Result r = run_case(c, other_step, {.dtype = DType::f32});
             CAPTURE(threads);
