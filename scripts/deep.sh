@@ -70,15 +70,27 @@ step_fuzz() {  # every reader of foreign bytes, NASCENT_FUZZ_SECONDS each
     return "$bad"
 }
 
+step_sm80() {  # the GPU's kernels for compute capability 8.0 too, without warnings and without spills
+    local nvcc file bad=0
+    nvcc=$(command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null) || { echo "sm80: NOT run, there is no nvcc"; return 0; }
+    mkdir -p build/sm80
+    for file in kernels/cuda/*.cu; do
+        cmake -DNVCC="$nvcc" -DHOST="$(command -v g++)" -DARCH=sm_80 -DROOT="$PWD" -DFILE="$file" -DOUT="$PWD/build/sm80" \
+            -P cmake/nvcc_test.cmake || bad=1
+    done
+    return "$bad"
+}
+
 step_slow() {
     cmake --preset cpu && cmake --build --preset cpu --parallel "$jobs" && ctest --test-dir build/cpu -L slow --output-on-failure
 }
 
-steps=(test checked asan tsan coverage tidy format slow fuzz)
+steps=(test checked asan tsan coverage tidy format sm80 slow fuzz)
+known="${steps[*]}"
 if (($# > 0)); then steps=("$@"); fi
 for step in "${steps[@]}"; do
     if ! declare -F "step_$step" >/dev/null; then
-        echo "deep: no step $step; there are: test checked asan tsan coverage tidy format slow fuzz" >&2
+        echo "deep: no step $step; there are: $known" >&2
         exit 2
     fi
 done

@@ -26,7 +26,7 @@ NASCENT_PACKAGES=(
     libarchive-dev
     doctest-dev          # tests
     libbenchmark-dev     # benchmarks, which a test builds
-    python3              # tests of the sources' structure
+    python3              # writes the kernels' dispatchers; tests of the sources' structure
 )
 NASCENT_DEEP_PACKAGES=(git gcovr clang-tidy clang-format)
 
@@ -67,11 +67,11 @@ nascent_setup() {
     fi
 
     if command -v nvcc >/dev/null || [[ -x /usr/local/cuda/bin/nvcc ]]; then
-        echo "setup: CUDA toolkit found; this version computes on the CPU"
+        echo "setup: CUDA toolkit found; the preset cuda builds for GPUs"
     elif command -v nvidia-smi >/dev/null; then
-        echo "setup: NVIDIA driver found, CUDA toolkit absent; this version computes on the CPU"
+        echo "setup: NVIDIA driver found, CUDA toolkit absent: programs compute on the CPU"
     else
-        echo "setup: CUDA toolkit absent; this version computes on the CPU"
+        echo "setup: CUDA toolkit absent: programs compute on the CPU"
     fi
 }
 
