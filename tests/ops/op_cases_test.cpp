@@ -49,28 +49,29 @@ struct Quotient {
     bool tells() const { return tolerance <= 1e-3 * std::max(1.0, std::abs(value)); }
 };
 
-/// Two quotients with steps h and 2h, the second off by `ratio` times as much as the first, and their rounding errors
-/// in units of rounding / h: the value in which the leading errors cancel. It is off by less than the two differ.
-Quotient extrapolated(double one, double two, double ratio, double unit, double of_one, double of_two) {
-    return {(ratio * one - two) / (ratio - 1), std::abs(two - one) + unit * (ratio * of_one + of_two) / (ratio - 1)};
+/// From two quotients with steps h and 2h, the second off by four times as much as the first: the value in which these
+/// errors cancel, off by less than the two differ. `rounding` is that of a quotient `one`, `two` has half of it.
+Quotient extrapolated(double one, double two, double rounding) {
+    return {(4 * one - two) / 3, std::abs(two - one) + rounding * 4.5 / 3};
 }
 
-/// The slope at 0 of f, whose values are off by `rounding`. In the middle of both sides first. Where a ReLU has its
-/// kink within the step on one side, this says nothing, but the other side alone does; at last with a smaller step.
+/// The slope at 0 of f, whose values are off by `rounding`. From both sides first. Where a ReLU has its kink within the
+/// step on one side, this says nothing, but the other side alone does. Where f sums so much that its rounding outweighs
+/// a small step, a large one does if f is nearly straight.
 template <class F, class Rounding>
 Quotient best_quotient(const F& f, const Rounding& rounding) {
     auto central = [&](double h) {
         const double one = (f(h) - f(-h)) / (2 * h), two = (f(2 * h) - f(-2 * h)) / (4 * h);
-        return extrapolated(one, two, 4, rounding() / h, 1, 0.5);
+        return extrapolated(one, two, rounding() / h);
     };
     auto one_sided = [&](double h) {
         const double here = f(0), near = f(h), middle = f(2 * h), far = f(4 * h);
         const double one = (4 * near - 3 * here - middle) / (2 * h), two = (4 * middle - 3 * here - far) / (4 * h);
-        return extrapolated(one, two, 4, rounding() / std::abs(h), 4, 2);
+        return extrapolated(one, two, 4 * rounding() / std::abs(h));
     };
     Quotient best = central(1e-5);
     for (int attempt = 0; attempt < 3 && !best.tells(); attempt++) {
-        const Quotient next = attempt == 2 ? central(1e-6) : one_sided(attempt == 0 ? 1e-5 : -1e-5);
+        const Quotient next = attempt == 2 ? central(1e-2) : one_sided(attempt == 0 ? 1e-5 : -1e-5);
         if (next.tolerance < best.tolerance) best = next;
     }
     return best;
@@ -138,9 +139,9 @@ TEST_CASE("gradients equal difference quotients") {
         }
     });
     for (const OpEntry& op : registered_ops()) {
-        MESSAGE(std::string(op.name) << ": " << checked[op.name] << " quotients, too rough to tell " << rough[op.name]);
-        CHECK(checked[op.name] >= 20);
-        CHECK_MESSAGE(rough[op.name] == 0, op.name << ": " << rough[op.name] << " of " << checked[op.name]);
+        CHECK(checked[op.name] >= 100);
+        CHECK_MESSAGE(rough[op.name] == 0,
+                      op.name << ": " << rough[op.name] << " of " << checked[op.name] << " were too rough to tell");
     }
 }
 
