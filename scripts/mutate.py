@@ -40,7 +40,7 @@ LOG = WORK / "log.jsonl"
 LONG = "golden_step_test,training_test"
 NAS, STEPS = f"nas:-{LONG},data_,run_directory,run_journal,run_checkpoint,run_progress", f"nas:{LONG}"
 STAGES = {
-    "kernels/cpu": ["kernels:{}", "kernels:-{}", "ops", STEPS],
+    "kernels/cpu": ["kernels:{}", "kernels:head", "kernels:sgd,node,primitive,target", "kernels:conv", "ops", STEPS],
     "ops": ["ops", STEPS],
     "ops/optim": ["ops:sgd", "ops:-sgd", STEPS],
     "ops/primitive": ["ops"],
@@ -79,20 +79,24 @@ RULES = [
 ]
 
 # Lines that are compiled alone from the beginning: constants, and declarations in conditions.
-ALONE = re.compile(r"constexpr.* = |\bif \([^()]*(;|[^=!<>]=[^=])")
+ALONE = re.compile(r"constexpr.* = |[+-]= \{|\bif \([^()]*(;|[^=!<>]=[^=])")
 # What stands before the extent of an array that is declared: T w, or T (&acc), and other extents.
 DECLARATION = re.compile(r"(^|[;(,{] ?)\s*(?!return|else)([\w:]+ )*[\w:]+(<[^<>]*>)?[*&]* [*&]*(\w+|\(&\w+\))(\[\w+\])*$")
 
 
 def code_lines(text):
-    """(number, line) of lines that are neither comments, declarations of strings, checks nor evaluated by the compiler."""
+    """(number, line) of lines that are neither comments, declarations of strings nor checks and their messages."""
+    message = False
     for number, line in enumerate(text.split("\n")):
         bare = line.strip()
-        if not bare or bare.startswith(("//", "#", "*", "template", "using", "namespace", "NASCENT_", "HWY_", "static_assert")):
+        message = message or "NASCENT_CHECK" in bare or re.search(r"\bfail\(", bare)
+        if message:
+            message = not bare.endswith(";")
             continue
-        if "NASCENT_CHECK" in line or '"' in line or "for (" in line and "operator" in line:
+        if not bare or bare.startswith(("//", "#", "*", "template", "using", "namespace", "HWY_", "ASAN_", "static_assert")):
             continue
-        yield number, line
+        if '"' not in line:
+            yield number, line
 
 
 def matching(text, opening):
@@ -266,8 +270,7 @@ class Stage:
 def stages_of(path, stages):
     folder = max((f for f in STAGES if path.startswith(f + "/")), key=len)
     stem = re.split(r"[_.-]", Path(path).name)[0]
-    for name in STAGES[folder]:
-        name = name.replace("{}", stem)
+    for name in dict.fromkeys(name.replace("{}", stem) for name in STAGES[folder]):
         if name not in stages:
             stages[name] = Stage(name)
         yield stages[name]

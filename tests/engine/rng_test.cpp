@@ -22,6 +22,16 @@ TEST_CASE("rng: Philox4x32-10 gives the published known answers") {
           {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
 }
 
+TEST_CASE("rng: pairs of words, the first in the high half") {
+    const Random r(0, RandomStream::init, 0, 0);
+    CHECK(r.uniform(0) == static_cast<double>(0x6627e8d5'e169c58d >> 11) / 0x1p53);
+    CHECK(r.uniform(1) == static_cast<double>(0xbc57ac4c'9b00dbd8 >> 11) / 0x1p53);
+    // floor(pair * n / 2^64); the second n is so large that the low half counts.
+    CHECK(r.below(0, 10) == 3);
+    CHECK(r.below(1, 0xfffffff1) ==
+          static_cast<std::uint32_t>((static_cast<unsigned __int128>(0xbc57ac4c'9b00dbd8) * 0xfffffff1) >> 64));
+}
+
 TEST_CASE("rng: the purposes' numbers are part of the file formats") {
     // A new purpose goes to the end; moving one would change every run.
     CHECK(static_cast<int>(RandomStream::init) == 0);

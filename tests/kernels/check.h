@@ -49,7 +49,7 @@ class Guarded {
 
   private:
     static constexpr std::size_t kGuard = 32;
-    static constexpr T kSentinel = T(-12345);
+    static constexpr T kSentinel = T(0x1p100);  // also shows where a kernel reads beyond an input
     std::size_t size_, skew_;
     std::vector<T> data_;
 };
