@@ -3,7 +3,7 @@
 
     scripts/mutate.py                               all spots (hours of one core)
     scripts/mutate.py --count 150 --seed 1          a random sample
-    scripts/mutate.py --file kernels/cpu/node.cpp   all spots of one file
+    scripts/mutate.py --file kernels/cpu/node.cpp   all spots of one file (or of a folder)
     scripts/mutate.py --list                        only print the spots
     scripts/mutate.py --summary                     only count what the log holds
 
@@ -48,14 +48,13 @@ STAGES = {
     "engine/memory": ["engine", "ops", NAS, STEPS],
     "engine/tensor": ["engine", "ops", NAS],
     "engine/base": ["engine", "nas:{}", NAS, STEPS],
-    "nas/algo": ["nas:{}", NAS, STEPS],
+    "nas/algo": ["nas:{}", NAS, STEPS, "apps:rlnas_test"],
     "nas/metric": ["nas:{},metric", NAS],
     "nas/space": ["nas:space,net_", NAS, STEPS],
     "nas/supernet": ["nas:state_dict", NAS, STEPS],
 }
 # Takes long and sees nothing that the steps compared with PyTorch's do not.
 LEFT_OUT = "200 steps learn*"
-PROGRAMS = ["engine", "kernels", "ops", "nas"]
 INVALID = 77  # what a mutant exits with that would not compile
 # (what, pattern, the changed line, the same as a choice): each match in a line of code is one spot. The choice's # is
 # the mutant's number; None where another rule's choice or a compilation of its own does it.
@@ -188,12 +187,12 @@ def build(jobs, targets, keep_going=False):
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def build_all(files, jobs):
+def build_all(files, jobs, programs):
     """Builds every mutant; lines that do not compile as choices lose them and are marked `alone`."""
     for _ in range(12):
         for path, spots in files.items():
             write(SOURCE / path, with_choices(path, spots))
-        result = build(jobs, PROGRAMS, keep_going=True)
+        result = build(jobs, programs, keep_going=True)
         if result.returncode == 0:
             return
         complaints = [line for line in result.stdout.split("\n") if re.search(r"error:|required from|expansion of", line)]
@@ -286,7 +285,7 @@ def judge(spot, stages, folder, jobs):
         lines[spot["line"] + 1] = spot["new"]
         write(path, "\n".join(lines))
         try:
-            if build(jobs, PROGRAMS).returncode != 0:
+            if build(jobs, sorted({s.program for s in stages})).returncode != 0:
                 return "does not compile"
             return run_stages(0, stages, folder)
         finally:
@@ -350,7 +349,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1 << 30)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--file", action="append", help="the spots of this file (may be repeated)")
+    parser.add_argument("--file", action="append", help="the spots of files whose path begins so (may be repeated)")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=1e9, help="draw no more after this long")
     parser.add_argument("--list", action="store_true")
@@ -359,12 +358,12 @@ def main():
     parser.add_argument("--again", action="store_true")
     args = parser.parse_args()
 
-    every = sorted(str(p.relative_to(ROOT)) for folder in STAGES for p in (ROOT / folder).glob("*") if p.suffix in (".cpp", ".h"))
+    every = sorted(str(p.relative_to(ROOT)) for folder in STAGES for p in (ROOT / folder).glob("*") if p.suffix in (".cpp", ".h") and "drawing" not in p.name)
     files = {path: list(spots_of(path)) for path in every}
     for place, spots in enumerate(files.values()):
         for number, s in enumerate(spots, 1):  # blocks of numbers, so that a change in one file leaves the others as built
             s["id"], s["alone"] = place * 1024 + number, bool(ALONE.search(s["old"]))
-    drawn = [s for path, spots in files.items() for s in spots if not args.file or path in args.file]
+    drawn = [s for path, spots in files.items() for s in spots if not args.file or path.startswith(tuple(args.file))]
     random.Random(args.seed).shuffle(drawn)
     drawn = drawn[:args.count]
     if args.list:
@@ -386,14 +385,13 @@ def main():
             shutil.copy(ROOT / path, SOURCE / path)
     subprocess.run(["cmake", "-S", str(SOURCE), "-B", str(BUILD), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DNASCENT_CHECKED=ON",
                     "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -w"], check=True, stdout=subprocess.DEVNULL)
-    start = time.monotonic()
-    build_all(files, args.jobs)
-    print(f"mutate: built in {time.monotonic() - start:.0f} s", flush=True)
-
     todo = [s for s in drawn if tuple(identity(s)) not in verdicts
             or args.survivors and verdicts[tuple(identity(s))].startswith("SURVIVED")]
     stages = {}
     plan = {path: list(stages_of(path, stages)) for path in {s["file"] for s in todo}}
+    start = time.monotonic()
+    build_all(files, args.jobs, sorted({stage.program for stage in stages.values()}))
+    print(f"mutate: built in {time.monotonic() - start:.0f} s", flush=True)
     for stage in stages.values():
         stage.measure()
         print(f"mutate: {stage.name}: {stage.cpu:.1f} s, passes {len(stage.reached)} spots", flush=True)
