@@ -94,6 +94,13 @@ TEST_CASE("rng: a shuffle is a permutation") {
     }
 }
 
+TEST_CASE("rng: shuffles by an independent program") {
+    // Philox and the network written again in Python; a shuffle that changes, changes every run.
+    const int of16[] = {9, 0, 15, 2, 8, 6, 11, 3, 1, 13, 5, 10, 7, 12, 4, 14}, of10[] = {9, 0, 4, 2, 8, 6, 5, 3, 1, 7};
+    for (std::uint64_t i = 0; i < 16; i++) CHECK(shuffled(3, RandomStream::order, 5, 16, i) == of16[i]);
+    for (std::uint64_t i = 0; i < 10; i++) CHECK(shuffled(3, RandomStream::order, 5, 10, i) == of10[i]);
+}
+
 TEST_CASE("rng: a shuffle depends on seed, purpose and step, and spreads evenly") {
     int differ[3] = {0, 0, 0};
     for (std::uint64_t i = 0; i < 1000; i++) {

@@ -125,6 +125,15 @@ TEST_CASE("texts as people write them") {
     const std::string longer = "#99300" + canonical + "x";
     CHECK(parse_architecture(std::string_view(longer).substr(0, 5)) == parse_architecture("#9930"));
     CHECK(parse_architecture(std::string_view(longer).substr(6, canonical.size())) == arch);
+    auto refused = [](std::string_view view) -> std::string {
+        try {
+            parse_architecture(view);
+        } catch (const Error& e) {
+            return e.what();
+        }
+        return "no error";
+    };
+    CHECK(refused(std::string_view("(1,0   ").substr(0, 4)) == refused("(1,0"));
     CHECK(parse_architecture("#9930") == parse_architecture("(3,3,3,1,3,3)"));
 }
 
