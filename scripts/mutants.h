@@ -79,28 +79,28 @@ struct Half {
     A&& operand;
 };
 
-#define MUTANT_BINARY(MARKER, OP, OTHER)                                                                             \
-    template <class A, int Id, int Drop>                                                                             \
-    MUTANT_INLINE Half<MARKER<Id, Drop>, A> operator OP(A&& a, MARKER<Id, Drop>) {                                   \
-        return {std::forward<A>(a)};                                                                                 \
-    }                                                                                                                \
-    template <class A, int Id, int Drop, class B>                                                                    \
-    MUTANT_INLINE auto operator OP(Half<MARKER<Id, Drop>, A> a, B&& b)                                               \
-        ->decltype(std::declval<A>() OP std::declval<B>()) {                                                         \
-        using R = decltype(std::declval<A>() OP std::declval<B>());                                                  \
-        if (on(Id)) {                                                                                                \
-            if constexpr (requires { static_cast<R>(std::declval<A>() OTHER std::declval<B>()); })                   \
-                return static_cast<R>(std::forward<A>(a.operand) OTHER std::forward<B>(b));                          \
-            else                                                                                                     \
-                invalid();                                                                                           \
-        }                                                                                                            \
-        if (Drop != 0 && on(Drop)) {                                                                                 \
-            if constexpr (requires { static_cast<R>(std::declval<A>()); })                                           \
-                return static_cast<R>(std::forward<A>(a.operand));                                                   \
-            else                                                                                                     \
-                invalid();                                                                                           \
-        }                                                                                                            \
-        return std::forward<A>(a.operand) OP std::forward<B>(b);                                                     \
+#define MUTANT_BINARY(MARKER, OP, OTHER)                                                           \
+    template <class A, int Id, int Drop>                                                           \
+    MUTANT_INLINE Half<MARKER<Id, Drop>, A> operator OP(A&& a, MARKER<Id, Drop>) {                 \
+        return {std::forward<A>(a)};                                                               \
+    }                                                                                              \
+    template <class A, int Id, int Drop, class B>                                                  \
+    MUTANT_INLINE auto operator OP(Half<MARKER<Id, Drop>, A> a, B&& b)                             \
+        ->decltype(std::declval<A>() OP std::declval<B>()) {                                       \
+        using R = decltype(std::declval<A>() OP std::declval<B>());                                \
+        if (on(Id)) {                                                                              \
+            if constexpr (requires { static_cast<R>(std::declval<A>() OTHER std::declval<B>()); }) \
+                return static_cast<R>(std::forward<A>(a.operand) OTHER std::forward<B>(b));        \
+            else                                                                                   \
+                invalid();                                                                         \
+        }                                                                                          \
+        if (Drop != 0 && on(Drop)) {                                                               \
+            if constexpr (requires { static_cast<R>(std::declval<A>()); })                         \
+                return static_cast<R>(std::forward<A>(a.operand));                                 \
+            else                                                                                   \
+                invalid();                                                                         \
+        }                                                                                          \
+        return std::forward<A>(a.operand) OP std::forward<B>(b);                                   \
     }
 MUTANT_BINARY(Plus, +, -)
 MUTANT_BINARY(Minus, -, +)
@@ -117,20 +117,20 @@ MUTANT_INLINE auto operator*(Half<Times<Drop>, A> a, B&& b) -> decltype(std::dec
     return std::forward<A>(a.operand) * std::forward<B>(b);
 }
 
-#define MUTANT_COMPARISON(MARKER, OP, OTHER)                                                                         \
-    template <class A, int Id>                                                                                       \
-    MUTANT_INLINE Half<MARKER<Id>, A> operator OP(A&& a, MARKER<Id>) {                                               \
-        return {std::forward<A>(a)};                                                                                 \
-    }                                                                                                                \
-    template <class A, int Id, class B>                                                                              \
-    MUTANT_INLINE bool operator OP(Half<MARKER<Id>, A> a, B&& b) {                                                   \
-        if (on(Id)) {                                                                                                \
-            if constexpr (requires { static_cast<bool>(std::declval<A>() OTHER std::declval<B>()); })                \
-                return std::forward<A>(a.operand) OTHER std::forward<B>(b);                                          \
-            else                                                                                                     \
-                invalid();                                                                                           \
-        }                                                                                                            \
-        return std::forward<A>(a.operand) OP std::forward<B>(b);                                                     \
+#define MUTANT_COMPARISON(MARKER, OP, OTHER)                                                          \
+    template <class A, int Id>                                                                        \
+    MUTANT_INLINE Half<MARKER<Id>, A> operator OP(A&& a, MARKER<Id>) {                                \
+        return {std::forward<A>(a)};                                                                  \
+    }                                                                                                 \
+    template <class A, int Id, class B>                                                               \
+    MUTANT_INLINE bool operator OP(Half<MARKER<Id>, A> a, B&& b) {                                    \
+        if (on(Id)) {                                                                                 \
+            if constexpr (requires { static_cast<bool>(std::declval<A>() OTHER std::declval<B>()); }) \
+                return std::forward<A>(a.operand) OTHER std::forward<B>(b);                           \
+            else                                                                                      \
+                invalid();                                                                            \
+        }                                                                                             \
+        return std::forward<A>(a.operand) OP std::forward<B>(b);                                      \
     }
 MUTANT_COMPARISON(Less, <, <=)
 MUTANT_COMPARISON(Greater, >, >=)
@@ -138,21 +138,21 @@ MUTANT_COMPARISON(Equal, ==, !=)
 #undef MUTANT_COMPARISON
 
 // Assignments group from the right: a += (marker += b).
-#define MUTANT_ASSIGNMENT(MARKER, OP, OTHER)                                                                         \
-    template <int Id, class B>                                                                                       \
-    MUTANT_INLINE Half<MARKER<Id>, B> operator OP(MARKER<Id>, B&& b) {                                               \
-        return {std::forward<B>(b)};                                                                                 \
-    }                                                                                                                \
-    template <class A, int Id, class B>                                                                              \
-    MUTANT_INLINE void operator OP(A&& a, Half<MARKER<Id>, B> b) {                                                   \
-        if (on(Id)) {                                                                                                \
-            if constexpr (requires { std::declval<A>() OTHER std::declval<B>(); })                                   \
-                std::forward<A>(a) OTHER std::forward<B>(b.operand);                                                 \
-            else                                                                                                     \
-                invalid();                                                                                           \
-        } else {                                                                                                     \
-            std::forward<A>(a) OP std::forward<B>(b.operand);                                                        \
-        }                                                                                                            \
+#define MUTANT_ASSIGNMENT(MARKER, OP, OTHER)                                       \
+    template <int Id, class B>                                                     \
+    MUTANT_INLINE Half<MARKER<Id>, B> operator OP(MARKER<Id>, B&& b) {             \
+        return {std::forward<B>(b)};                                               \
+    }                                                                              \
+    template <class A, int Id, class B>                                            \
+    MUTANT_INLINE void operator OP(A&& a, Half<MARKER<Id>, B> b) {                 \
+        if (on(Id)) {                                                              \
+            if constexpr (requires { std::declval<A>() OTHER std::declval<B>(); }) \
+                std::forward<A>(a) OTHER std::forward<B>(b.operand);               \
+            else                                                                   \
+                invalid();                                                         \
+        } else {                                                                   \
+            std::forward<A>(a) OP std::forward<B>(b.operand);                      \
+        }                                                                          \
     }
 MUTANT_ASSIGNMENT(Add, +=, -=)
 MUTANT_ASSIGNMENT(Subtract, -=, +=)

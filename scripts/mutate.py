@@ -393,7 +393,7 @@ def main():
     for name, target in copy_tree():
         if name not in files and (not target.exists() or target.read_bytes() != (ROOT / name).read_bytes()):
             shutil.copy(ROOT / name, target)
-    shutil.copy(ROOT / "scripts" / "mutants.h", SOURCE / "scripts" / "mutants.h")
+    write(SOURCE / "scripts" / "mutants.h", (ROOT / "scripts" / "mutants.h").read_text())
     for path in files:
         if not (SOURCE / path).exists():
             shutil.copy(ROOT / path, SOURCE / path)
