@@ -253,3 +253,12 @@ TEST_CASE("states and settings that make no sense are refused") {
     CHECK_THROWS_AS(to_architecture(Genes{0, 1, 2, 3, 4, 5}), Error);
     CHECK(to_genes(to_architecture(Genes{0, 1, 2, 3, 4, 0})) == Genes{0, 1, 2, 3, 4, 0});
 }
+
+TEST_CASE("a gene changes where the draw is below the probability, not where it is equal") {
+    NumpyRandom random(5), again(5);
+    const double first = random.random_sample();
+    const Genes parent(6, 77);  // no operator's number
+    CHECK(Nb201Genes().mutate(parent, first, again)[0] == 77);
+    NumpyRandom third(5);
+    CHECK(Nb201Genes().mutate(parent, std::nextafter(first, 2), third)[0] != 77);
+}
