@@ -8,6 +8,7 @@
 #include "nas/data/split.h"
 #include "nas/run/interrupt.h"
 #include "nas/run/progress.h"
+#include "nas/supernet/angle_table.h"
 #include "ops/kernel_stream.h"
 
 namespace nascent {
