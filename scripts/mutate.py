@@ -401,6 +401,7 @@ def main():
                     "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -w"], check=True, stdout=subprocess.DEVNULL)
     todo = [s for s in drawn if tuple(identity(s)) not in verdicts
             or args.survivors and verdicts[tuple(identity(s))].startswith("SURVIVED")]
+    todo.sort(key=lambda s: tuple(identity(s)) not in verdicts)  # survivors first
     stages = {}
     plan = {path: list(stages_of(path, stages)) for path in {s["file"] for s in todo}}
     start = time.monotonic()
