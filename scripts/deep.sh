@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/setup.sh deep
 jobs=$(nascent_jobs)
-light=(-DCMAKE_BUILD_TYPE=RelWithDebInfo "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1")  # instrumented code compiles slowly
+light=(-DNASCENT_CUDA=OFF -DCMAKE_BUILD_TYPE=RelWithDebInfo "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1")  # instrumented code compiles slowly
 # The preset builds (slow) are a step of their own.
 ctest_all=(ctest -LE slow --output-on-failure -j"$(nproc)")
 
@@ -57,7 +57,7 @@ step_format() {
 
 step_fuzz() {  # every reader of foreign bytes, NASCENT_FUZZ_SECONDS each
     cmake -S . -B build/fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++-14 -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-        -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g1" -DNASCENT_SANITIZE=address -DNASCENT_FUZZ=ON -DNASCENT_TESTS=OFF &&
+        -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g1" -DNASCENT_CUDA=OFF -DNASCENT_SANITIZE=address -DNASCENT_FUZZ=ON -DNASCENT_TESTS=OFF &&
         cmake --build build/fuzz --parallel "$jobs" && build/fuzz/fuzz/fuzz_seeds build/fuzz/corpus || return 1
     local harness name bad=0
     for harness in build/fuzz/fuzz/fuzz_*; do
