@@ -74,11 +74,15 @@ step_slow() {
     cmake --preset cpu && cmake --build --preset cpu --parallel "$jobs" && ctest --test-dir build/cpu -L slow --output-on-failure
 }
 
-steps=(test checked asan tsan coverage tidy format slow fuzz)
+step_barriers() {  # each barrier of the GPU kernels taken out: test_gpu must see it
+    python3 scripts/mutate_barriers.py
+}
+
+steps=(test checked asan tsan coverage tidy format slow fuzz barriers)
 if (($# > 0)); then steps=("$@"); fi
 for step in "${steps[@]}"; do
     if ! declare -F "step_$step" >/dev/null; then
-        echo "deep: no step $step; there are: test checked asan tsan coverage tidy format slow fuzz" >&2
+        echo "deep: no step $step; there are: test checked asan tsan coverage tidy format slow fuzz barriers" >&2
         exit 2
     fi
 done
