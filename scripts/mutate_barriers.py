@@ -74,7 +74,7 @@ def test(limit):
         return None
     case = re.search(r"TEST CASE:\s*(.*)", done.stdout)
     thrown = re.search(r"THREW exception: (.*)|threw exception: (.*)", done.stdout)
-    seen = re.search(r"divergent \w+|deadlock|lane \w+ (?:not in its own mask|is read but not in the mask)", done.stdout)
+    seen = re.search(r"divergent \w+|deadlock|lane not in its own mask|lane \d+ is read but not in the mask", done.stdout)
     how = seen.group() if seen else "an exception" if thrown else f"signal {-done.returncode}" if done.returncode < 0 else "values"
     return f"{case.group(1) if case else '?'}: {how}"
 
