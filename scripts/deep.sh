@@ -89,7 +89,11 @@ step_slow() {
     cmake --preset cpu && cmake --build --preset cpu --parallel "$jobs" && ctest --test-dir build/cpu -L slow --output-on-failure
 }
 
-steps=(test checked asan tsan coverage tidy format sm80 slow fuzz mutate)
+step_barriers() {  # each barrier of the GPU kernels taken out: test_gpu must see it
+    python3 scripts/mutate_barriers.py
+}
+
+steps=(test checked asan tsan coverage tidy format sm80 slow fuzz mutate barriers)
 known="${steps[*]}"
 if (($# > 0)); then steps=("$@"); fi
 for step in "${steps[@]}"; do

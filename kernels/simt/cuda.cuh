@@ -1,6 +1,5 @@
 // The CUDA side of simt.h: thin names over what the hardware does. emulator.h documents them.
 #pragma once
-#include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
 #include <cstddef>

@@ -63,11 +63,11 @@ void allow_shared(void (*kernel)(Params...), std::size_t bytes) {
     allow_shared(reinterpret_cast<const void*>(kernel), bytes);
 }
 
-/// Throws Error for a launch that CUDA would refuse on compute capability 9.0.
-void check_launch(const void* kernel, const Launch& at);
+/// Throws Error for a launch that CUDA would refuse on compute capability 9.0; returns how many bytes of shared memory
+/// a block may have.
+std::size_t check_launch(const void* kernel, const Launch& at);
 /// Runs every thread of the grid. Throws Error.
-void run(const Launch& at, bool opted_in, const std::function<void()>& kernel);
-bool opted_in(const void* kernel);
+void run(const Launch& at, std::size_t shared_limit, const std::function<void()>& kernel);
 
 /// Launches a kernel, whose arguments are copied. Throws Error: at once for a launch that CUDA would refuse, and when
 /// the stream does the work for a kernel that broke a rule.
@@ -75,18 +75,17 @@ template <class... Params>
 void launch(void (*kernel)(Params...), const Launch& at, std::type_identity_t<Params>... arguments) {
     static_assert((std::is_trivially_copyable_v<Params> && ...), "CUDA copies a kernel's arguments bit by bit");
     static_assert((sizeof(Params) + ... + 0) <= 32764, "CUDA passes at most 32,764 bytes of arguments");
-    const void* address = reinterpret_cast<const void*>(kernel);
-    check_launch(address, at);
-    auto work = [=, more = opted_in(address), values = std::tuple<Params...>(arguments...)] {
-        run(at, more, [&] { std::apply(kernel, values); });
+    const std::size_t limit = check_launch(reinterpret_cast<const void*>(kernel), at);
+    auto work = [=, values = std::tuple<Params...>(arguments...)] {
+        run(at, limit, [&] { std::apply(kernel, values); });
     };
     at.stream ? at.stream->submit(work) : work();
 }
 
 // What follows is for a kernel's threads.
 
-/// Waits for the whole block; returns how many of its threads came with `predicate`.
-int sync_block(bool predicate, const Place& at);
+/// Waits for the whole block.
+void sync_block(const Place& at);
 unsigned lane();
 
 /// What each lane of a warp brought to a collective.

@@ -16,8 +16,8 @@ void gemm_bf16(const std::uint16_t* a, const std::uint16_t* b, float* c, int m, 
 void gemm_tf32(const float* a, const float* b, float* c, int m, int n, int k);
 /// y = depthwise 3x3 convolution of x (n, h, w, c) with weight (3, 3, c), padding 1; c a multiple of 4.
 void depthwise(const float* x, const float* weight, float* y, int n, int h, int w, int c);
-/// result: counts, votes, reductions and shuffles of `threads` threads, kFacts numbers a thread.
-inline constexpr int kFacts = 16;
+/// result: votes, shuffles, sums and maxima of `threads` threads, kFacts numbers a thread.
+inline constexpr int kFacts = 8;
 void warp_facts(const int* x, int* result, int threads);
 /// 100 KiB of dynamic shared memory, allowed for or not: out[0] = its last element, which is set to 7.
 void much_shared(bool allow, float* out);

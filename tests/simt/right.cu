@@ -135,34 +135,29 @@ __global__ void facts_kernel(const int* x, int* result) {
     const unsigned t = threadIdx.x, lane = t % 32;
     int* r = result + t * kFacts;
     const int v = x[t];
-    r[0] = __syncthreads_count(v > 0);
-    r[1] = __syncthreads_or(v > 90);
-    r[2] = __syncthreads_and(v > -100);
-    r[3] = static_cast<int>(__ballot_sync(~0u, v > 0));
-    r[4] = __any_sync(~0u, v > 90);
-    r[5] = __all_sync(~0u, v > -100);
-    r[6] = __reduce_add_sync(~0u, v);
-    r[7] = __reduce_max_sync(~0u, v);
-    r[8] = __shfl_up_sync(~0u, v, 3);
-    r[9] = __shfl_down_sync(~0u, v, 5, 8);
-    r[10] = __shfl_xor_sync(~0u, v, 2, 4);
+    r[0] = static_cast<int>(__ballot_sync(~0u, v > 0));
+    r[1] = __shfl_xor_sync(~0u, v, 2);
+    r[2] = static_cast<int>(2 * __shfl_sync(~0u, v / 2.0, 33));  // 8 bytes; the source modulo 32
     // Groups of one warp come to their collectives on their own, the lower half twice before the upper half reads.
     const unsigned half = lane < 16 ? 0x0000ffffu : 0xffff0000u;
     int w = __shfl_sync(~0u, v, 17);
-    if (lane < 16) w += __reduce_min_sync(half, v);
-    if (lane < 16) w += __reduce_add_sync(half, v);
-    r[11] = w;
-    r[12] = lane >= 16 ? __shfl_sync(half, v, 20) : 0;
+    if (lane < 16) w += __shfl_xor_sync(half, v, 15);
+    if (lane < 16) w += static_cast<int>(__ballot_sync(half, v > 0));
+    r[3] = w;
+    r[4] = lane >= 16 ? __shfl_sync(half, v, 20) : 0;
     SIMT_SHARED(int, total);
-    SIMT_SHARED(int, least);
-    if (t == 0) total = 0, least = 1000;
+    SIMT_SHARED(int, greatest);
+    SIMT_SHARED(int, own, [1024]);
+    if (t == 0) total = 0, greatest = -1000;
     __syncthreads();
     atomicAdd(&total, v);
-    atomicMin(&least, v);
+    atomicMax(&greatest, v);
+    own[t] = v;
+    __syncwarp();
+    r[5] = own[t ^ 31];
     __syncthreads();
-    r[13] = total;
-    r[14] = least;
-    r[15] = __popc(static_cast<unsigned>(v)) + __clz(v) + __ffs(v);
+    r[6] = total;
+    r[7] = greatest;
 }
 
 __global__ void much_shared_kernel(float* out) {

@@ -174,42 +174,30 @@ TEST_CASE("a depthwise convolution with a halo in shared memory") {
     }
 }
 
-TEST_CASE("votes, warp reductions, shuffles in groups, integer atomics") {
+TEST_CASE("votes, shuffles, groups of a warp, integer atomics") {
     for (int threads : {32, 96, 1024}) {
         CAPTURE(threads);
         std::mt19937 random(static_cast<unsigned>(threads));
         std::uniform_int_distribution<int> draw(-99, 99);
         std::vector<int> x, want(static_cast<std::size_t>(threads) * kFacts);
         for (int i = 0; i < threads; i++) x.push_back(draw(random));
-        auto any = [](auto begin, auto end, auto f) { return static_cast<int>(std::any_of(begin, end, f)); };
         for (int t = 0; t < threads; t++) {
             const int lane = t % 32;
-            const auto first = x.begin() + t / 32 * 32, last = first + 32;
-            const auto v = first[lane];
+            const auto first = x.begin() + t / 32 * 32;
             int* r = &want[static_cast<std::size_t>(t) * kFacts];
-            auto high = [](int i) { return i > 90; };
-            auto low = [](int i) { return i <= -100; };
-            r[0] = static_cast<int>(std::count_if(x.begin(), x.end(), [](int i) { return i > 0; }));
-            r[1] = any(x.begin(), x.end(), high);
-            r[2] = !any(x.begin(), x.end(), low);
-            unsigned ballot = 0;
-            for (int i = 0; i < 32; i++) ballot |= (first[i] > 0 ? 1u : 0u) << i;
-            r[3] = static_cast<int>(ballot);
-            r[4] = any(first, last, high);
-            r[5] = !any(first, last, low);
-            for (int i = 0; i < 32; i++) r[6] += first[i];
-            r[7] = *std::max_element(first, last);
-            r[8] = lane >= 3 ? first[lane - 3] : v;
-            r[9] = lane % 8 + 5 < 8 ? first[lane + 5] : v;
-            r[10] = first[lane ^ 2];
-            r[11] = first[17];
-            if (lane < 16) r[11] += *std::min_element(first, first + 16);
-            for (int i = 0; i < 16 && lane < 16; i++) r[11] += first[i];
-            r[12] = lane >= 16 ? first[20] : 0;
-            for (int i : x) r[13] += i;
-            r[14] = *std::min_element(x.begin(), x.end());
-            const auto bits = static_cast<unsigned>(v);
-            r[15] = std::popcount(bits) + std::countl_zero(bits) + (v ? std::countr_zero(bits) + 1 : 0);
+            auto ballot = [&](int lanes) {
+                unsigned votes = 0;
+                for (int i = 0; i < lanes; i++) votes |= (first[i] > 0 ? 1u : 0u) << i;
+                return static_cast<int>(votes);
+            };
+            r[0] = ballot(32);
+            r[1] = first[lane ^ 2];
+            r[2] = first[1];
+            r[3] = first[17] + (lane < 16 ? first[lane ^ 15] + ballot(16) : 0);
+            r[4] = lane >= 16 ? first[20] : 0;
+            r[5] = first[lane ^ 31];
+            for (int i : x) r[6] += i;
+            r[7] = *std::max_element(x.begin(), x.end());
         }
         in_every_order([&] {
             std::vector<int> result(want.size(), -1);

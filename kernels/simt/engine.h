@@ -1,0 +1,115 @@
+// What is shared by the emulator's files: a block under way, its threads, warps and shared memory, and how it fails.
+#pragma once
+#include <deque>
+#include <memory>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "kernels/simt/emulator.h"
+#include "kernels/simt/fiber.h"
+#include "kernels/simt/sanitizers.h"
+
+namespace nascent::simt {
+
+constexpr std::size_t kShared = 48 * 1024, kSharedOptIn = 227 * 1024;  // of one block, compute capability 9.0
+
+struct Copy {
+    void* to;
+    const void* from;
+    unsigned size, valid;
+    int group;
+};
+/// A stack and what belongs to the thread that runs on it.
+struct Stack {
+    Fiber fiber;
+    std::vector<Copy> copies;
+    explicit Stack(void (*entry)()) : fiber(entry) {}
+};
+
+struct Thread {
+    enum State { ready, at_barrier, in_warp, done } state = ready;
+    Stack* stack = nullptr;
+    const char* what = "";  // it waits for, at
+    Place at;
+    unsigned mask = 0;
+    int group = 0;  // of cp.async: committed so far
+};
+
+struct Warp {
+    struct Group {  // named by the lowest lane of its mask
+        unsigned arrived = 0;
+        int first = 0;
+    } groups[32];
+    Slot brought[32], found[32][32];  // by lane; what it found holds until its next collective
+};
+
+/// Addresses that happens-before hangs on. Two for each barrier: with one, what a thread does after it would seem to
+/// happen before what a slower thread does after it. New ones for each block, or blocks would seem to be in order.
+struct Tags {
+    char start, arrive, depart, warp_arrive[32][32], warp_depart[32][32];
+};
+
+struct Variable {
+    const void* key;
+    const char* name;
+    char* data;
+    std::size_t size;
+};
+
+struct Engine {
+    // The launch.
+    const std::function<void()>* kernel = nullptr;
+    std::size_t dynamic_bytes = 0, limit = 0;
+    int count = 0;  // threads in a block
+    std::mt19937 random;
+    Order how = Order::forward;
+    // The block.
+    std::vector<Thread> threads;
+    std::deque<Warp> warps;
+    std::vector<std::vector<int>> turns;  // warps, and the threads in them, in the order in which they run
+    int current = 0, done = 0, arrived = 0, first = 0;
+    long progress = 0;
+    std::string error;
+    // Shared memory.
+    char* arena;
+    std::vector<Variable> variables;
+    std::size_t used = 0, bytes = 0;  // with red zones and without
+    // Stacks, one for each thread of a block. A fiber is a thread to ThreadSanitizer, so there blocks take turns with
+    // two sets, or neighbouring blocks would seem to be in order.
+    Fiber scheduler;
+    std::deque<Stack> stacks[2];
+    unsigned block = 0;
+    std::unique_ptr<Tags> tags;
+    char end_tag = 0, fence_tag = 0;
+
+    Engine();
+    ~Engine();
+    Thread& self() { return threads[current]; }
+    Warp& warp() { return warps[current / 32]; }
+};
+
+/// Of the calling thread.
+Engine& engine();
+
+/// From a thread's stack back to the scheduler, until the thread's next turn.
+void yield(Engine& e);
+/// Ends the launch; the block's stacks are abandoned.
+[[noreturn]] void fail(Engine& e, std::string message);
+/// Shared memory of a block that begins, and what is wrong with that of one that ended ("": nothing).
+void start_memory(Engine& e);
+std::string check_memory(const Engine& e);
+
+/// Item i of a block or a grid, x first.
+inline uint3 unfold(std::size_t i, const dim3& size) {
+    return {static_cast<unsigned>(i % size.x), static_cast<unsigned>(i / size.x % size.y),
+            static_cast<unsigned>(i / size.x / size.y)};
+}
+std::string text(const uint3& v);
+std::string text(const Place& at);
+/// Which thread is where.
+std::string text(const Engine& e, int thread);
+void set_place(Thread& t, const char* what, unsigned mask, const Place& at);
+bool same_place(const Thread& a, const Thread& b);
+
+}  // namespace nascent::simt

@@ -1,0 +1,104 @@
+// Barriers and warp collectives, and the messages that say which thread waits where.
+#include "kernels/simt/engine.h"
+
+namespace nascent::simt {
+
+std::string text(const uint3& v) {
+    return "(" + std::to_string(v.x) + "," + std::to_string(v.y) + "," + std::to_string(v.z) + ")";
+}
+std::string text(const Place& at) {
+    const std::string path = at.file_name();
+    return path.substr(path.rfind('/') + 1) + ":" + std::to_string(at.line());
+}
+std::string text(const Engine& e, int thread) {
+    const Thread& t = e.threads[thread];
+    const std::string who = "thread " + text(unfold(static_cast<std::size_t>(thread), blockDim));
+    if (t.state == Thread::done) return who + " has returned";
+    char mask[32] = "";
+    if (t.mask) std::snprintf(mask, sizeof(mask), " mask 0x%08x", t.mask);
+    return who + " is at " + text(t.at) + " (" + t.what + mask + ")";
+}
+bool same_place(const Thread& a, const Thread& b) {
+    return a.mask == b.mask && a.at.line() == b.at.line() && a.at.column() == b.at.column() &&
+           std::strcmp(a.what, b.what) == 0 && std::strcmp(a.at.file_name(), b.at.file_name()) == 0;
+}
+void set_place(Thread& t, const char* what, unsigned mask, const Place& at) {
+    t.what = what;
+    t.mask = mask;
+    t.at = at;
+}
+
+void sync_block(const Place& at) {
+    Engine& e = engine();
+    Thread& t = e.self();
+    set_place(t, "__syncthreads", 0, at);
+    e.progress++;
+    if (e.arrived == 0) e.first = e.current;
+    if (e.done || !same_place(t, e.threads[e.first])) {
+        int other = e.first;
+        for (int i = 0; i < e.count && e.done; i++)
+            if (e.threads[i].state == Thread::done) other = i;
+        fail(e, "divergent barrier: " + text(e, e.current) + ", " + text(e, other));
+    }
+    release(&e.tags->arrive);
+    t.state = Thread::at_barrier;
+    if (++e.arrived == e.count) {
+        for (Thread& o : e.threads) o.state = Thread::ready;
+        e.arrived = 0;
+        acquire(&e.tags->arrive);
+        release(&e.tags->depart);
+    }
+    yield(e);  // the last one too: who goes on first is for the order to say
+    acquire(&e.tags->depart);
+}
+
+unsigned lane() { return static_cast<unsigned>(engine().current % 32); }
+
+const Slot* exchange(unsigned mask, const void* value, std::size_t size, const char* what, const Place& at) {
+    Engine& e = engine();
+    Thread& t = e.self();
+    Warp& w = e.warp();
+    const int warp = e.current / 32, base = 32 * warp, l = e.current % 32;
+    if (e.count - base < 32)
+        mask &= (1u << (e.count - base)) - 1;  // a full mask may name lanes that a short warp lacks
+    set_place(t, what, mask, at);
+    if (!(mask >> l & 1)) fail(e, "lane not in its own mask: " + text(e, e.current));
+    const int leader = std::countr_zero(mask);
+    Warp::Group& g = w.groups[leader];
+    if (g.arrived == 0) g.first = e.current;
+    if (!same_place(t, e.threads[g.first]))
+        fail(e, "divergent collectives: " + text(e, e.current) + ", " + text(e, g.first));
+    for (std::size_t i = 0; i < size; i++) w.brought[l].bytes[i] = static_cast<const char*>(value)[i];
+    t.state = Thread::in_warp;
+    e.progress++;
+    release(&e.tags->warp_arrive[warp][leader]);
+    g.arrived |= 1u << l;
+    if (g.arrived == mask) {
+        acquire(&e.tags->warp_arrive[warp][leader]);
+        for (int i = 0; i < 32; i++) {
+            if (!(mask >> i & 1)) continue;
+            for (int j = 0; j < 32; j++)
+                if (mask >> j & 1) w.found[i][j] = w.brought[j];
+            e.threads[base + i].state = Thread::ready;
+            release(&e.tags->warp_depart[warp][i]);
+        }
+        g.arrived = 0;
+    }
+    yield(e);
+    acquire(&e.tags->warp_depart[warp][l]);
+    return w.found[l];
+}
+
+void require_lane(unsigned mask, unsigned source, const char* what, const Place& at) {
+    Engine& e = engine();
+    set_place(e.self(), what, mask, at);
+    if (!(mask >> source & 1) || e.current / 32 * 32 + static_cast<int>(source) >= e.count)
+        fail(e, "lane " + std::to_string(source) + " is read but not in the mask: " + text(e, e.current));
+}
+
+void fence() {
+    release(&engine().fence_tag);
+    acquire(&engine().fence_tag);
+}
+
+}  // namespace nascent::simt
