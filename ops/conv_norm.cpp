@@ -1,7 +1,5 @@
 #include "ops/conv_norm.h"
 
-#include <array>
-
 #include "ops/reference.h"
 
 namespace nascent {
@@ -14,41 +12,35 @@ struct ConvNorm {
     NormArgs norm;
     int stride;
 
+    /// saved: z and the norm's state.
     Tensor forward(Inputs in, Saved& saved) const {
         const kernels::ConvShape s = conv_shape(in[0], in[1], stride);
-        const kernels::Image out{s.n, s.out_h(), s.out_w(), s.c_out};
         Tensor y = empty(conv_output(s), in[0].dtype), z = empty(y.shape, y.dtype);
         NormState state = NormState::make(s.c_out, y.dtype);
         saved = {z, state.scale, state.shift, state.mean, state.rstd};
         ScratchScope scratch(current_arena());
+        double* sums = norm.training ? doubles(2 * static_cast<std::size_t>(s.c_out)) : nullptr;
         with_type(y.dtype, [&](auto zero) {
             using T = decltype(zero);
             const kernels::Stream stream = kernel_stream();
-            double* sums = norm.training ? doubles(2 * static_cast<std::size_t>(s.c_out)) : nullptr;
             kernels::conv_forward<T>(stream, s, in[0].as<T>(), {}, in[1].as<T>(), z.as<T>(), sums,
                                      workspace(kernels::conv_forward_workspace(stream, s, sizeof(T))));
-            state.finish(norm, s.pixels(), sums, in[2], in[3]);
-            const std::array term{kernels::NormTerm<T>{z.as<T>(), state.scale.as<T>(), state.shift.as<T>()}};
-            kernels::node_combine<T>(stream, out, term, {}, {}, y.as<T>());
         });
+        state.finish(norm, s.pixels(), sums, in[2], in[3]);
+        state.normalise(z, y);
         return y;
     }
 
     void backward(const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) const {
         const kernels::ConvShape s = conv_shape(in[0], in[1], stride);
-        const kernels::Image out = image_of(dy);
+        const NormGradient g =
+            NormGradient::make(norm, {saved[1], saved[2], saved[3], saved[4]}, dy, saved[0], in[2], into[2], into[3]);
         with_type(dy.dtype, [&](auto zero) {
             using T = decltype(zero);
             const kernels::Stream stream = kernel_stream();
-            const std::array z{static_cast<const T*>(saved[0].as<T>())};
-            double* sums = doubles(2 * static_cast<std::size_t>(s.c_out));
-            kernels::norm_backward_sums<T>(stream, out, dy.as<T>(), z, sums,
-                                           workspace(kernels::norm_sums_workspace(stream, out, 1)));
-            const NormGradient g = NormGradient::make(norm, {saved[1], saved[2], saved[3], saved[4]}, out.pixels(),
-                                                      sums, sums + s.c_out, in[2], into[2], into[3]);
             kernels::conv_backward<T>(stream, s, in[0].as<T>(), {}, in[1].as<T>(), dy.as<T>(),
-                                      {z[0], g.scale.as<T>(), g.slope.as<T>(), g.shift.as<T>()}, into[0].as<T>(),
-                                      into[0].accumulate(), into[1].as<T>(), into[1].accumulate(),
+                                      {saved[0].as<T>(), g.scale.as<T>(), g.slope.as<T>(), g.shift.as<T>()},
+                                      into[0].as<T>(), into[0].accumulate(), into[1].as<T>(), into[1].accumulate(),
                                       workspace(kernels::conv_backward_workspace(stream, s, sizeof(T))));
         });
     }

@@ -1,5 +1,7 @@
 #include "ops/norm_args.h"
 
+#include <array>
+
 #include "kernels/norm.h"
 
 namespace nascent {
@@ -31,6 +33,28 @@ void NormState::finish(const NormArgs& args, std::size_t count, const double* su
             kernels::norm_running<T>(kernel_stream(), shape, pointer<T>(gamma), pointer<T>(beta),
                                      args.running_mean.as<T>(), args.running_var.as<T>(), scale.as<T>(), shift.as<T>());
     });
+}
+
+void NormState::normalise(const Tensor& z, const Tensor& y) const {
+    with_type(z.dtype, [&](auto zero) {
+        using T = decltype(zero);
+        const std::array term{kernels::NormTerm<T>{z.as<T>(), scale.as<T>(), shift.as<T>()}};
+        kernels::node_combine<T>(kernel_stream(), image_of(z), term, {}, {}, y.as<T>());
+    });
+}
+
+NormGradient NormGradient::make(const NormArgs& args, const NormState& state, const Tensor& dy, const Tensor& z,
+                                const Tensor& gamma, const Into& dgamma, const Into& dbeta) {
+    const kernels::Image image = image_of(dy);
+    const kernels::Stream stream = kernel_stream();
+    double* sums = doubles(2 * static_cast<std::size_t>(image.c));
+    with_type(dy.dtype, [&](auto zero) {
+        using T = decltype(zero);
+        const std::array one{static_cast<const T*>(z.as<T>())};
+        kernels::norm_backward_sums<T>(stream, image, dy.as<T>(), one, sums,
+                                       workspace(kernels::norm_sums_workspace(stream, image, 1)));
+    });
+    return make(args, state, image.pixels(), sums, sums + image.c, gamma, dgamma, dbeta);
 }
 
 NormGradient NormGradient::make(const NormArgs& args, const NormState& state, std::size_t count, const double* s,

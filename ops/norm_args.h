@@ -19,6 +19,8 @@ struct NormState {
     static NormState make(int channels, DType dtype);
     /// From the sums of a training batch (count pixels), or from the running statistics in evaluation.
     void finish(const NormArgs& args, std::size_t count, const double* sums, const Tensor& gamma, const Tensor& beta);
+    /// y = z * scale + shift, (n, h, w, c).
+    void normalise(const Tensor& z, const Tensor& y) const;
 };
 
 /// Batch-norm's backward as a per-channel map of g and z (kernels::NormFold without z). Lives in the current arena.
@@ -27,6 +29,9 @@ struct NormGradient {
     /// s, sz: sums of g and of g * z; writes gamma's and beta's gradients where they are wanted.
     static NormGradient make(const NormArgs& args, const NormState& state, std::size_t count, const double* s,
                              const double* sz, const Tensor& gamma, const Into& dgamma, const Into& dbeta);
+    /// The same with the sums over dy (n, h, w, c) and z taken first.
+    static NormGradient make(const NormArgs& args, const NormState& state, const Tensor& dy, const Tensor& z,
+                             const Tensor& gamma, const Into& dgamma, const Into& dbeta);
 };
 
 }  // namespace nascent

@@ -1,7 +1,5 @@
 #include "ops/picture_stem.h"
 
-#include <array>
-
 #include "kernels/picture.h"
 #include "ops/reference.h"
 
@@ -42,41 +40,34 @@ struct PictureStem {
     /// saved: z and the norm's state.
     Tensor forward(Inputs in, Saved& saved) const {
         const kernels::ConvShape s = shape(in);
-        const kernels::Image out{s.n, s.out_h(), s.out_w(), s.c_out};
         Tensor y = empty(conv_output(s), in[0].dtype), z = empty(y.shape, y.dtype);
         NormState state = NormState::make(s.c_out, y.dtype);
         saved = {z, state.scale, state.shift, state.mean, state.rstd};
         ScratchScope scratch(current_arena());
+        double* sums = norm.training ? doubles(2 * static_cast<std::size_t>(s.c_out)) : nullptr;
         with_type(y.dtype, [&](auto zero) {
             using T = decltype(zero);
             const kernels::Stream stream = kernel_stream();
-            double* sums = norm.training ? doubles(2 * static_cast<std::size_t>(s.c_out)) : nullptr;
             kernels::picture_conv_forward<T>(stream, s, batch_of<T>(pictures), in[0].as<T>(), z.as<T>(), sums,
                                              workspace(kernels::picture_conv_forward_workspace(stream, s, sizeof(T))));
-            state.finish(norm, s.pixels(), sums, in[1], in[2]);
-            const std::array term{kernels::NormTerm<T>{z.as<T>(), state.scale.as<T>(), state.shift.as<T>()}};
-            kernels::node_combine<T>(stream, out, term, {}, {}, y.as<T>());
         });
+        state.finish(norm, s.pixels(), sums, in[1], in[2]);
+        state.normalise(z, y);
         return y;
     }
 
     void backward(const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) const {
         const kernels::ConvShape s = shape(in);
-        const kernels::Image out = image_of(dy);
+        const NormGradient g =
+            NormGradient::make(norm, {saved[1], saved[2], saved[3], saved[4]}, dy, saved[0], in[1], into[1], into[2]);
+        if (!into[0]) return;
         with_type(dy.dtype, [&](auto zero) {
             using T = decltype(zero);
             const kernels::Stream stream = kernel_stream();
-            const std::array z{static_cast<const T*>(saved[0].as<T>())};
-            double* sums = doubles(2 * static_cast<std::size_t>(s.c_out));
-            kernels::norm_backward_sums<T>(stream, out, dy.as<T>(), z, sums,
-                                           workspace(kernels::norm_sums_workspace(stream, out, 1)));
-            const NormGradient g = NormGradient::make(norm, {saved[1], saved[2], saved[3], saved[4]}, out.pixels(),
-                                                      sums, sums + s.c_out, in[1], into[1], into[2]);
-            if (!into[0]) return;
             kernels::picture_conv_backward<T>(
-                stream, s, batch_of<T>(pictures), dy.as<T>(), {z[0], g.scale.as<T>(), g.slope.as<T>(), g.shift.as<T>()},
-                into[0].as<T>(), into[0].accumulate(),
-                workspace(kernels::picture_conv_backward_workspace(stream, s, sizeof(T))));
+                stream, s, batch_of<T>(pictures), dy.as<T>(),
+                {saved[0].as<T>(), g.scale.as<T>(), g.slope.as<T>(), g.shift.as<T>()}, into[0].as<T>(),
+                into[0].accumulate(), workspace(kernels::picture_conv_backward_workspace(stream, s, sizeof(T))));
         });
     }
 

@@ -221,6 +221,7 @@ std::vector<Case> SumNode::cases() {
         return sum_node(in, terms);
     };
     all.push_back(unread);
+    all.push_back({"no terms", {odd}, [](Inputs in) { return sum_node(in, {}); }});
     return all;
 }
 

@@ -11,13 +11,13 @@
 #include <cerrno>
 #include <cstring>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "engine/base/error.h"
 #include "engine/io/atomic_file.h"
 #include "engine/io/crc32.h"
 #include "engine/io/json_text.h"
+#include "engine/io/safetensors_header.h"
 
 namespace nascent {
 
@@ -27,7 +27,6 @@ namespace {
 
 constexpr std::uint64_t max_header = 100'000'000;  // the reference implementation's limit
 constexpr std::uint64_t prefix = 8;                // the length before the header
-constexpr std::string_view metadata_key = "__metadata__";
 
 struct DtypeName {
     std::string_view name;
@@ -56,101 +55,6 @@ std::optional<std::uint64_t> byte_count(SafeDtype dtype, const std::vector<std::
     }
     return count;
 }
-
-struct Entry {
-    std::string name;
-    std::string dtype;
-    std::vector<std::uint64_t> shape, offsets;
-    bool has_shape = false, has_offsets = false;
-};
-
-/// Takes the header event by event: the only objects and arrays allowed are the format's own, so nothing grows beyond
-/// the header's length, and a name that comes twice is seen (a document tree would hide it).
-class HeaderHandler : public nlohmann::json_sax<nlohmann::json> {
-  public:
-    std::vector<Entry> entries;
-    std::map<std::string, std::string> metadata;
-    std::string error;
-
-    bool null() override { return unexpected("null"); }
-    bool boolean(bool) override { return unexpected("true or false"); }
-    bool number_integer(number_integer_t value) override { return unexpected(fmt::format("the number {}", value)); }
-    bool number_float(number_float_t, const string_t& text) override { return unexpected("the number " + text); }
-    bool binary(binary_t&) override { return unexpected("binary data"); }
-
-    bool number_unsigned(number_unsigned_t value) override {
-        if (list_ == nullptr) return unexpected(fmt::format("the number {}", value));
-        list_->push_back(value);
-        return true;
-    }
-    bool string(string_t& value) override {
-        if (list_ != nullptr || depth_ != 2) return unexpected("a string");
-        if (in_metadata_) {
-            if (!metadata.emplace(member_, value).second) return complain("metadata key \"{}\" comes twice", member_);
-            return true;
-        }
-        Entry& entry = entries.back();
-        if (member_ != "dtype") return unexpected("a string");
-        if (!entry.dtype.empty()) return complain("tensor \"{}\": \"dtype\" comes twice", entry.name);
-        entry.dtype = value;
-        return true;
-    }
-    bool start_object(std::size_t) override {
-        if (list_ != nullptr || depth_ >= 2) return unexpected("an object");
-        depth_++;
-        if (depth_ == 2) {
-            in_metadata_ = member_ == metadata_key;
-            if (in_metadata_ && seen_metadata_) return complain("\"{}\" comes twice", metadata_key);
-            seen_metadata_ = seen_metadata_ || in_metadata_;
-            if (!in_metadata_) entries.push_back({member_, {}, {}, {}, false, false});
-        }
-        return true;
-    }
-    bool key(string_t& value) override {
-        member_ = value;
-        return true;
-    }
-    bool end_object() override {
-        depth_--;
-        return true;
-    }
-    bool start_array(std::size_t) override {
-        if (list_ != nullptr || depth_ != 2 || in_metadata_) return unexpected("an array");
-        Entry& entry = entries.back();
-        if (member_ != "shape" && member_ != "data_offsets") return unexpected("an array");
-        bool& seen = member_ == "shape" ? entry.has_shape : entry.has_offsets;
-        if (seen) return complain("tensor \"{}\": \"{}\" comes twice", entry.name, member_);
-        seen = true;
-        list_ = member_ == "shape" ? &entry.shape : &entry.offsets;
-        return true;
-    }
-    bool end_array() override {
-        list_ = nullptr;
-        return true;
-    }
-    bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception&) override {
-        return complain("byte {} of the header is not valid JSON", position);
-    }
-
-  private:
-    template <class... Args>
-    bool complain(fmt::format_string<Args...> format, Args&&... args) {
-        if (error.empty()) error = fmt::format(format, std::forward<Args>(args)...);
-        return false;
-    }
-    bool unexpected(const std::string& what) {
-        if (depth_ == 0) return complain("expected a JSON object, found {}", what);
-        if (depth_ == 1) return complain("\"{}\": expected an object, found {}", member_, what);
-        if (in_metadata_) return complain("metadata key \"{}\": expected a string, found {}", member_, what);
-        return complain(
-            "tensor \"{}\": \"{}\" with {}, expected dtype (a string), shape and data_offsets (lists of sizes)",
-            entries.back().name, member_, what);
-    }
-    int depth_ = 0;
-    bool in_metadata_ = false, seen_metadata_ = false;
-    std::string member_;
-    std::vector<std::uint64_t>* list_ = nullptr;
-};
 
 class Descriptor {
   public:
@@ -203,11 +107,11 @@ FileStamp write_safetensors(const std::string& path, std::vector<SafeTensor> ten
     if (!metadata.empty()) {
         JsonObject texts;
         for (const auto& [key, value] : metadata) texts.add(key, value);
-        header.add(metadata_key, texts);
+        header.add(safetensors_metadata, texts);
     }
     std::uint64_t offset = 0;
     for (const SafeTensor& t : tensors) {
-        NASCENT_CHECK(t.name != metadata_key && names.emplace(t.name, true).second, runtime,
+        NASCENT_CHECK(t.name != safetensors_metadata && names.emplace(t.name, true).second, runtime,
                       "{}: tensor name \"{}\" is reserved or used twice", path, t.name);
         NASCENT_CHECK(byte_count(t.dtype, t.shape) == t.bytes.size(), runtime,
                       "{}: tensor \"{}\" of {} [{}] was given {} bytes", path, t.name, name_of(t.dtype),
@@ -274,25 +178,13 @@ SafeTensors SafeTensors::parse(std::span<const std::byte> file, const std::strin
 }
 
 void SafeTensors::parse_header(std::string_view header, std::uint64_t payload) {
-    NASCENT_CHECK(!header.empty() && header.front() == '{', checkpoint, "{}: the header does not start with '{{'",
-                  path_);
-    HeaderHandler handler;
-    const bool good = nlohmann::json::sax_parse(header.begin(), header.end(), &handler);
-    NASCENT_CHECK(good && handler.error.empty(), checkpoint, "{}: {}", path_, handler.error);
-    metadata_ = std::move(handler.metadata);
-
-    for (const Entry& e : handler.entries) {
-        NASCENT_CHECK(!e.dtype.empty() && e.has_shape && e.has_offsets, checkpoint,
-                      "{}: tensor \"{}\": expected dtype, shape and data_offsets", path_, e.name);
-        NASCENT_CHECK(e.offsets.size() == 2 && e.offsets[0] <= e.offsets[1], checkpoint,
-                      "{}: tensor \"{}\": data_offsets [{}], expected [begin, end] with begin <= end", path_, e.name,
-                      fmt::join(e.offsets, ", "));
-    }
+    SafeHeader parsed = parse_safetensors_header(header, path_);
+    metadata_ = std::move(parsed.metadata);
     // Sorted by offsets the tensors must follow one another without hole or overlap, up to the end of the file.
-    std::sort(handler.entries.begin(), handler.entries.end(),
-              [](const Entry& a, const Entry& b) { return a.offsets < b.offsets; });
+    std::sort(parsed.entries.begin(), parsed.entries.end(),
+              [](const SafeEntry& a, const SafeEntry& b) { return a.offsets < b.offsets; });
     std::uint64_t expected = 0;
-    for (const Entry& e : handler.entries) {
+    for (const SafeEntry& e : parsed.entries) {
         const auto dtype =
             std::find_if(dtypes.begin(), dtypes.end(), [&](const DtypeName& d) { return d.name == e.dtype; });
         NASCENT_CHECK(dtype != dtypes.end(), checkpoint, "{}: tensor \"{}\": dtype \"{}\" is none this version reads",

@@ -5,6 +5,7 @@
 
 #include <iterator>
 #include <map>
+#include <vector>
 
 #include "engine/base/error.h"
 #include "engine/streams/device.h"
@@ -144,7 +145,7 @@ class CudaDevice final : public Device {
     void* reserve(std::size_t bytes) override {
         CUdeviceptr p = 0;
         driver_.check(driver_.reserve(&p, bytes, 0, 0, 0), "cannot reserve address space");
-        reservations_[p] = {bytes, 0};
+        reservations_[p] = {bytes, 0, {}};
         return reinterpret_cast<void*>(p);
     }
     void commit(void* address, std::size_t bytes) override {
@@ -163,6 +164,7 @@ class CudaDevice final : public Device {
         driver_.release(memory);  // the mapping keeps it
         driver_.check(mapped, "cannot map memory");
         r.committed += bytes;
+        r.parts.push_back(bytes);
         CUmemAccessDesc access{};
         access.location = property.location;
         access.flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
@@ -173,7 +175,11 @@ class CudaDevice final : public Device {
         cudaStreamSynchronize(stream_);  // what is under way may use it; its errors are told to who waits for results
         const auto found = reservations_.find(reinterpret_cast<CUdeviceptr>(reservation));
         if (found == reservations_.end()) return;
-        if (found->second.committed > 0) driver_.unmap(found->first, found->second.committed);
+        CUdeviceptr at = found->first;
+        for (std::size_t part : found->second.parts) {
+            driver_.unmap(at, part);
+            at += part;
+        }
         driver_.free(found->first, found->second.bytes);
         reservations_.erase(found);
     }
@@ -223,6 +229,7 @@ class CudaDevice final : public Device {
   private:
     struct Reservation {
         std::size_t bytes, committed;
+        std::vector<std::size_t> parts;  // as they were mapped, from the start on
     };
     void not_capturing(const char* what) const { NASCENT_CHECK(!capturing_, runtime, "{} inside a capture", what); }
     Driver driver_;

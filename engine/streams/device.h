@@ -91,7 +91,7 @@ class Device {
     virtual void wait(const Event& event);
     /// A point behind everything launched so far.
     virtual std::unique_ptr<Event> record();
-    /// Kernels launched and graphs launched by the host so far; what is in a graph counts once.
+    /// Kernels and graphs launched by the host so far; what is in a graph counts once. CUDA counts the graphs alone.
     virtual std::int64_t launches() const { return 0; }
 };
 

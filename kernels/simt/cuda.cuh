@@ -5,7 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <source_location>
+#include <experimental/source_location>  // clang 14, which fuzzes, lacks what the other one needs
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -17,7 +17,7 @@
 
 namespace nascent::simt {
 
-using Place = std::source_location;
+using Place = std::experimental::source_location;
 using stream_t = cudaStream_t;
 
 class Error : public std::runtime_error {

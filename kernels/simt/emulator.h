@@ -6,8 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <experimental/source_location>  // clang 14, which fuzzes, lacks what the other one needs
 #include <functional>
-#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -26,7 +26,7 @@ inline constinit thread_local dim3 blockDim{}, gridDim{};
 
 namespace nascent::simt {
 
-using Place = std::source_location;
+using Place = std::experimental::source_location;
 
 /// A launch that CUDA would refuse, or a kernel that broke a rule; the message names the place and the thread.
 class Error : public std::runtime_error {

@@ -194,7 +194,7 @@ NumpyRandom rlnas_nb201_search_random(std::uint32_t seed, int classes) {
     NASCENT_CHECK(classes == 10 || classes == 100 || classes == 120, usage,
                   "RLNAS searched NAS-Bench-201 with 10, 100 and 120 classes, not {}", classes);
     NumpyRandom random(seed);
-    random_labels(random, classes, classes == 120 ? 151700 : 50000, classes == 120);
+    random_labels(random, classes, classes == 120 ? 151700 : 50000);
     return random;
 }
 

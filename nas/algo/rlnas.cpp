@@ -8,6 +8,7 @@
 #include "nas/data/split.h"
 #include "nas/run/interrupt.h"
 #include "nas/run/progress.h"
+#include "nas/supernet/angle_table.h"
 #include "ops/kernel_stream.h"
 
 namespace nascent {
@@ -221,7 +222,8 @@ void RlnasRun::train() {
     shown.phase = "train";
     shown.steps = total_steps();
     shown.epochs = config_.train.epochs;
-    Clock::time_point saved = Clock::now();
+    const Clock::time_point began = Clock::now();
+    Clock::time_point saved = began;
     std::int64_t saved_step = step();
     while (!p.trainer->done()) {
         const std::int64_t epoch = step() / p.trainer->steps_per_epoch();
@@ -247,8 +249,10 @@ void RlnasRun::train() {
                  directory_.path());
     }
     progress.finish();
-    directory_.log().line(fmt::format("activations, gradients and scratch took at most {:.1f} MiB",
-                                      static_cast<double>(p.trainer->high_water()) / (1 << 20)));
+    directory_.log().line(
+        fmt::format("activations, gradients and scratch took at most {:.1f} MiB, waiting for data {:.2f} % of the time",
+                    static_cast<double>(p.trainer->high_water()) / (1 << 20),
+                    100 * p.trainer->wait_seconds() / std::max(1e-9, seconds_since(began))));
     if (saved_step != step()) save();
     auto about = metadata(config_, p.net.config(), step());
     about["device"] = p.target;

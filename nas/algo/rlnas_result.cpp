@@ -9,6 +9,7 @@
 #include "nas/metric/cost.h"
 #include "nas/run/interrupt.h"
 #include "nas/space/nasbench201_drawing.h"
+#include "nas/supernet/angle_table.h"
 
 namespace nascent {
 namespace {

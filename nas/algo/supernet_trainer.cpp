@@ -124,14 +124,15 @@ SupernetTrainer::Step SupernetTrainer::step() {
     Step result{0, static_cast<int>(labels.size()), 0};
     with_type(loss.dtype, [&](auto zero) {
         decltype(zero) value, one = 1;
+        Tensor seed = empty({1}, loss.dtype);
+        seed.device->copy_in(seed.data, &one, sizeof(one));
+        tape.backward(loss, seed);
+        // The host waits here, once a step, with all of the step but the update queued.
         loss.device->copy_out(&value, loss.data, sizeof(value));
         result.loss = value;
         NASCENT_CHECK(std::isfinite(result.loss), runtime,
                       "the loss is {}: the training has diverged; try a smaller train.lr, or train.clip = 5",
                       std::isnan(result.loss) ? "not a number" : "infinite");
-        Tensor seed = empty({1}, loss.dtype);
-        seed.device->copy_in(seed.data, &one, sizeof(one));
-        tape.backward(loss, seed);
     });
     result.gradient_norm = sgd_.step(tape);
     return result;

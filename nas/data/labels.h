@@ -8,11 +8,11 @@
 namespace nascent {
 
 /// `count` labels in 0..classes-1, the numbers of `numpy.random.randint(0, classes, count)`, continuing `random`.
-/// `one_based` draws `randint(1, classes + 1, count)` and subtracts one, as the loader of ImageNet16-120 does; the
-/// labels are the same. Throws ErrorKind::usage unless classes >= 1 and count >= 0.
-std::vector<std::int64_t> random_labels(NumpyRandom& random, int classes, std::int64_t count, bool one_based = false);
+/// The loader of ImageNet16-120 draws `randint(1, classes + 1, count)` and subtracts one, which gives the same. Throws
+/// ErrorKind::usage unless classes >= 1 and count >= 0.
+std::vector<std::int64_t> random_labels(NumpyRandom& random, int classes, std::int64_t count);
 
 /// The same right after `numpy.random.seed(seed)`.
-std::vector<std::int64_t> random_labels(std::uint32_t seed, int classes, std::int64_t count, bool one_based = false);
+std::vector<std::int64_t> random_labels(std::uint32_t seed, int classes, std::int64_t count);
 
 }  // namespace nascent

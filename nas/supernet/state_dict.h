@@ -6,9 +6,8 @@
 #include <vector>
 
 #include "engine/io/safetensors.h"
-#include "nas/metric/angle.h"
 #include "nas/supernet/nasbench201.h"
-#include "ops/angle_sums.h"
+#include "ops/optim/sgd.h"
 
 namespace nascent {
 
@@ -49,14 +48,6 @@ struct SupernetShape {
     nb201::Style style = nb201::kSupernet;
 };
 SupernetShape supernet_shape(const StateDict& state, const std::string& source);
-
-/// The sums behind the angle between two states of one network (rlnas facts 1.5, 2.4), accumulated in double in the
-/// order of the elements. `initial_source` and `trained_source` name the states in errors.
-Nb201AngleTable angle_table(const SupernetShape& shape, const StateDict& initial, const StateDict& trained,
-                            const std::string& initial_source, const std::string& trained_source);
-
-/// The same between two networks on one device, in one pass there.
-Nb201AngleTable angle_table(const Nb201Supernet& initial, const Nb201Supernet& trained, const Sgd* optimizer);
 
 /// Everything that a step changes, as it is stored: weights and momentum of each range (coasting ones unflushed, so
 /// that the moment of a checkpoint changes no bit), their last steps, running statistics, batch counts, the step

@@ -100,7 +100,7 @@ void Sgd::peek(int range, void* out) const {
         using T = decltype(zero);
         std::vector<T> host(r.count);
         T* copy[2];
-        for (int i = 0; i < 2; i++) {
+        for (int i : {0, 1}) {
             store_.device().copy_out(host.data(), i ? r.momentum : r.weights, bytes);
             copy[i] = static_cast<T*>(copies.allocate(bytes));
             store_.device().copy_in(copy[i], host.data(), bytes);

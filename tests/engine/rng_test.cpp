@@ -22,6 +22,16 @@ TEST_CASE("rng: Philox4x32-10 gives the published known answers") {
           {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
 }
 
+TEST_CASE("rng: pairs of words, the first in the high half") {
+    const Random r(0, RandomStream::init, 0, 0);
+    CHECK(r.uniform(0) == static_cast<double>(0x6627e8d5'e169c58d >> 11) / 0x1p53);
+    CHECK(r.uniform(1) == static_cast<double>(0xbc57ac4c'9b00dbd8 >> 11) / 0x1p53);
+    // floor(pair * n / 2^64); the second n is so large that the low half counts.
+    CHECK(r.below(0, 10) == 3);
+    CHECK(r.below(1, 0xfffffff1) ==
+          static_cast<std::uint32_t>((static_cast<unsigned __int128>(0xbc57ac4c'9b00dbd8) * 0xfffffff1) >> 64));
+}
+
 TEST_CASE("rng: the purposes' numbers are part of the file formats") {
     // A new purpose goes to the end; moving one would change every run.
     CHECK(static_cast<int>(RandomStream::init) == 0);
@@ -82,6 +92,13 @@ TEST_CASE("rng: a shuffle is a permutation") {
         }
         if (n >= 1000) CHECK(fixed < 10);  // expected 1, Poisson
     }
+}
+
+TEST_CASE("rng: shuffles by an independent program") {
+    // Philox and the network written again in Python; a shuffle that changes, changes every run.
+    const int of16[] = {9, 0, 15, 2, 8, 6, 11, 3, 1, 13, 5, 10, 7, 12, 4, 14}, of10[] = {9, 0, 4, 2, 8, 6, 5, 3, 1, 7};
+    for (std::uint64_t i = 0; i < 16; i++) CHECK(shuffled(3, RandomStream::order, 5, 16, i) == of16[i]);
+    for (std::uint64_t i = 0; i < 10; i++) CHECK(shuffled(3, RandomStream::order, 5, 10, i) == of10[i]);
 }
 
 TEST_CASE("rng: a shuffle depends on seed, purpose and step, and spreads evenly") {

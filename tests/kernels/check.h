@@ -49,7 +49,7 @@ class Guarded {
 
   private:
     static constexpr std::size_t kGuard = 32;
-    static constexpr T kSentinel = T(-12345);
+    static constexpr T kSentinel = T(0x1p100);  // also shows where a kernel reads beyond an input
     std::size_t size_, skew_;
     std::vector<T> data_;
 };
@@ -97,13 +97,13 @@ void for_each_target(F&& f) {
     kernels::force_cpu_target(before);
 }
 
-/// f under every target with 1, 2 and 3 threads; f returns the outputs, whose bits must agree.
+/// f under every target with 1 to 4 threads; f returns the outputs, whose bits must agree.
 template <class F>
 void for_each_target_and_threads(F&& f) {
-    ThreadPool one(1), two(2), three(3);
+    ThreadPool one(1), two(2), three(3), four(4);
     for_each_target([&] {
         auto first = f(stream_of(one));
-        for (ThreadPool* pool : {&two, &three}) {
+        for (ThreadPool* pool : {&two, &three, &four}) {
             auto again = f(stream_of(*pool));
             REQUIRE(first.size() == again.size());
             for (std::size_t i = 0; i < first.size(); i++) {

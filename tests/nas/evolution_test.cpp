@@ -253,3 +253,30 @@ TEST_CASE("states and settings that make no sense are refused") {
     CHECK_THROWS_AS(to_architecture(Genes{0, 1, 2, 3, 4, 5}), Error);
     CHECK(to_genes(to_architecture(Genes{0, 1, 2, 3, 4, 0})) == Genes{0, 1, 2, 3, 4, 0});
 }
+
+TEST_CASE("a gene changes where the draw is below the probability, not where it is equal") {
+    NumpyRandom random(5), again(5);
+    const double first = random.random_sample();
+    const Genes parent(6, 77);  // no operator's number
+    CHECK(Nb201Genes().mutate(parent, first, again)[0] == 77);
+    NumpyRandom third(5);
+    CHECK(Nb201Genes().mutate(parent, std::nextafter(first, 2), third)[0] != 77);
+}
+
+TEST_CASE("a draw that finds nothing new is tried as often as patience says") {
+    struct Same : GeneSpace {
+        mutable int draws = 0;
+        Genes random(NumpyRandom&) const override {
+            draws++;
+            return Genes(6, 0);
+        }
+        Genes mutate(const Genes& parent, double, NumpyRandom&) const override { return parent; }
+    };
+    const Same space;
+    EvolutionConfig config;
+    config.population = 2;
+    config.batch = 1;
+    config.patience = 5;
+    Evolution(space, config, NumpyRandom(1));
+    CHECK(space.draws == 1 + 5);
+}

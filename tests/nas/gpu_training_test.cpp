@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "nas/algo/supernet_trainer.h"
+#include "nas/supernet/angle_table.h"
 #include "nas/supernet/state_dict.h"
 #include "tests/gpu_device.h"
 #include "tests/temporary_folder.h"

@@ -156,6 +156,10 @@ TEST_CASE("regret and overlap of the best scored") {
     TopK all = top_k(truth, score, 100);
     CHECK(all.k == 5);
     CHECK(all.precision == 1);
+    // The third of one order is among the first two of the other.
+    TopK two = top_k(std::vector<double>{5, 3, 4, 2, 1}, std::vector<double>{9, 10, 8, 1, 0}, 2);
+    CHECK(two.overlap == 1);
+    CHECK(two.regret == 0);
     CHECK_THROWS_AS(top_k(truth, score, 0), Error);
     CHECK_THROWS_AS(top_k(std::vector<double>{1}, std::vector<double>{kNaN}, 1), Error);
 }

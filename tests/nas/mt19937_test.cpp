@@ -167,7 +167,7 @@ TEST_CASE("random labels") {
     };
     for (const Expected& e : all) {
         CAPTURE(e.classes);
-        std::vector<std::int64_t> labels = random_labels(e.seed, e.classes, e.count, e.one_based);
+        std::vector<std::int64_t> labels = random_labels(e.seed, e.classes, e.count);
         std::string bytes;
         for (std::int64_t& label : labels) {
             CHECK((label >= 0 && label < e.classes));

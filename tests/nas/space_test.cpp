@@ -1,8 +1,10 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "engine/base/error.h"
 #include "nas/space/nasbench201.h"
@@ -119,6 +121,19 @@ TEST_CASE("texts as people write them") {
         CAPTURE(text);
         CHECK(parse_architecture(text) == arch);
     }
+    // A text ends where its view does, whatever stands behind.
+    const std::string longer = "#99300" + canonical + "x";
+    CHECK(parse_architecture(std::string_view(longer).substr(0, 5)) == parse_architecture("#9930"));
+    CHECK(parse_architecture(std::string_view(longer).substr(6, canonical.size())) == arch);
+    auto refused = [](std::string_view view) -> std::string {
+        try {
+            parse_architecture(view);
+        } catch (const Error& e) {
+            return e.what();
+        }
+        return "no error";
+    };
+    CHECK(refused(std::string_view("(1,0   ").substr(0, 4)) == refused("(1,0"));
     CHECK(parse_architecture("#9930") == parse_architecture("(3,3,3,1,3,3)"));
 }
 
@@ -159,6 +174,8 @@ TEST_CASE("errors name the text, the column and what was expected") {
     CHECK(op_from_name("avg_pool_3x3") == Op::avg_pool_3x3);
     CHECK(contains(message(op_from_name, "avg_pool"), "nearest: avg_pool_3x3"));
     CHECK(nearest_name("x", {}) == "");
+    const std::array<std::string_view, 2> names{"reach", "epics"};
+    CHECK(nearest_name("epoch", names) == "epics");
 }
 
 TEST_CASE("mutilated texts are read or refused, never anything else") {

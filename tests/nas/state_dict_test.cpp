@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 
+#include "nas/supernet/angle_table.h"
 #include "tests/temporary_folder.h"
 
 using namespace nascent;

@@ -1,8 +1,7 @@
 // What only the emulator can show of the ops on the gpu; not part of a build with CUDA.
-#include "kernels/simt/emulator.h"
-
 #include <doctest/doctest.h>
 
+#include "kernels/simt/emulator.h"
 #include "tests/gpu_device.h"
 #include "tests/ops/case_runner.h"
 

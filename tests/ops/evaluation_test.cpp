@@ -4,6 +4,7 @@
 #include <cfloat>
 #include <cmath>
 #include <functional>
+#include <utility>
 
 #include "ops/conv_norm.h"
 #include "ops/head.h"
@@ -113,4 +114,37 @@ TEST_CASE("evaluation uses the running statistics, leaves them, and has no backw
             none.training = false;
             CHECK_THROWS_AS(e.run(in, none), Error);
         }
+}
+
+TEST_CASE("fused ops move the running statistics as their reference does") {
+    auto device = make_device("cpu", 2);
+    for (const Evaluated& e : evaluated()) {
+        CAPTURE(e.what);
+        Arena kept(*device, std::size_t{1} << 28, true), step(*device, std::size_t{1} << 28, true);
+        ExecutionScope execution(step);
+        std::vector<Tensor> in;
+        for (const Shape& s : e.inputs) {
+            in.push_back(kept.tensor(s, DType::f64));
+            from_host(in.back(), random_numbers(s.size(), static_cast<std::uint32_t>(in.size())));
+        }
+        const NormArgs norm{kept.tensor({e.channels}, DType::f64), kept.tensor({e.channels}, DType::f64)};
+        const auto channels = static_cast<std::size_t>(e.channels);
+        const Numbers mean = random_numbers(channels, 50), variance(channels, 1.5);
+        auto moved = [&] {
+            from_host(norm.running_mean, mean);
+            from_host(norm.running_var, variance);
+            e.run(in, norm);
+            return std::pair(to_host(norm.running_mean), to_host(norm.running_var));
+        };
+        const auto fused = moved();
+        ReferenceScope reference;
+        const auto plain = moved();
+        for (std::size_t c = 0; c < channels; c++) {
+            // The reference has the variance from 1 / sqrt(variance + eps): some roundings of numbers near 1.
+            CHECK(std::abs(fused.first[c] - plain.first[c]) <= 1e-13);
+            CHECK(std::abs(fused.second[c] - plain.second[c]) <= 1e-11);
+            CHECK(std::abs(plain.first[c] - mean[c]) > 1e-6);
+            CHECK(std::abs(plain.second[c] - variance[c]) > 1e-6);
+        }
+    }
 }
