@@ -1,6 +1,6 @@
 // Primitive ops, one thing each, written to be read: the plain kernels that compose every fused op's reference().
+// Convolutions, pools and what mixed ops need are in conv_plain.h, pool_plain.h and mix_plain.h.
 #pragma once
-#include "kernels/conv.h"
 #include "kernels/node.h"
 #include "kernels/norm.h"
 
@@ -17,13 +17,6 @@ void add_forward(const Stream&, std::size_t size, const T* a, const T* b, T* y);
 template <class T>
 void copy_or_add(const Stream&, std::size_t size, const T* dy, T* dx, bool accumulate);
 
-/// The textbook loops, without prologue or sums.
-template <class T>
-void conv_plain_forward(const Stream&, const ConvShape&, const T* x, const T* w, T* y);
-template <class T>
-void conv_plain_backward(const Stream&, const ConvShape&, const T* x, const T* w, const T* dy, T* dx,
-                         bool accumulate_dx, T* dw, bool accumulate_dw);
-
 /// y = (x - mean) * rstd * gamma + beta with two-pass batch statistics (biased variance), written to mean and rstd;
 /// gamma and beta may be null.
 template <class T>
@@ -39,23 +32,5 @@ void batch_norm_plain_backward(const Stream&, const Image&, const T* x, const T*
 template <class T>
 void batch_norm_plain_running(const Stream&, const NormShape&, const T* mean, const T* rstd, T* running_mean,
                               T* running_var);
-
-/// Average pool k x k: padding p left out of the mean.
-struct PoolShape {
-    Image x;
-    int k, stride, padding;
-    int out_h() const { return (x.h + 2 * padding - k) / stride + 1; }
-    int out_w() const { return (x.w + 2 * padding - k) / stride + 1; }
-};
-template <class T>
-void avg_pool_plain_forward(const Stream&, const PoolShape&, const T* x, T* y);
-template <class T>
-void avg_pool_plain_backward(const Stream&, const PoolShape&, const T* dy, T* dx, bool accumulate);
-
-/// pooled (n, c) = mean over pixels.
-template <class T>
-void global_avg_pool_forward(const Stream&, const Image&, const T* x, T* pooled);
-template <class T>
-void global_avg_pool_backward(const Stream&, const Image&, const T* dpooled, T* dx, bool accumulate);
 
 }  // namespace nascent::kernels

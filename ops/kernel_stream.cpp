@@ -41,6 +41,26 @@ kernels::ConvShape conv_shape(const Tensor& x, const Tensor& w, int stride) {
     return {i.n, i.h, i.w, i.c, static_cast<int>(w.shape[3]), static_cast<int>(w.shape[0]), stride};
 }
 
+Shape window_output(const kernels::Image& x, const kernels::Window& at, std::int64_t channels) {
+    NASCENT_CHECK(at.h.stride >= 1 && at.w.stride >= 1 && at.h.dilation >= 1 && at.w.dilation >= 1, runtime,
+                  "strides {} and {}, dilations {} and {}: expected 1 or more", at.h.stride, at.w.stride, at.h.dilation,
+                  at.w.dilation);
+    const int h = at.h.windows(x.h), w = at.w.windows(x.w);
+    NASCENT_CHECK(h > 0 && w > 0, runtime, "windows of {} x {} taps do not fit x ({}, {}, {}, {})", at.h.taps,
+                  at.w.taps, x.n, x.h, x.w, x.c);
+    return {x.n, h, w, channels};
+}
+
+kernels::PoolShape pool_shape(const Tensor& x, int k, int stride, int padding) {
+    const kernels::Image image = image_of(x);
+    NASCENT_CHECK(k >= 1 && k <= 15 && stride >= 1 && padding >= 0 && padding <= k / 2, runtime,
+                  "a pool of {0} x {0} pixels, stride {1}, padding {2}: expected 1 to 15, at least 1, and at most half",
+                  k, stride, padding);
+    NASCENT_CHECK(image.h + 2 * padding >= k && image.w + 2 * padding >= k, runtime,
+                  "a pool of {0} x {0} pixels, padding {1}, does not fit x {2}", k, padding, x.shape.text());
+    return {image, k, stride, padding};
+}
+
 void check_vector(const Tensor& t, std::int64_t size, DType dtype, const char* what) {
     NASCENT_CHECK(t.shape == Shape({size}) && t.dtype == dtype, runtime, "{}: expected {} ({}), got {} {}", what,
                   name_of(dtype), size, name_of(t.dtype), t.shape.text());

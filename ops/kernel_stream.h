@@ -3,6 +3,8 @@
 #include "engine/autograd/op.h"
 #include "kernels/conv.h"
 #include "kernels/node.h"
+#include "kernels/pool_plain.h"
+#include "kernels/window.h"
 
 namespace nascent {
 
@@ -19,6 +21,10 @@ kernels::Image image_of(const Tensor& x, const char* what = "x");
 /// The convolution of x (n, h, w, c_in) with w (k, k, c_in, c_out), padding k / 2; checks ranks, channels, k in {1, 3}.
 kernels::ConvShape conv_shape(const Tensor& x, const Tensor& w, int stride);
 inline Shape conv_output(const kernels::ConvShape& s) { return {s.n, s.out_h(), s.out_w(), s.c_out}; }
+/// The output of windows on an image; throws Error(runtime) where none fits, or for a stride or dilation below 1.
+Shape window_output(const kernels::Image& x, const kernels::Window& at, std::int64_t channels);
+/// A pool of k x k pixels over x; throws Error(runtime) unless k is in [1, 15], padding at most k / 2, and one fits.
+kernels::PoolShape pool_shape(const Tensor& x, int k, int stride, int padding);
 /// Throws Error(runtime) unless t is a vector of `size` elements of x's type.
 void check_vector(const Tensor& t, std::int64_t size, DType dtype, const char* what);
 

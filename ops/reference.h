@@ -1,5 +1,7 @@
 // Primitive ops, one thing each, on slow and plain kernels: what fused ops must equal is composed of these alone.
 #pragma once
+#include <span>
+
 #include "ops/norm_args.h"
 
 namespace nascent {
@@ -10,12 +12,31 @@ Tensor relu(const Tensor& x);
 Tensor add(const Tensor& a, const Tensor& b);
 /// x (n, h, w, c_in) with w (k, k, c_in, c_out), k 1 or 3, stride 1 or 2, padding k / 2, no bias.
 Tensor conv2d(const Tensor& x, const Tensor& w, int stride = 1);
+/// x (n, h, w, c_in) with w (taps of h, taps of w, c_in, c_out) and any window: uneven kernels (1 x 7:
+/// {same_axis(1), same_axis(7)}), no padding ({{2}, {2}}), the second path of DARTS's FactorizedReduce, which begins at
+/// the second row and column ({{1, 2, 1, -1}, {1, 2, 1, -1}}).
+Tensor conv2d(const Tensor& x, const Tensor& w, const kernels::Window& at);
+/// x (n, h, w, c) with w (k, k, c), k odd, every channel by itself; padding (k - 1) / 2 * dilation, no bias.
+Tensor depthwise(const Tensor& x, const Tensor& w, int stride = 1, int dilation = 1);
 /// Batch-norm over (n, h, w); gamma and beta (c), or both undefined.
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const NormArgs& args);
-/// k x k average, padding left out of the mean.
+/// k x k average, padding (at most k / 2) left out of the mean.
 Tensor avg_pool(const Tensor& x, int k, int stride, int padding);
+/// k x k maximum, as torch.nn.MaxPool2d: the gradient goes to the first of equals; not-a-numbers win.
+Tensor max_pool(const Tensor& x, int k, int stride, int padding);
 /// (n, h, w, c) to (n, c).
 Tensor global_avg_pool(const Tensor& x);
+/// Parts (n, h, w, c_i), of one n, h, w, to (n, h, w, sum of c_i), in order; one may stand there twice.
+Tensor concat(std::span<const Tensor> parts);
+/// Channels [first, first + count) of x (n, h, w, c).
+Tensor slice_channels(const Tensor& x, int first, int count);
+/// DARTS's `none`: 0 * x, of every stride-th row and column from the first; (n, h, w, c) to (n, ceil(h / stride),
+/// ceil(w / stride), c).
+Tensor zero(const Tensor& x, int stride = 1);
+/// x times element `index` of the weights (any shape, counted through), with a gradient for both: a mixed op's alpha.
+Tensor weighted(const Tensor& x, const Tensor& weights, int index);
+/// Of every row of x (rows, columns).
+Tensor softmax(const Tensor& x);
 /// x (n, in), w (out, in), bias (out).
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias);
 /// Mean cross-entropy (a scalar of shape (1)) of logits (n, classes) with labels (n) int32 in [0, classes), as

@@ -2,6 +2,8 @@
 #include "kernels/primitive.h"
 
 #include "bench/kernels/bench.h"
+#include "kernels/conv_plain.h"
+#include "kernels/pool_plain.h"
 
 namespace nascent::bench {
 namespace {
@@ -19,14 +21,14 @@ struct Tensors {
 };
 
 void conv(benchmark::State& state, const Tensors& t, int k, bool backward) {
-    const ConvShape s{kBatch, 32, 32, 16, 16, k, 1};
     for (auto _ : state) {
         if (backward)
-            conv_plain_backward<float>(kOneThread, s, t.x.as(), t.w.as(), t.y.as(), t.dx.as(), false, t.dw.as(), false);
+            conv_plain_backward<float>(kOneThread, kFirst, same_window(k), 16, t.x.as(), t.w.as(), t.y.as(), t.dx.as(),
+                                       false, t.dw.as(), false);
         else
-            conv_plain_forward<float>(kOneThread, s, t.x.as(), t.w.as(), t.y.as());
+            conv_plain_forward<float>(kOneThread, kFirst, same_window(k), 16, t.x.as(), t.w.as(), t.y.as());
     }
-    count_flops(state, (backward ? 4.0 : 2.0) * static_cast<double>(s.pixels()) * k * k * 16 * 16);
+    count_flops(state, (backward ? 4.0 : 2.0) * static_cast<double>(kFirst.pixels()) * k * k * 16 * 16);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "kernels/primitive.h"
+#include "kernels/pool_plain.h"
 #include "ops/reference.h"
 
 namespace nascent {
@@ -8,7 +8,7 @@ struct AvgPool {
     static constexpr const char* name = "avg_pool";
     bool operator==(const AvgPool&) const = default;
     int k, stride, padding;
-    kernels::PoolShape shape(const Tensor& x) const { return {image_of(x), k, stride, padding}; }
+    kernels::PoolShape shape(const Tensor& x) const { return pool_shape(x, k, stride, padding); }
     Tensor forward(Inputs in, Saved&) const {
         const kernels::PoolShape s = shape(in[0]);
         Tensor y = empty({s.x.n, s.out_h(), s.out_w(), s.x.c}, in[0].dtype);
@@ -30,6 +30,8 @@ struct AvgPool {
         auto same = [](Inputs in) { return avg_pool(in[0], 3, 1, 1); };
         return {{"3x3", {{2, 5, 7, 3}}, same},
                 {"2x2 s2", {{2, 6, 4, 5}}, [](Inputs in) { return avg_pool(in[0], 2, 2, 0); }},
+                {"3x3 s2", {{2, 5, 6, 3}}, [](Inputs in) { return avg_pool(in[0], 3, 2, 1); }},
+                {"5x5 s3", {{1, 8, 8, 3}}, [](Inputs in) { return avg_pool(in[0], 5, 3, 0); }},
                 {"one pixel", {{1, 1, 1, 3}}, same},
                 {"several chunks", {{37, 3, 2, 5}}, same},
                 {"twice", {{3, 3, 4, 2}}, [](Inputs in) { return add(avg_pool(in[0], 3, 1, 1), in[0]); }}};

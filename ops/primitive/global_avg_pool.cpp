@@ -1,4 +1,4 @@
-#include "kernels/primitive.h"
+#include "kernels/pool_plain.h"
 #include "ops/reference.h"
 
 namespace nascent {

@@ -24,6 +24,21 @@ void in_every_order(F&& f) {
     simt::set_order(simt::Order::forward);
 }
 
+/// f(true) gives the GPU's outputs, f(false) the CPU's.
+template <class F>
+void same_bits_in_every_order(F&& f) {
+    const auto want = f(false);
+    in_every_order([&] {
+        auto got = f(true);
+        for (std::size_t i = 0; i < want.size(); i++) {
+            CAPTURE(i);
+            CHECK(got[i].same_bits(want[i]));
+            CHECK(got[i].intact());
+        }
+        return got;
+    });
+}
+
 /// Twice: 16 bytes at a time where the channels allow it, and off such an address.
 template <class T>
 Guarded<T> at_skew(const Guarded<T>& v, bool aligned) {

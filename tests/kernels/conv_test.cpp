@@ -1,6 +1,6 @@
 #include "kernels/conv.h"
 
-#include "kernels/primitive.h"
+#include "kernels/conv_plain.h"
 #include "tests/kernels/conv_case.h"
 
 namespace nascent::test {
@@ -163,11 +163,13 @@ TEST_CASE_TEMPLATE("conv_plain agrees with a plain convolution", T, float, doubl
                 for (std::size_t i = 0; i < want_dx.size(); i++) want_dx[i].add(dx[i]);
                 for (std::size_t i = 0; i < want_dw.size(); i++) want_dw[i].add(dw[i]);
             }
-            kernels::conv_plain_forward<T>(stream_of(pool), s, test.x.data(), test.w.data(), y.data());
-            kernels::conv_plain_backward<T>(stream_of(pool), s, test.x.data(), test.w.data(), test.dy.data(), dx.data(),
-                                            accumulate, dw.data(), accumulate);
-            kernels::conv_plain_backward<T>(stream_of(pool), s, test.x.data(), test.w.data(), test.dy.data(), nullptr,
-                                            accumulate, nullptr, accumulate);
+            const kernels::Image image{s.n, s.h, s.w, s.c_in};
+            const kernels::Window at = kernels::same_window(s.k, s.stride);
+            kernels::conv_plain_forward<T>(stream_of(pool), image, at, s.c_out, test.x.data(), test.w.data(), y.data());
+            kernels::conv_plain_backward<T>(stream_of(pool), image, at, s.c_out, test.x.data(), test.w.data(),
+                                            test.dy.data(), dx.data(), accumulate, dw.data(), accumulate);
+            kernels::conv_plain_backward<T>(stream_of(pool), image, at, s.c_out, test.x.data(), test.w.data(),
+                                            test.dy.data(), nullptr, accumulate, nullptr, accumulate);
             // Sums in double; with T = float only the last rounding counts, plus a term of the double's length.
             check_close(y, want, 2.0 * s.k * s.k * s.c_in + 1, "y");
             check_close(dx, want_dx, 2.0 * s.k * s.k * s.c_out + 2, "dx");

@@ -1,4 +1,3 @@
-// The plain kernels; conv_plain is in conv_test.cpp.
 #include "kernels/primitive.h"
 
 #include "tests/kernels/check.h"
@@ -7,7 +6,6 @@ namespace nascent::test {
 namespace {
 
 using kernels::Image;
-using kernels::PoolShape;
 
 TEST_CASE_TEMPLATE("relu, add and copy", T, float, double) {
     Numbers numbers(1);
@@ -106,71 +104,6 @@ TEST_CASE_TEMPLATE("batch_norm_plain and its gradients", T, float, double) {
             check_close(dgamma, want_dgamma, length + 4, "dgamma");
             check_close(dbeta, want_dbeta, length + 2, "dbeta");
             check_close(dx, want_dx, length + 10, "dx");
-        }
-}
-
-TEST_CASE_TEMPLATE("avg_pool_plain and its gradient", T, float, double) {
-    unsigned seed = 30;
-    ThreadPool pool(2);
-    for (const PoolShape& s : {PoolShape{{1, 1, 1, 1}, 3, 1, 1},
-                               {{2, 5, 7, 3}, 3, 1, 1},
-                               {{1, 8, 6, 17}, 2, 2, 0},
-                               {{35, 5, 4, 2}, 3, 2, 1},
-                               {{1, 9, 9, 4}, 5, 3, 2}})
-        for (bool accumulate : {false, true}) {
-            INFO("k ", s.k, " stride ", s.stride, " h ", s.x.h);
-            Numbers numbers(seed++);
-            const int oh = s.out_h(), ow = s.out_w(), c = s.x.c;
-            const std::size_t out = static_cast<std::size_t>(s.x.n) * oh * ow * c;
-            const Guarded<T> x = numbers.uniform<T>(s.x.size()), dy = numbers.uniform<T>(out);
-            const Guarded<T> before = numbers.uniform<T>(s.x.size());
-            std::vector<Bounded> want(out), want_dx(s.x.size());
-            for (std::size_t i = 0; accumulate && i < want_dx.size(); i++) want_dx[i].add(before[i]);
-            for (std::size_t o = 0; o < out; o++) {
-                const int ox = static_cast<int>(o / c % ow), oy = static_cast<int>(o / c / ow % oh);
-                const std::size_t n = o / c / ow / oh;
-                std::vector<std::size_t> window;
-                for (int i = 0; i < s.k * s.k; i++) {
-                    const int iy = oy * s.stride - s.padding + i / s.k, ix = ox * s.stride - s.padding + i % s.k;
-                    if (iy >= 0 && iy < s.x.h && ix >= 0 && ix < s.x.w)
-                        window.push_back(((n * s.x.h + iy) * s.x.w + ix) * c + o % c);
-                }
-                for (std::size_t at : window) {
-                    want[o].add(static_cast<Real>(x[at]) / window.size());
-                    want_dx[at].add(static_cast<Real>(dy[o]) / window.size());
-                }
-            }
-            Guarded<T> y(out), dx(s.x.size());
-            if (accumulate) dx = before;
-            kernels::avg_pool_plain_forward<T>(stream_of(pool), s, x.data(), y.data());
-            kernels::avg_pool_plain_backward<T>(stream_of(pool), s, dy.data(), dx.data(), accumulate);
-            check_close(y, want, s.k * s.k + 2.0, "y");
-            check_close(dx, want_dx, s.k * s.k + 3.0, "dx");
-        }
-}
-
-TEST_CASE_TEMPLATE("global_avg_pool and its gradient", T, float, double) {
-    const kernels::Stream stream;
-    unsigned seed = 50;
-    for (const Image& s : {Image{1, 1, 1, 1}, {2, 3, 5, 7}, {3, 8, 8, 40}})
-        for (bool accumulate : {false, true}) {
-            Numbers numbers(seed++);
-            const std::size_t pixels = static_cast<std::size_t>(s.h) * s.w;
-            const Guarded<T> x = numbers.uniform<T>(s.size()), before = numbers.uniform<T>(s.size());
-            const Guarded<T> dpooled = numbers.uniform<T>(static_cast<std::size_t>(s.n) * s.c);
-            std::vector<Bounded> want(dpooled.size()), want_dx(s.size());
-            for (std::size_t i = 0; i < s.size(); i++) {
-                const std::size_t at = i / (pixels * s.c) * s.c + i % s.c;
-                want[at].add(static_cast<Real>(x[i]) / pixels);
-                if (accumulate) want_dx[i].add(before[i]);
-                want_dx[i].add(static_cast<Real>(dpooled[at]) / pixels);
-            }
-            Guarded<T> pooled(dpooled.size()), dx(s.size());
-            if (accumulate) dx = before;
-            kernels::global_avg_pool_forward<T>(stream, s, x.data(), pooled.data());
-            kernels::global_avg_pool_backward<T>(stream, s, dpooled.data(), dx.data(), accumulate);
-            check_close(pooled, want, static_cast<double>(pixels) + 2, "pooled");
-            check_close(dx, want_dx, 3, "dx");
         }
 }
 
