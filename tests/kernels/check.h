@@ -49,7 +49,9 @@ class Guarded {
 
   private:
     static constexpr std::size_t kGuard = 32;
-    static constexpr T kSentinel = T(0x1p100);  // also shows where a kernel reads beyond an input
+    static constexpr T kSentinel = std::is_integral_v<T>
+                                       ? std::numeric_limits<T>::max()
+                                       : static_cast<T>(0x1p100);  // also shows where a kernel reads beyond an input
     std::size_t size_, skew_;
     std::vector<T> data_;
 };
