@@ -1,0 +1,73 @@
+// The networks of the DARTS space, searched or given by a genotype, composed of primitive ops as the description
+// (nas/space/darts_net.h) lists them.
+#pragma once
+#include <map>
+#include <span>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "engine/memory/parameter_store.h"
+#include "nas/space/darts_net.h"
+#include "ops/norm_args.h"
+
+namespace nascent {
+
+class DartsNet {
+  public:
+    /// Parameters are zero until set(). A network with edges of all primitives has alphas, (edges, 8) for the normal
+    /// and for the reduction cells, in ranges of their own behind the weights.
+    DartsNet(Device& device, DType dtype, darts::Net net);
+
+    struct Output {
+        Tensor logits;     // (n, classes)
+        Tensor auxiliary;  // the auxiliary head's, in training of a network that has one; else undefined
+    };
+    /// x (n, s, s, 3), in the current execution. Training uses batch statistics and moves the running ones. Paths are
+    /// not dropped.
+    Output forward(const Tensor& x, bool training);
+
+    const darts::Net& net() const { return net_; }
+    ParameterStore& store() { return store_; }
+    const ParameterStore& store() const { return store_; }
+    bool searches() const { return alphas_[0] >= 0; }
+    /// The parameter that holds the alphas; -1 in an evaluation network.
+    int alphas(bool reduction) const { return alphas_[reduction]; }
+
+    /// A parameter or buffer by its name in the state dict, in PyTorch's layout: convolutions (out, in / groups, k, k).
+    /// Throws Error(runtime) for a name that is none or another number of values.
+    void set(const std::string& name, std::span<const double> values);
+    /// Values that lie as the parameter's do (its gradient, say), in PyTorch's layout.
+    std::vector<double> torch_order(const std::string& name, const Tensor& values) const;
+    std::vector<double> get(const std::string& name) const;
+
+  private:
+    struct Ids {  // parameters and buffers of a layer, -1 for none
+        int weight = -1, bias = -1, mean = -1, variance = -1;
+    };
+    struct Group {
+        std::size_t first = 0, last = 0;  // layers
+    };
+    using Key = std::tuple<darts::Part, int, int, int>;  // part, cell, place, operator
+
+    void build();
+    std::size_t layer_of(const std::string& name) const;
+    const Group* group(darts::Part part, int cell, int place, int op) const;
+    Tensor tensor(const std::string& name) const;
+    Tensor run(const Group& group, Tensor x, bool training);
+    Tensor conv(std::size_t layer, const Tensor& x);
+    Tensor apply(const darts::Cell& cell, int place, int op, const Tensor& x, int stride, bool training);
+    Tensor edge(const darts::Cell& cell, int place, const Tensor& x, const Tensor& weights, bool training);
+    Tensor run_cell(const darts::Cell& cell, const Tensor& before, const Tensor& previous, const Tensor& weights,
+                    bool training);
+    std::pair<Tensor, Tensor> stems(const Tensor& x, bool training);
+
+    darts::Net net_;
+    ParameterStore store_;
+    std::vector<Ids> ids_;         // by layer
+    std::map<Key, Group> groups_;  // the stems of ImageNet are two groups, by place
+    int alphas_[2] = {-1, -1};
+};
+
+}  // namespace nascent
