@@ -1,18 +1,15 @@
-// Genotypes of the DARTS space: text, published cells, derivation from alphas.
+// Genotypes of the DARTS space: text and published cells.
 #include <doctest/doctest.h>
 
-#include <algorithm>
-#include <cmath>
-#include <limits>
+#include <initializer_list>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "engine/base/error.h"
 #include "nas/space/darts.h"
-#include "nas/space/darts_derive.h"
 #include "nas/space/darts_genotypes.h"
 #include "nas/space/nasbench201.h"
-#include "tests/nas/digest.h"
 
 using namespace nascent;
 using namespace nascent::darts;
@@ -238,7 +235,7 @@ TEST_CASE("published cells") {
     std::set<std::pair<Family, std::string>> names;
     int convolutional = 0;
     for (const Published& p : published_cells()) {
-        CAPTURE(p.name);
+        CAPTURE(std::string(p.name));
         CHECK(names.emplace(p.family, p.name).second);
         if (!p.also.empty()) CHECK(names.emplace(p.family, p.also).second);
         CHECK_FALSE(p.origin.empty());
