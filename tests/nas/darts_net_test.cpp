@@ -273,6 +273,6 @@ TEST_CASE("networks that cannot be are refused") {
     CHECK(contains(message([] { search_net({}, {.multiplier = 5}); }), "multiplier 5"));
     CHECK(contains(message([] { search_net({}, {.nodes = 13}); }), "13 nodes"));
     CHECK(contains(message([] { search_net({.channels = 18}, {.partial = 4}); }), "does not divide 18"));
-    CHECK(contains(message([] { search_net({.channels = 16, .input_size = 1, .layers = 8}); }), "1 x 1 map"));
+    CHECK(contains(message([] { search_net({.input_size = 1, .channels = 16, .layers = 8}); }), "1 x 1 map"));
     CHECK(contains(message([] { evaluation_config("cifar"); }), "nearest: cifar10"));
 }
