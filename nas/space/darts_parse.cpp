@@ -47,9 +47,9 @@ class Reader {
                             close ? fmt::format("'{}'", close) : "the end of the text", in_.found());
             }
         }
-        while (in_.take(',') || in_.take(';')) {
+        while (in_.take(',') || in_.take(';') || in_.take_quote()) {
         }
-        if (!in_.only_quotes_left()) in_.fail_at(in_.place(), "expected nothing after the genotype, {}", in_.found());
+        if (!in_.at_end()) in_.fail_at(in_.place(), "expected nothing after the genotype, {}", in_.found());
         for (std::size_t f = 0; f < seen_.size(); ++f) {
             if (!seen_[f]) in_.fail_at(in_.place(), "the genotype ends without '{}'", grammar_.fields[f]);
         }

@@ -110,6 +110,11 @@ bool TextCursor::only_quotes_left() const {
     return rest.at_ == rest.text_.size();
 }
 
+bool TextCursor::at_end() {
+    skip_space();
+    return at_ == text_.size();
+}
+
 std::string TextCursor::found() {
     skip_space();
     if (at_ == text_.size()) return "the text ends there";

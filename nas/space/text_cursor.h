@@ -36,6 +36,9 @@ class TextCursor {
     /// Nothing but spaces and quotation marks up to the end; takes no step.
     bool only_quotes_left() const;
 
+    /// Nothing but spaces left; steps over them.
+    bool at_end();
+
     std::size_t place() const { return at_; }
     void go_to(std::size_t place) { at_ = place; }
     /// What stands at the place, for messages.

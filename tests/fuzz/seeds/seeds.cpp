@@ -12,6 +12,7 @@
 #include "engine/io/safetensors.h"
 #include "nas/algo/evolution_json.h"
 #include "nas/algo/rlnas_config.h"
+#include "nas/space/darts_genotypes.h"
 #include "nas/space/nasbench201.h"
 
 using namespace nascent;
@@ -131,6 +132,15 @@ int main(int argc, char** argv) {
     put("architecture", "tuple", "(1,0,4,4,2,2)");
     put("architecture", "index", "#123");
     put("architecture", "sparse", "|nor_conv_3x3~0|+|nor_conv_3x3~1|+|skip_connect~0|skip_connect~2|");
+    for (const darts::Published& p : darts::published_cells()) {
+        if (p.family == darts::Family::nasbench201) continue;
+        put("genotype", std::string(p.name) + (p.family == darts::Family::recurrent ? "_rnn" : ""),
+            std::string(p.text));
+    }
+    put("genotype", "name", "DARTS_V2");
+    put("genotype", "bare",
+        "normal: [[['none', 0], [\"none\", 1,]]],\n normal_concat=[2],<br>reduce=[(none, 0), (none, 1)], "
+        "reduce_concat=list(range(2, 3)),");
     RlnasConfig config;
     put("toml", "defaults", rlnas_options(config).to_toml());
     put("toml", "short", "[train]\nepochs = 3\nlr = 0.1\n[run]\nout = \"x\"\n");
