@@ -9,6 +9,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "engine/base/thread_pool.h"
@@ -25,9 +26,9 @@ class Guarded {
   public:
     explicit Guarded(std::size_t size = 0, std::size_t skew = 1)
         : size_(size), skew_(skew), data_(size + skew + 2 * kGuard) {
-        for (T& x : data_) x = kSentinel;
+        for (T& x : data_) x = sentinel();
         for (T& x : *this)
-            x = std::numeric_limits<T>::quiet_NaN();  // an output left unwritten is not equal to anything
+            x = unwritten();  // an output left so is not equal to anything; of integers it is the largest
     }
     T* begin() { return data_.data() + kGuard + skew_; }
     T* end() { return begin() + size_; }
@@ -40,7 +41,7 @@ class Guarded {
     const T& operator[](std::size_t i) const { return begin()[i]; }
     bool intact() const {
         for (std::size_t i = 0; i < data_.size(); i++)
-            if ((i < kGuard + skew_ || i >= kGuard + skew_ + size_) && data_[i] != kSentinel) return false;
+            if ((i < kGuard + skew_ || i >= kGuard + skew_ + size_) && data_[i] != sentinel()) return false;
         return true;
     }
     bool same_bits(const Guarded& other) const {
@@ -49,9 +50,15 @@ class Guarded {
 
   private:
     static constexpr std::size_t kGuard = 32;
-    static constexpr T kSentinel = std::is_integral_v<T>
-                                       ? std::numeric_limits<T>::max()
-                                       : static_cast<T>(0x1p100);  // also shows where a kernel reads beyond an input
+    static constexpr T sentinel() {
+        if constexpr (std::is_integral_v<T>)
+            return std::numeric_limits<T>::max() / 2;
+        else
+            return T(0x1p100);  // also shows where a kernel reads beyond an input
+    }
+    static constexpr T unwritten() {
+        return std::is_integral_v<T> ? std::numeric_limits<T>::max() : std::numeric_limits<T>::quiet_NaN();
+    }
     std::size_t size_, skew_;
     std::vector<T> data_;
 };
