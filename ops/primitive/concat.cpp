@@ -65,6 +65,6 @@ struct Concat {
 
 }  // namespace
 
-Tensor concat(std::span<const Tensor> parts) { return apply(Concat{}, parts); }
+Tensor concat(std::span<const Tensor> parts) { return nascent::apply(Concat{}, parts); }
 
 }  // namespace nascent
