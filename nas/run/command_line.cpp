@@ -42,7 +42,8 @@ void add_options(CLI::App& app, const OptionTable& table, Overrides& into, const
             };
             const std::string opposite = "--no-" + o.flag.substr(2);
             app.add_flag_function(
-                   o.flag, [store](std::int64_t count) { store(count > 0); }, help + "; " + opposite + " for false")
+                   o.flag, [store](std::int64_t count) { store(count > 0); },
+                   fmt::format("{}; {} for false", help, opposite))
                 ->group(group);
             app.add_flag_function(opposite, [store](std::int64_t count) { store(count <= 0); })->group("");
         } else {

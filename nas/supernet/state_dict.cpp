@@ -10,6 +10,7 @@ namespace {
 std::vector<std::int64_t> torch_shape(const Shape& s) {
     if (s.rank() == 4) return {s[3], s[2], s[0], s[1]};
     std::vector<std::int64_t> dims;
+    dims.reserve(static_cast<std::size_t>(s.rank()));
     for (int i = 0; i < s.rank(); i++) dims.push_back(s[i]);
     return dims;
 }
