@@ -3,23 +3,11 @@
 #include <algorithm>
 #include <array>
 
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-#endif
-
 namespace nascent {
 namespace {
 constexpr std::size_t grain = std::size_t{2} << 20;  // commits go by huge pages
 constexpr std::size_t zone_bytes = 64;
 constexpr int zone_fill = 0xCB;
-/// Opens or closes host memory to AddressSanitizer. A gpu's work is done later, so its memory stays open.
-void poison([[maybe_unused]] const Device& device, [[maybe_unused]] void* p, [[maybe_unused]] std::size_t bytes,
-            [[maybe_unused]] bool closed) {
-#ifdef __SANITIZE_ADDRESS__
-    if (device.kind() == DeviceKind::cpu)
-        closed ? __asan_poison_memory_region(p, bytes) : __asan_unpoison_memory_region(p, bytes);
-#endif
-}
 std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 }  // namespace
 
@@ -29,7 +17,7 @@ Arena::Arena(Device& device, std::size_t reserve, bool checked)
 }
 
 Arena::~Arena() {
-    poison(device_, base_, committed_, false);
+    device_.poison(base_, committed_, false);
     device_.release(base_, reserved_);
 }
 
@@ -49,10 +37,10 @@ void* Arena::allocate(std::size_t bytes) {
     high_water_ = std::max(high_water_, used_);
     if (checked_) {
         const std::size_t zone = end - zone_bytes;
-        poison(device_, base_ + begin, end - begin, false);
+        device_.poison(base_ + begin, end - begin, false);
         device_.fill(base_ + begin, 0xFF, zone - begin);
         device_.fill(base_ + zone, zone_fill, zone_bytes);
-        poison(device_, base_ + zone, zone_bytes, true);
+        device_.poison(base_ + zone, zone_bytes, true);
         zones_.push_back(zone);
     }
     return base_ + begin;
@@ -73,9 +61,9 @@ Tensor Arena::tensor(const Shape& shape, DType dtype) {
 
 void Arena::check_zone(std::size_t begin) const {
     std::array<unsigned char, zone_bytes> zone;
-    poison(device_, base_ + begin, zone_bytes, false);
+    device_.poison(base_ + begin, zone_bytes, false);
     device_.copy_out(zone.data(), base_ + begin, zone_bytes);
-    poison(device_, base_ + begin, zone_bytes, true);
+    device_.poison(base_ + begin, zone_bytes, true);
     const bool intact = std::all_of(zone.begin(), zone.end(), [](unsigned char b) { return b == zone_fill; });
     NASCENT_CHECK(intact, runtime, "the red zone {} bytes into the arena was overwritten", begin);
 }
@@ -90,9 +78,9 @@ void Arena::reset(std::size_t mark) {
             if (!device_.capturing()) check_zone(zones_.back());  // there is nothing to see yet
             zones_.pop_back();
         }
-        poison(device_, base_ + mark, used_ - mark, false);
+        device_.poison(base_ + mark, used_ - mark, false);
         device_.fill(base_ + mark, 0xFF, used_ - mark);
-        poison(device_, base_ + mark, used_ - mark, true);
+        device_.poison(base_ + mark, used_ - mark, true);
     }
     used_ = std::min(used_, mark);
 }

@@ -5,6 +5,7 @@
 
 #include "engine/base/error.h"
 #include "engine/streams/device.h"
+#include "engine/streams/poison.h"
 
 namespace nascent {
 namespace {
@@ -27,6 +28,7 @@ class CpuDevice final : public Device {
     }
     void release(void* reservation, std::size_t bytes) override { munmap(reservation, bytes); }
     void fill(void* target, int byte, std::size_t bytes) override { std::memset(target, byte, bytes); }
+    void poison(void* target, std::size_t bytes, bool closed) override { poison_now(target, bytes, closed); }
     void copy_in(void* target, const void* host, std::size_t bytes) override { std::memcpy(target, host, bytes); }
     void copy_out(void* host, const void* source, std::size_t bytes) override { std::memcpy(host, source, bytes); }
     void synchronize() override {}

@@ -6,6 +6,7 @@
 
 namespace nascent {
 
+void Device::poison(void*, std::size_t, bool) {}
 void Device::begin_capture() { fail(ErrorKind::runtime, "device {} captures nothing", name()); }
 std::unique_ptr<Graph> Device::end_capture() { fail(ErrorKind::runtime, "device {} captures nothing", name()); }
 void* Device::allocate_host(std::size_t) { fail(ErrorKind::runtime, "device {} has no transfers", name()); }

@@ -93,6 +93,10 @@ class Device {
     virtual std::unique_ptr<Event> record();
     /// Kernels and graphs launched by the host so far; what is in a graph counts once. CUDA counts the graphs alone.
     virtual std::int64_t launches() const { return 0; }
+
+    /// For AddressSanitizer: work from now on must not touch the memory (closed), or may again. Nothing without it, or
+    /// where work is not done by the CPU.
+    virtual void poison(void* target, std::size_t bytes, bool closed);
 };
 
 /// Abandons a capture that ends by an exception, so that the device can go on.

@@ -13,6 +13,7 @@
 
 #include "engine/base/error.h"
 #include "engine/streams/device.h"
+#include "engine/streams/poison.h"
 #include "kernels/simt/emulator.h"
 
 namespace nascent {
@@ -144,6 +145,12 @@ class EmulatedDevice final : public Device {
     void fill(void* target, int byte, std::size_t bytes) override {
         main_->put([=] { std::memset(target, byte, bytes); });
     }
+    void poison([[maybe_unused]] void* target, [[maybe_unused]] std::size_t bytes,
+                [[maybe_unused]] bool closed) override {
+#ifdef __SANITIZE_ADDRESS__  // else it would only be one more node in graphs
+        main_->put([=] { poison_now(target, bytes, closed); });
+#endif
+    }
     void copy_in(void* target, const void* host, std::size_t bytes) override {
         not_capturing("the host's memory is copied");
         const auto* begin = static_cast<const std::byte*>(host);
@@ -187,6 +194,7 @@ class EmulatedDevice final : public Device {
             last();
         } catch (const simt::Error& e) {
             queue.drop();  // as after an error on a GPU: nothing that was queued behind it is done
+            for (const auto& [base, bytes] : committed_) poison_now(base, bytes, false);  // nor what would open memory
             protect(PROT_NONE);
             fail(ErrorKind::runtime, "{}: {}", name(), e.what());
         }
