@@ -11,7 +11,7 @@ namespace nascent {
 /// One arena per block; each takes the memory of the largest candidate its block has run.
 class Slots {
   public:
-    explicit Slots(Device& device, std::size_t reserve_per_block = std::size_t{1} << 36)
+    explicit Slots(Device& device, std::size_t reserve_per_block = std::size_t{1} << 34)
         : device_(device), reserve_(reserve_per_block) {}
     Arena& at(std::size_t block) {
         while (blocks_.size() <= block) blocks_.push_back(std::make_unique<Arena>(device_, reserve_));

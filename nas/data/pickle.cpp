@@ -60,8 +60,9 @@ std::vector<std::int64_t> Document::integers(const Node& node) const {
     NASCENT_CHECK(node.kind == Kind::array, data, "{}: found a {}, expected a list or an array of ints", name_,
                   kind_name(node.kind));
     const Array a = array(node);
-    NASCENT_CHECK(a.shape.size() == 1 && (a.type == 'u' || a.type == 'i') && a.order != '>', data,
-                  "{}: an array of {} dimensions and dtype {}{}{}, expected one of little-endian ints", name_,
+    NASCENT_CHECK(a.shape.size() == 1 && (a.type == 'u' || a.type == 'i') && a.order != '>' && a.item_bytes >= 1 &&
+                      a.item_bytes <= 8,
+                  data, "{}: an array of {} dimensions and dtype {}{}{}, expected one of little-endian ints", name_,
                   a.shape.size(), a.order, a.type, a.item_bytes);
     out.reserve(a.shape[0]);
     for (std::size_t i = 0; i < a.shape[0]; i++) {

@@ -121,6 +121,7 @@ Correlation kendall_tau_b(std::span<const double> truth, std::span<const double>
     std::int64_t tied_both =
         tied_pairs(sorted.size(), [&](std::size_t i, std::size_t j) { return sorted[i] == sorted[j]; });
     std::vector<double> scores;
+    scores.reserve(sorted.size());
     for (const auto& p : sorted) scores.push_back(p.second);
     std::int64_t discordant = sort_counting_inversions(scores);
     std::int64_t tied_score =

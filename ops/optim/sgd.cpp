@@ -99,7 +99,7 @@ void Sgd::peek(int range, void* out) const {
     with_type(store_.dtype(), [&](auto zero) {
         using T = decltype(zero);
         std::vector<T> host(r.count);
-        T* copy[2];
+        T* copy[2] = {};
         for (int i : {0, 1}) {
             store_.device().copy_out(host.data(), i ? r.momentum : r.weights, bytes);
             copy[i] = static_cast<T*>(copies.allocate(bytes));
