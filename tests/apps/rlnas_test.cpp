@@ -17,6 +17,9 @@ TEST_CASE("a run trains, searches, ranks, and leaves what it promises") {
     CHECK(nascent::nb201::official_index(arch) == result.at("index"));
     CHECK(result.at("params").is_number_integer());
     CHECK(result.at("macs").at("nb201").is_number_integer());
+    const Outcome priced = rlnas({"cost", result.at("arch").get<std::string>(), "--json"});
+    REQUIRE(priced.code == 0);
+    for (const char* key : {"macs", "params"}) CHECK(json::parse(priced.out).at(key) == result.at(key));
     CHECK(result.at("searches").size() == 2);
     CHECK(result.at("searches")[0].at("angle") <=
           result.at("searches")[1].at("angle"));  // nothing beats looking at all
