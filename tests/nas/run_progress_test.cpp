@@ -172,11 +172,10 @@ TEST_CASE("interrupt: SIGTERM and SIGINT set the flag, a second SIGINT ends with
     if (twice == 0) {
         if (freopen("/dev/null", "w", stderr) == nullptr) _exit(1);
         InterruptGuard guard;
-        raise(SIGTERM);
-        raise(SIGTERM);  // a scheduler may repeat itself
-        raise(SIGINT);
-        raise(SIGINT);
-        usleep(1000);  // ThreadSanitizer delivers signals at the next call that may block
+        for (int signal : {SIGTERM, SIGTERM, SIGINT, SIGINT}) {  // a scheduler may repeat itself
+            raise(signal);
+            usleep(1000);  // ThreadSanitizer delivers signals, once each, at the next call that may block
+        }
         _exit(3);
     }
     CHECK(wait_for(twice) == 130);
