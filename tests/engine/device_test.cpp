@@ -24,8 +24,8 @@ std::vector<unsigned char> read(Device& device, const void* p, std::size_t bytes
     return host;
 }
 
-sigjmp_buf fault;
-void on_fault(int) { siglongjmp(fault, 1); }
+[[maybe_unused]] sigjmp_buf fault;
+[[maybe_unused]] void on_fault(int) { siglongjmp(fault, 1); }
 
 }  // namespace
 
