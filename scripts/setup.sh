@@ -28,7 +28,7 @@ NASCENT_PACKAGES=(
     libbenchmark-dev     # benchmarks, which a test builds
     python3              # writes the kernels' dispatchers; tests of the sources' structure
 )
-NASCENT_DEEP_PACKAGES=(git gcovr clang-tidy clang-format)
+NASCENT_DEEP_PACKAGES=(git gcovr clang-tidy clang-format clang-14 libclang-rt-14-dev)
 
 nascent_missing() {  # those of the packages given that are not installed
     local package
