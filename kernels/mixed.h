@@ -1,0 +1,199 @@
+// The passes of a mixed cell (DARTS): branches that leave a state and end in a batch-norm, and nodes that weigh and sum
+// what arrives. What a branch gives after its batch-norm is never stored: it is z with a scale and shift per channel.
+// So a state is read once for all its branches, and a node once for all its terms. All NHWC; sums of pixels in an order
+// fixed by the shapes.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "kernels/stream.h"
+
+namespace nascent::kernels {
+
+/// What branches read: a = x * scale + shift per channel (null: a = x). x is (n, h, w, c), `pixel` elements from one
+/// pixel to the next: a state may be some channels of a wider tensor.
+template <class T>
+struct Source {
+    const T* x;
+    int h, w, c, pixel;
+    const T* scale = nullptr;
+    const T* shift = nullptr;
+};
+
+enum class BranchKind {
+    separable,  // ReLU, depthwise k x k with `dilation` and `stride`, 1x1
+    pointwise,  // ReLU, 1x1
+    reduce,     // ReLU, two 1x1 of half the channels: of pixels (2i, 2j) and of (2i + 1, 2j + 1); h and w are even
+    max_pool,   // 3x3, padding 1, with `stride`; of x itself: its source has no scale
+    avg_pool,   // the same, padding left out of the mean
+};
+
+/// One branch. z is (n, out_h, out_w, c_out); for a pool c_out = c.
+template <class T>
+struct Branch {
+    BranchKind kind;
+    int source;  // index into the sources; branches of one source stand together
+    int c_out;
+    int k = 1, dilation = 1, stride = 1;  // k odd, at most 7
+    const T* depth = nullptr;             // (k, k, c)
+    const T* point = nullptr;             // (c, c_out); reduce: (c, c_out / 2) of the even pixels
+    const T* point_odd = nullptr;         // reduce: (c, c_out / 2) of the odd pixels
+    T* z = nullptr;
+    std::uint8_t* tap = nullptr;  // max_pool: which of the 9 pixels, row by row: as kernels/pool_plain.h
+    // The batch-norm of z without gamma and beta, from this batch: scale = rstd, shift = -mean * rstd. All null: not
+    // computed (evaluation).
+    double* mean = nullptr;
+    double* rstd = nullptr;
+    T* scale = nullptr;
+    T* shift = nullptr;
+
+    int out_h(int h) const { return kind == BranchKind::reduce ? h / 2 : (h - 1) / stride + 1; }
+    int out_w(int w) const { return out_h(w); }
+};
+
+/// z, taps and norms of all branches. `workspace` as branches_forward_workspace, 64-byte aligned.
+template <class T>
+void branches_forward(const Stream&, int n, double eps, std::span<const Source<T>> sources,
+                      std::span<const Branch<T>> branches, void* workspace);
+template <class T>
+std::size_t branches_forward_workspace(const Stream&, int n, std::span<const Source<T>> sources,
+                                       std::span<const Branch<T>> branches);
+
+/// A summand of a node: weight[0] * (z * scale + shift). With a null scale z itself, with a null weight 1.
+template <class T>
+struct MixedTerm {
+    const T* z;
+    int pixel;  // elements from pixel to pixel
+    const T* scale = nullptr;
+    const T* shift = nullptr;
+    const T* weight = nullptr;
+};
+
+/// y (pixels, c), `pixel` elements apart, = sum of the terms, in their order; y overlaps none of them.
+template <class T>
+struct MixedNode {
+    T* y;
+    int pixel;
+    std::span<const MixedTerm<T>> terms;
+};
+
+/// Several nodes of one size in one pass; `pixels` counts those of all n pictures.
+template <class T>
+void nodes_forward(const Stream&, std::size_t pixels, int c, std::span<const MixedNode<T>> nodes);
+
+/// What a node's gradient g is to a branch: dz = g * scale + z * slope + shift per channel.
+template <class T>
+struct NormMap {
+    T* scale = nullptr;
+    T* slope = nullptr;
+    T* shift = nullptr;
+};
+
+/// A term on the way back. With a scale, `map` becomes the weighted norm's gradient: with mean and rstd that of batch
+/// statistics, without them (evaluation) scale = weight * scale and slope = shift = 0. dweight[0] (overwritten; null:
+/// not wanted) is the sum of g * (z * scale + shift).
+template <class T>
+struct MixedTermGradient {
+    MixedTerm<T> term;
+    const double* mean = nullptr;
+    const double* rstd = nullptr;
+    NormMap<T> map = {};
+    T* dweight = nullptr;
+};
+
+template <class T>
+struct MixedNodeGradient {
+    const T* g;  // of y
+    int pixel;
+    std::span<const MixedTermGradient<T>> terms;
+};
+
+/// One read of g and z for the maps and weights of all terms. `workspace` as nodes_backward_workspace.
+template <class T>
+void nodes_backward(const Stream&, std::size_t pixels, int c, std::span<const MixedNodeGradient<T>> nodes,
+                    void* workspace);
+template <class T>
+std::size_t nodes_backward_workspace(const Stream&, std::size_t pixels, int c,
+                                     std::span<const MixedNodeGradient<T>> nodes);
+
+/// One gradient that reaches a branch, through a node's map.
+template <class T>
+struct BranchGradient {
+    const T* g;
+    int pixel;
+    NormMap<T> map;
+};
+
+/// A branch on the way back: dz is the sum of its gradients through their maps; separable, pointwise and reduce have
+/// one, a pool has one of every edge that shares it. Gradients of weights are overwritten, or added to; null: not
+/// wanted.
+template <class T>
+struct BranchBackward {
+    Branch<T> branch;
+    std::span<const BranchGradient<T>> gradients;
+    T* ddepth = nullptr;
+    T* dpoint = nullptr;
+    T* dpoint_odd = nullptr;
+    bool accumulate_depth = false, accumulate_point = false, accumulate_point_odd = false;
+};
+
+/// A gradient that goes round the branches: weight[0] * g (null: g).
+template <class T>
+struct Skip {
+    const T* g;
+    int pixel;
+    const T* weight = nullptr;
+};
+
+/// What a source gets: da = the sum of its skips and of what comes through the branches, masked where a ReLU was shut
+/// (not-a-number passes). Each pixel is written once; `da` may be one of the skips' g. Null: not wanted.
+template <class T>
+struct SourceBackward {
+    Source<T> source;
+    T* da = nullptr;
+    int pixel = 0;
+    std::span<const Skip<T>> skips;
+    // A source with a scale is a branch's z: `map` becomes its norm's gradient, from sums of da and da * x, with `mean`
+    // and `rstd` null as in MixedTermGradient.
+    const double* mean = nullptr;
+    const double* rstd = nullptr;
+    NormMap<T> map = {};
+};
+
+/// Branches stand in the order of their sources.
+template <class T>
+void branches_backward(const Stream&, int n, std::span<const SourceBackward<T>> sources,
+                       std::span<const BranchBackward<T>> branches, void* workspace);
+template <class T>
+std::size_t branches_backward_workspace(const Stream&, int n, std::span<const SourceBackward<T>> sources,
+                                        std::span<const BranchBackward<T>> branches);
+
+/// Running statistics of one batch-norm over `count` pixels a batch, c channels.
+template <class T>
+struct RunningNorm {
+    T* running_mean;
+    T* running_var;
+    const double* mean;  // of the batch
+    const double* rstd;
+    std::size_t count;
+    int c;
+};
+
+/// They move by `momentum` towards the mean and the unbiased variance 1 / rstd^2 - eps, as torch.nn.BatchNorm2d's.
+template <class T>
+void running_update(const Stream&, double eps, double momentum, std::span<const RunningNorm<T>> norms);
+
+/// Evaluation: scale = 1 / sqrt(running_var + eps), shift = -running_mean * scale.
+template <class T>
+struct RunningScale {
+    const T* running_mean;
+    const T* running_var;
+    T* scale;
+    T* shift;
+    int c;
+};
+template <class T>
+void running_scales(const Stream&, double eps, std::span<const RunningScale<T>> norms);
+
+}  // namespace nascent::kernels
