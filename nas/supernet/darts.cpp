@@ -54,6 +54,7 @@ void DartsNet::build() {
                 alphas_[reduction] =
                     store_.add(name, {static_cast<std::int64_t>(cell.edges.size()), darts::kPrimitives});
             }
+    if (searches()) build_mixed();
 }
 
 const DartsNet::Group* DartsNet::group(Part part, int cell, int place, int op) const {
@@ -117,21 +118,10 @@ Tensor DartsNet::apply(const darts::Cell& cell, int place, int op, const Tensor&
     return x;
 }
 
-Tensor DartsNet::edge(const darts::Cell& cell, int place, const Tensor& x, const Tensor& weights, bool training) {
-    const darts::Edge& e = cell.edges[static_cast<std::size_t>(place)];
-    if (e.op >= 0) return apply(cell, place, e.op, x, e.stride, training);
-    Tensor sum;
-    for (int op = 0; op < darts::kPrimitives; op++) {
-        const Tensor y =
-            weighted(apply(cell, place, op, x, e.stride, training), weights, place * darts::kPrimitives + op);
-        sum = sum.defined() ? add(sum, y) : y;
-    }
-    return sum;
-}
-
 Tensor DartsNet::run_cell(const darts::Cell& cell, const Tensor& before, const Tensor& previous, const Tensor& weights,
                           bool training) {
     Scope scope("cell {}", cell.index);
+    if (searches()) return run_mixed(cell, before, previous, weights, training);
     std::vector<Tensor> states;
     for (int input : {0, 1}) {
         const Group* g = group(Part::preprocess, cell.index, input, -1);
@@ -141,7 +131,7 @@ Tensor DartsNet::run_cell(const darts::Cell& cell, const Tensor& before, const T
     for (std::size_t place = 0; place < cell.edges.size(); place++) {
         const darts::Edge& e = cell.edges[place];
         const Tensor y =
-            edge(cell, static_cast<int>(place), states[static_cast<std::size_t>(e.from)], weights, training);
+            apply(cell, static_cast<int>(place), e.op, states[static_cast<std::size_t>(e.from)], e.stride, training);
         const auto to = static_cast<std::size_t>(e.to);
         if (states.size() <= to)
             states.push_back(y);

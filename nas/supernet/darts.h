@@ -1,5 +1,5 @@
-// The networks of the DARTS space, searched or given by a genotype, composed of primitive ops as the description
-// (nas/space/darts_net.h) lists them.
+// The networks of the DARTS space, searched or given by a genotype, as the description (nas/space/darts_net.h) lists
+// their layers: cells to be searched as fused ops (ops/mixed_cell.h), all else composed of primitive ones.
 #pragma once
 #include <map>
 #include <span>
@@ -10,7 +10,7 @@
 
 #include "engine/memory/parameter_store.h"
 #include "nas/space/darts_net.h"
-#include "ops/norm_args.h"
+#include "ops/mixed_cell.h"
 
 namespace nascent {
 
@@ -49,24 +49,32 @@ class DartsNet {
     struct Group {
         std::size_t first = 0, last = 0;  // layers
     };
+    struct Mixed {  // a cell of all primitives: what the fused op reads, in its order
+        CellShape shape;
+        std::vector<int> parameters;
+        std::vector<std::size_t> norms;  // layers
+    };
     using Key = std::tuple<darts::Part, int, int, int>;  // part, cell, place, operator
 
     void build();
+    void build_mixed();
     std::size_t layer_of(const std::string& name) const;
     const Group* group(darts::Part part, int cell, int place, int op) const;
     Tensor tensor(const std::string& name) const;
     Tensor run(const Group& group, Tensor x, bool training);
     Tensor conv(std::size_t layer, const Tensor& x);
     Tensor apply(const darts::Cell& cell, int place, int op, const Tensor& x, int stride, bool training);
-    Tensor edge(const darts::Cell& cell, int place, const Tensor& x, const Tensor& weights, bool training);
     Tensor run_cell(const darts::Cell& cell, const Tensor& before, const Tensor& previous, const Tensor& weights,
                     bool training);
+    Tensor run_mixed(const darts::Cell& cell, const Tensor& before, const Tensor& previous, const Tensor& weights,
+                     bool training);
     std::pair<Tensor, Tensor> stems(const Tensor& x, bool training);
 
     darts::Net net_;
     ParameterStore store_;
     std::vector<Ids> ids_;         // by layer
     std::map<Key, Group> groups_;  // the stems of ImageNet are two groups, by place
+    std::vector<Mixed> mixed_;     // by cell; none in evaluation networks
     int alphas_[2] = {-1, -1};
 };
 

@@ -1,0 +1,496 @@
+#include <algorithm>
+
+#include "kernels/cpu/dispatch.h"
+#include "kernels/cpu/mixed_norm.h"
+#include "kernels/cpu/mixed_plan.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/mixed_backward.cpp"
+#include <hwy/foreach_target.h>
+// After foreach_target.h.
+#include <hwy/highway.h>
+
+#include "kernels/cpu/conv_tiles-inl.h"
+#include "kernels/cpu/depthwise-inl.h"
+#include "kernels/cpu/mixed_fill-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace nascent {
+namespace kernels {
+namespace HWY_NAMESPACE {
+
+/// The taps that meet output pixels p, p + stride, ... of a data gradient along one axis, which read the gradient's
+/// pixels first, first + step, ... for output p.
+struct Phase {
+    int count = 0, first = 0, step = 1;
+    int taps[7] = {};  // in ascending order of the pixels they read
+
+    Phase(int p, int k, int dilation, int stride, int pad) {
+        for (int t = k - 1; t >= 0; t--) {
+            const int distance = p + pad - t * dilation;
+            if (distance % stride != 0) continue;
+            if (count == 0) first = distance / stride;
+            taps[count++] = t;
+        }
+        step = stride == 1 ? dilation : 1;
+    }
+};
+
+template <class T>
+struct BackwardBranch {
+    const BranchBackward<T>* backward;
+    BranchSize<T> size;
+    T *depth, *flipped, *point, *partials;
+    std::size_t partial_size;
+    bool weights() const { return backward->ddepth || backward->dpoint || backward->dpoint_odd; }
+};
+
+/// The depthwise weights of all phases one after the other, each (blocks, rows, taps, kBlock).
+template <class T>
+void pack_phases(const Branch<T>& b, const BranchSize<T>& size, int channels, T* to) {
+    constexpr int B = kBlock<T>;
+    for (int py = 0; py < b.stride; py++)
+        for (int px = 0; px < b.stride; px++) {
+            const Phase v(py, b.k, b.dilation, b.stride, size.pad), h(px, b.k, b.dilation, b.stride, size.pad);
+            const int taps = v.count * h.count;
+            std::fill_n(to, static_cast<std::size_t>(size.blocks_in) * taps * B, T(0));
+            for (int i = 0; i < v.count; i++)
+                for (int j = 0; j < h.count; j++)
+                    for (int c = 0; c < channels; c++)
+                        to[(static_cast<std::size_t>(c / B) * taps + i * h.count + j) * B + c % B] =
+                            b.depth[(static_cast<std::size_t>(v.taps[i]) * b.k + h.taps[j]) * channels + c];
+            to += static_cast<std::size_t>(size.blocks_in) * taps * B;
+        }
+}
+
+/// A row of tiles into blocks.
+template <class T>
+struct StoreBlocks {
+    T* to;
+    std::size_t block_size;
+    int count;  // channels
+
+    template <int P, int V>
+    HWY_INLINE void operator()(const Vector<T> (&acc)[P][V], int x, int vector) const {
+        constexpr int L = kLanes<T>, B = kBlock<T>;
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) {
+            const int c = (vector + v) * L;
+            T* q = to + c / B * block_size + c % B + static_cast<std::ptrdiff_t>(x) * B;
+#pragma GCC unroll 32
+            for (int p = 0; p < P; p++) store<T>(acc[p][v], q + static_cast<std::ptrdiff_t>(p) * B);
+        }
+    }
+};
+
+/// One worker's scratch.
+template <class T>
+struct Scratch {
+    T *plane, *gradient, *entering, *leaving, *padded, *through, *pooled;
+};
+
+/// dpoint (channels, padded) += sum over the pixels of entering times leaving, some pixels at a time so that they stay
+/// in the first cache.
+template <class T>
+void point_gradient(const T* entering, const T* leaving, int pixels, int channels, int out, T* dpoint, int padded) {
+    constexpr int B = kBlock<T>;
+    const std::size_t block = static_cast<std::size_t>(pixels) * B;
+    const int group = std::max(16, static_cast<int>(24576 / sizeof(T)) / (channels + out));
+    for (int first = 0; first < pixels; first += group)
+        for (int b = 0; b * B < channels; b++) {
+            const std::size_t at = static_cast<std::size_t>(first) * B;
+            const Window<T> window{entering + b * block + at,      0, leaving + at, 0, block, 1,
+                                   std::min(group, pixels - first)};
+            weight_gradient(window, std::min(B, channels - b * B), ceil_div(out, kLanes<T>),
+                            dpoint + static_cast<std::size_t>(b) * B * padded, static_cast<std::size_t>(padded));
+        }
+}
+
+template <class T>
+Taps<T> one_tap(int channels, std::size_t block_size, std::size_t stride, const T* w) {
+    Taps<T> taps;
+    taps.count = 1;
+    taps.channels = channels;
+    taps.block_size = block_size;
+    taps.stride = stride;
+    taps.w[0] = w;
+    return taps;
+}
+
+/// One image of a separable branch: its dz is in s.leaving; adds to s.gradient (wanted: `add` says whether it has
+/// anything yet) and to the chunk's partial.
+template <class T>
+void separable_image(const BackwardBranch<T>& p, const Source<T>& source, const Plane& plane, const Scratch<T>& s,
+                     bool wanted, bool add, T* partial) {
+    constexpr int B = kBlock<T>;
+    const Branch<T>& b = p.backward->branch;
+    const BranchSize<T>& size = p.size;
+    const std::size_t block = static_cast<std::size_t>(size.pixels) * B;
+    const int shift = plane.pad - size.pad;
+    if (p.backward->dpoint) {  // what entered the 1x1 is computed again
+        for_each_vector<T>(source.c, [&](int at, int lane) HWY_ATTR {
+            for (int y = 0; y < size.oh; y++)
+                window_row<T>(
+                    {s.plane + at * plane.block_size + plane.at(y * b.stride + shift, shift) + lane,
+                     plane.row * b.dilation, b.k, p.depth + static_cast<std::size_t>(at) * b.k * b.k * B + lane,
+                     s.entering + at * block + static_cast<std::size_t>(y) * size.ow * B + lane, B, false},
+                    b.k, b.stride, b.dilation, size.ow);
+        });
+        point_gradient(s.entering, s.leaving, size.pixels, source.c, b.c_out, partial, size.half_padded);
+    }
+    if (!wanted && !p.backward->ddepth) return;
+    const Plane through(size.oh, size.ow, source.c, size.pad, 1, B);  // of what the 1x1 was given, padded with zeros
+    std::fill_n(s.padded, through.size(), T(0));
+    const Taps<T> taps =
+        one_tap(b.c_out, block, static_cast<std::size_t>(size.in_padded), static_cast<const T*>(p.point));
+    for (int y = 0; y < size.oh; y++)
+        gemm_taps(taps, s.leaving + static_cast<std::size_t>(y) * size.ow * B, size.ow,
+                  StoreBlocks<T>{s.padded + through.at(y + size.pad, size.pad), through.block_size, source.c});
+    if (p.backward->ddepth) {
+        T* ddepth = partial + size.point();
+        for_each_vector<T>(source.c, [&](int at, int lane) HWY_ATTR {
+            window_gradient<T>({s.plane + at * plane.block_size + plane.at(shift, shift) + lane, plane.row,
+                                s.padded + at * through.block_size + through.at(size.pad, size.pad) + lane, through.row,
+                                size.oh, size.ow, ddepth + static_cast<std::size_t>(at) * size.taps * B + lane},
+                               b.k, b.stride, b.dilation);
+        });
+    }
+    if (!wanted) return;
+    const Plane sum(source.h, source.w, source.c, 0, 1, B);
+    const T* w = p.flipped;
+    for (int py = 0; py < b.stride; py++)
+        for (int px = 0; px < b.stride; px++) {
+            const Phase v(py, b.k, b.dilation, b.stride, size.pad), h(px, b.k, b.dilation, b.stride, size.pad);
+            const int width = ceil_div(source.w - px, b.stride);
+            const std::size_t taps_size = static_cast<std::size_t>(v.count) * h.count * B;
+            for_each_vector<T>(source.c, [&](int at, int lane) HWY_ATTR {
+                for (int y = py, i = 0; y < source.h; y += b.stride, i++) {
+                    T* out = s.gradient + at * sum.block_size + sum.at(y, px) + lane;
+                    if (taps_size > 0) {
+                        window_row<T>({s.padded + at * through.block_size +
+                                           through.at(v.first + i + size.pad, h.first + size.pad) + lane,
+                                       through.row * v.step, v.count, w + at * taps_size + lane, out,
+                                       static_cast<std::size_t>(b.stride) * B, add},
+                                      h.count, 1, h.step, width);
+                    } else if (!add) {  // no tap meets these pixels
+                        for (int x = 0; x < width; x++, out += b.stride * B) store<T>(zero<T>(), out);
+                    }
+                }
+            });
+            w += taps_size * size.blocks_in;
+        }
+}
+
+/// One image of a pointwise or reduce branch, as separable_image.
+template <class T>
+void pointwise_image(const BackwardBranch<T>& p, const Source<T>& source, const T* x, const Scratch<T>& s, bool wanted,
+                     bool add, T* partial) {
+    constexpr int B = kBlock<T>;
+    const BranchSize<T>& size = p.size;
+    const std::size_t block = static_cast<std::size_t>(size.pixels) * B;
+    const Plane sum(source.h, source.w, source.c, 0, 1, B);
+    if (p.weights()) gather_pixels(source, x, size, s.entering);
+    if (wanted && !add) std::fill_n(s.gradient, sum.size(), T(0));
+    for (int half = 0; half < size.halves; half++) {
+        const T* leaving = s.leaving + half * block * (size.half_padded / B);
+        if (half == 0 ? p.backward->dpoint : p.backward->dpoint_odd)
+            point_gradient(s.entering + half * block * size.blocks_in, leaving, size.pixels, source.c, size.half_out,
+                           partial + static_cast<std::size_t>(half) * size.in_padded * size.half_padded,
+                           size.half_padded);
+        if (!wanted) continue;
+        const Taps<T> taps = one_tap(size.half_out, block, static_cast<std::size_t>(size.in_padded),
+                                     p.point + static_cast<std::size_t>(half) * size.half_out * size.in_padded);
+        gemm_taps(taps, leaving, size.pixels, StoreBlocks<T>{s.through, block, source.c});
+        for_each_vector<T>(source.c, [&](int at, int lane) HWY_ATTR {
+            const T* from = s.through + at * block + lane;
+            for (int y = 0; y < size.oh; y++)
+                for (int i = 0; i < size.ow; i++, from += B) {
+                    T* to = s.gradient + at * sum.block_size + sum.at(y * size.halves + half, i * size.halves + half) +
+                            lane;
+                    store<T>(hn::Add(load(to), load(from)), to);
+                }
+        });
+    }
+}
+
+/// dz of an image into blocks, (halves, blocks, pixels, kBlock).
+template <class T>
+void fill_leaving(const BackwardBranch<T>& p, int image, T* to) {
+    constexpr int B = kBlock<T>;
+    const Branch<T>& b = p.backward->branch;
+    const std::size_t first = static_cast<std::size_t>(image) * p.size.pixels;
+    const std::size_t block = static_cast<std::size_t>(p.size.pixels) * B;
+    for (int half = 0; half < p.size.halves; half++) {
+        const int c = half * p.size.half_out;
+        BranchGradient<T> from = p.backward->gradients[0];
+        from.g += c, from.map.scale += c, from.map.slope += c, from.map.shift += c;
+        fill_row(ReadGradient<T>{from, b.z + c, static_cast<std::size_t>(b.c_out)}, first, 1, p.size.pixels,
+                 p.size.half_out, block, to + half * block * (p.size.half_padded / B));
+    }
+}
+
+/// What a pool gives back of one image, added to `pooled` (h, w, channels).
+template <class T>
+void pool_image(const BackwardBranch<T>& p, const Source<T>& s, int image, T* pooled) {
+    const Branch<T>& b = p.backward->branch;
+    const std::size_t first = static_cast<std::size_t>(image) * p.size.pixels;
+    for (int y = 0; y < p.size.oh; y++)
+        for (int x = 0; x < p.size.ow; x++) {
+            const std::size_t at = first + static_cast<std::size_t>(y) * p.size.ow + x;
+            const int y0 = y * b.stride - 1, x0 = x * b.stride - 1;
+            const int top = std::max(y0, 0), bottom = std::min(y0 + 3, s.h);
+            const int left = std::max(x0, 0), right = std::min(x0 + 3, s.w);
+            const T part = T(1) / static_cast<T>((bottom - top) * (right - left));
+            for (int c = 0; c < s.c; c += kLanes<T>) {
+                const int count = std::min(s.c - c, kLanes<T>);
+                const Vector<T> z = load_first(b.z + at * s.c + c, count);
+                Vector<T> dz = zero<T>();
+                for (const BranchGradient<T>& g : p.backward->gradients) {
+                    const Vector<T> v = load_first(g.g + at * static_cast<std::size_t>(g.pixel) + c, count);
+                    dz = hn::Add(dz, hn::MulAdd(v, load_first(g.map.scale + c, count),
+                                                hn::MulAdd(z, load_first(g.map.slope + c, count),
+                                                           load_first(g.map.shift + c, count))));
+                }
+                if (b.kind == BranchKind::avg_pool) {
+                    dz = hn::Mul(dz, set(part));
+                    for (int i = top; i < bottom; i++)
+                        for (int j = left; j < right; j++) {
+                            T* to = pooled + (static_cast<std::size_t>(i) * s.w + j) * s.c + c;
+                            store_first<T>(hn::Add(load_first(to, count), dz), to, count);
+                        }
+                } else {
+                    alignas(64) T lanes[kLanes<T>];
+                    hn::Store(dz, Tag<T>(), lanes);
+                    const std::uint8_t* tap = b.tap + at * s.c + c;
+                    T* to = pooled + (static_cast<std::ptrdiff_t>(y0) * s.w + x0) * s.c + c;
+                    for (int l = 0; l < count; l++)
+                        to[(static_cast<std::ptrdiff_t>(tap[l] / 3) * s.w + tap[l] % 3) * s.c + l] += lanes[l];
+                }
+            }
+        }
+}
+
+/// An image of da from what its branches left: written once, with the sums of da and da * x in `sums` (2, padded).
+template <class T>
+void finish_image(const SourceBackward<T>& p, int image, const T* gradient, const T* pooled, double* sums) {
+    constexpr int L = kLanes<T>, B = kBlock<T>;
+    const Source<T>& s = p.source;
+    const Plane sum(s.h, s.w, s.c, 0, 1, B);
+    const int pixels = s.h * s.w, padded = sum.blocks * B;
+    const std::size_t first = static_cast<std::size_t>(image) * pixels;
+    for (int c = 0; c < s.c; c += L) {
+        const int count = s.c - c;
+        const Vector<T> scale = s.scale ? load_first(s.scale + c, count) : set(T(1));
+        const Vector<T> shift = s.shift ? load_first(s.shift + c, count) : zero<T>();
+        const T* from = gradient ? gradient + c / B * sum.block_size + c % B : nullptr;
+        for (int run = 0; run < pixels; run += 64) {
+            Vector<T> plain = zero<T>(), products = zero<T>();
+            for (int i = run; i < std::min(pixels, run + 64); i++) {
+                const std::size_t at = first + static_cast<std::size_t>(i);
+                const Vector<T> x = load_first(s.x + at * static_cast<std::size_t>(s.pixel) + c, count);
+                Vector<T> v = zero<T>();
+                if (from)
+                    v = where_positive<T>(hn::MulAdd(x, scale, shift), load(from + static_cast<std::size_t>(i) * B));
+                if (pooled) v = hn::Add(v, load_first(pooled + static_cast<std::size_t>(i) * s.c + c, count));
+                for (const Skip<T>& skip : p.skips) {
+                    const Vector<T> g = load_first(skip.g + at * static_cast<std::size_t>(skip.pixel) + c, count);
+                    v = skip.weight ? hn::MulAdd(g, set(skip.weight[0]), v) : hn::Add(g, v);
+                }
+                store_first<T>(v, p.da + at * static_cast<std::size_t>(p.pixel) + c, count);
+                plain = hn::Add(plain, v);
+                products = hn::MulAdd(v, x, products);
+            }
+            if (!sums) continue;
+            add_to_double<T>(plain, sums + c, count);
+            add_to_double<T>(products, sums + padded + c, count);
+        }
+    }
+}
+
+/// Chunks are added in order, whoever ran them: a matrix (rows, columns) of partials `padded` wide.
+template <class T>
+void add_partials(const T* partials, std::size_t partial_size, int chunks, int rows, int columns, int padded, T* to,
+                  bool accumulate) {
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < columns; c += kLanes<T>) {
+            T* q = to + static_cast<std::size_t>(r) * columns + c;
+            const T* from = partials + static_cast<std::size_t>(r) * padded + c;
+            Vector<T> sum = accumulate ? load_first(q, columns - c) : zero<T>();
+            for (int chunk = 0; chunk < chunks; chunk++, from += partial_size)
+                sum = hn::Add(sum, load_first(from, columns - c));
+            store_first<T>(sum, q, columns - c);
+        }
+}
+
+template <class T>
+void add_weight_partials(const BackwardBranch<T>& p, int chunks, int channels) {
+    const BranchBackward<T>& b = *p.backward;
+    const BranchSize<T>& size = p.size;
+    const std::size_t half = static_cast<std::size_t>(size.in_padded) * size.half_padded;
+    if (b.dpoint)
+        add_partials(p.partials, p.partial_size, chunks, channels, size.half_out, size.half_padded, b.dpoint,
+                     b.accumulate_point);
+    if (b.dpoint_odd)
+        add_partials(p.partials + half, p.partial_size, chunks, channels, size.half_out, size.half_padded, b.dpoint_odd,
+                     b.accumulate_point_odd);
+    if (!b.ddepth) return;
+    for (int c = 0; c < channels; c++)
+        for (int t = 0; t < size.taps; t++) {
+            const T* from = p.partials + size.point() +
+                            (static_cast<std::size_t>(c / kBlock<T>) * size.taps + t) * kBlock<T> + c % kBlock<T>;
+            T& to = b.ddepth[static_cast<std::size_t>(t) * channels + c];
+            T sum = b.accumulate_depth ? to : T(0);
+            for (int chunk = 0; chunk < chunks; chunk++, from += p.partial_size) sum += *from;
+            to = sum;
+        }
+}
+
+template <class T>
+void pack(const BackwardBranch<T>& p, const Source<T>& s, bool wanted) {
+    const Branch<T>& b = p.backward->branch;
+    if (b.kind == BranchKind::separable) {
+        if (p.backward->dpoint)
+            pack_depth(
+                b.depth, p.size.taps, s.c, [](int t) { return t; }, p.depth);
+        if (wanted) pack_phases(b, p.size, s.c, p.flipped);
+    }
+    if (is_pool(b.kind)) return;
+    for (int o = 0; o < b.c_out; o++) {  // (c_out, in_padded)
+        T* to = p.point + static_cast<std::size_t>(o) * p.size.in_padded;
+        const T* from = o < p.size.half_out ? b.point + o : b.point_odd + (o - p.size.half_out);
+        for (int i = 0; i < s.c; i++) to[i] = from[static_cast<std::size_t>(i) * p.size.half_out];
+        std::fill(to + s.c, to + p.size.in_padded, T(0));
+    }
+}
+
+template <class T>
+void backward(const Stream& stream, int n, std::span<const SourceBackward<T>> sources,
+              std::span<const BranchBackward<T>> branches, void* workspace) {
+    const BranchesBackwardLayout<T> layout(stream, n, sources, branches);
+    const Chunks images(n);
+    std::vector<BackwardBranch<T>> packed;
+    for (std::size_t i = 0; i < branches.size(); i++) {
+        const Branch<T>& b = branches[i].branch;
+        const SourceBackward<T>& s = sources[static_cast<std::size_t>(b.source)];
+        const auto& of = layout.of[i];
+        packed.push_back({&branches[i], BranchSize<T>(b, s.source), at_bytes<T>(workspace, of.depth),
+                          at_bytes<T>(workspace, of.flipped), at_bytes<T>(workspace, of.point),
+                          at_bytes<T>(workspace, of.partials), of.partial_size});
+        pack(packed.back(), s.source, s.da != nullptr);
+    }
+    auto get = [&](std::size_t i) -> const Branch<T>& { return branches[i].branch; };
+    const auto ranges = branches_of_sources<T>(sources.size(), branches.size(), get);
+    parallel(stream, images.count * static_cast<int>(sources.size()), [&](int task, int worker) HWY_ATTR {
+        const auto index = static_cast<std::size_t>(task / images.count);
+        const int chunk = task % images.count;
+        const SourceBackward<T>& to = sources[index];
+        const Source<T>& s = to.source;
+        T* base = at_bytes<T>(workspace, layout.scratch + layout.worker * static_cast<std::size_t>(worker));
+        const Scratch<T> scratch{base,
+                                 at_bytes<T>(base, layout.gradient),
+                                 at_bytes<T>(base, layout.entering),
+                                 at_bytes<T>(base, layout.leaving),
+                                 at_bytes<T>(base, layout.padded),
+                                 at_bytes<T>(base, layout.through),
+                                 at_bytes<T>(base, layout.pooled)};
+        const Plane place(s.h, s.w, s.c, std::max(plane_padding(ranges[index], s, get), 0), 1, kBlock<T>);
+        const Plane bare(s.h, s.w, s.c, 0, 1, kBlock<T>);
+        bool weights = false, pools = false;
+        for (int i = ranges[index].first; i < ranges[index].second; i++) {
+            const BackwardBranch<T>& p = packed[static_cast<std::size_t>(i)];
+            std::fill_n(p.partials + p.partial_size * static_cast<std::size_t>(chunk), p.weights() ? p.partial_size : 0,
+                        T(0));
+            weights = weights || (p.weights() && p.backward->branch.kind == BranchKind::separable);
+            pools = pools || is_pool(p.backward->branch.kind);
+        }
+        if (weights) std::fill_n(scratch.plane, place.size(), T(0));
+        double* sums = nullptr;
+        if (to.map.scale && to.mean) {
+            const std::size_t count = static_cast<std::size_t>(2) * bare.blocks * kBlock<T>;
+            sums = at_bytes<double>(workspace, layout.source_sums[index]) + count * static_cast<std::size_t>(chunk);
+            std::fill_n(sums, count, 0.0);
+        }
+        for (int image = images.begin(chunk); image < images.end(chunk); image++) {
+            const T* x = s.x + static_cast<std::size_t>(image) * s.h * s.w * s.pixel;
+            if (weights) fill_source(s, x, place, scratch.plane);
+            if (to.da && pools) std::fill_n(scratch.pooled, static_cast<std::size_t>(s.h) * s.w * s.c, T(0));
+            bool any = false;
+            for (int i = ranges[index].first; i < ranges[index].second; i++) {
+                const BackwardBranch<T>& p = packed[static_cast<std::size_t>(i)];
+                const bool wanted = to.da != nullptr;
+                if (!wanted && !p.weights()) continue;
+                if (is_pool(p.backward->branch.kind)) {
+                    pool_image(p, s, image, scratch.pooled);
+                    continue;
+                }
+                T* partial = p.partials + p.partial_size * static_cast<std::size_t>(chunk);
+                fill_leaving(p, image, scratch.leaving);
+                if (p.backward->branch.kind == BranchKind::separable)
+                    separable_image(p, s, place, scratch, wanted, any, partial);
+                else
+                    pointwise_image(p, s, x, scratch, wanted, any, partial);
+                any = true;
+            }
+            if (to.da)
+                finish_image(to, image, any ? scratch.gradient : nullptr, pools ? scratch.pooled : nullptr, sums);
+        }
+    });
+    parallel(stream, static_cast<int>(branches.size()), [&](int i, int) HWY_ATTR {
+        const BackwardBranch<T>& p = packed[static_cast<std::size_t>(i)];
+        if (p.weights())
+            add_weight_partials(p, images.count, sources[static_cast<std::size_t>(p.backward->branch.source)].source.c);
+    });
+    for (std::size_t i = 0; i < sources.size(); i++) {
+        const SourceBackward<T>& to = sources[i];
+        if (!to.map.scale || !to.da) continue;
+        const int c = to.source.c, padded = ceil_div(c, kBlock<T>) * kBlock<T>;
+        std::vector<double> s(static_cast<std::size_t>(2 * padded), 0.0);
+        const double* partial = at_bytes<double>(workspace, layout.source_sums[i]);
+        for (int chunk = 0; to.mean && chunk < images.count; chunk++)
+            for (int k = 0; k < 2 * padded; k++) s[static_cast<std::size_t>(k)] += *partial++;
+        norm_map(c, static_cast<double>(n) * to.source.h * to.source.w, 1.0, s.data(), s.data() + padded, to.mean,
+                 to.rstd, to.source.scale, to.map);
+    }
+}
+
+void branches_backward_f32(const Stream& s, int n, std::span<const SourceBackward<float>> sources,
+                           std::span<const BranchBackward<float>> branches, void* workspace) {
+    backward(s, n, sources, branches, workspace);
+}
+void branches_backward_f64(const Stream& s, int n, std::span<const SourceBackward<double>> sources,
+                           std::span<const BranchBackward<double>> branches, void* workspace) {
+    backward(s, n, sources, branches, workspace);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace kernels
+}  // namespace nascent
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace nascent::kernels::cpu {
+
+HWY_EXPORT(branches_backward_f32);
+HWY_EXPORT(branches_backward_f64);
+
+template <class T>
+void branches_backward(const Stream& stream, int n, std::span<const SourceBackward<T>> sources,
+                       std::span<const BranchBackward<T>> branches, void* workspace) {
+    NASCENT_DISPATCH(branches_backward, stream, n, sources, branches, workspace)
+}
+template <class T>
+std::size_t branches_backward_workspace(const Stream& stream, int n, std::span<const SourceBackward<T>> sources,
+                                        std::span<const BranchBackward<T>> branches) {
+    return BranchesBackwardLayout<T>(stream, n, sources, branches).used;
+}
+
+#define NASCENT_MIXED(T)                                                                                     \
+    template void branches_backward(const Stream&, int, std::span<const SourceBackward<T>>,                  \
+                                    std::span<const BranchBackward<T>>, void*);                              \
+    template std::size_t branches_backward_workspace(const Stream&, int, std::span<const SourceBackward<T>>, \
+                                                     std::span<const BranchBackward<T>>);
+NASCENT_MIXED(float)
+NASCENT_MIXED(double)
+#undef NASCENT_MIXED
+
+}  // namespace nascent::kernels::cpu
+#endif

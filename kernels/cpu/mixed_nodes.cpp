@@ -1,0 +1,269 @@
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kernels/cpu/chunks.h"
+#include "kernels/cpu/conv_plan.h"
+#include "kernels/cpu/dispatch.h"
+#include "kernels/cpu/mixed_norm.h"
+#include "kernels/mixed.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/mixed_nodes.cpp"
+#include <hwy/foreach_target.h>
+// After foreach_target.h.
+#include <hwy/highway.h>
+
+#include "kernels/cpu/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace nascent {
+namespace kernels {
+namespace HWY_NAMESPACE {
+
+/// Runs of pixels whose sums are taken in T before they are added to doubles.
+inline constexpr std::size_t kRun = 128;
+
+/// A node's terms with their weights multiplied in: y = sum of z * scale + shift.
+template <class T>
+struct Weighed {
+    std::vector<T> scales;  // (terms, padded)
+    std::vector<T> shift;   // (padded), of all terms
+};
+
+template <class T>
+Weighed<T> weigh(const MixedNode<T>& node, int channels, std::size_t padded) {
+    Weighed<T> w{std::vector<T>(node.terms.size() * padded, T(0)), std::vector<T>(padded, T(0))};
+    std::vector<double> shift(padded, 0.0);
+    for (std::size_t t = 0; t < node.terms.size(); t++) {
+        const MixedTerm<T>& term = node.terms[t];
+        const double weight = term.weight ? static_cast<double>(term.weight[0]) : 1.0;
+        for (int c = 0; c < channels; c++) {
+            w.scales[t * padded + c] = static_cast<T>(term.scale ? weight * term.scale[c] : weight);
+            if (term.shift) shift[c] += weight * term.shift[c];
+        }
+    }
+    std::copy(shift.begin(), shift.end(), w.shift.begin());
+    return w;
+}
+
+/// P pixels, one vector of channels.
+template <int P, bool Full, class T>
+HWY_INLINE void weighed_tile(const MixedNode<T>& node, const Weighed<T>& w, std::size_t padded, std::size_t at, int c,
+                             int count) {
+    Vector<T> acc[P];
+#pragma GCC unroll 8
+    for (int p = 0; p < P; p++) acc[p] = load(w.shift.data() + c);
+    for (std::size_t t = 0; t < node.terms.size(); t++) {
+        const Vector<T> scale = load(w.scales.data() + t * padded + c);
+        const auto pixel = static_cast<std::size_t>(node.terms[t].pixel);
+        const T* z = node.terms[t].z + at * pixel + c;
+#pragma GCC unroll 8
+        for (int p = 0; p < P; p++)
+            acc[p] = hn::MulAdd(Full ? load(z + p * pixel) : load_first(z + p * pixel, count), scale, acc[p]);
+    }
+    T* y = node.y + at * static_cast<std::size_t>(node.pixel) + c;
+#pragma GCC unroll 8
+    for (int p = 0; p < P; p++) {
+        if constexpr (Full)
+            store<T>(acc[p], y + p * static_cast<std::size_t>(node.pixel));
+        else
+            store_first<T>(acc[p], y + p * static_cast<std::size_t>(node.pixel), count);
+    }
+}
+
+template <class T>
+void nodes(const Stream& stream, std::size_t pixels, int channels, std::span<const MixedNode<T>> all) {
+    constexpr int L = kLanes<T>;
+    const std::size_t padded = round_up(static_cast<std::size_t>(channels), static_cast<std::size_t>(L));
+    std::vector<Weighed<T>> weighed;
+    for (const MixedNode<T>& node : all) weighed.push_back(weigh(node, channels, padded));
+    const Chunks runs(static_cast<int>((pixels + kRun - 1) / kRun));
+    parallel(stream, runs.count, [&](int chunk, int) HWY_ATTR {
+        const std::size_t end = std::min(pixels, static_cast<std::size_t>(runs.end(chunk)) * kRun);
+        for (std::size_t i = 0; i < all.size(); i++)
+            for (std::size_t at = static_cast<std::size_t>(runs.begin(chunk)) * kRun; at < end;) {
+                const bool whole = at + 8 <= end;
+                for (int c = 0; c < channels; c += L) {
+                    const int count = channels - c;
+                    if (whole && count >= L)
+                        weighed_tile<8, true>(all[i], weighed[i], padded, at, c, count);
+                    else if (whole)
+                        weighed_tile<8, false>(all[i], weighed[i], padded, at, c, count);
+                    else
+                        weighed_tile<1, false>(all[i], weighed[i], padded, at, c, count);
+                }
+                at += whole ? 8 : 1;
+            }
+    });
+}
+
+/// Sums over a run of g (if `plain`) and of g times K terms' z, one vector of channels.
+template <int K, bool Full, class T>
+HWY_INLINE void run_sums(const T* g, std::size_t pixel, const T* const* z, const std::size_t* z_pixel,
+                         std::size_t count_pixels, int count, double* plain, double* const* products) {
+    Vector<T> sum = zero<T>(), acc[K + 1];
+#pragma GCC unroll 4
+    for (int k = 0; k < K; k++) acc[k] = zero<T>();
+    for (std::size_t p = 0; p < count_pixels; p++) {
+        const Vector<T> v = Full ? load(g + p * pixel) : load_first(g + p * pixel, count);
+        sum = hn::Add(sum, v);
+#pragma GCC unroll 4
+        for (int k = 0; k < K; k++) {
+            const T* q = z[k] + p * z_pixel[k];
+            acc[k] = hn::MulAdd(v, Full ? load(q) : load_first(q, count), acc[k]);
+        }
+    }
+    if (plain) add_to_double<T>(sum, plain, count);
+#pragma GCC unroll 4
+    for (int k = 0; k < K; k++) add_to_double<T>(acc[k], products[k], count);
+}
+
+template <class T>
+bool has_sums(const MixedTermGradient<T>& t) {
+    return t.dweight || (t.map.scale && t.mean);
+}
+
+template <class T>
+void nodes_back(const Stream& stream, std::size_t pixels, int channels, std::span<const MixedNodeGradient<T>> all,
+                void* workspace) {
+    constexpr int L = kLanes<T>;
+    const Chunks runs(static_cast<int>((pixels + kRun - 1) / kRun));
+    const auto c_count = static_cast<std::size_t>(channels);
+    double* partials = static_cast<double*>(workspace);
+    for (const MixedNodeGradient<T>& node : all) {
+        const std::size_t size = (1 + node.terms.size()) * c_count;  // of a chunk: of g, then of g * z by term
+        std::vector<std::size_t> terms;
+        for (std::size_t t = 0; t < node.terms.size(); t++)
+            if (has_sums(node.terms[t])) terms.push_back(t);
+        parallel(stream, runs.count, [&](int chunk, int) HWY_ATTR {
+            double* partial = partials + size * static_cast<std::size_t>(chunk);
+            std::fill_n(partial, size, 0.0);
+            const std::size_t end = std::min(pixels, static_cast<std::size_t>(runs.end(chunk)) * kRun);
+            for (std::size_t at = static_cast<std::size_t>(runs.begin(chunk)) * kRun; at < end; at += kRun) {
+                const std::size_t run = std::min(kRun, end - at), pixel = static_cast<std::size_t>(node.pixel);
+                for (std::size_t first = 0; first == 0 || first < terms.size(); first += 4) {
+                    const int k = static_cast<int>(std::min<std::size_t>(4, terms.size() - first));
+                    for (int c = 0; c < channels; c += L) {
+                        const T* z[4] = {};
+                        std::size_t z_pixel[4] = {};
+                        double* products[4] = {};
+                        for (int i = 0; i < k; i++) {
+                            const std::size_t t = terms[first + static_cast<std::size_t>(i)];
+                            const MixedTerm<T>& term = node.terms[t].term;
+                            z_pixel[i] = static_cast<std::size_t>(term.pixel);
+                            z[i] = term.z + at * z_pixel[i] + c;
+                            products[i] = partial + (1 + t) * c_count + c;
+                        }
+                        const T* g = node.g + at * pixel + c;
+                        const int count = channels - c;
+                        double* plain = first == 0 ? partial + c : nullptr;
+                        auto of = [&]<int K>() HWY_ATTR {
+                            if (count >= L)
+                                run_sums<K, true>(g, pixel, z, z_pixel, run, count, plain, products);
+                            else
+                                run_sums<K, false>(g, pixel, z, z_pixel, run, count, plain, products);
+                        };
+                        if (k == 0) of.template operator()<0>();
+                        if (k == 1) of.template operator()<1>();
+                        if (k == 2) of.template operator()<2>();
+                        if (k == 3) of.template operator()<3>();
+                        if (k == 4) of.template operator()<4>();
+                    }
+                }
+            }
+        });
+        std::vector<double> sums(size, 0.0);
+        for (int chunk = 0; chunk < runs.count; chunk++)
+            for (std::size_t i = 0; i < size; i++) sums[i] += partials[size * static_cast<std::size_t>(chunk) + i];
+        for (std::size_t t = 0; t < node.terms.size(); t++) {
+            const MixedTermGradient<T>& g = node.terms[t];
+            const double* sz = sums.data() + (1 + t) * c_count;
+            if (g.dweight) {
+                double dot = 0;
+                for (int c = 0; c < channels; c++)
+                    dot += g.term.scale ? g.term.scale[c] * sz[c] + g.term.shift[c] * sums[static_cast<std::size_t>(c)]
+                                        : sz[c];
+                g.dweight[0] = static_cast<T>(dot);
+            }
+            if (g.map.scale)
+                norm_map(channels, static_cast<double>(pixels),
+                         g.term.weight ? static_cast<double>(g.term.weight[0]) : 1.0, sums.data(), sz, g.mean, g.rstd,
+                         g.term.scale, g.map);
+        }
+    }
+}
+
+#define NASCENT_NODES(T, SUFFIX)                                                                                      \
+    void nodes_forward_##SUFFIX(const Stream& s, std::size_t pixels, int c, std::span<const MixedNode<T>> n) {        \
+        nodes<T>(s, pixels, c, n);                                                                                    \
+    }                                                                                                                 \
+    void nodes_backward_##SUFFIX(const Stream& s, std::size_t pixels, int c, std::span<const MixedNodeGradient<T>> n, \
+                                 void* workspace) {                                                                   \
+        nodes_back<T>(s, pixels, c, n, workspace);                                                                    \
+    }
+NASCENT_NODES(float, f32)
+NASCENT_NODES(double, f64)
+#undef NASCENT_NODES
+
+}  // namespace HWY_NAMESPACE
+}  // namespace kernels
+}  // namespace nascent
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace nascent::kernels::cpu {
+
+HWY_EXPORT(nodes_forward_f32);
+HWY_EXPORT(nodes_forward_f64);
+HWY_EXPORT(nodes_backward_f32);
+HWY_EXPORT(nodes_backward_f64);
+
+template <class T>
+void nodes_forward(const Stream& stream, std::size_t pixels, int c, std::span<const MixedNode<T>> nodes) {
+    NASCENT_DISPATCH(nodes_forward, stream, pixels, c, nodes)
+}
+template <class T>
+void nodes_backward(const Stream& stream, std::size_t pixels, int c, std::span<const MixedNodeGradient<T>> nodes,
+                    void* workspace) {
+    NASCENT_DISPATCH(nodes_backward, stream, pixels, c, nodes, workspace)
+}
+template <class T>
+std::size_t nodes_backward_workspace(const Stream&, std::size_t, int c, std::span<const MixedNodeGradient<T>> nodes) {
+    std::size_t terms = 0;
+    for (const MixedNodeGradient<T>& node : nodes) terms = std::max(terms, node.terms.size());
+    return std::size_t{32} * (1 + terms) * static_cast<std::size_t>(c) * sizeof(double);
+}
+
+template <class T>
+void running_update(const Stream&, double eps, double momentum, std::span<const RunningNorm<T>> norms) {
+    for (const RunningNorm<T>& r : norms)
+        for (int c = 0; c < r.c; c++) {
+            const double n = static_cast<double>(r.count), var = 1 / (r.rstd[c] * r.rstd[c]) - eps;
+            const double unbiased = r.count > 1 ? var * n / (n - 1) : var;
+            r.running_mean[c] = static_cast<T>((1 - momentum) * r.running_mean[c] + momentum * r.mean[c]);
+            r.running_var[c] = static_cast<T>((1 - momentum) * r.running_var[c] + momentum * unbiased);
+        }
+}
+template <class T>
+void running_scales(const Stream&, double eps, std::span<const RunningScale<T>> norms) {
+    for (const RunningScale<T>& r : norms)
+        for (int c = 0; c < r.c; c++) {
+            const double scale = 1 / std::sqrt(static_cast<double>(r.running_var[c]) + eps);
+            r.scale[c] = static_cast<T>(scale);
+            r.shift[c] = static_cast<T>(-r.running_mean[c] * scale);
+        }
+}
+
+#define NASCENT_MIXED(T)                                                                                         \
+    template void nodes_forward(const Stream&, std::size_t, int, std::span<const MixedNode<T>>);                 \
+    template void nodes_backward(const Stream&, std::size_t, int, std::span<const MixedNodeGradient<T>>, void*); \
+    template std::size_t nodes_backward_workspace(const Stream&, std::size_t, int,                               \
+                                                  std::span<const MixedNodeGradient<T>>);                        \
+    template void running_update(const Stream&, double, double, std::span<const RunningNorm<T>>);                \
+    template void running_scales(const Stream&, double, std::span<const RunningScale<T>>);
+NASCENT_MIXED(float)
+NASCENT_MIXED(double)
+#undef NASCENT_MIXED
+
+}  // namespace nascent::kernels::cpu
+#endif

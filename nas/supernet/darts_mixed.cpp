@@ -1,0 +1,72 @@
+// Cells with all primitives on every edge, as calls of the fused op.
+#include "nas/supernet/darts.h"
+#include "ops/reference.h"
+
+namespace nascent {
+namespace {
+
+CellOp cell_op(int op, int weight) {
+    switch (static_cast<darts::Op>(op)) {
+        case darts::Op::max_pool_3x3:
+            return {CellOpKind::max_pool, 3, weight};
+        case darts::Op::avg_pool_3x3:
+            return {CellOpKind::avg_pool, 3, weight};
+        case darts::Op::skip_connect:
+            return {CellOpKind::skip, 0, weight};
+        case darts::Op::sep_conv_3x3:
+            return {CellOpKind::separable, 3, weight};
+        case darts::Op::sep_conv_5x5:
+            return {CellOpKind::separable, 5, weight};
+        case darts::Op::dil_conv_3x3:
+            return {CellOpKind::dilated, 3, weight};
+        case darts::Op::dil_conv_5x5:
+            return {CellOpKind::dilated, 5, weight};
+        default:
+            return {CellOpKind::none, 0, weight};
+    }
+}
+
+}  // namespace
+
+void DartsNet::build_mixed() {
+    for (const darts::Cell& cell : net_.cells) {
+        Mixed m;
+        const int nodes = cell.edges.back().to - 1;
+        m.shape = {cell.reduction_before, cell.channels, nodes, {}};
+        auto take = [&](darts::Part part, int place, int op) {
+            const Group* g = group(part, cell.index, place, op);
+            for (std::size_t i = g ? g->first : 0; g && i < g->last; i++) {
+                const darts::LayerKind kind = net_.layers[i].kind;
+                if (kind == darts::LayerKind::conv) m.parameters.push_back(ids_[i].weight);
+                if (kind == darts::LayerKind::batch_norm) m.norms.push_back(i);
+            }
+        };
+        for (int input : {0, 1}) take(darts::Part::preprocess, input, -1);
+        for (std::size_t place = 0; place < cell.edges.size(); place++) {
+            const darts::Edge& e = cell.edges[place];
+            m.shape.edges.push_back({e.from, e.to, e.stride, {}});
+            for (int op = 0; op < darts::kPrimitives; op++) {
+                m.shape.edges.back().ops.push_back(cell_op(op, static_cast<int>(place) * darts::kPrimitives + op));
+                take(darts::Part::edge, static_cast<int>(place), op);
+            }
+        }
+        mixed_.push_back(std::move(m));
+    }
+}
+
+Tensor DartsNet::run_mixed(const darts::Cell& cell, const Tensor& before, const Tensor& previous, const Tensor& weights,
+                           bool training) {
+    const Mixed& m = mixed_[static_cast<std::size_t>(cell.index)];
+    std::vector<Tensor> parameters;
+    for (int id : m.parameters) parameters.push_back(store_.read(id));
+    std::vector<CellNorm> norms;
+    for (std::size_t layer : m.norms)
+        norms.push_back({store_.buffer(ids_[layer].mean), store_.buffer(ids_[layer].variance)});
+    const Tensor all = mixed_cell(m.shape, before, previous, weights, parameters, norms, training);
+    // The output is that of the last nodes.
+    const int kept = static_cast<int>(cell.concat.size());
+    if (kept == m.shape.nodes) return all;
+    return slice_channels(all, (m.shape.nodes - kept) * cell.channels, kept * cell.channels);
+}
+
+}  // namespace nascent

@@ -1,0 +1,190 @@
+#include "ops/mixed_cell.h"
+
+#include "ops/mixed_cell_call.h"
+#include "ops/reference.h"
+
+namespace nascent {
+
+Tensor MixedCell::forward(Inputs in, Saved& saved) const {
+    return with_type(in[1].dtype, [&](auto zero) { return cell::Cell<decltype(zero)>(*this, in, saved).forward(); });
+}
+
+void MixedCell::backward(const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) const {
+    with_type(dy.dtype, [&](auto zero) { cell::Cell<decltype(zero)>(*this, in, saved).backward(dy, into); });
+}
+
+namespace {
+
+/// The cell's parameters and batch-norms in their order.
+struct Reading {
+    const MixedCell& op;
+    Inputs in;
+    std::size_t parameter = cell::kFirstParameter, norm = 0;
+
+    Tensor next() { return in[parameter++]; }
+    Tensor normalise(const Tensor& x) {
+        const CellNorm& n = op.norms[norm++];
+        return batch_norm(x, {}, {}, {n.mean, n.variance, op.training});
+    }
+    Tensor reduce(const Tensor& x) {
+        const Tensor a = relu(x);
+        const kernels::WindowAxis even{1, 2, 1, 0, 0}, odd{1, 2, 1, -1, 0};
+        const Tensor first = conv2d(a, next(), {even, even});
+        const Tensor halves[] = {first, conv2d(a, next(), {odd, odd})};
+        return normalise(concat(halves));
+    }
+    Tensor separable(const Tensor& x, int stride, int dilation) {
+        const Tensor depth = next();
+        return normalise(conv2d(depthwise(relu(x), depth, stride, dilation), next()));
+    }
+    Tensor edge_op(const CellOp& o, const Tensor& x, int stride) {
+        switch (o.kind) {
+            case CellOpKind::none:
+                return zero(x, stride);
+            case CellOpKind::max_pool:
+                return normalise(max_pool(x, 3, stride, 1));
+            case CellOpKind::avg_pool:
+                return normalise(avg_pool(x, 3, stride, 1));
+            case CellOpKind::skip:
+                return stride == 1 ? x : reduce(x);
+            case CellOpKind::separable:
+                return separable(separable(x, stride, 1), 1, 1);
+            case CellOpKind::dilated:
+                return separable(x, stride, 2);
+        }
+        return x;
+    }
+};
+
+}  // namespace
+
+Tensor MixedCell::reference(Inputs in) const {
+    Reading r{*this, in};
+    std::vector<Tensor> states(static_cast<std::size_t>(shape.nodes) + 2);
+    states[0] = shape.reduce_before ? r.reduce(in[0]) : r.normalise(conv2d(relu(in[0]), r.next()));
+    states[1] = r.normalise(conv2d(relu(in[1]), r.next()));
+    for (const CellEdge& e : shape.edges)
+        for (const CellOp& o : e.ops) {
+            Tensor y = r.edge_op(o, states[static_cast<std::size_t>(e.from)], e.stride);
+            if (o.weight >= 0) y = weighted(y, in[2], o.weight);
+            Tensor& node = states[static_cast<std::size_t>(e.to)];
+            node = node.defined() ? add(node, y) : y;
+        }
+    return concat(std::span(states).subspan(2));
+}
+
+namespace {
+
+/// Edges of a cell: every earlier state to every node, those from inputs with `stride`. A letter an op: none, max, avg,
+/// skip (k), separable 3, 5 and 7 (s, l, v), dilated 3 and 5 (d, e).
+CellShape sample_shape(const std::string& ops, int channels, int nodes, int stride, bool reduce_before, bool weighed) {
+    CellShape s{reduce_before, channels, nodes, {}};
+    int weight = 0;
+    for (int to = 2; to < nodes + 2; to++)
+        for (int from = 0; from < to; from++) {
+            CellEdge e{from, to, from < 2 ? stride : 1, {}};
+            for (char c : ops) {
+                CellOp o{CellOpKind::none};
+                if (c == 'm') o.kind = CellOpKind::max_pool;
+                if (c == 'a') o.kind = CellOpKind::avg_pool;
+                if (c == 'k') o.kind = CellOpKind::skip;
+                if (c == 's' || c == 'l' || c == 'v') o = {CellOpKind::separable, c == 's' ? 3 : c == 'l' ? 5 : 7};
+                if (c == 'd' || c == 'e') o = {CellOpKind::dilated, c == 'd' ? 3 : 5};
+                o.weight = weighed ? weight++ : -1;
+                e.ops.push_back(o);
+            }
+            s.edges.push_back(e);
+        }
+    return s;
+}
+
+/// A case whose inputs are the cell's two (n, size, size, channels each), the weights, the parameters.
+Case sample(const std::string& what, const CellShape& s, const Shape& before, const Shape& previous,
+            bool same = false) {
+    Case c{what, {before}, {}};
+    if (!same) c.inputs.push_back(previous);
+    int weights = 0, norms = 2;
+    for (const CellEdge& e : s.edges)
+        for (const CellOp& o : e.ops) {
+            weights += o.weight >= 0;
+            norms += cell_op_norms(o, e.stride);
+        }
+    if (weights > 0) c.inputs.push_back({weights});
+    const std::int64_t ch = s.channels;
+    auto reduce = [&](std::int64_t in) { c.inputs.insert(c.inputs.end(), 2, Shape{1, 1, in, ch / 2}); };
+    if (s.reduce_before)
+        reduce(before[3]);
+    else
+        c.inputs.push_back({1, 1, before[3], ch});
+    c.inputs.push_back({1, 1, previous[3], ch});
+    for (const CellEdge& e : s.edges)
+        for (const CellOp& o : e.ops) {
+            if (o.kind == CellOpKind::skip && e.stride == 2) reduce(ch);
+            for (int i = 0; i < (o.kind == CellOpKind::separable ? 2 : o.kind == CellOpKind::dilated ? 1 : 0); i++) {
+                c.inputs.push_back({o.k, o.k, ch});
+                c.inputs.push_back({1, 1, ch, ch});
+            }
+        }
+    c.image = {previous[0], previous[1], previous[2], ch};
+    c.run = [s, same, weights, norms](Inputs in) {
+        std::size_t at = same ? 1 : 2;
+        const Tensor w = weights > 0 ? in[at++] : Tensor{};
+        return mixed_cell(s, in[0], in[same ? 0 : 1], w, in.subspan(at),
+                          std::vector<CellNorm>(static_cast<std::size_t>(norms)), true);
+    };
+    return c;
+}
+
+/// Only inputs [first, last) are differentiable.
+Case only(Case c, std::size_t first, std::size_t last) {
+    c.differentiable.assign(c.inputs.size(), false);
+    for (std::size_t i = first; i < std::min(last, c.inputs.size()); i++) c.differentiable[i] = true;
+    c.what += ", some gradients";
+    return c;
+}
+
+}  // namespace
+
+std::vector<Case> MixedCell::cases() {
+    auto plain = [](const std::string& ops, int channels, int nodes, const Shape& x, int stride = 1) {
+        return sample(ops + " " + x.text() + (stride == 2 ? " reduction" : ""),
+                      sample_shape(ops, channels, nodes, stride, false, true), x, x);
+    };
+    std::vector<Case> all{
+        plain("s", 3, 1, {2, 4, 5, 3}),      plain("l", 2, 1, {2, 5, 4, 3}),         plain("v", 2, 1, {1, 4, 4, 2}),
+        plain("d", 3, 1, {2, 4, 5, 2}),      plain("e", 2, 1, {1, 6, 5, 2}),         plain("m", 3, 2, {2, 4, 3, 2}),
+        plain("a", 3, 2, {2, 4, 3, 2}),      plain("k", 2, 2, {2, 3, 2, 3}),         plain("s", 2, 1, {2, 6, 4, 3}, 2),
+        plain("l", 2, 1, {1, 4, 6, 2}, 2),   plain("d", 2, 1, {2, 4, 6, 2}, 2),      plain("e", 2, 1, {1, 6, 4, 2}, 2),
+        plain("mak", 4, 2, {2, 4, 6, 3}, 2), plain("s", 17, 1, {2, 3, 2, 3}),        plain("nd", 2, 1, {35, 2, 2, 2}),
+        plain("nmaksd", 2, 2, {2, 4, 4, 2}), plain("nmaklde", 2, 2, {1, 4, 4, 3}, 2)};
+    const CellShape halved = sample_shape("nmaksd", 2, 2, 1, true, true);
+    all.push_back(sample("after a reduction", halved, {2, 8, 4, 3}, {2, 4, 2, 5}));
+    all.push_back(sample("no weights", sample_shape("sk", 2, 1, 1, false, false), {2, 4, 4, 2}, {2, 4, 4, 2}));
+    all.push_back(
+        sample("one input twice", sample_shape("ksm", 2, 1, 1, false, true), {2, 4, 3, 2}, {2, 4, 3, 2}, true));
+    all.push_back(only(plain("nmaksd", 2, 1, {2, 4, 4, 2}), 2, 3));    // an architecture step
+    all.push_back(only(plain("nmaksd", 2, 1, {2, 4, 4, 2}), 3, 100));  // the first cell's weights
+    all.push_back(only(plain("ksd", 2, 1, {2, 4, 4, 2}, 2), 0, 1));
+    all.push_back(only(plain("sd", 2, 1, {2, 4, 4, 2}), 4, 6));
+    return all;
+}
+
+int cell_op_parameters(const CellOp& op, int stride) {
+    if (op.kind == CellOpKind::skip) return stride == 2 ? 2 : 0;
+    return op.kind == CellOpKind::separable ? 4 : op.kind == CellOpKind::dilated ? 2 : 0;
+}
+int cell_op_norms(const CellOp& op, int stride) {
+    if (op.kind == CellOpKind::none) return 0;
+    if (op.kind == CellOpKind::skip) return stride == 2 ? 1 : 0;
+    return op.kind == CellOpKind::separable ? 2 : 1;
+}
+
+Tensor mixed_cell(const CellShape& shape, const Tensor& before, const Tensor& previous, const Tensor& weights,
+                  std::span<const Tensor> parameters, std::span<const CellNorm> norms, bool training) {
+    MixedCell op{shape, {norms.begin(), norms.end()}, training};
+    std::vector<Tensor> inputs{before, previous, weights.defined() ? weights : before.detached()};
+    inputs.insert(inputs.end(), parameters.begin(), parameters.end());
+    return nascent::apply(op, inputs);
+}
+
+}  // namespace nascent

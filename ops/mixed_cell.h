@@ -1,0 +1,62 @@
+// A cell of the DARTS space as one op: two preprocessings, the states, the edges with all their operators at once, each
+// weighed, and the nodes that sum them (Liu et al., DARTS, arXiv 1806.09055, section 2; quark0/darts
+// cnn/model_search.py).
+#pragma once
+#include <vector>
+
+#include "ops/norm_args.h"
+
+namespace nascent {
+
+enum class CellOpKind {
+    none,       // adds nothing
+    max_pool,   // 3x3, batch-norm
+    avg_pool,   // 3x3, padding not counted, batch-norm
+    skip,       // the state itself; with stride 2 ReLU, two 1x1 side by side (FactorizedReduce), batch-norm
+    separable,  // twice ReLU, depthwise k x k, 1x1, batch-norm; the stride is the first one's
+    dilated,    // ReLU, depthwise k x k of dilation 2, 1x1, batch-norm
+};
+
+struct CellOp {
+    CellOpKind kind;
+    int k = 0;
+    int weight = -1;  // element of the weights; -1: 1
+    bool operator==(const CellOp&) const = default;
+};
+
+/// Edges that leave one state have one stride. States 0 and 1 are the preprocessed inputs.
+struct CellEdge {
+    int from, to, stride;
+    std::vector<CellOp> ops;
+    bool operator==(const CellEdge&) const = default;
+};
+
+struct CellShape {
+    bool reduce_before = false;  // the first input is twice as large: FactorizedReduce instead of ReLU, 1x1
+    int channels = 0;            // of a state
+    int nodes = 0;               // states 2 .. nodes + 1; each has an edge
+    std::vector<CellEdge> edges;
+    bool operator==(const CellShape&) const = default;
+};
+
+/// Running statistics of one batch-norm, (channels) each; undefined: none are kept.
+struct CellNorm {
+    Tensor mean, variance;
+    bool operator==(const CellNorm&) const = default;
+};
+
+/// before (n, h, w, c0), twice as high and wide with `reduce_before`, previous (n, h, w, c1), to (n, h', w', nodes *
+/// channels): the nodes side by side. `weights` (any shape) may be undefined where no op names one.
+/// `parameters` and `norms` in this order: the first input's preprocessing, the second's, then those of the edges' ops,
+/// edge by edge; of an op in order of computation. Parameters: depthwise (k, k, c), 1x1 (1, 1, c_in, c_out), for a
+/// FactorizedReduce two (1, 1, c_in, c_out / 2), that of the even pixels first. Batch-norms have no gamma and beta.
+/// Pools, ReLU and identity are computed once per state; a branch's output after its batch-norm is never stored.
+/// Throws Error(runtime) for shapes that do not fit, odd sizes under a FactorizedReduce among them.
+Tensor mixed_cell(const CellShape& shape, const Tensor& before, const Tensor& previous, const Tensor& weights,
+                  std::span<const Tensor> parameters, std::span<const CellNorm> norms, bool training);
+
+/// How many parameters and batch-norms an op of an edge has.
+int cell_op_parameters(const CellOp& op, int stride);
+int cell_op_norms(const CellOp& op, int stride);
+
+}  // namespace nascent
