@@ -70,7 +70,7 @@ void separable_image(const PackedBranch<T>& p, int channels, const Plane& plane,
                      T* z, double* partial) {
     constexpr int B = kBlock<T>;
     const Branch<T>& b = *p.branch;
-    const int group = rows_together(p.size.ow);
+    const int group = std::min(p.size.oh, rows_together(p.size.ow));
     const std::size_t block_size = static_cast<std::size_t>(group) * p.size.ow * B;
     const int shift = plane.pad - p.size.pad;  // the plane may be padded for larger windows
     for (int y = 0; y < p.size.oh; y += group) {

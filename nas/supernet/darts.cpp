@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/conv_norm.h"
 #include "ops/reference.h"
 
 namespace nascent {
@@ -82,7 +83,11 @@ Tensor DartsNet::run(const Group& g, Tensor x, bool training) {
                 x = relu(x);
                 break;
             case LayerKind::conv:
-                if (i + 1 < g.last && net_.layers[i + 1].skip > 0) {  // the two halves of a FactorizedReduce
+                if (l.part == Part::stem && i + 1 < g.last && net_.layers[i + 1].affine) {  // 3x3 and its batch-norm
+                    const Ids& norm = ids_[++i];
+                    x = conv_norm(x, store_.read(ids.weight), store_.read(norm.weight), store_.read(norm.bias),
+                                  {store_.buffer(norm.mean), store_.buffer(norm.variance), training}, l.stride.h);
+                } else if (i + 1 < g.last && net_.layers[i + 1].skip > 0) {  // the two halves of a FactorizedReduce
                     const Tensor halves[] = {conv(i, x), conv(i + 1, x)};
                     x = concat(halves);
                     i++;
