@@ -166,5 +166,32 @@ TEST_CASE_TEMPLATE("gpu branches_backward", T, float, double) {
     }
 }
 
+TEST_CASE_TEMPLATE("gpu branches_backward lets gradients pass where the state is not-a-number", T, float, double) {
+    Numbers numbers(450);
+    CellData<T> cell(1, {{4, 5, 4, 4}}, {{separable, 0, 4, 3}}, numbers, true);
+    const Gradients<T> in(cell, numbers, true);
+    auto gradient = [&](T x) {
+        cell.x[0][30] = x;
+        Guarded<T> da(cell.x[0].size());
+        kernels::SourceBackward<T> source;
+        source.source = cell.source(0);
+        source.da = da.data(), source.pixel = 4;
+        const kernels::BranchGradient<T> g{in.g[0][0].data(),
+                                           in.pixel(cell.shapes[0]),
+                                           {const_cast<T*>(in.map[0][0].data()), const_cast<T*>(in.map[0][1].data()),
+                                            const_cast<T*>(in.map[0][2].data())}};
+        kernels::BranchBackward<T> branch;
+        branch.branch = cell.branch(0);
+        branch.branch.z = const_cast<T*>(in.z[0].data());
+        branch.gradients = {&g, 1};
+        kernels::branches_backward<T>(kGpu, 1, {&source, 1}, {&branch, 1}, nullptr);
+        return da;
+    };
+    const Guarded<T> open = gradient(1), spoiled = gradient(std::numeric_limits<T>::quiet_NaN()), shut = gradient(0);
+    CHECK(open.same_bits(spoiled));
+    for (std::size_t i = 0; i < open.size(); i++) CHECK((open[i] == shut[i]) == (i != 30));
+    CHECK(shut[30] == 0);
+}
+
 }  // namespace
 }  // namespace nascent::test

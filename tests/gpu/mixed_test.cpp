@@ -144,5 +144,68 @@ TEST_CASE_TEMPLATE("gpu branches_forward", T, float, double) {
     }
 }
 
+TEST_CASE_TEMPLATE("gpu branches_forward of not-a-number", T, float, double) {
+    Numbers numbers(800);
+    CellData<T> cell(1, {{6, 7, 4, 4}},
+                     {{max_pool, 0, 4}, {avg_pool, 0, 4}, {separable, 0, 4, 3}, {max_pool, 0, 4, 3, 1, 2}}, numbers,
+                     true);
+    for (std::size_t at : {0, 1 * 4 + 1, 2 * 4 + 1, 20 * 4 + 1, 21 * 4 + 3})
+        cell.x[0][at] = std::numeric_limits<T>::quiet_NaN();
+    for (std::size_t b = 0; b < cell.shapes.size(); b++) {
+        CAPTURE(b);
+        std::vector<std::uint8_t> want_tap;
+        const auto want = cell.forward(b, want_tap);
+        Guarded<T> z(cell.outputs(b));
+        Guarded<std::uint8_t> tap(want_tap.size());
+        const kernels::Source<T> source = cell.source(0);
+        kernels::Branch<T> branch = cell.branch(b);
+        branch.z = z.data(), branch.tap = data_of(tap);
+        kernels::branches_forward<T>(kGpu, 1, 1e-5, {&source, 1}, {&branch, 1}, nullptr);
+        std::size_t spoiled = 0;
+        for (std::size_t i = 0; i < z.size(); i++) {
+            CHECK(std::isnan(z[i]) == std::isnan(want[i].value));
+            spoiled += std::isnan(z[i]);
+        }
+        CHECK(spoiled > 0);
+        CHECK(spoiled < z.size());
+        CHECK(std::equal(tap.begin(), tap.end(), want_tap.begin()));
+    }
+}
+
+/// Keeps what it is given, to be done as often as one likes.
+struct Recorded : simt::Stream {
+    std::vector<std::function<void()>> work;
+    void submit(std::function<void()> one) override { work.push_back(std::move(one)); }
+};
+
+TEST_CASE("gpu branches_forward can be replayed") {
+    Numbers numbers(810);
+    const CellData<float> cell(3, {{20, 18, 4, 4}}, {{separable, 0, 4, 3}, {max_pool, 0, 4}}, numbers, true);
+    const std::vector<kernels::Source<float>> sources{cell.source(0)};
+    std::vector<kernels::Branch<float>> branches{cell.branch(0), cell.branch(1)};
+    std::vector<Guarded<float>> z{Guarded<float>(cell.outputs(0)), Guarded<float>(cell.outputs(1))};
+    std::vector<Guarded<float>> affine(4, Guarded<float>(4));
+    std::vector<Guarded<double>> norm(4, Guarded<double>(4));
+    Guarded<std::uint8_t> tap(cell.outputs(1));
+    for (std::size_t b = 0; b < 2; b++) {
+        branches[b].z = z[b].data(), branches[b].tap = tap.data();
+        branches[b].scale = affine[2 * b].data(), branches[b].shift = affine[2 * b + 1].data();
+        branches[b].mean = norm[2 * b].data(), branches[b].rstd = norm[2 * b + 1].data();
+    }
+    Recorded device;
+    const kernels::Stream stream{.where = kernels::Where::gpu, .handle = static_cast<simt::Stream*>(&device)};
+    Workspace workspace(kernels::branches_forward_workspace<float>(stream, 3, sources, branches));
+    kernels::branches_forward<float>(stream, 3, 1e-5, sources, branches, workspace.get());
+    REQUIRE(device.work.size() == 1);
+    device.work[0]();
+    const auto first = affine;
+    for (auto& v : affine) {
+        CHECK(std::isfinite(v[3]));
+        std::fill(v.begin(), v.end(), -7.0f);
+    }
+    device.work[0]();
+    for (std::size_t i = 0; i < 4; i++) CHECK(affine[i].same_bits(first[i]));
+}
+
 }  // namespace
 }  // namespace nascent::test
