@@ -14,6 +14,9 @@
     extern __shared__ __align__(16) unsigned char simt_dynamic_[]; \
     type* const name = reinterpret_cast<type*>(simt_dynamic_)
 
+// A file's own variable in device memory, zero at first.
+#define SIMT_GLOBAL(type, name, ...) static __device__ type name __VA_ARGS__
+
 namespace nascent::simt {
 
 using Place = std::experimental::source_location;

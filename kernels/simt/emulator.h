@@ -186,3 +186,5 @@ inline unsigned to_tf32(float x) {
         ::nascent::simt::shared(&name##_key_, #name, sizeof(name##_type_), alignof(name##_type_)))
 #define SIMT_DYNAMIC_SHARED(type, name) \
     type* const name = static_cast<type*>(::nascent::simt::dynamic_shared(alignof(type)))
+// A launch runs on one thread: threads may be devices.
+#define SIMT_GLOBAL(type, name, ...) static thread_local type name __VA_ARGS__

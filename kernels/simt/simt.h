@@ -3,6 +3,7 @@
 //
 //     SIMT_SHARED(float, tile, [18][18]);           instead of  __shared__ float tile[18][18];
 //     SIMT_DYNAMIC_SHARED(float, row);              instead of  extern __shared__ float row[];
+//     SIMT_GLOBAL(unsigned, count, [64]);           instead of  static __device__ unsigned count[64];
 //     simt::launch(kernel<float>, {grid, block, bytes, stream}, arguments...);    instead of  kernel<<<...>>>(...)
 //     simt::cp_async<16>(to, from), simt::ldmatrix, simt::mma_bf16, simt::mma_tf32    instead of PTX
 #pragma once

@@ -1,0 +1,174 @@
+#include <vector>
+
+#include "kernels/common/mixed_forward.cuh"
+
+namespace nascent::kernels::gpu {
+namespace {
+
+constexpr std::size_t kWantedBlocks = 132;  // one for each multiprocessor of an H200
+constexpr std::size_t kFewOps = 4;          // of a block, where the tiles alone are too few
+constexpr unsigned kRows = 256;             // partial sums of a branch
+
+/// A source's branches, pools first, and its tiles.
+template <class T>
+struct Group {
+    ForwardPart<T> part = {};
+    std::vector<ForwardOp<T>> ops;
+    std::size_t bytes = 0;
+};
+
+template <class T>
+void expand(const Source<T>& s, const Branch<T>& b, Group<T>& group) {
+    const int out_h = b.out_h(s.h), out_w = b.out_w(s.w);
+    ForwardOp<T> op{b.kind,  {1, 1, b.stride, 0},
+                    b.c_out, b.c_out,
+                    out_h,   out_w,
+                    b.depth, b.point,
+                    b.z,     b.tap,
+                    b.mean,  b.rstd,
+                    b.scale, b.shift,
+                    0};
+    switch (b.kind) {
+        case BranchKind::max_pool:
+        case BranchKind::avg_pool:
+            group.part.halo = std::max(group.part.halo, 1);
+            group.ops.insert(group.ops.begin() + group.part.pools++, op);
+            return;
+        case BranchKind::separable:
+            op.taps = {b.k, b.dilation, b.stride, 0};
+            group.part.halo = std::max(group.part.halo, b.k / 2 * b.dilation);
+            break;
+        case BranchKind::pointwise:
+            op.depth = nullptr;
+            break;
+        case BranchKind::reduce: {
+            op.depth = nullptr;
+            op.taps.stride = 2;
+            op.c_out = b.c_out / 2;
+            group.ops.push_back(op);
+            auto skip = [&](auto*& p) { p = p ? p + op.c_out : p; };
+            op.taps.offset = 1;
+            op.point = b.point_odd;
+            skip(op.z), skip(op.mean), skip(op.rstd), skip(op.scale), skip(op.shift);
+            break;
+        }
+    }
+    group.ops.push_back(op);
+}
+
+template <class T>
+void tile(int n, Group<T>& group) {
+    ForwardPart<T>& p = group.part;
+    const Source<T>& s = p.source;
+    auto choose = [&](bool resident) {
+        p.resident = resident;
+        p.tile = largest_tile(
+            s.h, s.w, [&](const MixedTile& t) { return forward_bytes<T>(t, p.halo, s.c, resident) <= kMixedShared; });
+        group.bytes = forward_bytes<T>(p.tile, p.halo, s.c, resident);
+        return group.bytes <= kMixedShared;
+    };
+    const bool fits = choose(true) && p.tile.pixels() >= std::min(32, s.h * s.w) && s.c <= 256 * kWide<T>;
+    if (!fits && !choose(false))
+        throw simt::Error("a branch of " + std::to_string(s.c) + " channels does not fit into shared memory");
+    p.tiles_y = (s.h - 1 >> p.tile.h_log) + 1;
+    p.tiles_x = (s.w - 1 >> p.tile.w_log) + 1;
+    p.tiles = items(product({n, p.tiles_y, p.tiles_x}));
+    p.rows = std::min(p.tiles, kRows);
+}
+
+template <class T>
+std::vector<Group<T>> groups_of(int n, std::span<const Source<T>> sources, std::span<const Branch<T>> branches) {
+    std::vector<Group<T>> groups;
+    for (std::size_t i = 0; i < branches.size(); i++) {
+        const Source<T>& s = sources[static_cast<std::size_t>(branches[i].source)];
+        if (i == 0 || branches[i].source != branches[i - 1].source) {
+            groups.emplace_back();
+            groups.back().part.source = s;
+        }
+        expand(s, branches[i], groups.back());
+    }
+    for (Group<T>& g : groups) tile(n, g);
+    return groups;
+}
+
+/// f(list, blocks, bytes of shared memory) for each launch, usually one; returns how many partial sums they leave.
+template <class T, class F>
+std::size_t for_launches(int n, double eps, std::span<const Source<T>> sources, std::span<const Branch<T>> branches,
+                         F&& f) {
+    std::vector<Group<T>> groups = groups_of(n, sources, branches);
+    std::size_t tiles = 0, partial = 0, bytes = 0;
+    for (const Group<T>& g : groups) tiles += g.part.rows;
+    ForwardList<T> list = {};
+    int ops = 0;
+    unsigned blocks = 0;
+    auto flush = [&] {
+        if (list.count > 0) f(list, blocks, ops, bytes);
+        list = {};
+        ops = 0, blocks = 0, bytes = 0;
+    };
+    for (Group<T>& g : groups) {
+        const std::size_t count = g.ops.size();
+        // Branches go to several blocks where there would be too few, but no fewer than kFewOps to each.
+        const std::size_t pieces = std::max(std::min((kWantedBlocks + tiles - 1) / tiles, count / kFewOps),
+                                            (count + kForwardOps - 1) / kForwardOps);
+        const std::size_t each = (count + std::max<std::size_t>(pieces, 1) - 1) / std::max<std::size_t>(pieces, 1);
+        for (std::size_t first = 0; first < count; first += each) {
+            const std::size_t here = std::min(each, count - first);
+            if (static_cast<std::size_t>(ops) + here > kForwardOps) flush();
+            ForwardPart<T>& p = list.parts[list.count++] = g.part;
+            p.first_op = ops;
+            p.ops = static_cast<int>(here);
+            p.pools = std::clamp(g.part.pools - static_cast<int>(first), 0, p.ops);
+            p.first_block = blocks;
+            blocks += p.rows;
+            bytes = std::max(bytes, g.bytes);
+            for (std::size_t i = first; i < first + here; i++) {
+                ForwardOp<T>& op = list.ops[ops++] = g.ops[i];
+                op.partial = partial;
+                if (op.scale) partial += p.rows * 2 * static_cast<std::size_t>(op.c_out);
+            }
+            list.n = n;
+            list.eps = eps;
+        }
+    }
+    flush();
+    return partial;
+}
+
+}  // namespace
+
+template <class T>
+void branches_forward(const Stream& stream, int n, double eps, std::span<const Source<T>> sources,
+                      std::span<const Branch<T>> branches, void* workspace) {
+    bool is_wide = true;
+    for (const Branch<T>& b : branches) {
+        const Source<T>& s = sources[static_cast<std::size_t>(b.source)];
+        is_wide = is_wide && wide<T>(s.c, {s.scale, s.shift, b.depth}) && wide<T>(s.pixel, {s.x}) &&
+                  wide<T>(b.kind == BranchKind::reduce ? b.c_out / 2 : b.c_out, {b.point, b.point_odd, b.z});
+    }
+    for_launches(n, eps, sources, branches, [&](ForwardList<T>& list, unsigned blocks, int ops, std::size_t bytes) {
+        list.arrival = take_arrivals(static_cast<std::size_t>(ops));
+        auto run = [&](auto kernel) {
+            simt::allow_shared(kernel, bytes);
+            simt::launch(kernel, {dim3(blocks), dim3(kThreads), bytes, static_cast<simt::stream_t>(stream.handle)},
+                         list, static_cast<double*>(workspace));
+        };
+        is_wide ? run(forward_kernel<T, true>) : run(forward_kernel<T, false>);
+    });
+}
+template <class T>
+std::size_t branches_forward_workspace(const Stream&, int n, std::span<const Source<T>> sources,
+                                       std::span<const Branch<T>> branches) {
+    return sizeof(double) * for_launches(n, 0, sources, branches, [](auto&&...) {});
+}
+
+#define NASCENT_MIXED_FORWARD(T)                                                                                       \
+    template void branches_forward(const Stream&, int, double, std::span<const Source<T>>, std::span<const Branch<T>>, \
+                                   void*);                                                                             \
+    template std::size_t branches_forward_workspace(const Stream&, int, std::span<const Source<T>>,                    \
+                                                    std::span<const Branch<T>>);
+NASCENT_MIXED_FORWARD(float)
+NASCENT_MIXED_FORWARD(double)
+#undef NASCENT_MIXED_FORWARD
+
+}  // namespace nascent::kernels::gpu

@@ -1,0 +1,211 @@
+// The GPU's passes of a mixed cell against plain loops, on the emulator in three orders of the threads.
+#include "tests/gpu/mixed_cell.h"
+
+namespace nascent::test {
+namespace {
+
+using enum BranchKind;
+
+struct Case {
+    int n;
+    std::vector<StateShape> states;
+    std::vector<BranchShape> branches;
+    int launches = 1;
+    bool norms = true, aligned = true;
+};
+/// All kinds, whole and halved, on tiles that the picture fills and does not; channels of an odd number, more than a
+/// chunk, more than shared memory holds; more tiles than rows of partial sums; more branches than a launch takes.
+const std::vector<Case>& cases() {
+    static const std::vector<Case> all{
+        {2,
+         {{9, 18, 16, 24}},
+         {{separable, 0, 16, 3},
+          {max_pool, 0, 16},
+          {separable, 0, 8, 5, 2},
+          {separable, 0, 24, 5},
+          {avg_pool, 0, 16},
+          {separable, 0, 16, 3, 2},
+          {pointwise, 0, 16},
+          {separable, 0, 4, 7},
+          {separable, 0, 4, 1}}},
+        {3,
+         {{6, 8, 4, 4, true}, {5, 7, 8, 8}},
+         {{reduce, 0, 8},
+          {separable, 0, 8, 3, 1, 2},
+          {separable, 0, 4, 5, 2, 2},
+          {max_pool, 1, 8, 3, 1, 2},
+          {pointwise, 1, 4, 1, 1, 2},
+          {avg_pool, 1, 8, 3, 1, 2},
+          {separable, 1, 4, 3, 2, 2},
+          {max_pool, 1, 8}}},
+        {1,
+         {{3, 5, 3, 5, true}, {4, 2, 5, 7}, {1, 1, 1, 1}},
+         {{separable, 0, 5, 3},
+          {reduce, 1, 6},
+          {avg_pool, 1, 5},
+          {max_pool, 1, 5},
+          {pointwise, 1, 2},
+          {separable, 2, 3, 5}},
+         1,
+         true,
+         false},
+        {1, {{3, 2, 600, 600}}, {{separable, 0, 4, 5, 2}, {pointwise, 0, 3}, {max_pool, 0, 600}}},
+        {1, {{2, 3, 36, 36, true}}, {{separable, 0, 136, 3}}},
+        {270, {{2, 2, 4, 4}}, {{max_pool, 0, 4}, {separable, 0, 4, 3}}},
+        {1, {{2, 2, 4, 4}, {2, 2, 4, 4, true}}, many(60), 2},
+        {1,
+         {{4, 6, 16, 16}},
+         {{separable, 0, 8, 3}, {max_pool, 0, 16}, {reduce, 0, 8}, {separable, 0, 8, 3}},
+         1,
+         false}};
+    return all;
+}
+
+/// A norm's mean, rstd, scale and shift from z, with the magnitudes that bound their roundings.
+template <class T>
+std::array<std::vector<Bounded>, 4> norm_of(const Guarded<T>& z, int c_out, double eps) {
+    std::array<std::vector<Bounded>, 4> want;
+    const std::size_t c = static_cast<std::size_t>(c_out), pixels = z.size() / c;
+    for (std::size_t i = 0; i < c; i++) {
+        Real sum = 0, magnitude = 0, squares = 0, about = 0;
+        for (std::size_t p = 0; p < pixels; p++) {
+            const Real v = z[p * c + i];
+            sum += v, magnitude += std::fabs(v), squares += v * v;
+        }
+        const Real n = static_cast<Real>(pixels), m = sum / n;
+        for (std::size_t p = 0; p < pixels; p++) about += (z[p * c + i] - m) * (z[p * c + i] - m);
+        const Real r = 1 / std::sqrt(about / n + eps);
+        // The variance is the mean square less the squared mean; d rstd = rstd^3 / 2 d variance.
+        const Real r_magnitude = r + r * r * r / 2 * (squares / n + 2 * std::fabs(m) * magnitude / n);
+        want[0].push_back({m, magnitude / n});
+        want[1].push_back({r, r_magnitude});
+        want[2].push_back({r, r_magnitude});
+        want[3].push_back({-m * r, magnitude / n * r + std::fabs(m) * r_magnitude});
+    }
+    return want;
+}
+
+TEST_CASE_TEMPLATE("gpu branches_forward", T, float, double) {
+    unsigned seed = 300;
+    constexpr double kEps = 1e-3;
+    for (const Case& of : cases()) {
+        CAPTURE(seed);
+        Numbers numbers(seed++);
+        const CellData<T> cell(of.n, of.states, of.branches, numbers, of.aligned);
+        const std::size_t count = of.branches.size();
+        std::vector<std::vector<Bounded>> want(count);
+        std::vector<std::vector<std::uint8_t>> want_tap(count);
+        for (std::size_t b = 0; b < count; b++) want[b] = cell.forward(b, want_tap[b]);
+        in_every_order([&] {
+            std::vector<Guarded<T>> z, scale, shift;
+            std::vector<Guarded<double>> mean, rstd;
+            std::vector<Guarded<std::uint8_t>> tap;
+            std::vector<kernels::Source<T>> sources;
+            std::vector<kernels::Branch<T>> branches;
+            for (std::size_t s = 0; s < of.states.size(); s++) sources.push_back(cell.source(s));
+            for (std::size_t b = 0; b < count; b++) {
+                const std::size_t c = static_cast<std::size_t>(of.norms ? of.branches[b].c_out : 0);
+                z.emplace_back(cell.outputs(b), of.aligned ? 0 : 1);
+                tap.emplace_back(want_tap[b].size());
+                scale.emplace_back(c), shift.emplace_back(c), mean.emplace_back(c), rstd.emplace_back(c);
+            }
+            for (std::size_t b = 0; b < count; b++) {
+                kernels::Branch<T>& r = branches.emplace_back(cell.branch(b));
+                r.z = z[b].data(), r.tap = data_of(tap[b]);
+                r.mean = data_of(mean[b]), r.rstd = data_of(rstd[b]);
+                r.scale = data_of(scale[b]), r.shift = data_of(shift[b]);
+            }
+            Counting device;
+            Workspace workspace(kernels::branches_forward_workspace<T>(device.stream(), of.n, sources, branches));
+            kernels::branches_forward<T>(device.stream(), of.n, kEps, sources, branches, workspace.get());
+            CHECK(device.launches == of.launches);
+            CHECK(workspace.intact());
+            std::vector<Guarded<T>> out;
+            for (std::size_t b = 0; b < count; b++) {
+                CAPTURE(b);
+                check_close(z[b], want[b], cell.operations(b), "z");
+                CHECK(tap[b].intact());
+                CHECK(std::equal(tap[b].begin(), tap[b].end(), want_tap[b].begin()));
+                out.push_back(z[b]);
+                if (!of.norms) continue;
+                // Four pixels at a time in T; a product more for squares, a rounding of the result.
+                const auto norm = norm_of(z[b], of.branches[b].c_out, kEps);
+                constexpr double kUnit = std::numeric_limits<T>::epsilon();
+                const double sums = 2 * std::numeric_limits<double>::epsilon() * static_cast<double>(cell.outputs(b));
+                check_close(mean[b], norm[0], 1, "mean", 4 * kUnit + sums);
+                check_close(rstd[b], norm[1], 1, "rstd", 5 * kUnit + sums);
+                check_close(scale[b], norm[2], 1, "scale", 6 * kUnit + sums);
+                check_close(shift[b], norm[3], 1, "shift", 6 * kUnit + sums);
+                for (const auto* v : {&mean[b], &rstd[b]}) out.push_back(bits_of<T>(*v));
+                out.push_back(scale[b]), out.push_back(shift[b]);
+            }
+            return out;
+        });
+    }
+}
+
+TEST_CASE_TEMPLATE("gpu branches_forward of not-a-number", T, float, double) {
+    Numbers numbers(800);
+    CellData<T> cell(1, {{6, 7, 4, 4}},
+                     {{max_pool, 0, 4}, {avg_pool, 0, 4}, {separable, 0, 4, 3}, {max_pool, 0, 4, 3, 1, 2}}, numbers,
+                     true);
+    for (std::size_t at : {0, 1 * 4 + 1, 2 * 4 + 1, 20 * 4 + 1, 21 * 4 + 3})
+        cell.x[0][at] = std::numeric_limits<T>::quiet_NaN();
+    for (std::size_t b = 0; b < cell.shapes.size(); b++) {
+        CAPTURE(b);
+        std::vector<std::uint8_t> want_tap;
+        const auto want = cell.forward(b, want_tap);
+        Guarded<T> z(cell.outputs(b));
+        Guarded<std::uint8_t> tap(want_tap.size());
+        const kernels::Source<T> source = cell.source(0);
+        kernels::Branch<T> branch = cell.branch(b);
+        branch.z = z.data(), branch.tap = data_of(tap);
+        kernels::branches_forward<T>(kGpu, 1, 1e-5, {&source, 1}, {&branch, 1}, nullptr);
+        std::size_t spoiled = 0;
+        for (std::size_t i = 0; i < z.size(); i++) {
+            CHECK(std::isnan(z[i]) == std::isnan(want[i].value));
+            spoiled += std::isnan(z[i]);
+        }
+        CHECK(spoiled > 0);
+        CHECK(spoiled < z.size());
+        CHECK(std::equal(tap.begin(), tap.end(), want_tap.begin()));
+    }
+}
+
+/// Keeps what it is given, to be done as often as one likes.
+struct Recorded : simt::Stream {
+    std::vector<std::function<void()>> work;
+    void submit(std::function<void()> one) override { work.push_back(std::move(one)); }
+};
+
+TEST_CASE("gpu branches_forward can be replayed") {
+    Numbers numbers(810);
+    const CellData<float> cell(3, {{20, 18, 4, 4}}, {{separable, 0, 4, 3}, {max_pool, 0, 4}}, numbers, true);
+    const std::vector<kernels::Source<float>> sources{cell.source(0)};
+    std::vector<kernels::Branch<float>> branches{cell.branch(0), cell.branch(1)};
+    std::vector<Guarded<float>> z{Guarded<float>(cell.outputs(0)), Guarded<float>(cell.outputs(1))};
+    std::vector<Guarded<float>> affine(4, Guarded<float>(4));
+    std::vector<Guarded<double>> norm(4, Guarded<double>(4));
+    Guarded<std::uint8_t> tap(cell.outputs(1));
+    for (std::size_t b = 0; b < 2; b++) {
+        branches[b].z = z[b].data(), branches[b].tap = tap.data();
+        branches[b].scale = affine[2 * b].data(), branches[b].shift = affine[2 * b + 1].data();
+        branches[b].mean = norm[2 * b].data(), branches[b].rstd = norm[2 * b + 1].data();
+    }
+    Recorded device;
+    const kernels::Stream stream{.where = kernels::Where::gpu, .handle = static_cast<simt::Stream*>(&device)};
+    Workspace workspace(kernels::branches_forward_workspace<float>(stream, 3, sources, branches));
+    kernels::branches_forward<float>(stream, 3, 1e-5, sources, branches, workspace.get());
+    REQUIRE(device.work.size() == 1);
+    device.work[0]();
+    const auto first = affine;
+    for (auto& v : affine) {
+        CHECK(std::isfinite(v[3]));
+        std::fill(v.begin(), v.end(), -7.0f);
+    }
+    device.work[0]();
+    for (std::size_t i = 0; i < 4; i++) CHECK(affine[i].same_bits(first[i]));
+}
+
+}  // namespace
+}  // namespace nascent::test
