@@ -14,7 +14,7 @@ void norm_map(int channels, double n, double weight, const double* s, const doub
               const double* rstd, const T* norm_scale, const NormMap<T>& map) {
     for (int c = 0; c < channels; c++) {
         if (!mean) {
-            map.scale[c] = static_cast<T>(weight * norm_scale[c]);
+            map.scale[c] = static_cast<T>(norm_scale ? weight * norm_scale[c] : weight);
             map.slope[c] = map.shift[c] = T(0);
             continue;
         }

@@ -82,7 +82,7 @@ __global__ void __launch_bounds__(kThreads)
             if (!term.map.scale || term.mean) continue;
             const T w = weight_of(term.term.weight);
             for (unsigned c = t; c < static_cast<unsigned>(channels); c += kThreads) {
-                term.map.scale[c] = w * term.term.scale[c];
+                term.map.scale[c] = term.term.scale ? w * term.term.scale[c] : w;
                 term.map.slope[c] = term.map.shift[c] = T(0);
             }
         }

@@ -1,0 +1,22 @@
+// Nodes that sum weighed operators of all earlier nodes: NAS-Bench-201's cell with all operators on every edge
+// (arXiv 2001.00326, section 2.1; the weights are DARTS's softmaxed architecture parameters).
+#pragma once
+#include "ops/mixed_cell.h"
+#include "ops/sum_node.h"
+
+namespace nascent {
+
+/// One operator of an edge. Node 0 is the input, 0 <= from < to.
+struct WeighedTerm {
+    EdgeOp op;
+    int from, to;
+    int weight;          // element of the weights
+    Tensor kernel = {};  // conv: (k, k, c, c), k 1 or 3: ReLU, convolution, batch-norm without gamma and beta
+    CellNorm norm = {};  // conv
+};
+
+/// The last node of x (n, h, w, c). A node's pool is computed once for all edges that leave it, and what a convolution
+/// gives after its batch-norm is never stored. Throws Error(runtime) for terms that do not fit.
+Tensor weighed_cell(const Tensor& x, const Tensor& weights, std::span<const WeighedTerm> terms, bool training);
+
+}  // namespace nascent
