@@ -7,7 +7,7 @@ import operator
 
 import torch
 from torch import nn
-from torch.nn.utils import clip_grad_norm_, parameters_to_vector, vector_to_parameters
+from torch.nn.utils import clip_grad_norm_
 
 
 def add(terms):
@@ -15,9 +15,14 @@ def add(terms):
     return functools.reduce(operator.add, terms)
 
 
+def flat(tensors):
+    """One vector of all their elements; unlike parameters_to_vector it takes any memory layout."""
+    return torch.cat([t.reshape(-1) for t in tensors])
+
+
 class WithAlphas(nn.Module):
-    """A net whose `alphas`, a list of tensors that ask for gradients, are no parameters: not in the state dict, but they
-    move and change type with the net."""
+    """A net whose `alphas`, a list of tensors that ask for gradients, are no parameters: not in the state dict, but
+    they move and change type with the net."""
 
     alphas = ()
 
@@ -33,12 +38,12 @@ class WithAlphas(nn.Module):
 class Bilevel:
     """Steps of a search on `net` (WithAlphas). loss(net, *batch) is a scalar tensor.
 
-    sgd updates the weights; its learning rate, momentum and weight decay are those of the look-ahead of the second order.
+    sgd updates the weights; its learning rate, momentum and weight decay are those of the second order's look-ahead.
     adam updates the alphas. build() makes another net like `net`.
     clip_alphas: the weight step's clipped norm counts the alphas' gradients too.
-    tuned=False is how the published searches run: every backward computes what autograd offers, the second order builds a
-    second net and walks there and back by adding. True, at the same result: a step asks only for the gradients that it
-    uses, and the look-ahead weights, and w + ev and w - ev, are copied into the net itself and the old ones back.
+    tuned=False is how the published searches run: every backward computes what autograd offers, the second order builds
+    a second net and walks to w + ev, w - ev and back by adding. True, at the same result: a step asks only for the
+    gradients that it uses, and the net itself gets the look-ahead weights and then its own back.
     """
 
     def __init__(self, net, loss, sgd, adam, build, clip=5.0, clip_alphas=False, tuned=False):
@@ -69,7 +74,7 @@ class Bilevel:
             loss.backward()
         clip_grad_norm_(clipped, self.clip)
         self.sgd.step()
-        return loss
+        return loss.detach()  # a loss keeps its graph, and parts of that their tensors
 
     def first_order(self, valid):
         """Sets the alphas' gradients to those of the loss on `valid`."""
@@ -84,7 +89,7 @@ class Bilevel:
             gradients = torch.autograd.grad(self.loss(self.net, *train), self.weights)
         unrolled = self._unrolled_in_place if self.tuned else self._unrolled_copy
         direction, of_alphas = unrolled(gradients, rate, valid)
-        length = 0.01 / torch.linalg.vector_norm(parameters_to_vector(direction)).item()
+        length = 0.01 / torch.linalg.vector_norm(flat(direction)).item()
         plus, minus = (self._beside_in_place if self.tuned else self._beside)(direction, length, train)
         for a, g, p, m in zip(self.alphas, of_alphas, plus, minus):
             a.grad = g - rate * (p - m) / (2 * length)
@@ -100,12 +105,12 @@ class Bilevel:
     def _unrolled_copy(self, gradients, rate, valid):
         """Returns the gradients of the weights and of the alphas at the look-ahead."""
         with torch.no_grad():
-            flat = parameters_to_vector(self.weights)
-            flat = flat - rate * (parameters_to_vector(self._momenta()) + parameters_to_vector(gradients) +
-                                  self._decay() * flat)
+            old = flat(self.weights)
+            new = old - rate * (flat(self._momenta()) + flat(gradients) + self._decay() * old)
         net = self.build()
         net.load_state_dict(self.net.state_dict())
-        vector_to_parameters(flat, net.parameters())
+        for w, part in zip(net.parameters(), new.split([w.numel() for w in self.weights])):
+            w.data.copy_(part.view(w.shape))
         for a, own in zip(net.alphas, self.alphas):
             a.data.copy_(own.data)
         self.loss(net, *valid).backward()

@@ -7,11 +7,11 @@ import timing
 
 def parser(description, compiled):
     p = timing.parser(description, compiled,
-                      "leave `none` out, compute only gradients that are used, no second network in the second order, and "
-                      "fused optimizers where there are some")
+                      "leave `none` out, compute only gradients that are used, no second network in the second order, "
+                      "and fused optimizers where there are some")
     p.add_argument("--step", choices=("weights", "first", "second"), default="weights",
-                   help="forward, backward, clip and SGD of the weights; or that with an architecture step of the first or "
-                        "second order: another batch, and Adam")
+                   help="forward, backward, clip and SGD of the weights; or that with an architecture step of the first "
+                        "or second order: another batch, and Adam")
     return p
 
 
@@ -27,9 +27,9 @@ def run(args, build, compiled, weights_first, clip_alphas, **sgd):
         return net
 
     net, train, valid, options = place(), timer.batch(), timer.batch(), timer.optimizer_options()
-    search = bilevel.Bilevel(net, timer.loss, torch.optim.SGD(net.parameters(), lr=0.025, momentum=0.9, **sgd, **options),
-                             torch.optim.Adam(net.alphas, lr=3e-4, betas=(0.5, 0.999), weight_decay=1e-3, **options),
-                             place, clip_alphas=clip_alphas, tuned=args.tuned)
+    sgd = torch.optim.SGD(net.parameters(), lr=0.025, momentum=0.9, **sgd, **options)
+    adam = torch.optim.Adam(net.alphas, lr=3e-4, betas=(0.5, 0.999), weight_decay=1e-3, **options)
+    search = bilevel.Bilevel(net, timer.loss, sgd, adam, place, clip_alphas=clip_alphas, tuned=args.tuned)
 
     def alpha_step():
         if args.step == "first":

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Compares the DARTS network and steps of this folder, in float64, with reference values in a JSON file.
 
-The file's keys `search_C{c}_L{l}` hold the logits of a training forward, the loss, the norm of the weights' gradients, the
-alphas' gradients, and the logits of an evaluation forward before that; `architect_{no_momentum_buffer|after_one_sgd_step}_
-{first|second}_order` the alphas' gradients of the architecture step on the smallest of those networks. Weights, pictures
-and alphas follow the file's rule: see `uniform` and `fill`. Both the plain and the tuned code are checked.
+The file's keys `search_C{c}_L{l}` hold the logits of a training forward, the loss, the norm of the weights' gradients,
+the alphas' gradients, and the logits of an evaluation forward before that;
+`architect_{no_momentum_buffer|after_one_sgd_step}_{first|second}_order` the alphas' gradients of the architecture step
+on the smallest of those networks. Weights, pictures and alphas follow the file's rule: see `uniform` and `fill`. Both
+the plain and the tuned code are checked.
 Exit status: 0 if all agree within 1e-9 * max(|b|, rms of b), 1 if not, 77 if PyTorch is missing."""
 import argparse
 import json

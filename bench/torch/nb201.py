@@ -116,7 +116,7 @@ class Supernet(nn.Module):
 
 
 class MixedSupernet(bilevel.WithAlphas, Supernet):
-    """All ops on every edge, weighed by the softmax of `alphas`, one (6, 5) tensor for all cells. Sizes as Supernet's."""
+    """All ops on every edge, weighed by the softmax of `alphas`: one (6, 5) tensor for all cells."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)

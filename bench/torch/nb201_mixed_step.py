@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Steps of a DARTS search on NAS-Bench-201 (C = 16, N = 5, all ops mixed) in plain PyTorch, timed; prints one line of JSON.
+"""Steps of a DARTS search on NAS-Bench-201 (C = 16, N = 5, all ops) in plain PyTorch, timed; prints one line of JSON.
 
-As the benchmark's own baselines do it: the first order updates the weights, then the alphas on a second batch; the second
-order the alphas first; the clipped norm counts the alphas' gradients. Batches are made before."""
+As the benchmark's own baselines do it: the first order updates the weights, then the alphas on a second batch; the
+second order the alphas first; the clipped norm counts the alphas' gradients. Batches are made before."""
 import bilevel_step
 import nb201
 

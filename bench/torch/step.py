@@ -15,7 +15,7 @@ import timing
 
 
 def compile_parts(net):
-    """Every path is another program, so the parts that all paths share are compiled: convolution triples, blocks, head."""
+    """Every path is another program, so what all paths share is compiled: convolution triples, blocks, head."""
     blocks = {id(m) for b in net.modules() if isinstance(b, nb201.ResidualBlock) for m in b.modules()}
     timing.compile_forward([m for m in net.modules() if isinstance(m, (nb201.ResidualBlock, torch.nn.AvgPool2d))])
     timing.compile_forward([m for m in net.modules() if isinstance(m, nb201.ReluConvBn) and id(m) not in blocks])

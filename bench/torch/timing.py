@@ -83,12 +83,12 @@ class Timing:
         version = tuple(int(v) for v in torch.__version__.split(".")[:2])
         return {"fused": True} if self.args.tuned and version >= (2, 4) else {}
 
-    def run(self, step, **more):
-        """step(number) returns a loss tensor; its time is counted until the value is read. Prints the JSON line."""
+    def run(self, work, **more):
+        """work(number) returns a loss tensor; its time is counted until the value is read. Prints the JSON line."""
         args, wall, core, loss = self.args, [], [], 0.0
         for number in range(args.warmup + args.steps):
             w, c = time.perf_counter(), time.process_time()  # process_time: of all threads
-            loss = step(number).item()
+            loss = work(number).item()
             if args.device == "cuda":
                 torch.cuda.synchronize()
             wall.append(time.perf_counter() - w)
