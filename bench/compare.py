@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Runs a training step here and in plain PyTorch, in turn on the same cores, and prints how many times more PyTorch needs.
 
-  cmake --preset bench && cmake --build --preset bench --target bench_path_step
+  cmake --preset bench && cmake --build --preset bench --target bench_path_step bench_darts_step bench_mixed_step
   bench/compare.py nb201-path --batch 64 [--python ENV/bin/python] [--rounds 3]
+
+Workloads: a path of the NAS-Bench-201 supernet, and steps of searches that mix all ops, in the DARTS space and in
+NAS-Bench-201: of the weights alone, or with an architecture step of the first or second order (-first, -second).
 
 Opponents: every Python that has PyTorch (Debian's /usr/bin/python3 and those of --python), in each of: NCHW,
 channels_last, torch.compile where it works, and `tuned` (what a user of this supernet might do to be faster at the same
-result). In every round ours runs directly before each opponent, on 1 and on 2 threads with the same paths, and on both
-sides the better thread count goes into the round's ratio: once for core-seconds, once for wall time. Shown are medians
-over rounds of medians over steps. OpenMP's idle threads sleep (OMP_WAIT_POLICY=passive)."""
+result). In every round ours runs directly before each opponent, on 1 and on 2 threads (with the same paths), and on
+both sides the better thread count goes into the round's ratio: once for core-seconds, once for wall time. Shown are
+medians over rounds of medians over steps. OpenMP's idle threads sleep (OMP_WAIT_POLICY=passive)."""
 import argparse
 import datetime
 import json
@@ -19,7 +22,13 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-WORKLOADS = {"nb201-path": ("bench_path_step", os.path.join(HERE, "torch", "step.py"))}
+# By name: our program, the script in torch/, arguments of both.
+WORKLOADS = {"nb201-path": ("bench_path_step", "step.py", [])}
+for space, ours, script in (("darts", "bench_darts_step", "darts_step.py"),
+                            ("nb201-mixed", "bench_mixed_step", "nb201_mixed_step.py")):
+    for kind in ("weights", "first", "second"):
+        name = space if (space, kind) == ("nb201-mixed", "weights") else f"{space}-{kind}"
+        WORKLOADS[name] = (ours, script, ["--step", kind])
 CONFIGS = {  # by name: arguments of the PyTorch side
     "NCHW": ["--layout", "nchw"],
     "channels_last": ["--layout", "channels_last"],
@@ -145,8 +154,8 @@ def main():
     for name in args.config or []:
         if name not in CONFIGS:
             p.error(f"no configuration '{name}'; known: {'; '.join(CONFIGS)}")
-    program, script = WORKLOADS[args.workload]
-    program = os.path.join(args.build, program)
+    program, script, workload = WORKLOADS[args.workload]
+    program, script = os.path.join(args.build, program), os.path.join(HERE, "torch", script)
     if not os.path.exists(program):
         sys.exit(f"{program} is missing: cmake --preset bench && cmake --build --preset bench --target "
                  f"{os.path.basename(program)}")
@@ -159,11 +168,13 @@ def main():
     now = datetime.datetime.now()
     name = os.path.join(args.results, f"compare_{args.workload}_{args.batch}{'_winograd' * args.winograd}_{now:%Y-%m-%d}.json")
     os.makedirs(args.results, exist_ok=True)
-    sizes = ["--batch", str(args.batch), "--steps", str(args.steps), "--warmup", str(args.warmup)]
+    sizes = [*workload, "--batch", str(args.batch), "--steps", str(args.steps), "--warmup", str(args.warmup)]
     with tempfile.TemporaryDirectory() as folder:
-        paths = os.path.join(folder, "paths.json")
-        with open(paths, "w") as f:
-            subprocess.run([program, "--print-paths", str(args.warmup + args.steps)], stdout=f, check=True)
+        paths = []
+        if args.workload == "nb201-path":
+            paths = ["--paths", os.path.join(folder, "paths.json")]
+            with open(paths[1], "w") as f:
+                subprocess.run([program, "--print-paths", str(args.warmup + args.steps)], stdout=f, check=True)
         for number in range(args.rounds):
             for opponent in opponents:
                 if opponent in errors:
@@ -175,7 +186,7 @@ def main():
                                       threads, args.timeout)
                     if error:
                         sys.exit(f"{program}: {error}")
-                    theirs, error = run([python, script, *sizes, "--threads", str(threads), "--paths", paths,
+                    theirs, error = run([python, script, *sizes, "--threads", str(threads), *paths,
                                          *CONFIGS[config]], threads, args.timeout)
                     if error:
                         errors[opponent] = error

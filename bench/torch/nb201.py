@@ -1,10 +1,12 @@
-"""The NAS-Bench-201 path supernet in plain PyTorch (1.13 and newer).
+"""The NAS-Bench-201 supernet in plain PyTorch (1.13 and newer): of single paths, or of all ops weighed by alphas.
 
 Space: Dong & Yang, "NAS-Bench-201", ICLR 2020. State-dict names are those of the published supernets
 (stem.0.weight, cells.0.edges.1<-0.2.op.1.weight, cells.5.conv_a.op.2.bias, lastact.0.weight, classifier.bias, ...).
 """
 import torch
 from torch import nn
+
+import bilevel
 
 OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2))  # (node, source) in gene order
@@ -56,9 +58,10 @@ class SearchCell(nn.Module):
         self.edges = nn.ModuleDict(
             {f"{i}<-{j}": nn.ModuleList(make_op(op, c, affine) for op in OPS) for i, j in EDGES})
 
-    def forward(self, x, path, cut_none=False):
-        """path: 6 op indices, or None for the plain sum of all five ops on every edge. cut_none: see Supernet."""
-        nodes = [x]
+    def forward(self, x, path, cut_none=False, weights=None):
+        """path: 6 op indices, or None for the sum of all five ops on every edge, times weights (6, 5) if there are any.
+        cut_none: see Supernet."""
+        nodes, total = [x], bilevel.add if cut_none and weights is not None else sum
         for i in (1, 2, 3):
             terms = []
             for e, (node, j) in enumerate(EDGES):
@@ -67,8 +70,9 @@ class SearchCell(nn.Module):
                 ops = self.edges[f"{i}<-{j}"]
                 chosen = range(len(OPS)) if path is None else (int(path[e]),)
                 chosen = [o for o in chosen if not (cut_none and OPS[o] == "none")]
-                terms += [sum(ops[o](nodes[j]) for o in chosen)] if chosen else []
-            nodes.append(sum(terms) if terms else torch.zeros_like(x))
+                outputs = (ops[o](nodes[j]) if weights is None else ops[o](nodes[j]) * weights[e, o] for o in chosen)
+                terms += [total(outputs)] if chosen else []
+            nodes.append(total(terms) if terms else torch.zeros_like(x))
         return nodes[3]
 
 
@@ -95,12 +99,13 @@ class Supernet(nn.Module):
         self.classifier = nn.Linear(c, classes)
         self.to(dtype)
 
-    def forward(self, x, paths):
-        """x: (n, 3, h, w); paths: (search cells, 6) op indices, or None for all ops everywhere. Returns logits."""
+    def forward(self, x, paths, weights=None):
+        """x: (n, 3, h, w); paths: (search cells, 6) op indices, or None for all ops everywhere, times weights (6, 5) if
+        there are any. Returns logits."""
         x, k = self.stem(x), 0
         for layer in self.cells:
             if isinstance(layer, SearchCell):
-                x = layer(x, None if paths is None else paths[k], self.cut_none)
+                x = layer(x, None if paths is None else paths[k], self.cut_none, weights)
                 k += 1
             else:
                 x = layer(x)
@@ -108,6 +113,17 @@ class Supernet(nn.Module):
 
     def forward_all(self, x):
         return self.forward(x, None)
+
+
+class MixedSupernet(bilevel.WithAlphas, Supernet):
+    """All ops on every edge, weighed by the softmax of `alphas`: one (6, 5) tensor for all cells."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.make_alphas((len(EDGES), len(OPS)))
+
+    def forward(self, x):
+        return super().forward(x, None, torch.softmax(self.alphas[0], 1))
 
 
 def sample_paths(rng, cells):

@@ -1,0 +1,133 @@
+"""The DARTS search network in plain PyTorch (1.13 and newer), with the state-dict names of the original.
+
+Liu, Simonyan & Yang, "DARTS: Differentiable Architecture Search", ICLR 2019."""
+import torch
+from torch import nn
+
+import bilevel
+
+OPS = ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3",
+       "dil_conv_5x5")
+NODES = 4
+EDGES = tuple((2 + i, j) for i in range(NODES) for j in range(2 + i))  # (state, source), 14 of them
+
+
+def plain_bn(c):
+    return nn.BatchNorm2d(c, affine=False)
+
+
+class Zero(nn.Module):
+    def __init__(self, stride):
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x):
+        return x[:, :, ::self.stride, ::self.stride].mul(0.0)
+
+
+class Op(nn.Module):
+    """A sequence under the name `op`."""
+
+    def __init__(self, *layers):
+        super().__init__()
+        self.op = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.op(x)
+
+
+def separable(c, kernel, stride, dilation=1):
+    """ReLU, depthwise, pointwise, BN."""
+    pad = dilation * (kernel - 1) // 2
+    return (nn.ReLU(), nn.Conv2d(c, c, kernel, stride, pad, dilation, groups=c, bias=False),
+            nn.Conv2d(c, c, 1, bias=False), plain_bn(c))
+
+
+class FactorizedReduce(nn.Module):
+    """Halves the map: half of the channels from the even pixels, half from the odd ones. Even sizes only."""
+
+    def __init__(self, c_in, c_out):
+        super().__init__()
+        self.conv_1 = nn.Conv2d(c_in, c_out // 2, 1, 2, bias=False)
+        self.conv_2 = nn.Conv2d(c_in, c_out // 2, 1, 2, bias=False)
+        self.bn = plain_bn(c_out)
+
+    def forward(self, x):
+        x = torch.relu(x)
+        return self.bn(torch.cat((self.conv_1(x), self.conv_2(x[:, :, 1:, 1:])), 1))
+
+
+def make_op(name, c, stride):
+    if name == "none":
+        return Zero(stride)
+    if name == "max_pool_3x3":
+        return nn.Sequential(nn.MaxPool2d(3, stride, 1), plain_bn(c))
+    if name == "avg_pool_3x3":
+        return nn.Sequential(nn.AvgPool2d(3, stride, 1, count_include_pad=False), plain_bn(c))
+    if name == "skip_connect":
+        return nn.Identity() if stride == 1 else FactorizedReduce(c, c)
+    kernel = int(name[-1])
+    if name.startswith("dil"):
+        return Op(*separable(c, kernel, stride, 2))
+    return Op(*separable(c, kernel, stride), *separable(c, kernel, 1))
+
+
+class MixedOp(nn.Module):
+    """All ops on one edge, weighed. tuned: `none` is left out."""
+
+    def __init__(self, c, stride, tuned):
+        super().__init__()
+        self._ops, self.tuned = nn.ModuleList(make_op(name, c, stride) for name in OPS), tuned
+
+    def forward(self, x, weights):
+        """weights: (8)"""
+        if self.tuned:
+            return bilevel.add(w * op(x) for w, op in zip(weights[1:], self._ops[1:]))
+        return sum(w * op(x) for w, op in zip(weights, self._ops))
+
+
+class Cell(nn.Module):
+    """Two preprocessed inputs, four nodes that sum their edges, and the nodes' channels side by side."""
+
+    def __init__(self, c_before, c_in, c, reduction, reduction_before, tuned):
+        super().__init__()
+        self.reduction, self.tuned = reduction, tuned
+        self.preprocess0 = (FactorizedReduce(c_before, c) if reduction_before else
+                            Op(nn.ReLU(), nn.Conv2d(c_before, c, 1, bias=False), plain_bn(c)))
+        self.preprocess1 = Op(nn.ReLU(), nn.Conv2d(c_in, c, 1, bias=False), plain_bn(c))
+        self._ops = nn.ModuleList(MixedOp(c, 2 if reduction and j < 2 else 1, tuned) for _, j in EDGES)
+
+    def forward(self, before, x, weights):
+        """weights: (14, 8)"""
+        states, total = [self.preprocess0(before), self.preprocess1(x)], bilevel.add if self.tuned else sum
+        for node in range(2, 2 + NODES):
+            states.append(total(self._ops[e](states[j], weights[e]) for e, (i, j) in enumerate(EDGES) if i == node))
+        return torch.cat(states[2:], 1)
+
+
+class Network(bilevel.WithAlphas):
+    """alphas: those of normal and of reduction cells, (14, 8) each.
+
+    tuned=False sums and multiplies by zero as the published network does. True, at the same result: the op `none` keeps
+    its share of the softmax but is not computed, and no sum starts from 0."""
+
+    def __init__(self, channels=16, layers=8, classes=10, tuned=False):
+        super().__init__()
+        c, c_before, c_in, reduction_before = channels, 3 * channels, 3 * channels, False
+        self.stem = nn.Sequential(nn.Conv2d(3, c_in, 3, padding=1, bias=False), nn.BatchNorm2d(c_in))
+        self.cells = nn.ModuleList()
+        for i in range(layers):
+            reduction = i in (layers // 3, 2 * layers // 3)
+            c *= 2 if reduction else 1
+            self.cells.append(Cell(c_before, c_in, c, reduction, reduction_before, tuned))
+            c_before, c_in, reduction_before = c_in, NODES * c, reduction
+        self.classifier = nn.Linear(c_in, classes)
+        self.make_alphas(*[(len(EDGES), len(OPS))] * 2)
+
+    def forward(self, x):
+        """x: (n, 3, h, w), h and w multiples of four. Returns logits."""
+        weights = [torch.softmax(a, 1) for a in self.alphas]
+        before = x = self.stem(x)
+        for cell in self.cells:
+            before, x = x, cell(before, x, weights[cell.reduction])
+        return self.classifier(x.mean((2, 3)))
