@@ -37,7 +37,7 @@ TEST_CASE("golden says what is wrong with a file, an entry and a command") {
     write_text(folder / "cut.json", "{\"serach_C4_L5\": {}}");
     CHECK(golden(folder / "cut.json", &out) == 6);
     CHECK(out.find("unknown kind") != std::string::npos);
-    write_text(folder / "cut.json", "{\"lr\": {}}");
+    write_text(folder / "cut.json", "{\"mixedop_C16_stride1\": {}}");
     CHECK(golden(folder.path(), &out) == 6);
     CHECK(out.find("not yet") != std::string::npos);
 }
