@@ -68,6 +68,8 @@ class ParameterStore {
         return buffers_instead_ ? (*buffers_instead_)[static_cast<std::size_t>(index)]
                                 : buffers_[static_cast<std::size_t>(index)].tensor;
     }
+    /// Whether buffer() gives others than the store's own for now.
+    bool buffers_replaced() const { return buffers_instead_ != nullptr; }
     /// The stored bytes as they are, perhaps behind: for checkpoints.
     Tensor raw(int parameter) const;
     Tensor raw_momentum(int parameter) const;

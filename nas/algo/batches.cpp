@@ -20,4 +20,15 @@ LabelledBatch to_device(const Batch<T>& batch, int size) {
 template LabelledBatch to_device(const Batch<float>&, int);
 template LabelledBatch to_device(const Batch<double>&, int);
 
+template <class T>
+BatchSource source_of(Loader<T>& loader, int size) {
+    return {[&loader, size, batch = std::make_shared<Batch<T>>()](std::int64_t step) {
+                loader.batch(static_cast<std::uint64_t>(step), *batch);
+                return to_device(*batch, size);
+            },
+            static_cast<std::int64_t>(loader.steps_per_epoch()), [&loader] { return loader.wait_seconds(); }};
+}
+template BatchSource source_of(Loader<float>&, int);
+template BatchSource source_of(Loader<double>&, int);
+
 }  // namespace nascent

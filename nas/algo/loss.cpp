@@ -15,13 +15,16 @@ void backward_from(Tape& tape, const Tensor& loss) {
     });
 }
 
-double finite_loss(const Tensor& loss, const char* advice) {
-    double value = 0;
-    with_type(loss.dtype, [&](auto zero) {
-        decltype(zero) v;
-        loss.device->copy_out(&v, loss.data, sizeof(v));
-        value = v;
+double read_scalar(const Tensor& t) {
+    return with_type(t.dtype, [&](auto zero) {
+        decltype(zero) value;
+        t.device->copy_out(&value, t.data, sizeof(value));
+        return static_cast<double>(value);
     });
+}
+
+double finite_loss(const Tensor& loss, const char* advice) {
+    const double value = read_scalar(loss);
     NASCENT_CHECK(std::isfinite(value), runtime, "the loss is {}: the training has diverged; try {}",
                   std::isnan(value) ? "not a number" : "infinite", advice);
     return value;

@@ -13,7 +13,10 @@ struct LabelledBatch {
 /// Walks the tape back from a loss of shape (1), with cotangent 1.
 void backward_from(Tape& tape, const Tensor& loss);
 
-/// Waits for the loss and reads it. Throws Error(runtime) where it is not finite, with `advice` on what to try.
+/// Waits for a tensor of shape (1) and reads it.
+double read_scalar(const Tensor& t);
+
+/// The loss, read. Throws Error(runtime) where it is not finite, with `advice` on what to try.
 double finite_loss(const Tensor& loss, const char* advice);
 
 }  // namespace nascent

@@ -104,7 +104,7 @@ void Nb201Supernet::initialise(std::uint64_t seed) { nascent::initialise(store_,
 
 NormArgs Nb201Supernet::norm_args(const Norm& n, bool training) {
     if (n.mean < 0) return {};  // not tracked: the batch's statistics in evaluation too
-    if (training) batch_counts_[static_cast<std::size_t>(n.count)].count++;
+    if (training && !store_.buffers_replaced()) batch_counts_[static_cast<std::size_t>(n.count)].count++;
     return {store_.buffer(n.mean), store_.buffer(n.variance), training};
 }
 

@@ -18,7 +18,7 @@ Sgd::Sgd(ParameterStore& store, SgdOptions options, std::function<double(std::in
         NASCENT_CHECK(r >= 0 && static_cast<std::size_t>(r) < steps_.size(), runtime, "no range {} in the store", r);
         steps_[static_cast<std::size_t>(r)] = true;
     }
-    store_.set_before_read([this](std::span<const int> ranges) { catch_up(ranges); });
+    store_.set_before_read([this](std::span<const int> read) { catch_up(read); });
 }
 
 Sgd::~Sgd() { store_.set_before_read(nullptr); }
