@@ -27,7 +27,11 @@ class DartsSpace final : public SearchSpace {
         config.input_size = s.size;
         config.channels = s.channels;
         config.layers = s.layers;
-        return std::make_unique<DartsNet>(device, dtype, darts::search_net(config));
+        auto net = std::make_unique<DartsNet>(device, dtype, darts::search_net(config));
+        NASCENT_CHECK(net->alphas().size() == 2, usage,
+                      "net.layers = {}: a search needs normal and reduction cells, which 3 layers or more have",
+                      s.layers);
+        return net;
     }
     std::vector<AlphaMatrix> matrices() const override {
         AlphaMatrix m;
