@@ -11,18 +11,21 @@ Nb201MixedNet::Nb201MixedNet(Device& device, DType dtype, const nb201::NetConfig
 
 Tensor Nb201MixedNet::mixed_node(const Cell& cell, int to, std::span<const Tensor> nodes, const Tensor& weights,
                                  bool training) {
+    // Each operator is a fused node of one term; the weights and sums are primitive ops.
     Tensor sum;
     for (int from = 0; from < to; from++) {
         const Tensor& x = nodes[static_cast<std::size_t>(from)];
         const int edge = nb201::edge_index(to, from);
-        auto conv = [&](const ConvNormIds& c) {
-            return batch_norm(conv2d(relu(x), parameter(c.weight)), parameter(c.norm.gamma), parameter(c.norm.beta),
-                              norm_args(c.norm, training));
-        };
         auto operated = [&](Op op) {
             if (op == Op::skip_connect) return x;
-            if (op == Op::avg_pool_3x3) return avg_pool(x, 3, 1, 1);
-            return conv(cell.convs[edge][op == Op::nor_conv_3x3]);
+            EdgeTerm term{EdgeOp::pool, 0};
+            if (op != Op::avg_pool_3x3) {
+                const ConvNormIds& c = cell.convs[edge][op == Op::nor_conv_3x3];
+                term = {EdgeOp::conv,           0,
+                        parameter(c.weight),    parameter(c.norm.gamma),
+                        parameter(c.norm.beta), norm_args(c.norm, training)};
+            }
+            return sum_node({&x, 1}, {&term, 1});
         };
         for (Op op : {Op::skip_connect, Op::nor_conv_1x1, Op::nor_conv_3x3, Op::avg_pool_3x3}) {
             const Tensor y = weighted(operated(op), weights, edge * nb201::kOps + static_cast<int>(op));
