@@ -22,10 +22,11 @@ void copy_or_add(const Stream&, std::size_t size, const T* dy, T* dx, bool accum
 template <class T>
 void batch_norm_plain_forward(const Stream&, const Image&, const T* x, const T* gamma, const T* beta, double eps, T* y,
                               T* mean, T* rstd);
+/// Its gradients. `constant`: mean and rstd do not depend on x, as in evaluation mode.
 template <class T>
 void batch_norm_plain_backward(const Stream&, const Image&, const T* x, const T* gamma, const T* mean, const T* rstd,
-                               const T* dy, T* dx, bool accumulate_dx, T* dgamma, bool accumulate_dgamma, T* dbeta,
-                               bool accumulate_dbeta);
+                               bool constant, const T* dy, T* dx, bool accumulate_dx, T* dgamma, bool accumulate_dgamma,
+                               T* dbeta, bool accumulate_dbeta);
 
 /// Running statistics move by `momentum` towards a batch's mean and unbiased variance, from what
 /// batch_norm_plain_forward wrote: the biased variance is 1 / rstd^2 - eps. As torch.nn.BatchNorm2d's.

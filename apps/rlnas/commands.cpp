@@ -1,30 +1,18 @@
 #include "apps/rlnas/commands.h"
 
-#include <fmt/chrono.h>
+#include <fmt/format.h>
 
-#include <cstdio>
-#include <ctime>
 #include <filesystem>
 
 #include "nas/metric/cost.h"
 #include "nas/run/interrupt.h"
+#include "nas/run/program.h"
+#include "nas/run/training_loop.h"
 
 namespace nascent::rlnas {
 namespace {
 
 namespace fs = std::filesystem;
-
-void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
-
-/// Paths that the run's folder will be read with from anywhere.
-void make_absolute(RlnasConfig& c) {
-    const std::size_t colon = c.data.source.find(':');
-    if (colon != std::string::npos && colon + 1 < c.data.source.size())
-        c.data.source = c.data.source.substr(0, colon + 1) +
-                        fs::absolute(c.data.source.substr(colon + 1)).lexically_normal().string();
-    if (!c.search.table.empty()) c.search.table = fs::absolute(c.search.table).lexically_normal().string();
-    c.run.out = fs::absolute(c.run.out).lexically_normal().string();
-}
 
 RlnasConfig read_config(const std::string& directory) {
     RlnasConfig config;
@@ -71,31 +59,18 @@ SearchRequest request_of(const std::string& directory, const RlnasConfig& config
 }  // namespace
 
 void run(RlnasConfig config, bool json) {
-    if (config.run.out.empty())
-        config.run.out = fmt::format("runs/rlnas-{:%Y%m%d-%H%M%S}", fmt::localtime(std::time(nullptr)));
-    make_absolute(config);
+    make_absolute(config.data, config.run, "rlnas");
+    config.search.table = absolute_path(config.search.table);
     resolve(config, true);
     RunDirectory directory = RunDirectory::create(config.run.out, rlnas_options(config).to_toml());
-    try {
-        work(config, directory, json);
-    } catch (const std::exception& e) {
-        directory.log().line(e.what());
-        // Before its first checkpoint a run holds nothing: a wrong path may be corrected under the same name.
-        if (directory.checkpoints().steps().empty()) directory.discard();
-        throw;
-    }
+    work_in(directory, true, [&] { work(config, directory, json); });
 }
 
 void resume(const std::string& path, const std::function<void(RlnasConfig&)>& change, bool json) {
     RlnasConfig config = read_config(path);
     change(config);
     RunDirectory directory = RunDirectory::open(path);
-    try {
-        work(config, directory, json);
-    } catch (const std::exception& e) {
-        directory.log().line(e.what());
-        throw;
-    }
+    work_in(directory, false, [&] { work(config, directory, json); });
 }
 
 void search_run(const std::string& path, const std::function<void(RlnasConfig&)>& change, bool json) {
@@ -133,18 +108,8 @@ void cost(const CostRequest& r, bool json) {
     NASCENT_CHECK(r.space == "nasbench201", usage, "unknown space '{}', did you mean nasbench201?", r.space);
     const nb201::Architecture arch = nb201::parse_architecture(r.arch);
     const Cost c = cost_of({r.classes, r.size, r.channels, r.cells}, arch);
-    JsonObject macs;
-    std::string text = fmt::format("{}\n  parameters {:>12}\n", nb201::to_string(arch), c.params);
-    for (std::size_t i = 0; i < kCostConventions.size(); i++) {
-        macs.add(kCostConventions[i], c.macs[i]);
-        text += fmt::format("  MACs {:>6} {:>12}\n", kCostConventions[i], c.macs[i]);
-    }
-    const JsonObject all = JsonObject()
-                               .add("space", r.space)
-                               .add("arch", nb201::to_string(arch))
-                               .add("params", c.params)
-                               .add("macs", macs);
-    print(json ? all.text() + "\n" : text);
+    if (json) return print(cost_json(arch, c).text() + "\n");
+    print(cost_text(arch, c));
 }
 
 }  // namespace nascent::rlnas

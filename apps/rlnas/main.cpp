@@ -1,11 +1,10 @@
 // rlnas: architecture search without labels (RLNAS, CVPR 2021).
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <new>
 
 #include "apps/rlnas/commands.h"
 #include "nas/run/command_line.h"
-#include "nas/run/standard_streams.h"
+#include "nas/run/program.h"
 
 using namespace nascent;
 
@@ -113,20 +112,4 @@ int run(int argc, char** argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-    try {
-        open_standard_streams();
-        const int code = run(argc, argv);
-        check_stdout();
-        return code;
-    } catch (const Error& e) {
-        std::fprintf(stderr, "rlnas: %s\n", e.what());
-        return e.exit_code();
-    } catch (const std::bad_alloc&) {
-        std::fputs("rlnas: out of memory\n", stderr);
-        return static_cast<int>(ErrorKind::device);
-    } catch (const std::exception& e) {
-        std::fprintf(stderr, "rlnas: %s\n", e.what());
-        return static_cast<int>(ErrorKind::runtime);
-    }
-}
+int main(int argc, char** argv) { return run_program("rlnas", run, argc, argv); }

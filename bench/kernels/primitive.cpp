@@ -61,7 +61,7 @@ void register_primitive() {
                                         t.channel(2), t.channel(3));
     });
     add("primitive/batch_norm_backward", 3 * kBytes, [](const Tensors& t) {
-        batch_norm_plain_backward<float>(kOneThread, kFirst, t.x.as(), t.channel(0), t.channel(2), t.channel(3),
+        batch_norm_plain_backward<float>(kOneThread, kFirst, t.x.as(), t.channel(0), t.channel(2), t.channel(3), false,
                                          t.y.as(), t.dx.as(), false, t.channel(4), false, t.channel(5), false);
     });
     add("primitive/avg_pool_forward", 2 * kBytes, [](const Tensors& t) {

@@ -44,8 +44,8 @@ Into Tape::into_parameter(int parameter) {
     if (at < 0) {
         at = static_cast<int>(written_.size());
         const std::size_t bytes = store_->range(meta.range).count * size_of(store_->dtype());
-        written_.push_back(
-            {meta.range, gradients_ == Gradients::fixed ? store_->gradient_place(meta.range) : arena_.allocate(bytes)});
+        written_.push_back({meta.range, gradients_ == Gradients::reused ? arena_.allocate(bytes)
+                                                                        : store_->gradient_place(meta.range)});
     }
     auto* base = static_cast<std::byte*>(written_[static_cast<std::size_t>(at)].grad);
     Into result{{meta.shape, store_->dtype(), &arena_.device(), base + meta.offset * size_of(store_->dtype()), {}},

@@ -36,7 +36,9 @@ class Tape {
     using Backward = std::function<void(const Tensor& dy, std::span<Into> into)>;
     /// Gradients of activations take memory that earlier ones have left (`reused`), or have a place beside the
     /// activation and those of parameters one in the store (`fixed`), whatever the path: for captured work.
-    enum class Gradients { reused, fixed };
+    /// `parameters_fixed`: activations as in `reused`, parameters as in `fixed`, so that their gradients outlive the
+    /// arena's reset until the next tape writes them.
+    enum class Gradients { reused, fixed, parameters_fixed };
     /// Values, saved tensors and gradients live in `arena` until its owner resets it; `store` may be null (no
     /// parameters).
     Tape(Arena& arena, ParameterStore* store, Gradients gradients = Gradients::reused);

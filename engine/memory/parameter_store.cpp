@@ -66,8 +66,10 @@ Tensor ParameterStore::view(int parameter, void* base) const {
 Tensor ParameterStore::read(int parameter) {
     const int r = parameters_[static_cast<std::size_t>(parameter)].range;
     if (before_read_) before_read_({&r, 1});
-    Tensor t = view(parameter, range(r).weights);
-    t.id = ValueId::parameter(parameter);
+    const auto at = static_cast<std::size_t>(r);
+    void* instead = weights_instead_ ? (*weights_instead_)[at] : nullptr;
+    Tensor t = view(parameter, instead ? instead : range(r).weights);
+    if (constant_.empty() || !constant_[at]) t.id = ValueId::parameter(parameter);
     return t;
 }
 

@@ -59,11 +59,17 @@ class ParameterStore {
     int find(const std::string& name) const;
     std::size_t parameter_count() const;
 
-    /// The parameter as an op's input. Whoever defers updates (a coasting optimizer) brings it up to date here.
+    /// The parameter as an op's input. Whoever defers updates (a coasting optimizer) brings it up to date here. Scopes
+    /// (engine/memory/second_weights.h) make it a constant, or another set of weights.
     Tensor read(int parameter);
     /// Says that the ranges of these parameters are read next, so that they are brought up to date together; -1: none.
     void read_ahead(std::span<const int> parameters);
-    Tensor buffer(int index) const { return buffers_[static_cast<std::size_t>(index)].tensor; }
+    Tensor buffer(int index) const {
+        return buffers_instead_ ? (*buffers_instead_)[static_cast<std::size_t>(index)]
+                                : buffers_[static_cast<std::size_t>(index)].tensor;
+    }
+    /// Whether buffer() gives others than the store's own for now.
+    bool buffers_replaced() const { return buffers_instead_ != nullptr; }
     /// The stored bytes as they are, perhaps behind: for checkpoints.
     Tensor raw(int parameter) const;
     Tensor raw_momentum(int parameter) const;
@@ -71,6 +77,8 @@ class ParameterStore {
     void set_before_read(std::function<void(std::span<const int> ranges)> f) { before_read_ = std::move(f); }
 
   private:
+    friend class ConstantRanges;
+    friend class SecondWeightsScope;
     Tensor view(int parameter, void* base) const;
     Arena arena_;
     DType dtype_;
@@ -80,6 +88,9 @@ class ParameterStore {
     std::vector<Buffer> buffers_;
     std::unordered_map<std::string, int> index_;
     std::function<void(std::span<const int>)> before_read_;
+    std::vector<bool> constant_;                            // by range; empty: none is
+    const std::vector<void*>* weights_instead_ = nullptr;   // by range; a null entry: the range's own
+    const std::vector<Tensor>* buffers_instead_ = nullptr;  // by buffer
 };
 
 }  // namespace nascent

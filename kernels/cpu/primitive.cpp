@@ -48,8 +48,8 @@ void batch_norm_plain_forward(const Stream& stream, const Image& s, const T* x, 
 
 template <class T>
 void batch_norm_plain_backward(const Stream& stream, const Image& s, const T* x, const T* gamma, const T* mean,
-                               const T* rstd, const T* dy, T* dx, bool accumulate_dx, T* dgamma, bool accumulate_dgamma,
-                               T* dbeta, bool accumulate_dbeta) {
+                               const T* rstd, bool constant, const T* dy, T* dx, bool accumulate_dx, T* dgamma,
+                               bool accumulate_dgamma, T* dbeta, bool accumulate_dbeta) {
     for_each(stream, s.c, [&](int c) {
         const Size count = s.pixels();
         const double m = mean[c], r = rstd[c], g = gamma ? gamma[c] : T(1);
@@ -58,7 +58,7 @@ void batch_norm_plain_backward(const Stream& stream, const Image& s, const T* x,
         if (dx)
             for (Size p = 0; p < count; p++) {
                 const double hat = (x[p * s.c + c] - m) * r;
-                const double d = dy[p * s.c + c] - (sum + hat * dot) / static_cast<double>(count);
+                const double d = dy[p * s.c + c] - (constant ? 0 : (sum + hat * dot) / static_cast<double>(count));
                 put(dx[p * s.c + c], g * r * d, accumulate_dx);
             }
         if (dgamma) put(dgamma[c], dot, accumulate_dgamma);
@@ -80,15 +80,15 @@ void batch_norm_plain_running(const Stream&, const NormShape& s, const T* mean, 
     }
 }
 
-#define NASCENT_PRIMITIVE(T)                                                                                          \
-    template void relu_forward(const Stream&, Size, const T*, T*);                                                    \
-    template void relu_backward(const Stream&, Size, const T*, const T*, T*, bool);                                   \
-    template void add_forward(const Stream&, Size, const T*, const T*, T*);                                           \
-    template void copy_or_add(const Stream&, Size, const T*, T*, bool);                                               \
-    template void batch_norm_plain_forward(const Stream&, const Image&, const T*, const T*, const T*, double, T*, T*, \
-                                           T*);                                                                       \
-    template void batch_norm_plain_backward(const Stream&, const Image&, const T*, const T*, const T*, const T*,      \
-                                            const T*, T*, bool, T*, bool, T*, bool);                                  \
+#define NASCENT_PRIMITIVE(T)                                                                                           \
+    template void relu_forward(const Stream&, Size, const T*, T*);                                                     \
+    template void relu_backward(const Stream&, Size, const T*, const T*, T*, bool);                                    \
+    template void add_forward(const Stream&, Size, const T*, const T*, T*);                                            \
+    template void copy_or_add(const Stream&, Size, const T*, T*, bool);                                                \
+    template void batch_norm_plain_forward(const Stream&, const Image&, const T*, const T*, const T*, double, T*, T*,  \
+                                           T*);                                                                        \
+    template void batch_norm_plain_backward(const Stream&, const Image&, const T*, const T*, const T*, const T*, bool, \
+                                            const T*, T*, bool, T*, bool, T*, bool);                                   \
     template void batch_norm_plain_running(const Stream&, const NormShape&, const T*, const T*, T*, T*);
 NASCENT_PRIMITIVE(float)
 NASCENT_PRIMITIVE(double)

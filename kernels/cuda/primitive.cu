@@ -58,8 +58,8 @@ __global__ void __launch_bounds__(kThreads)
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     batch_norm_gradient_kernel(std::size_t count, int channels, const T* x, const T* gamma, const T* mean,
-                               const T* rstd, const T* dy, T* dx, bool accumulate_dx, T* dgamma, bool accumulate_dgamma,
-                               T* dbeta, bool accumulate_dbeta) {
+                               const T* rstd, bool constant, const T* dy, T* dx, bool accumulate_dx, T* dgamma,
+                               bool accumulate_dgamma, T* dbeta, bool accumulate_dbeta) {
     SIMT_SHARED(double, shared, [kThreads]);
     const unsigned c = blockIdx.x;
     const double m = mean[c], r = rstd[c], g = gamma ? gamma[c] : T(1);
@@ -72,7 +72,7 @@ __global__ void __launch_bounds__(kThreads)
     const double sum = block_sum(own_sum, shared), dot = block_sum(own_dot, shared);
     for (std::size_t p = threadIdx.x; dx && p < count; p += kThreads) {
         const double hat = (x[p * channels + c] - m) * r;
-        const double d = dy[p * channels + c] - (sum + hat * dot) / static_cast<double>(count);
+        const double d = dy[p * channels + c] - (constant ? 0 : (sum + hat * dot) / static_cast<double>(count));
         put(dx[p * channels + c], g * r * d, accumulate_dx);
     }
     if (threadIdx.x > 0) return;
@@ -118,10 +118,11 @@ void batch_norm_plain_forward(const Stream& stream, const Image& s, const T* x, 
 }
 template <class T>
 void batch_norm_plain_backward(const Stream& stream, const Image& s, const T* x, const T* gamma, const T* mean,
-                               const T* rstd, const T* dy, T* dx, bool accumulate_dx, T* dgamma, bool accumulate_dgamma,
-                               T* dbeta, bool accumulate_dbeta) {
+                               const T* rstd, bool constant, const T* dy, T* dx, bool accumulate_dx, T* dgamma,
+                               bool accumulate_dgamma, T* dbeta, bool accumulate_dbeta) {
     simt::launch(batch_norm_gradient_kernel<T>, blocks(stream, dim3(static_cast<unsigned>(s.c))), s.pixels(), s.c, x,
-                 gamma, mean, rstd, dy, dx, accumulate_dx, dgamma, accumulate_dgamma, dbeta, accumulate_dbeta);
+                 gamma, mean, rstd, constant, dy, dx, accumulate_dx, dgamma, accumulate_dgamma, dbeta,
+                 accumulate_dbeta);
 }
 template <class T>
 void batch_norm_plain_running(const Stream& stream, const NormShape& s, const T* mean, const T* rstd, T* running_mean,
@@ -130,15 +131,15 @@ void batch_norm_plain_running(const Stream& stream, const NormShape& s, const T*
                  running_var);
 }
 
-#define NASCENT_PRIMITIVE(T)                                                                                          \
-    template void relu_forward(const Stream&, std::size_t, const T*, T*);                                             \
-    template void relu_backward(const Stream&, std::size_t, const T*, const T*, T*, bool);                            \
-    template void add_forward(const Stream&, std::size_t, const T*, const T*, T*);                                    \
-    template void copy_or_add(const Stream&, std::size_t, const T*, T*, bool);                                        \
-    template void batch_norm_plain_forward(const Stream&, const Image&, const T*, const T*, const T*, double, T*, T*, \
-                                           T*);                                                                       \
-    template void batch_norm_plain_backward(const Stream&, const Image&, const T*, const T*, const T*, const T*,      \
-                                            const T*, T*, bool, T*, bool, T*, bool);                                  \
+#define NASCENT_PRIMITIVE(T)                                                                                           \
+    template void relu_forward(const Stream&, std::size_t, const T*, T*);                                              \
+    template void relu_backward(const Stream&, std::size_t, const T*, const T*, T*, bool);                             \
+    template void add_forward(const Stream&, std::size_t, const T*, const T*, T*);                                     \
+    template void copy_or_add(const Stream&, std::size_t, const T*, T*, bool);                                         \
+    template void batch_norm_plain_forward(const Stream&, const Image&, const T*, const T*, const T*, double, T*, T*,  \
+                                           T*);                                                                        \
+    template void batch_norm_plain_backward(const Stream&, const Image&, const T*, const T*, const T*, const T*, bool, \
+                                            const T*, T*, bool, T*, bool, T*, bool);                                   \
     template void batch_norm_plain_running(const Stream&, const NormShape&, const T*, const T*, T*, T*);
 NASCENT_PRIMITIVE(float)
 NASCENT_PRIMITIVE(double)

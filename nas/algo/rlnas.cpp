@@ -6,30 +6,11 @@
 #include "engine/io/atomic_file.h"
 #include "nas/data/labels.h"
 #include "nas/data/split.h"
-#include "nas/run/interrupt.h"
-#include "nas/run/progress.h"
+#include "nas/run/training_loop.h"
 #include "nas/supernet/angle_table.h"
-#include "ops/kernel_stream.h"
 
 namespace nascent {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
-
-Dataset load_pictures(const RlnasConfig& c) {
-    Scope scope("--data {}", c.data.source);
-    DatasetOptions o;
-    o.size = c.data.size;
-    o.classes = c.data.classes;
-    o.skip_corrupt = c.data.skip_corrupt;
-    o.threads = c.run.threads;
-    o.train_count = static_cast<std::size_t>(c.data.synthetic_train);
-    o.test_count = static_cast<std::size_t>(c.data.synthetic_test);
-    o.seed = static_cast<std::uint64_t>(c.run.seed);
-    return load_dataset(c.data.source, o);
-}
 
 LoaderOptions loader_options(const RlnasConfig& c, const Dataset& set) {
     LoaderOptions o;
@@ -59,9 +40,7 @@ SupernetTraining training_of(const RlnasConfig& c) {
 }
 
 nb201::NetConfig net_config(const RlnasConfig& c, const Dataset& set) {
-    NASCENT_CHECK(set.train.height == set.train.width, data, "the pictures are {} x {}, expected squares: give --size",
-                  set.train.width, set.train.height);
-    return {set.classes, set.train.height, c.net.channels, c.net.cells};
+    return {set.classes, square_side(set), c.net.channels, c.net.cells};
 }
 
 /// Of export/init.safetensors and export/final.safetensors; input_size is not in the tensors.
@@ -80,8 +59,8 @@ std::string trained_path(const RunDirectory& run) { return run.export_folder() +
 struct RlnasRun::Parts {
     explicit Parts(const RlnasConfig& c)
         : device(make_device(c.run.device, c.run.threads)),
-          target(device->kind() == DeviceKind::cpu ? fmt::format("cpu ({})", kernel_target()) : device->name()),
-          set(load_pictures(c)),
+          target(target_of(*device)),
+          set(load_pictures(c.data, c.run)),
           ids(training_ids(c.data.split, set)),
           net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32, net_config(c, set),
               {.affine = c.net.affine}) {
@@ -118,9 +97,8 @@ RlnasRun::RlnasRun(const RlnasConfig& config, RunDirectory& directory)
     : config_(config), directory_(directory), parts_(std::make_unique<Parts>(config)) {
     Parts& p = *parts_;
     directory_.log().say(
-        fmt::format("{}: {} of {} training pictures {}x{}, {} classes, normalised as {}; labels {}; {} on {}{}",
-                    p.set.name, p.ids.size(), p.set.train.count(), p.set.train.height, p.set.train.width, p.set.classes,
-                    p.normalisation_name, config.data.labels, config.train.dtype, p.target,
+        fmt::format("{}; labels {}; {} on {}{}", describe(p.set, std::to_string(p.ids.size()), p.normalisation_name),
+                    config.data.labels, config.train.dtype, p.target,
                     p.device->pool() ? fmt::format(" with {} threads", p.device->pool()->threads()) : ""));
     if (p.device->kind() != DeviceKind::cpu && config.train.conv == "winograd")
         directory_.log().warn("train.conv = winograd is of the cpu alone: this device computes convolutions directly");
@@ -152,16 +130,8 @@ void RlnasRun::restore() {
         const auto state = nlohmann::json::parse(found->state);
         state.at("epoch_loss").get_to(p.epoch_loss);
         state.at("epoch_pictures").get_to(p.epoch_pictures);
-        const auto pictures = state.at("pictures").get<std::size_t>();
-        NASCENT_CHECK(pictures == p.ids.size(), data,
-                      "{}: there are {} training pictures, there were {} when the run was stopped", p.set.name,
-                      p.ids.size(), pictures);
-        const auto target = state.at("target").get<std::string>();
-        if (target != p.target)
-            directory_.log().warn(fmt::format(
-                "goes on on {}, was on {}: the result is the same but for rounding; to the bit it is only on "
-                "the same device (on the cpu NASCENT_CPU_TARGET chooses the instruction set)",
-                p.target, target));
+        check_pictures(p.set, p.ids.size(), state.at("pictures").get<std::size_t>());
+        warn_if_elsewhere(directory_.log(), p.target, state.at("target").get<std::string>());
     } catch (const nlohmann::json::exception& e) {
         fail(ErrorKind::checkpoint, "{}: state.json: {}", directory_.path(), e.what());
     }
@@ -217,43 +187,34 @@ void RlnasRun::end_epoch(std::int64_t epoch) {
 
 void RlnasRun::train() {
     Parts& p = *parts_;
-    Progress progress(Progress::for_stderr(config_.run.progress_seconds, &directory_.log()));
     ProgressState shown;
     shown.phase = "train";
+    shown.step = step();
     shown.steps = total_steps();
     shown.epochs = config_.train.epochs;
-    const Clock::time_point began = Clock::now();
-    Clock::time_point saved = began;
-    std::int64_t saved_step = step();
-    while (!p.trainer->done()) {
+    const auto began = std::chrono::steady_clock::now();
+    auto one = [&](ProgressState& state) {
         const std::int64_t epoch = step() / p.trainer->steps_per_epoch();
         const SupernetTrainer::Step result = p.trainer->step();
         p.epoch_loss += result.loss * result.pictures;
         p.epoch_pictures += result.pictures;
         if (step() % p.trainer->steps_per_epoch() == 0) end_epoch(epoch);
-        shown.step = step();
-        shown.epoch = static_cast<int>(epoch) + 1;
-        shown.images += result.pictures;
-        shown.loss = result.loss;
-        shown.data_wait = p.trainer->wait_seconds();
-        progress.update(shown);
-        const bool stop = InterruptGuard::requested();
-        const bool due = config_.run.checkpoint_steps > 0 && step() - saved_step >= config_.run.checkpoint_steps;
-        if (stop || due || seconds_since(saved) >= config_.run.checkpoint_seconds) {
-            save();
-            saved = Clock::now();
-            saved_step = step();
-        }
-        if (stop)
-            fail(ErrorKind::interrupted, "stopped at step {} of {}; go on with: rlnas resume {}", step(), total_steps(),
-                 directory_.path());
-    }
-    progress.finish();
+        state.step = step();
+        state.epoch = static_cast<int>(epoch) + 1;
+        state.images += result.pictures;
+        state.loss = result.loss;
+        state.data_wait = p.trainer->wait_seconds();
+    };
+    const ProcessOptions& run = config_.run;
+    TrainingLoop{
+        "rlnas", run.checkpoint_seconds, run.checkpoint_steps, run.progress_seconds, [&] { return p.trainer->done(); },
+        one,     [&] { save(); }}
+        .run(directory_, shown);
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - began;
     directory_.log().line(
         fmt::format("activations, gradients and scratch took at most {:.1f} MiB, waiting for data {:.2f} % of the time",
                     static_cast<double>(p.trainer->high_water()) / (1 << 20),
-                    100 * p.trainer->wait_seconds() / std::max(1e-9, seconds_since(began))));
-    if (saved_step != step()) save();
+                    100 * p.trainer->wait_seconds() / std::max(1e-9, seconds.count())));
     auto about = metadata(config_, p.net.config(), step());
     about["device"] = p.target;
     StateDict::of(p.net, &p.trainer->optimizer()).write(trained_path(directory_), p.net.store().dtype(), about);

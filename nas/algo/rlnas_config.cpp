@@ -13,23 +13,13 @@ OptionTable rlnas_options(RlnasConfig& c) {
     using Words = std::vector<std::string>;
     t.add("space", "--space", c.space, Words{"nasbench201"}, "search space");
 
-    t.add("data.source", "--data", c.data.source,
-          "pictures to train on: synthetic, folder:DIR, cifar10:DIR, cifar100:DIR or imagenet16:DIR");
-    t.add("data.size", "--size", c.data.size, 0, 4096, "side of the pictures, 0 for the data set's own");
-    t.add("data.classes", "--classes", c.data.classes, 0, 1'000'000, "number of classes, 0 for the data set's own");
+    add_picture_options(t, c.data);
     t.add("data.split", "--split", c.data.split, Words{"auto", "nb201", "all"},
           "training pictures used: nb201 is the benchmark's half of CIFAR-10, auto takes it where the data set is "
           "CIFAR-10");
-    t.add("data.norm", "--norm", c.data.norm, Words{"auto", "cifar10", "cifar100", "imagenet16", "imagenet", "half"},
-          "mean and deviation of the channels: published ones, 0.5 and 0.5, or auto for the data set's");
     t.add("data.labels", "--labels", c.data.labels, Words{"true", "fixed-random", "per-access-random"},
           "true labels, one random label per picture, or a new random label each time a picture is used");
     t.add("data.label_seed", "--label-seed", c.data.label_seed, -1, "seed of the random labels, -1 for the run's seed");
-    t.add("data.skip_corrupt", "--skip-corrupt", c.data.skip_corrupt, "leave pictures out that cannot be decoded");
-    t.add("data.synthetic_train", "--synthetic-train", c.data.synthetic_train, 1, many,
-          "training pictures of --data synthetic");
-    t.add("data.synthetic_test", "--synthetic-test", c.data.synthetic_test, 1, many,
-          "test pictures of --data synthetic");
 
     t.add("net.channels", "--channels", c.net.channels, 1, 4096, "channels of the first stage");
     t.add("net.cells", "--cells", c.net.cells, 1, 100, "cells per stage");
@@ -71,36 +61,15 @@ OptionTable rlnas_options(RlnasConfig& c) {
     t.add("search.table_column", "--table-column", c.search.table_column,
           "accuracy column of the table, empty for the data set's");
 
-    t.add("run.out", "--out", c.run.out, "folder of the run, made anew; empty: runs/rlnas-DATE-TIME");
+    add_process_options(t, c.run, "rlnas");
     t.add("run.until", "--until", c.run.until, Words{"train", "search"}, "the last step of the run");
-    t.add("run.seed", "--seed", c.run.seed, 0, "seed of everything that is drawn");
-    t.add("run.threads", "--threads", c.run.threads, 0, 4096,
-          "threads that compute, 0 for all; no effect on the result");
-    t.add("run.device", "--device", c.run.device, Words{"cpu", "gpu"}, "where to compute");
-    t.add("run.checkpoint_seconds", "--checkpoint-seconds", c.run.checkpoint_seconds, 1, many,
-          "time between checkpoints");
-    t.add("run.checkpoint_steps", "--checkpoint-steps", c.run.checkpoint_steps, 0, many,
-          "steps (in the search, generations) between checkpoints beside those by time, 0 for none");
-    t.add("run.loader_workers", "--loader-workers", c.run.loader_workers, 1, 1024,
-          "threads that prepare pictures; no effect on the result");
-    t.add("run.progress_seconds", "--progress-seconds", c.run.progress_seconds, 1, many,
-          "time between progress lines where the output is no terminal");
     c = given;
     return t;
 }
 
-const std::vector<std::string>& resumable_keys() {
-    static const std::vector<std::string> keys{"run.device",           "run.threads",        "run.checkpoint_seconds",
-                                               "run.checkpoint_steps", "run.loader_workers", "run.progress_seconds"};
-    return keys;
-}
-
 void resolve(RlnasConfig& c, bool training) {
     if (c.data.label_seed < 0) c.data.label_seed = c.run.seed;
-    if (training) {
-        NASCENT_CHECK(!c.data.source.empty(), usage,
-                      "no data: give --data synthetic, or --data cifar10:DIR and the like");
-    }
+    if (training) check_source(c.data);
     NASCENT_CHECK(c.train.lr_min <= c.train.lr, usage, "train.lr_min = {} is above train.lr = {}", c.train.lr_min,
                   c.train.lr);
     // NumPy's seeds: labels and the search's draws start from them.

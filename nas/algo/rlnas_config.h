@@ -1,26 +1,16 @@
 // Every setting of an RLNAS run. The defaults are those of the paper's NAS-Bench-201 code (RLNAS, CVPR 2021).
 #pragma once
-#include <cstdint>
-#include <string>
-
-#include "nas/run/config.h"
+#include "nas/algo/common_options.h"
 
 namespace nascent {
 
 struct RlnasConfig {
     std::string space = "nasbench201";
 
-    struct Data {
-        std::string source;                   // see load_dataset()
-        int size = 0;                         // 0: the data set's own
-        int classes = 0;                      // 0: the data set's own
+    struct Data : PictureOptions {
         std::string split = "auto";           // auto | nb201 | all
-        std::string norm = "auto";            // auto | cifar10 | cifar100 | imagenet16 | imagenet | half
         std::string labels = "fixed-random";  // true | fixed-random | per-access-random
         std::int64_t label_seed = -1;         // -1: the run's seed
-        bool skip_corrupt = false;
-        int synthetic_train = 10'000;
-        int synthetic_test = 2'000;
     } data;
 
     struct Net {
@@ -63,24 +53,13 @@ struct RlnasConfig {
         std::string table_column;  // "": the table's own choice
     } search;
 
-    struct Run {
-        std::string out;
+    struct Run : ProcessOptions {
         std::string until = "search";  // train | search
-        std::int64_t seed = 0;
-        int threads = 0;  // 0: all
-        std::string device = "cpu";
-        int checkpoint_seconds = 300;
-        int checkpoint_steps = 0;  // 0: by time alone
-        int loader_workers = 1;
-        int progress_seconds = 30;
     } run;
 };
 
 /// The table bound to `config`, which must outlive it and stay where it is.
 OptionTable rlnas_options(RlnasConfig& config);
-
-/// The keys that may change when a run goes on: they move no bit of its result.
-const std::vector<std::string>& resumable_keys();
 
 /// Replaces "same as ..." values by what they stand for and checks what one option alone cannot tell; `training` asks
 /// for data as well. Error of kind usage.

@@ -118,10 +118,11 @@ std::string to_json(const SearchResult& result, const RlnasConfig& config) {
     net.classes = result.classes;
     net.input_size = result.classes == 120 ? 16 : 32;  // as the benchmark trained them
     const Cost cost = cost_of(net, first.arch);
-    JsonObject macs;
-    for (std::size_t i = 0; i < kCostConventions.size(); i++) macs.add(kCostConventions[i], cost.macs[i]);
     JsonObject all = found_json(first);
-    all.add("space", config.space).add("classes", result.classes).add("params", cost.params).add("macs", macs);
+    all.add("space", config.space)
+        .add("classes", result.classes)
+        .add("params", cost.params)
+        .add("macs", macs_json(cost));
     if (!result.device.empty()) all.add("device", result.device);
     std::vector<JsonObject> searches;
     for (const Found& f : result.found) searches.push_back(found_json(f));

@@ -52,14 +52,6 @@ Found search_evolution(const Nb201Angle& angle, const EvolutionConfig& config, s
     return {to_architecture(best.genes), best.score, "evolution", scored, evolution.state().generation};
 }
 
-std::string chosen_column(const BenchmarkTable& table, const std::string& column, int classes,
-                          const std::function<void(const std::string&)>& say) {
-    if (!column.empty()) return column;
-    const std::string guess = table.guess_column(classes);
-    say(fmt::format("table: column {}, guessed from the {} classes (--table-column chooses)", guess, classes));
-    return guess;
-}
-
 Judgement judge(const BenchmarkTable& table, const std::string& column, const std::vector<double>& angles,
                 const nb201::Architecture& winner) {
     const std::vector<double> truth = table.accuracy(column);
@@ -74,8 +66,7 @@ Judgement judge(const BenchmarkTable& table, const std::string& column, const st
     j.best_accuracy = *best;
     j.winner = winner;
     j.winner_accuracy = truth[static_cast<std::size_t>(winner.id())];
-    j.winner_rank = 1 + static_cast<int>(
-                            std::count_if(truth.begin(), truth.end(), [&](double t) { return t > j.winner_accuracy; }));
+    j.winner_rank = rank_of(truth, j.winner_accuracy);
     return j;
 }
 

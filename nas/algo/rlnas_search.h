@@ -51,8 +51,4 @@ JsonObject to_json(const Judgement& judgement);
 /// A few lines for people.
 std::string to_text(const Judgement& judgement);
 
-/// `column`, or the one for that many classes where it is empty, which `say` is then told.
-std::string chosen_column(const BenchmarkTable& table, const std::string& column, int classes,
-                          const std::function<void(const std::string&)>& say);
-
 }  // namespace nascent

@@ -1,17 +1,15 @@
 #include "nas/algo/supernet_trainer.h"
 
 #include <chrono>
-#include <cmath>
-#include <numbers>
 
+#include "nas/algo/batches.h"
+#include "nas/algo/schedules.h"
 #include "nas/data/augment.h"
 #include "ops/reference.h"
 
 namespace nascent {
 
-double cosine_lr(const SupernetTraining& t, std::int64_t epoch) {
-    return t.lr_min + (t.lr - t.lr_min) * (1 + std::cos(std::numbers::pi * static_cast<double>(epoch) / t.epochs)) / 2;
-}
+double cosine_lr(const SupernetTraining& t, std::int64_t epoch) { return cosine_lr(t.lr, t.lr_min, t.epochs, epoch); }
 
 struct SupernetTrainer::Source {
     virtual ~Source() = default;
@@ -19,13 +17,6 @@ struct SupernetTrainer::Source {
     virtual std::pair<Tensor, Tensor> forward(Nb201Supernet& net, std::int64_t step, const Nb201Path& path) = 0;
     virtual std::int64_t steps_per_epoch() const = 0;
     virtual double wait_seconds() const = 0;
-
-  protected:
-    static Tensor to_device(const std::vector<int>& labels) {
-        Tensor t = empty({static_cast<std::int64_t>(labels.size())}, DType::i32);
-        t.device->copy_in(t.data, labels.data(), t.bytes());
-        return t;
-    }
 };
 
 /// Batches as the loader has prepared them.
@@ -33,13 +24,9 @@ template <class T>
 struct SupernetTrainer::LoaderSource final : Source {
     explicit LoaderSource(Loader<T>& l) : loader(l) {}
     std::pair<Tensor, Tensor> forward(Nb201Supernet& net, std::int64_t step, const Nb201Path& path) override {
-        const int size = net.config().input_size;
         loader.batch(static_cast<std::uint64_t>(step), batch);
-        Tensor x = empty({batch.n, size, size, 3}, dtype_of<T>());
-        NASCENT_CHECK(batch.pixels.size() == x.size(), runtime, "the pictures are not of the network's size {}", size);
-        x.device->copy_in(x.data, batch.pixels.data(), x.bytes());
-        const Tensor labels = to_device(batch.labels);
-        return {net.forward(x, path, true), labels};
+        const LabelledBatch on_device = to_device(batch, net.config().input_size);
+        return {net.forward(on_device.x, path, true), on_device.labels};
     }
     std::int64_t steps_per_epoch() const override { return static_cast<std::int64_t>(loader.steps_per_epoch()); }
     double wait_seconds() const override { return loader.wait_seconds(); }
@@ -64,7 +51,7 @@ struct SupernetTrainer::ResidentSource final : Source {
         loader.draws(static_cast<std::uint64_t>(step), draws, labels);
         input.draws = empty({static_cast<std::int64_t>(draws.size()), 4}, DType::i32);
         input.draws.device->copy_in(input.draws.data, draws.data(), input.draws.bytes());
-        const Tensor on_device = to_device(labels);
+        const Tensor on_device = labels_to_device(labels);
         waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
         return {net.forward(input, path, true), on_device};
     }
@@ -121,19 +108,9 @@ SupernetTrainer::Step SupernetTrainer::step() {
     const Nb201Path path = sample_path(training_.seed, step, net_.search_cells(), training_.sampling);
     const auto [logits, labels] = source_->forward(net_, step, path);
     const Tensor loss = cross_entropy(logits, labels, training_.label_smoothing);
-    Step result{0, static_cast<int>(labels.size()), 0};
-    with_type(loss.dtype, [&](auto zero) {
-        decltype(zero) value, one = 1;
-        Tensor seed = empty({1}, loss.dtype);
-        seed.device->copy_in(seed.data, &one, sizeof(one));
-        tape.backward(loss, seed);
-        // The host waits here, once a step, with all of the step but the update queued.
-        loss.device->copy_out(&value, loss.data, sizeof(value));
-        result.loss = value;
-        NASCENT_CHECK(std::isfinite(result.loss), runtime,
-                      "the loss is {}: the training has diverged; try a smaller train.lr, or train.clip = 5",
-                      std::isnan(result.loss) ? "not a number" : "infinite");
-    });
+    backward_from(tape, loss);
+    // The host waits here, once a step, with all of the step but the update queued.
+    Step result{finite_loss(loss, "a smaller train.lr, or train.clip = 5"), static_cast<int>(labels.size()), 0};
     result.gradient_norm = sgd_.step(tape);
     return result;
 }

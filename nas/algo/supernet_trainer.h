@@ -5,7 +5,7 @@
 
 #include "nas/algo/path_sampling.h"
 #include "nas/data/loader.h"
-#include "nas/supernet/state_dict.h"
+#include "nas/supernet/training_state.h"
 
 namespace nascent {
 

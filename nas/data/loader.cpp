@@ -84,10 +84,12 @@ struct Loader<T>::State {
           options(std::move(o)) {}
 
     std::uint64_t batch_size() const { return static_cast<std::uint64_t>(options.batch_size); }
-    std::uint64_t steps_per_epoch() const { return (ids.size() + batch_size() - 1) / batch_size(); }
+    std::uint64_t epoch_pictures() const { return options.epoch_pictures > 0 ? options.epoch_pictures : ids.size(); }
+    std::uint64_t steps_per_epoch() const { return (epoch_pictures() + batch_size() - 1) / batch_size(); }
     int count(std::uint64_t step) const {
-        const std::uint64_t first = step % steps_per_epoch() * batch_size();
-        return static_cast<int>(std::min<std::uint64_t>(batch_size(), ids.size() - first));
+        const bool fresh = options.order == BatchOrder::first_of_shuffle;
+        const std::uint64_t first = fresh ? 0 : step % steps_per_epoch() * batch_size();
+        return static_cast<int>(std::min<std::uint64_t>(batch_size(), epoch_pictures() - first));
     }
 
     int label(std::uint32_t id, std::uint64_t step, int position) const {
@@ -104,9 +106,14 @@ struct Loader<T>::State {
     }
 
     std::uint32_t picture(std::uint64_t step, int position) const {
+        const auto place = static_cast<std::uint64_t>(position);
+        if (options.order == BatchOrder::first_of_shuffle)
+            return ids[shuffled(options.seed, RandomStream::order, step, ids.size(), place)];
+        if (options.order == BatchOrder::replacement)
+            return ids[Random(options.seed, RandomStream::order, step, static_cast<std::uint32_t>(position))
+                           .below(0, static_cast<std::uint32_t>(ids.size()))];
         const std::uint64_t epoch = step / steps_per_epoch(), first = step % steps_per_epoch() * batch_size();
-        return ids[shuffled(options.seed, RandomStream::order, epoch, ids.size(),
-                            first + static_cast<std::uint64_t>(position))];
+        return ids[shuffled(options.seed, RandomStream::order, epoch, ids.size(), first + place)];
     }
     Augmentation augmentation(std::uint64_t step, int position) const {
         return draw_augmentation(options.seed, step, static_cast<std::uint32_t>(position), pictures.height,
@@ -205,6 +212,8 @@ Loader<T>::Loader(const Pictures& pictures, std::vector<std::uint32_t> ids, int 
     NASCENT_CHECK(classes >= 1, usage, "{} classes, expected at least 1", classes);
     NASCENT_CHECK(pictures.count() > 0 && pictures.count() <= 0xFFFFFFFF, usage, "a split of {} pictures",
                   pictures.count());
+    NASCENT_CHECK(options.epoch_pictures == 0 || options.order == BatchOrder::replacement, usage,
+                  "an epoch of {} pictures is for draws with replacement alone", options.epoch_pictures);
     check_ids(ids, pictures);
     if (ids.empty()) {
         ids.resize(pictures.count());

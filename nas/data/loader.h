@@ -50,9 +50,17 @@ enum class LabelPolicy { truth, fixed, per_access };
 /// `true | fixed-random | per-access-random`; throws Error(usage) on any other name.
 LabelPolicy label_policy(const std::string& name);
 
+/// Which pictures batch `step` holds: the next of a shuffled epoch; the first of a shuffle of its own (an iterator made
+/// anew for every step, as DARTS's code draws for its alphas); or a uniform draw for each place (NAS-Bench-201's
+/// pairs).
+enum class BatchOrder { epochs, first_of_shuffle, replacement };
+
 struct LoaderOptions {
     std::uint64_t seed = 0;
     int batch_size = 64;
+    BatchOrder order = BatchOrder::epochs;
+    /// Of `replacement`: pictures in an epoch, which sets the size of its last batch; 0: as many as there are.
+    std::size_t epoch_pictures = 0;
     bool augment = true;
     LabelPolicy labels = LabelPolicy::truth;
     std::vector<int> fixed_labels;  // for LabelPolicy::fixed: one for every picture of the split's `Pictures`

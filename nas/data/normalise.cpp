@@ -28,10 +28,12 @@ Normalisation of_bytes(std::string name, std::array<double, 3> mean, std::array<
 }  // namespace
 
 Normalisation normalisation(const std::string& name, const Dataset& set) {
-    static constexpr std::array<std::string_view, 6> names = {"auto",       "cifar10",  "cifar100",
+    static constexpr std::array<std::string_view, 7> names = {"auto",       "cifar10",  "cifar10-darts", "cifar100",
                                                               "imagenet16", "imagenet", "half"};
     const std::string which = name == "auto" ? chosen(set) : name;
     if (which == "cifar10") return of_bytes(which, {125.3, 123.0, 113.9}, {63.0, 62.1, 66.7});
+    if (which == "cifar10-darts")
+        return {which, {0.49139968, 0.48215827, 0.44653124}, {0.24703233, 0.24348505, 0.26158768}};
     if (which == "cifar100") return of_bytes(which, {129.3, 124.1, 112.4}, {68.2, 65.4, 70.4});
     if (which == "imagenet16") return of_bytes(which, {122.68, 116.66, 104.01}, {63.22, 61.26, 65.09});
     if (which == "imagenet") return {which, {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}};

@@ -1,5 +1,7 @@
 #include "nas/metric/cost.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "engine/base/error.h"
@@ -32,6 +34,27 @@ Cost cost_of(const std::vector<nb201::Layer>& layers) {
 
 Cost cost_of(const nb201::NetConfig& config, const nb201::Architecture& arch) {
     return cost_of(nb201::stand_alone_layers(config, arch));
+}
+
+JsonObject macs_json(const Cost& cost) {
+    JsonObject macs;
+    for (std::size_t i = 0; i < kCostConventions.size(); i++) macs.add(kCostConventions[i], cost.macs[i]);
+    return macs;
+}
+
+JsonObject cost_json(const nb201::Architecture& arch, const Cost& cost) {
+    return JsonObject()
+        .add("space", "nasbench201")
+        .add("arch", nb201::to_string(arch))
+        .add("params", cost.params)
+        .add("macs", macs_json(cost));
+}
+
+std::string cost_text(const nb201::Architecture& arch, const Cost& cost) {
+    std::string text = fmt::format("{}\n  parameters {:>12}\n", nb201::to_string(arch), cost.params);
+    for (std::size_t i = 0; i < kCostConventions.size(); i++)
+        text += fmt::format("  MACs {:>6} {:>12}\n", kCostConventions[i], cost.macs[i]);
+    return text;
 }
 
 }  // namespace nascent

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/io/json_text.h"
 #include "nas/space/nasbench201_net.h"
 
 namespace nascent {
@@ -30,5 +31,11 @@ struct Cost {
 Cost cost_of(const std::vector<nb201::Layer>& layers);
 /// The stand-alone network of `arch`.
 Cost cost_of(const nb201::NetConfig& config, const nb201::Architecture& arch);
+
+/// {"mac":...,"nb201":...,"thop":...}
+JsonObject macs_json(const Cost& cost);
+/// Space, architecture, parameters and MACs, as programs print them.
+JsonObject cost_json(const nb201::Architecture& arch, const Cost& cost);
+std::string cost_text(const nb201::Architecture& arch, const Cost& cost);
 
 }  // namespace nascent

@@ -65,6 +65,13 @@ Cost cost_of(const Net& net) {
     return cost;
 }
 
+JsonObject macs_json(const Cost& cost) {
+    JsonObject macs;
+    for (std::size_t i = 0; i < kMacConventions.size(); i++)
+        macs.add(kMacConventions[i], cost.macs(static_cast<MacConvention>(i)));
+    return macs;
+}
+
 Cost cost_of_cell(const Net& net, int cell) {
     Cost cost;
     for (const Layer& l : net.layers) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "engine/io/json_text.h"
 #include "nas/space/darts_net.h"
 
 namespace nascent::darts {
@@ -36,6 +37,8 @@ struct Cost {
 
 Cost cost_of(const Layer& layer);
 Cost cost_of(const Net& net);
+/// {"mac":...,"conv":...,"pc_darts":...}
+JsonObject macs_json(const Cost& cost);
 /// One cell: its preprocessing and its edges.
 Cost cost_of_cell(const Net& net, int cell);
 

@@ -210,4 +210,22 @@ std::string BenchmarkTable::guess_column(int classes) const {
     return column;
 }
 
+std::string chosen_column(const BenchmarkTable& table, const std::string& column, int classes,
+                          const std::function<void(const std::string&)>& say) {
+    if (!column.empty()) return column;
+    const std::string guess = table.guess_column(classes);
+    say(fmt::format("table: column {}, guessed from the {} classes (--table-column chooses)", guess, classes));
+    return guess;
+}
+
+int rank_of(const std::vector<double>& truth, double accuracy) {
+    return 1 + static_cast<int>(std::count_if(truth.begin(), truth.end(), [&](double t) { return t > accuracy; }));
+}
+
+BenchmarkTable::Standing BenchmarkTable::standing(std::string_view column, int id) const {
+    const std::vector<double> truth = accuracy(column);
+    const double own = truth.at(static_cast<std::size_t>(id));
+    return {own, rank_of(truth, own)};
+}
+
 }  // namespace nascent

@@ -1,5 +1,6 @@
 // Benchmark results as a CSV table with one row per NAS-Bench-201 architecture.
 #pragma once
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,12 @@ class BenchmarkTable {
     /// Percent (0..100) of a column by lexicographic architecture id. Throws ErrorKind::usage with the nearest name for
     /// a column that is not there, ErrorKind::data with the line for a field that is no percentage.
     std::vector<double> accuracy(std::string_view column) const;
+    /// The accuracy of an architecture (by id) in a column, and its rank there: 1 where no other is above it.
+    struct Standing {
+        double accuracy;
+        int rank;
+    };
+    Standing standing(std::string_view column, int id) const;
     /// A column as it is written, by lexicographic architecture id. Throws ErrorKind::usage as accuracy() does.
     std::vector<std::string> text(std::string_view column) const;
     /// The column RLNAS compares with for a data set of 10, 100 or 120 classes: cifar10_test_200, cifar100_test_200,
@@ -37,5 +44,12 @@ class BenchmarkTable {
     std::vector<std::string> columns_;
     std::vector<Row> rows_;  // by lexicographic id
 };
+
+/// `column`, or the one for that many classes where it is empty, which `say` is then told.
+std::string chosen_column(const BenchmarkTable& table, const std::string& column, int classes,
+                          const std::function<void(const std::string&)>& say);
+
+/// 1: nothing in `truth` is above it.
+int rank_of(const std::vector<double>& truth, double accuracy);
 
 }  // namespace nascent

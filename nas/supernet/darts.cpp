@@ -154,6 +154,18 @@ std::pair<Tensor, Tensor> DartsNet::stems(const Tensor& x, bool training) {
     return {first, second ? run(*second, first, training) : first};
 }
 
+std::vector<int> DartsNet::alphas() const {
+    std::vector<int> all;
+    for (int a : alphas_)
+        if (a >= 0) all.push_back(a);
+    return all;
+}
+
+Tensor DartsNet::chain(const Tensor& x, bool training) {
+    NASCENT_CHECK(groups_.size() == 1, runtime, "a network of {} parts is no chain", groups_.size());
+    return run(groups_.begin()->second, x, training);
+}
+
 DartsNet::Output DartsNet::forward(const Tensor& x, bool training) {
     const int size = net_.config.input_size;
     NASCENT_CHECK(x.shape.rank() == 4 && x.shape == Shape({x.shape[0], size, size, 3}), runtime,

@@ -10,11 +10,12 @@
 
 #include "engine/memory/parameter_store.h"
 #include "nas/space/darts_net.h"
+#include "nas/supernet/search_net.h"
 #include "ops/mixed_cell.h"
 
 namespace nascent {
 
-class DartsNet {
+class DartsNet : public SearchNet {
   public:
     /// Parameters are zero until set(). A network with edges of all primitives has alphas, (edges, 8) for the normal
     /// and for the reduction cells, in ranges of their own behind the weights.
@@ -28,10 +29,16 @@ class DartsNet {
     /// not dropped.
     Output forward(const Tensor& x, bool training);
 
+    /// All layers one after another, of a network that is one chain (an operator by itself).
+    Tensor chain(const Tensor& x, bool training);
+
     const darts::Net& net() const { return net_; }
-    ParameterStore& store() { return store_; }
+    ParameterStore& store() override { return store_; }
     const ParameterStore& store() const { return store_; }
     bool searches() const { return alphas_[0] >= 0; }
+    Tensor logits(const Tensor& x, bool training) override { return forward(x, training).logits; }
+    /// Of the normal and of the reduction cells; empty in an evaluation network.
+    std::vector<int> alphas() const override;
     /// The parameter that holds the alphas; -1 in an evaluation network.
     int alphas(bool reduction) const { return alphas_[reduction]; }
 

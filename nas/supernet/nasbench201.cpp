@@ -1,9 +1,8 @@
 #include "nas/supernet/nasbench201.h"
 
 #include <algorithm>
-#include <cmath>
 
-#include "engine/base/rng.h"
+#include "nas/supernet/initialise.h"
 #include "ops/conv_norm.h"
 #include "ops/head.h"
 #include "ops/residual_block.h"
@@ -18,8 +17,8 @@ Nb201Supernet::Nb201Supernet(Device& device, DType dtype, const nb201::NetConfig
       store_(device, dtype),
       blocks_(nb201::net_blocks(config)),
       layers_(nb201::supernet_layers(config, style)) {
-    NASCENT_CHECK(!style.conv_bias && style.track_running_stats && style.lastact_affine, usage,
-                  "the supernet is built without convolution biases and with running statistics and an affine lastact");
+    NASCENT_CHECK(!style.conv_bias && style.lastact_affine, usage,
+                  "the supernet is built without convolution biases and with an affine lastact");
     build();
     store_.allocate();
 }
@@ -35,6 +34,7 @@ Nb201Supernet::Norm Nb201Supernet::add_norm(const nb201::Layer& l) {
         n.gamma = store_.add(l.name + ".weight", {l.out});
         n.beta = store_.add(l.name + ".bias", {l.out});
     }
+    if (!l.track) return n;
     n.mean = store_.add_buffer(l.name + ".running_mean", {l.out}, 0);
     n.variance = store_.add_buffer(l.name + ".running_var", {l.out}, 1);
     n.count = static_cast<int>(batch_counts_.size());
@@ -95,33 +95,16 @@ void Nb201Supernet::build() {
         classifier_weight_ = add_weight(l);
         classifier_bias_ = store_.add(l.name + ".bias", {l.out});
     }
+    if (!style_.arch_parameters) return;
+    store_.begin_range("arch_parameters");
+    arch_parameters_ = store_.add("arch_parameters", {nb201::kEdges, nb201::kOps});
 }
 
-void Nb201Supernet::initialise(std::uint64_t seed) {
-    const int classifier_fan_in =
-        static_cast<int>(store_.parameters()[static_cast<std::size_t>(classifier_weight_)].shape[1]);
-    for (std::size_t i = 0; i < store_.parameters().size(); i++) {
-        const Tensor t = store_.raw(static_cast<int>(i));
-        const Shape& s = t.shape;
-        const bool uniform = s.rank() > 1 || static_cast<int>(i) == classifier_bias_;
-        const std::int64_t fan_in = s.rank() == 4 ? s[0] * s[1] * s[2] : classifier_fan_in;
-        const double bound = 1 / std::sqrt(static_cast<double>(fan_in));
-        const bool ones = !uniform && store_.parameters()[i].name.ends_with(".weight");
-        with_type(t.dtype, [&](auto zero) {
-            using T = decltype(zero);
-            std::vector<T> host(t.size(), ones ? T(1) : T(0));
-            for (std::size_t k = 0; uniform && k < host.size(); k++) {
-                // Drawn as double and rounded, so that both precisions start from the same point.
-                const Random r(seed, RandomStream::init, i, static_cast<std::uint32_t>(k));
-                host[k] = static_cast<T>(bound * (2 * r.uniform(0) - 1));
-            }
-            store_.device().copy_in(t.data, host.data(), t.bytes());
-        });
-    }
-}
+void Nb201Supernet::initialise(std::uint64_t seed) { nascent::initialise(store_, seed); }
 
 NormArgs Nb201Supernet::norm_args(const Norm& n, bool training) {
-    if (training) batch_counts_[static_cast<std::size_t>(n.count)].count++;
+    if (n.mean < 0) return {};  // not tracked: the batch's statistics in evaluation too
+    if (training && !store_.buffers_replaced()) batch_counts_[static_cast<std::size_t>(n.count)].count++;
     return {store_.buffer(n.mean), store_.buffer(n.variance), training};
 }
 
@@ -187,8 +170,7 @@ Tensor Nb201Supernet::stem(const PictureInput& x, bool training) {
 }
 
 template <class Input>
-Tensor Nb201Supernet::run(const Input& x, const std::vector<nb201::CellText>& cells, bool training) {
-    read_ahead(cells);
+Tensor Nb201Supernet::run_blocks(const Input& x, const Node& node, bool training) {
     std::size_t number = 0;  // of the block that chooses, for fixed places
     Tensor y;
     {
@@ -204,9 +186,9 @@ Tensor Nb201Supernet::run(const Input& x, const std::vector<nb201::CellText>& ce
         }
         if (block.kind != nb201::BlockKind::cell) continue;
         std::vector<Tensor> nodes{y};
-        for (const CellOps& inputs : cells[cell].nodes) {
+        while (static_cast<int>(nodes.size()) < nb201::kNodes) {
             BlockScope place(number++);
-            nodes.push_back(node(cells_[cell], static_cast<int>(nodes.size()), nodes, inputs, training));
+            nodes.push_back(node(cell, static_cast<int>(nodes.size()), nodes));
         }
         y = nodes.back();
         cell++;
@@ -216,6 +198,18 @@ Tensor Nb201Supernet::run(const Input& x, const std::vector<nb201::CellText>& ce
                 {parameter(lastact_.gamma), parameter(lastact_.beta), parameter(classifier_weight_),
                  parameter(classifier_bias_)},
                 norm_args(lastact_, training));
+}
+template Tensor Nb201Supernet::run_blocks(const Tensor&, const Node&, bool);
+
+template <class Input>
+Tensor Nb201Supernet::run(const Input& x, const std::vector<nb201::CellText>& cells, bool training) {
+    read_ahead(cells);
+    return run_blocks(
+        x,
+        [&](std::size_t cell, int to, std::span<const Tensor> nodes) {
+            return node(cells_[cell], to, nodes, cells[cell].nodes[static_cast<std::size_t>(to) - 1], training);
+        },
+        training);
 }
 
 namespace {

@@ -2,6 +2,7 @@
 // path names and nothing else.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -20,7 +21,8 @@ using Nb201Path = std::vector<nb201::Architecture>;
 class Nb201Supernet {
   public:
     /// Parameters are zero until initialise() or a state dict is loaded. Affine batch-norm in searched cells by
-    /// style.affine; convolution biases and untracked statistics are not built: throws Error(usage).
+    /// style.affine, untracked statistics by style.track_running_stats, architecture parameters (6, 5) in the store's
+    /// last range by style.arch_parameters; convolution biases are not built: throws Error(usage).
     Nb201Supernet(Device& device, DType dtype, const nb201::NetConfig& config,
                   const nb201::Style& style = nb201::kSupernet);
 
@@ -49,11 +51,11 @@ class Nb201Supernet {
     std::vector<BatchCount>& batch_counts() { return batch_counts_; }
     const std::vector<BatchCount>& batch_counts() const { return batch_counts_; }
 
-  private:
+  protected:
     struct Norm {
-        int gamma = -1, beta = -1;  // parameters; -1: not affine
-        int mean, variance;         // buffers
-        int count;                  // into batch_counts_
+        int gamma = -1, beta = -1;     // parameters; -1: not affine
+        int mean = -1, variance = -1;  // buffers; -1: not tracked
+        int count = -1;                // into batch_counts_
     };
     struct ConvNormIds {
         int weight;
@@ -67,6 +69,8 @@ class Nb201Supernet {
         int shortcut;
     };
     using CellOps = std::vector<nb201::CellText::Input>;  // of one node
+    /// Node `to` of searched cell `cell` from the nodes before it.
+    using Node = std::function<Tensor(std::size_t cell, int to, std::span<const Tensor> nodes)>;
 
     void build();
     int add_weight(const nb201::Layer& layer);
@@ -78,6 +82,9 @@ class Nb201Supernet {
     Tensor reduce(const Reduction& r, const Tensor& x, bool training);
     Tensor stem(const Tensor& x, bool training);
     Tensor stem(const PictureInput& pictures, bool training);
+    /// The network with its searched cells' nodes as `node` makes them; Input is a Tensor or PictureInput.
+    template <class Input>
+    Tensor run_blocks(const Input& x, const Node& node, bool training);
     template <class Input>
     Tensor run(const Input& x, const std::vector<nb201::CellText>& cells, bool training);
     void read_ahead(const std::vector<nb201::CellText>& cells);
@@ -92,7 +99,7 @@ class Nb201Supernet {
     std::vector<Cell> cells_;
     std::vector<Reduction> reductions_;
     Norm lastact_;
-    int classifier_weight_ = -1, classifier_bias_ = -1;
+    int classifier_weight_ = -1, classifier_bias_ = -1, arch_parameters_ = -1;
 };
 
 }  // namespace nascent

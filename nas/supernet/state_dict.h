@@ -1,5 +1,4 @@
-// State dicts: parameters and buffers by their PyTorch names and in PyTorch's layout, as other programs read them; and
-// the training state, as only this one does.
+// State dicts: parameters and buffers by their PyTorch names and in PyTorch's layout, as other programs read them.
 #pragma once
 #include <map>
 #include <string>
@@ -48,26 +47,5 @@ struct SupernetShape {
     nb201::Style style = nb201::kSupernet;
 };
 SupernetShape supernet_shape(const StateDict& state, const std::string& source);
-
-/// Everything that a step changes, as it is stored: weights and momentum of each range (coasting ones unflushed, so
-/// that the moment of a checkpoint changes no bit), their last steps, running statistics, batch counts, the step
-/// number.
-class TrainingState {
-  public:
-    /// Copies; the tensors of the result are views of it.
-    static TrainingState of(const Nb201Supernet& net, const Sgd& optimizer);
-    std::vector<SafeTensor> tensors() const;
-    /// Throws Error(checkpoint) where the file is of another network.
-    static void restore(const SafeTensors& file, Nb201Supernet& net, Sgd& optimizer);
-
-  private:
-    struct Blob {
-        std::string name;
-        SafeDtype dtype;
-        std::vector<std::int64_t> shape;
-        std::vector<std::byte> bytes;
-    };
-    std::vector<Blob> blobs_;
-};
 
 }  // namespace nascent

@@ -8,9 +8,17 @@
 
 namespace nascent {
 
-Sgd::Sgd(ParameterStore& store, SgdOptions options, std::function<double(std::int64_t)> learning_rate)
-    : store_(store), options_(options), learning_rate_(std::move(learning_rate)) {
-    store_.set_before_read([this](std::span<const int> ranges) { catch_up(ranges); });
+Sgd::Sgd(ParameterStore& store, SgdOptions options, std::function<double(std::int64_t)> learning_rate,
+         const std::vector<int>& ranges)
+    : store_(store),
+      options_(options),
+      learning_rate_(std::move(learning_rate)),
+      steps_(store.ranges().size(), ranges.empty()) {
+    for (int r : ranges) {
+        NASCENT_CHECK(r >= 0 && static_cast<std::size_t>(r) < steps_.size(), runtime, "no range {} in the store", r);
+        steps_[static_cast<std::size_t>(r)] = true;
+    }
+    store_.set_before_read([this](std::span<const int> read) { catch_up(read); });
 }
 
 Sgd::~Sgd() { store_.set_before_read(nullptr); }
@@ -41,6 +49,7 @@ void Sgd::catch_up(std::span<const int> ranges) {
         std::vector<kernels::SgdRange<T>> behind;
         for (int range : ranges) {
             ParameterRange& r = store_.range(range);
+            if (!steps_[static_cast<std::size_t>(range)]) continue;
             if (r.last_step == ParameterRange::never && current_tape()) first_reads_.push_back(range);
             double m[4];
             if (!pending(range, m)) continue;
@@ -62,6 +71,7 @@ double Sgd::step(const Tape& tape) {
         const kernels::Stream stream = kernel_stream(store_.device());
         std::vector<kernels::SgdRange<T>> ranges;
         for (const WrittenRange& w : tape.written()) {
+            if (!steps_[static_cast<std::size_t>(w.range)]) continue;
             catch_up({&w.range, 1});  // already done where the weights were read; a gradient may come without
             ParameterRange& r = store_.range(w.range);
             ranges.push_back(

@@ -19,8 +19,10 @@ struct SgdOptions {
 class Sgd {
   public:
     /// `learning_rate(step)` must be a pure function. Registers itself to bring ranges up to date before reads; the
-    /// store must outlive it.
-    Sgd(ParameterStore& store, SgdOptions options, std::function<double(std::int64_t)> learning_rate);
+    /// store must outlive it. `ranges`: those it steps; empty: all of the store. The gradients of the others count in
+    /// the clipped norm.
+    Sgd(ParameterStore& store, SgdOptions options, std::function<double(std::int64_t)> learning_rate,
+        const std::vector<int>& ranges = {});
     ~Sgd();
     Sgd(const Sgd&) = delete;
     Sgd& operator=(const Sgd&) = delete;
@@ -28,8 +30,8 @@ class Sgd {
     /// The step about to be computed; reads before step() see the parameters as of its beginning.
     std::int64_t step_number() const { return step_; }
     void set_step_number(std::int64_t step) { step_ = step; }
-    /// Updates the ranges that the tape has written and counts the step. Returns the gradients' global norm, or 0 where
-    /// clipping is off.
+    /// Updates those of its ranges that the tape has written and counts the step. Returns the gradients' global norm,
+    /// or 0 where clipping is off.
     double step(const Tape& tape);
     /// The range's weights as a dense optimizer would have them now, into `out` (range.count elements of the store's
     /// type, host memory); the stored bytes do not move, so looking never changes a run.
@@ -44,6 +46,7 @@ class Sgd {
     SgdOptions options_;
     std::function<double(std::int64_t)> learning_rate_;
     std::int64_t step_ = 0;
+    std::vector<bool> steps_;       // by range
     std::vector<int> first_reads_;  // ranges never stepped that a recorded forward has read since the last step
 };
 

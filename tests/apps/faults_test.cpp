@@ -13,15 +13,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// The newest checkpoint's folder.
-std::string newest_checkpoint(const std::string& run) {
-    std::string newest;
-    for (const auto& e : fs::directory_iterator(run + "/ckpt"))
-        if (e.is_directory() && e.path().filename().string().starts_with("step-"))
-            newest = std::max(newest, e.path().string());
-    return newest;
-}
-
 /// A run stopped by SIGTERM after its training had written at least two checkpoints beside the first.
 void stopped_run(const std::string& run, const std::string& folder) {
     const pid_t pid = start(small_run(run, {"--epochs", "2000", "--checkpoint-steps", "5"}), folder);

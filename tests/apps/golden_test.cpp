@@ -37,9 +37,17 @@ TEST_CASE("golden says what is wrong with a file, an entry and a command") {
     write_text(folder / "cut.json", "{\"serach_C4_L5\": {}}");
     CHECK(golden(folder / "cut.json", &out) == 6);
     CHECK(out.find("unknown kind") != std::string::npos);
-    write_text(folder / "cut.json", "{\"lr\": {}}");
+    write_text(folder / "cut.json", "{\"mixedop_C16_stride1\": {}}");
     CHECK(golden(folder.path(), &out) == 6);
     CHECK(out.find("not yet") != std::string::npos);
+}
+
+TEST_CASE("golden agrees with the published code's operators, search network, alphas' gradients and schedules") {
+    std::string out;
+    const int code = golden(NASCENT_SOURCE_DIR "/tests/golden/darts.json", &out);
+    INFO(out);
+    CHECK(code == 0);
+    CHECK(out.find("7 entries, 2634 numbers, 0 wrong, 0 not yet") != std::string::npos);
 }
 
 TEST_CASE("golden notices numbers that disagree") {

@@ -1,4 +1,4 @@
-// Runs rlnas as a process, and compares what runs leave.
+// Runs the programs as processes, and compares what runs leave.
 #pragma once
 #include <signal.h>
 #include <sys/wait.h>
@@ -27,12 +27,11 @@ struct Outcome {
 
 /// Starts it with its output in folder/out and folder/err.
 inline pid_t start(const std::vector<std::string>& arguments, const std::string& folder,
-                   const Environment& environment = {}) {
+                   const Environment& environment = {}, std::string program = NASCENT_RLNAS) {
     fflush(nullptr);  // or the child would print what is buffered again
     const pid_t pid = fork();
     if (pid != 0) return pid;
     std::vector<char*> argv;
-    static std::string program = NASCENT_RLNAS;
     argv.push_back(program.data());
     std::vector<std::string> copies = arguments;
     for (std::string& a : copies) argv.push_back(a.data());
@@ -53,6 +52,11 @@ inline Outcome finish(pid_t pid, const std::string& folder) {
 inline Outcome rlnas(const std::vector<std::string>& arguments) {
     TemporaryFolder folder;
     return finish(start(arguments, folder.path()), folder.path());
+}
+
+inline Outcome darts_search(const std::vector<std::string>& arguments) {
+    TemporaryFolder folder;
+    return finish(start(arguments, folder.path(), {}, NASCENT_DARTS_SEARCH), folder.path());
 }
 
 /// A run of seconds; `more` after the common flags.
@@ -76,6 +80,26 @@ inline void write_table(const std::string& path) {
     write_text(path, text);
 }
 
+/// A run's journal without its wall times.
+inline std::string events_of(const std::string& run) {
+    std::string result;
+    const std::string events = read_text(run + "/events.jsonl");
+    for (std::size_t at = 0, end; (end = events.find('\n', at)) != std::string::npos; at = end + 1) {
+        json record = json::parse(events.substr(at, end - at));
+        record.erase("t");
+        result += record.dump() + "\n";
+    }
+    return result;
+}
+
+inline std::string newest_checkpoint(const std::string& run) {
+    std::string newest;
+    for (const auto& e : std::filesystem::directory_iterator(run + "/ckpt"))
+        if (e.is_directory() && e.path().filename().string().starts_with("step-"))
+            newest = std::max(newest, e.path().string());
+    return newest;
+}
+
 /// What a run leaves, wall times aside.
 struct Remains {
     std::string initial, trained, arch, events, population, last_checkpoint;
@@ -89,16 +113,8 @@ inline Remains remains(const std::string& run) {
               "",
               read_text(run + "/ckpt/search.json"),
               ""};
-    std::string events = read_text(run + "/events.jsonl"), line;
-    for (std::size_t at = 0, end; (end = events.find('\n', at)) != std::string::npos; at = end + 1) {
-        json record = json::parse(events.substr(at, end - at));
-        record.erase("t");
-        r.events += record.dump() + "\n";
-    }
-    std::string newest;
-    for (const auto& e : std::filesystem::directory_iterator(run + "/ckpt"))
-        if (e.is_directory()) newest = std::max(newest, e.path().string());
-    r.last_checkpoint = read_text(newest + "/state.safetensors");
+    r.events = events_of(run);
+    r.last_checkpoint = read_text(newest_checkpoint(run) + "/state.safetensors");
     return r;
 }
 

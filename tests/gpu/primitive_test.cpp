@@ -30,8 +30,8 @@ TEST_CASE_TEMPLATE("gpu relu, add and copy", T, float, double) {
 TEST_CASE_TEMPLATE("gpu batch_norm_plain and its gradients", T, float, double) {
     unsigned seed = 10;
     for (const Image& s : {Image{1, 1, 2, 1}, {2, 3, 5, 7}, {3, 10, 10, 3}})
-        for (int mode = 0; mode < 4; mode++) {
-            const bool affine = mode & 1, accumulate = mode & 2;
+        for (int mode = 0; mode < 8; mode++) {
+            const bool affine = mode & 1, accumulate = mode & 2, constant = mode & 4;
             const double eps = 1e-5;
             CAPTURE(s.c);
             CAPTURE(mode);
@@ -58,10 +58,11 @@ TEST_CASE_TEMPLATE("gpu batch_norm_plain and its gradients", T, float, double) {
                 kernels::batch_norm_plain_forward<U>(where(on_gpu), s, x1.data(), g, b, eps, y.data(), mean.data(),
                                                      rstd.data());
                 auto backward = kernels::batch_norm_plain_backward<U>;
-                backward(where(on_gpu), s, x1.data(), g, mean1.data(), rstd1.data(), dy1.data(), dx.data(), accumulate,
-                         affine ? dgamma.data() : nullptr, accumulate, affine ? dbeta.data() : nullptr, accumulate);
-                backward(where(on_gpu), s, x1.data(), g, mean1.data(), rstd1.data(), dy1.data(), nullptr, false,
-                         nullptr, false, nullptr, false);
+                backward(where(on_gpu), s, x1.data(), g, mean1.data(), rstd1.data(), constant, dy1.data(), dx.data(),
+                         accumulate, affine ? dgamma.data() : nullptr, accumulate, affine ? dbeta.data() : nullptr,
+                         accumulate);
+                backward(where(on_gpu), s, x1.data(), g, mean1.data(), rstd1.data(), constant, dy1.data(), nullptr,
+                         false, nullptr, false, nullptr, false);
                 return std::vector<Guarded<U>>{y, mean, rstd, dx, dgamma, dbeta};
             };
             const auto cpu = run(double{}, false);

@@ -41,8 +41,8 @@ TEST_CASE_TEMPLATE("batch_norm_plain and its gradients", T, float, double) {
     unsigned seed = 10;
     ThreadPool pool(2);
     for (const Image& s : {Image{1, 1, 2, 1}, {2, 3, 5, 7}, {33, 2, 2, 40}})
-        for (int mode = 0; mode < 4; mode++) {
-            const bool affine = mode & 1, accumulate = mode & 2;
+        for (int mode = 0; mode < 8; mode++) {
+            const bool affine = mode & 1, accumulate = mode & 2, constant = mode & 4;
             const double eps = 1e-5;
             INFO("image ", s.n, " ", s.h, " ", s.w, " ", s.c, " mode ", mode);
             Numbers numbers(seed++);
@@ -57,10 +57,10 @@ TEST_CASE_TEMPLATE("batch_norm_plain and its gradients", T, float, double) {
                                                  affine ? beta.data() : nullptr, eps, y.data(), mean.data(),
                                                  rstd.data());
             kernels::batch_norm_plain_backward<T>(stream_of(pool), s, x.data(), affine ? gamma.data() : nullptr,
-                                                  mean.data(), rstd.data(), dy.data(), dx.data(), accumulate,
+                                                  mean.data(), rstd.data(), constant, dy.data(), dx.data(), accumulate,
                                                   dgamma.data(), accumulate, dbeta.data(), accumulate);
             kernels::batch_norm_plain_backward<T>(stream_of(pool), s, x.data(), nullptr, mean.data(), rstd.data(),
-                                                  dy.data(), nullptr, false, nullptr, false, nullptr, false);
+                                                  constant, dy.data(), nullptr, false, nullptr, false, nullptr, false);
             std::vector<Bounded> want_mean(s.c), want_rstd(s.c), want_y(s.size()), want_dx(s.size()), want_dgamma(s.c),
                 want_dbeta(s.c);
             for (std::size_t c = 0; c < static_cast<std::size_t>(s.c); c++) {
@@ -91,7 +91,7 @@ TEST_CASE_TEMPLATE("batch_norm_plain and its gradients", T, float, double) {
                                            (affine ? std::fabs(beta[c]) : T(0));
                     if (accumulate) want_dx[at].add(dx0[at]);
                     const Real hat = (x[at] - sm) * sr, hat_magnitude = (std::fabs(x[at]) + std::fabs(sm)) * sr;
-                    want_dx[at].value += g * sr * (dy[at] - (sum.value + hat * dot.value) / count);
+                    want_dx[at].value += g * sr * (dy[at] - (constant ? 0 : (sum.value + hat * dot.value) / count));
                     want_dx[at].magnitude +=
                         std::fabs(g) * sr *
                         (std::fabs(dy[at]) + (sum.magnitude + hat_magnitude * dot.magnitude) / count);

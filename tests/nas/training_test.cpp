@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "nas/algo/supernet_trainer.h"
+#include "nas/supernet/state_dict.h"
 #include "ops/reference.h"
 #include "tests/temporary_folder.h"
 

@@ -1,0 +1,134 @@
+#include "nas/algo/architect.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/autograd/execution.h"
+#include "ops/optim/clip.h"
+#include "ops/optim/combine.h"
+#include "ops/reference.h"
+
+namespace nascent {
+namespace {
+
+constexpr auto fixed = Tape::Gradients::parameters_fixed;
+constexpr const char* advice = "a smaller arch.lr or train.lr";
+
+bool has(const std::vector<int>& ranges, int r) { return std::find(ranges.begin(), ranges.end(), r) != ranges.end(); }
+
+}  // namespace
+
+Architect::Architect(SearchNet& net, Arena& arena, const ArchitectOptions& options)
+    : net_(net), arena_(arena), options_(options) {
+    ParameterStore& store = net.store();
+    for (int p : net.alphas()) alphas_.push_back(store.parameters()[static_cast<std::size_t>(p)].range);
+    NASCENT_CHECK(!alphas_.empty(), runtime, "the network has no architecture parameters");
+    for (int r = 0; r < static_cast<int>(store.ranges().size()); r++)
+        if (!has(alphas_, r) && store.range(r).count > 0) weights_.push_back(r);
+    if (!options.second_order) return;
+    second_.emplace(store, weights_);
+    kept_.emplace(store.device());
+    for (auto* to : {&ahead_, &plus_, &minus_})
+        for (int r : alphas_) to->push_back(kept_->allocate(store.range(r).count * size_of(store.dtype())));
+}
+
+double Architect::gradients(const LabelledBatch& train, const LabelledBatch& valid, double lr,
+                            const std::function<void(const Tape&)>& use) {
+    return options_.second_order ? second_order(train, valid, lr, use) : first_order(valid, use);
+}
+
+Tensor Architect::loss(const LabelledBatch& batch) { return cross_entropy(net_.logits(batch.x, true), batch.labels); }
+
+double Architect::first_order(const LabelledBatch& valid, const std::function<void(const Tape&)>& use) {
+    ScratchScope scratch(arena_);
+    const ConstantRanges constant(net_.store(), weights_);
+    Tape tape(arena_, &net_.store(), fixed);
+    TapeScope recording(&tape);
+    const Tensor l = loss(valid);
+    backward_from(tape, l);
+    const double value = finite_loss(l, advice);
+    use(tape);
+    return value;
+}
+
+void Architect::look_ahead(const LabelledBatch& train, double lr) {
+    ScratchScope scratch(arena_);
+    ParameterStore& store = net_.store();
+    const ConstantRanges constant(store, alphas_);
+    Tape tape(arena_, &store, fixed);
+    TapeScope recording(&tape);
+    backward_from(tape, loss(train));
+    NASCENT_CHECK(tape.written().size() == weights_.size(), runtime, "{} of {} ranges of weights have a gradient",
+                  tape.written().size(), weights_.size());
+    combine(store, weights_, [&](int r) { return second_->weights(r); },
+            {{{1 - lr * options_.weight_decay, [&](int r) { return store.range(r).weights; }},
+              {-lr * options_.momentum, [&](int r) { return store.range(r).momentum; }},
+              {-lr, [&](int r) { return store.gradient_place(r); }}}});
+}
+
+double Architect::look_ahead_norm(const Tape& tape) const {
+    ScratchScope scratch(arena_);
+    double squares;
+    const double* sum = sum_of_squares(tape, net_.store(), [&](int r) { return !has(alphas_, r); });
+    net_.store().device().copy_out(&squares, sum, sizeof(squares));
+    return std::sqrt(squares);
+}
+
+void Architect::keep_alpha_gradients(std::vector<void*>& to) {
+    ParameterStore& store = net_.store();
+    combine(store, alphas_,
+            [&](int r) {
+                return to[static_cast<std::size_t>(std::find(alphas_.begin(), alphas_.end(), r) - alphas_.begin())];
+            },
+            {{{1, [&](int r) { return store.gradient_place(r); }}, {}, {}}});
+}
+
+void Architect::probe(const LabelledBatch& train, double factor, std::vector<void*>& to) {
+    ScratchScope scratch(arena_);
+    ParameterStore& store = net_.store();
+    combine(store, weights_, [&](int r) { return second_->weights(r); },
+            {{{1, [&](int r) { return store.range(r).weights; }},
+              {factor, [&](int r) { return store.gradient_place(r); }},
+              {}}});
+    const ConstantRanges constant(store, weights_);
+    const SecondWeightsScope moved(*second_, false);
+    Tape tape(arena_, &store, fixed);
+    TapeScope recording(&tape);
+    backward_from(tape, loss(train));
+    keep_alpha_gradients(to);
+}
+
+double Architect::second_order(const LabelledBatch& train, const LabelledBatch& valid, double lr,
+                               const std::function<void(const Tape&)>& use) {
+    ParameterStore& store = net_.store();
+    look_ahead(train, lr);
+    Tape tape(arena_, &store, fixed);
+    double value, e;
+    {
+        ScratchScope scratch(arena_);
+        const SecondWeightsScope moved(*second_, true);
+        TapeScope recording(&tape);
+        const Tensor l = loss(valid);
+        backward_from(tape, l);
+        value = finite_loss(l, advice);
+        const double norm = look_ahead_norm(tape);
+        NASCENT_CHECK(norm > 0 && std::isfinite(norm), runtime, "the gradient at the unrolled weights has the norm {}",
+                      norm);
+        e = 0.01 / norm;
+        keep_alpha_gradients(ahead_);
+    }
+    // From here on the weights' gradients v stay where they are: only alphas' are computed.
+    probe(train, e, plus_);
+    probe(train, -e, minus_);
+    auto place = [&](const std::vector<void*>& kept) {
+        return [this, &kept](int r) -> const void* {
+            return kept[static_cast<std::size_t>(std::find(alphas_.begin(), alphas_.end(), r) - alphas_.begin())];
+        };
+    };
+    combine(store, alphas_, [&](int r) { return store.gradient_place(r); },
+            {{{1, place(ahead_)}, {-lr / (2 * e), place(plus_)}, {lr / (2 * e), place(minus_)}}});
+    use(tape);
+    return value;
+}
+
+}  // namespace nascent

@@ -1,0 +1,59 @@
+// The architecture's half of a bilevel step (DARTS, Liu, Simonyan and Yang, ICLR 2019, equations 6 to 8).
+#pragma once
+#include <functional>
+#include <optional>
+
+#include "engine/memory/second_weights.h"
+#include "nas/algo/loss.h"
+#include "nas/supernet/search_net.h"
+
+namespace nascent {
+
+struct ArchitectOptions {
+    bool second_order = false;
+    double momentum = 0.9, weight_decay = 3e-4;  // of the weights' SGD, which an unrolled step looks ahead through
+};
+
+class Architect {
+  public:
+    /// Steps' work lies in `arena`, which must be the current execution's in gradients(). Both must outlive it.
+    Architect(SearchNet& net, Arena& arena, const ArchitectOptions& options);
+
+    /// Computes the gradient of the validation loss by the alphas and hands a tape over that holds it (and, in second
+    /// order, the weights' look-ahead gradients, which are nobody's). Returns that loss; throws Error(runtime) where it
+    /// is not finite. The batches lie in the arena, which is as before afterwards.
+    ///
+    /// First order: at the present weights w; no weight's gradient is computed. Second order: at w' = w - lr (momentum
+    /// m + dL_train/dw + weight_decay w), m the SGD's momentum buffers, minus lr times the difference quotient of
+    /// dL_train/dalpha at w +- e v, v = dL_valid/dw', e = 0.01 / |v|. w', w + e v and w - e v take turns in one second
+    /// set of weights: w itself is never touched. As in the original program the passes over the training batch move
+    /// the running statistics, the one at w' does not.
+    double gradients(const LabelledBatch& train, const LabelledBatch& valid, double lr,
+                     const std::function<void(const Tape&)>& use);
+
+    /// Ranges of the weights (those that hold any) and of the alphas.
+    const std::vector<int>& weight_ranges() const { return weights_; }
+    const std::vector<int>& alpha_ranges() const { return alphas_; }
+    /// Bytes of the second set of weights; 0 in first order.
+    std::size_t second_bytes() const { return second_ ? second_->bytes() : 0; }
+
+  private:
+    Tensor loss(const LabelledBatch& batch);
+    double first_order(const LabelledBatch& valid, const std::function<void(const Tape&)>& use);
+    double second_order(const LabelledBatch& train, const LabelledBatch& valid, double lr,
+                        const std::function<void(const Tape&)>& use);
+    void look_ahead(const LabelledBatch& train, double lr);
+    void probe(const LabelledBatch& train, double factor, std::vector<void*>& to);
+    void keep_alpha_gradients(std::vector<void*>& to);
+    double look_ahead_norm(const Tape& tape) const;
+
+    SearchNet& net_;
+    Arena& arena_;
+    ArchitectOptions options_;
+    std::vector<int> weights_, alphas_;
+    std::optional<SecondWeights> second_;
+    std::optional<Arena> kept_;                // the alphas' gradients of the three passes
+    std::vector<void*> ahead_, plus_, minus_;  // by alpha range, in kept_
+};
+
+}  // namespace nascent

@@ -1,0 +1,81 @@
+// Search by gradients, step by step: weights on one half of the pictures, architecture parameters on the other (DARTS,
+// Liu, Simonyan and Yang, ICLR 2019, algorithm 1).
+#pragma once
+#include <memory>
+
+#include "engine/autograd/execution.h"
+#include "nas/algo/architect.h"
+#include "nas/algo/evaluate.h"
+#include "ops/optim/adam.h"
+#include "ops/optim/sgd.h"
+
+namespace nascent {
+
+struct BilevelTraining {
+    int epochs = 50;
+    double lr = 0.025, lr_min = 0.001;
+    /// The program steps its scheduler before each epoch. Up to PyTorch 1.0 epoch e then ran at the cosine of e
+    /// (`after`: as if stepped after it), since 1.1 the same program runs it at that of e + 1 (`before`).
+    enum class LrStep { after, before } lr_step = LrStep::after;
+    SgdOptions sgd{.momentum = 0.9,
+                   .weight_decay = 3e-4,
+                   .nesterov = false,
+                   .clip_norm = 5,
+                   .inactive = SgdOptions::Inactive::skip};
+    double arch_lr = 3e-4;
+    AdamOptions arch{.beta1 = 0.5, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 1e-3};
+    bool second_order = false;
+    /// The weights' update comes before the alphas' (NAS-Bench-201's DARTS-V1), not after it.
+    bool weights_first = false;
+    /// The weights' step also computes the alphas' gradients, which count in the clipped norm and move nothing.
+    bool clip_with_alphas = false;
+    /// Op calls that come again are replayed from captures, where the device can; changes no bit.
+    bool capture = true;
+};
+
+/// Of all steps of an epoch.
+double learning_rate(const BilevelTraining& training, std::int64_t epoch);
+
+class BilevelTrainer {
+  public:
+    /// `train` and `alpha` are the halves' batches; the network and what the sources stand on must outlive the trainer.
+    BilevelTrainer(SearchNet& net, BatchSource train, BatchSource alpha, const BilevelTraining& training);
+
+    struct Step {
+        Score score;           // of the weights' batch, before its update
+        double arch_loss = 0;  // of the alphas' batch
+        double gradient_norm = 0;
+    };
+    /// One step of the alphas and one of the weights; the state is a function of the seed and the number of steps
+    /// alone. Throws Error(runtime) when a loss or an alpha is not finite: the state is then of no use.
+    Step step();
+    std::int64_t step_number() const { return sgd_.step_number(); }
+    std::int64_t steps_per_epoch() const { return train_.steps_per_epoch; }
+    std::int64_t total_steps() const { return steps_per_epoch() * training_.epochs; }
+    bool done() const { return step_number() >= total_steps(); }
+
+    /// The alphas, matrix by matrix, rows one after another. Throws Error(runtime) where one is not finite.
+    std::vector<std::vector<double>> alphas() const;
+    /// All of a source's epoch number `epoch`, in evaluation mode.
+    Score evaluate(const BatchSource& source, std::int64_t epoch, const std::function<bool()>& stop);
+
+    Sgd& optimizer() { return sgd_; }
+    Adam& arch_optimizer() { return adam_; }
+    double wait_seconds() const { return train_.wait_seconds() + alpha_.wait_seconds(); }
+    /// The most bytes that activations, their gradients and scratch have taken.
+    std::size_t high_water() const { return arena_.high_water(); }
+    std::size_t second_bytes() const { return architect_.second_bytes(); }
+
+  private:
+    void step_weights(const LabelledBatch& batch, Step& result);
+    SearchNet& net_;
+    BilevelTraining training_;
+    BatchSource train_, alpha_;
+    Arena arena_;
+    Architect architect_;
+    Sgd sgd_;
+    Adam adam_;
+    std::unique_ptr<Segments> segments_;
+};
+
+}  // namespace nascent

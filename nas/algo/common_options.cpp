@@ -1,0 +1,102 @@
+#include "nas/algo/common_options.h"
+
+#include <fmt/chrono.h>
+
+#include <ctime>
+#include <filesystem>
+
+#include "engine/base/error.h"
+#include "ops/kernel_stream.h"
+
+namespace nascent {
+namespace {
+constexpr int many = 1'000'000'000;
+namespace fs = std::filesystem;
+}  // namespace
+
+void add_picture_options(OptionTable& t, PictureOptions& o) {
+    t.add("data.source", "--data", o.source,
+          "pictures to train on: synthetic, folder:DIR, cifar10:DIR, cifar100:DIR or imagenet16:DIR");
+    t.add("data.size", "--size", o.size, 0, 4096, "side of the pictures, 0 for the data set's own");
+    t.add("data.classes", "--classes", o.classes, 0, 1'000'000, "number of classes, 0 for the data set's own");
+    t.add("data.norm", "--norm", o.norm,
+          {"auto", "cifar10", "cifar10-darts", "cifar100", "imagenet16", "imagenet", "half"},
+          "mean and deviation of the channels: published ones, 0.5 and 0.5, or auto for the data set's");
+    t.add("data.skip_corrupt", "--skip-corrupt", o.skip_corrupt, "leave pictures out that cannot be decoded");
+    t.add("data.synthetic_train", "--synthetic-train", o.synthetic_train, 1, many,
+          "training pictures of --data synthetic");
+    t.add("data.synthetic_test", "--synthetic-test", o.synthetic_test, 1, many, "test pictures of --data synthetic");
+}
+
+void add_process_options(OptionTable& t, ProcessOptions& o, const std::string& program) {
+    t.add("run.out", "--out", o.out, fmt::format("folder of the run, made anew; empty: runs/{}-DATE-TIME", program));
+    t.add("run.seed", "--seed", o.seed, 0, "seed of everything that is drawn");
+    t.add("run.threads", "--threads", o.threads, 0, 4096, "threads that compute, 0 for all; no effect on the result");
+    t.add("run.device", "--device", o.device, {"cpu", "gpu"}, "where to compute");
+    t.add("run.checkpoint_seconds", "--checkpoint-seconds", o.checkpoint_seconds, 1, many, "time between checkpoints");
+    t.add("run.checkpoint_steps", "--checkpoint-steps", o.checkpoint_steps, 0, many,
+          "steps (in an evolution, generations) between checkpoints beside those by time, 0 for none");
+    t.add("run.loader_workers", "--loader-workers", o.loader_workers, 1, 1024,
+          "threads that prepare pictures; no effect on the result");
+    t.add("run.progress_seconds", "--progress-seconds", o.progress_seconds, 1, many,
+          "time between progress lines where the output is no terminal");
+}
+
+const std::vector<std::string>& resumable_keys() {
+    static const std::vector<std::string> keys{"run.device",           "run.threads",        "run.checkpoint_seconds",
+                                               "run.checkpoint_steps", "run.loader_workers", "run.progress_seconds"};
+    return keys;
+}
+
+void check_source(const PictureOptions& o) {
+    NASCENT_CHECK(!o.source.empty(), usage, "no data: give --data synthetic, or --data cifar10:DIR and the like");
+}
+
+std::string absolute_path(const std::string& path) {
+    return path.empty() ? path : fs::absolute(path).lexically_normal().string();
+}
+
+void make_absolute(PictureOptions& pictures, ProcessOptions& process, const std::string& program) {
+    if (process.out.empty())
+        process.out = fmt::format("runs/{}-{:%Y%m%d-%H%M%S}", program, fmt::localtime(std::time(nullptr)));
+    std::string& source = pictures.source;
+    const std::size_t colon = source.find(':');
+    if (colon != std::string::npos && colon + 1 < source.size())
+        source = source.substr(0, colon + 1) + absolute_path(source.substr(colon + 1));
+    process.out = absolute_path(process.out);
+}
+
+Dataset load_pictures(const PictureOptions& pictures, const ProcessOptions& process) {
+    Scope scope("--data {}", pictures.source);
+    DatasetOptions o;
+    o.size = pictures.size;
+    o.classes = pictures.classes;
+    o.skip_corrupt = pictures.skip_corrupt;
+    o.threads = process.threads;
+    o.train_count = static_cast<std::size_t>(pictures.synthetic_train);
+    o.test_count = static_cast<std::size_t>(pictures.synthetic_test);
+    o.seed = static_cast<std::uint64_t>(process.seed);
+    return load_dataset(pictures.source, o);
+}
+
+int square_side(const Dataset& set) {
+    NASCENT_CHECK(set.train.height == set.train.width, data, "the pictures are {} x {}, expected squares: give --size",
+                  set.train.width, set.train.height);
+    return set.train.height;
+}
+
+std::string describe(const Dataset& set, const std::string& used, const std::string& normalisation) {
+    return fmt::format("{}: {} of {} training pictures {}x{}, {} classes, normalised as {}", set.name, used,
+                       set.train.count(), set.train.height, set.train.width, set.classes, normalisation);
+}
+
+std::string target_of(Device& device) {
+    return device.kind() == DeviceKind::cpu ? fmt::format("cpu ({})", kernel_target()) : device.name();
+}
+
+void check_pictures(const Dataset& set, std::size_t now, std::size_t before) {
+    NASCENT_CHECK(now == before, data, "{}: there are {} training pictures, there were {} when the run was stopped",
+                  set.name, now, before);
+}
+
+}  // namespace nascent

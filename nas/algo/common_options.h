@@ -1,0 +1,62 @@
+// Settings that all runs share: their pictures and their process.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/streams/device.h"
+#include "nas/data/dataset.h"
+#include "nas/run/config.h"
+
+namespace nascent {
+
+/// Keys data.*
+struct PictureOptions {
+    std::string source;         // see load_dataset()
+    int size = 0;               // 0: the data set's own
+    int classes = 0;            // 0: the data set's own
+    std::string norm = "auto";  // see normalisation()
+    bool skip_corrupt = false;
+    int synthetic_train = 10'000;
+    int synthetic_test = 2'000;
+};
+
+/// Keys run.*
+struct ProcessOptions {
+    std::string out;
+    std::int64_t seed = 0;
+    int threads = 0;  // 0: all
+    std::string device = "cpu";
+    int checkpoint_seconds = 300;
+    int checkpoint_steps = 0;  // 0: by time alone
+    int loader_workers = 1;
+    int progress_seconds = 30;
+};
+
+/// Adds them to a table bound to the fields' owner. `program` names the folder where no name is given.
+void add_picture_options(OptionTable& table, PictureOptions& options);
+void add_process_options(OptionTable& table, ProcessOptions& options, const std::string& program);
+
+/// The keys that may change when a run goes on: they move no bit of its result.
+const std::vector<std::string>& resumable_keys();
+
+/// Throws Error(usage) where no source is given.
+void check_source(const PictureOptions& options);
+/// Both as paths that the run's folder will be read with from anywhere; an empty `out` becomes runs/PROGRAM-DATE-TIME.
+void make_absolute(PictureOptions& pictures, ProcessOptions& process, const std::string& program);
+/// A file's path likewise; empty stays.
+std::string absolute_path(const std::string& path);
+
+Dataset load_pictures(const PictureOptions& pictures, const ProcessOptions& process);
+/// Throws Error(data) unless the pictures are squares; their side.
+int square_side(const Dataset& set);
+
+/// "cpu (avx512)", "gpu (...)": what the bits depend on.
+std::string target_of(Device& device);
+/// Throws Error(data) where a run that goes on has other pictures than it had.
+void check_pictures(const Dataset& set, std::size_t now, std::size_t before);
+
+/// "cifar10: 25000 of 50000 training pictures 32x32, 10 classes, normalised as cifar10": how a log begins.
+std::string describe(const Dataset& set, const std::string& used, const std::string& normalisation);
+
+}  // namespace nascent

@@ -1,0 +1,22 @@
+// The loss of a step as the host sees it.
+#pragma once
+#include "engine/autograd/tape.h"
+
+namespace nascent {
+
+/// Pictures (n, s, s, 3) and their labels (n), in tensors of the current arena.
+struct LabelledBatch {
+    Tensor x, labels;
+    int pictures() const { return static_cast<int>(labels.size()); }
+};
+
+/// Walks the tape back from a loss of shape (1), with cotangent 1.
+void backward_from(Tape& tape, const Tensor& loss);
+
+/// Waits for a tensor of shape (1) and reads it.
+double read_scalar(const Tensor& t);
+
+/// The loss, read. Throws Error(runtime) where it is not finite, with `advice` on what to try.
+double finite_loss(const Tensor& loss, const char* advice);
+
+}  // namespace nascent

@@ -1,0 +1,19 @@
+// Learning rates by epoch, as closed forms: nothing is carried from one epoch to the next.
+#pragma once
+#include <cstdint>
+
+namespace nascent {
+
+/// lr_min + (lr - lr_min) (1 + cos(pi epoch / epochs)) / 2.
+double cosine_lr(double lr, double lr_min, std::int64_t epochs, std::int64_t epoch);
+
+/// Of the ImageNet training of PC-DARTS and EvNAS, epochs > 5: lr (epochs - 5 - epoch) / (epochs - 5) while more than
+/// five epochs are left, then lr (epochs - epoch) / (5 (epochs - 5)).
+double linear_lr(double lr, std::int64_t epochs, std::int64_t epoch);
+
+/// That schedule with its first five epochs warmed up where the batch is above 256: PC-DARTS replaces the rate by
+/// lr (epoch + 1) / 5, EvNAS multiplies it by (epoch + 1) / 5.
+enum class WarmUp { replace, multiply };
+double warm_linear_lr(double lr, std::int64_t epochs, std::int64_t epoch, int batch, WarmUp warm_up);
+
+}  // namespace nascent

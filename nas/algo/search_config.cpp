@@ -1,0 +1,162 @@
+#include "nas/algo/search_config.h"
+
+#include <charconv>
+#include <utility>
+
+#include "engine/base/error.h"
+#include "nas/data/split.h"
+
+namespace nascent {
+
+OptionTable search_options(SearchConfig& c) {
+    const SearchConfig given = std::exchange(c, {});  // the table takes the fields' present values for the defaults
+    const int many = 1'000'000'000;
+    OptionTable t;
+    using Words = std::vector<std::string>;
+    Words presets{"none"};
+    presets.insert(presets.end(), preset_names().begin(), preset_names().end());
+    t.add("preset", "--preset", c.preset, presets, "settings of a paper's row that all other options change");
+    t.add("algo", "--algo", c.algo, Words{"darts"}, "how architectures are searched");
+    t.add("space", "--space", c.space, Words{"darts", "nasbench201"}, "search space");
+
+    add_picture_options(t, c.data);
+    t.add("data.split", "--split", c.data.split, Words{"auto", "half", "nb201", "parts"},
+          "pictures of the weights and of the alphas: the two halves in their order, the benchmark's halves of "
+          "CIFAR-10, the two parts given, or auto: nb201 for the benchmark's space on CIFAR-10, else half");
+    t.add("data.train_part", "--train-part", c.data.train_part,
+          "FIRST:LAST, pictures of the weights by place, LAST excluded, with --split parts");
+    t.add("data.valid_part", "--valid-part", c.data.valid_part, "FIRST:LAST, pictures of the alphas likewise");
+
+    t.add("net.channels", "--channels", c.net.channels, 1, 4096, "channels of the first cells");
+    t.add("net.layers", "--layers", c.net.layers, 1, 1000, "cells, in the space darts");
+    t.add("net.cells", "--cells", c.net.cells, 1, 100, "cells per stage, in the space nasbench201");
+    t.add("net.track", "--track", c.net.track,
+          "running statistics in the searched cells of nasbench201 (the daggered rows of its table)");
+    t.add("net.bn_gamma", "--bn-gamma", c.net.bn_gamma, Words{"uniform", "ones"},
+          "batch-norm's scale at the start: uniform in 0..1 (PyTorch up to 1.1) or 1");
+
+    t.add("train.epochs", "--epochs", c.train.epochs, 1, many, "passes over the weights' pictures");
+    t.add("train.batch", "--batch", c.train.batch, 1, 1'000'000, "pictures per step");
+    t.add("train.lr", "--lr", c.train.lr, 0, 1e6, "learning rate of the weights; cosine per epoch from here");
+    t.add("train.lr_min", "--lr-min", c.train.lr_min, 0, 1e6, "learning rate the cosine ends at");
+    t.add("train.lr_step", "--lr-step", c.train.lr_step, Words{"after", "before"},
+          "the schedule is stepped after an epoch, or before it (the program of 2018 on PyTorch 1.1 and later)");
+    t.add("train.momentum", "--momentum", c.train.momentum, 0, 1, "momentum of SGD");
+    t.add("train.nesterov", "--nesterov", c.train.nesterov, "Nesterov's momentum");
+    t.add("train.weight_decay", "--weight-decay", c.train.weight_decay, 0, 1e6, "weight decay, on all weights");
+    t.add("train.clip", "--clip", c.train.clip, 0, 1e300, "largest norm of the weights' gradient, 0 for no limit");
+    t.add("train.dtype", "--dtype", c.train.dtype, Words{"float32", "float64"}, "type of weights and activations");
+
+    t.add("arch.order", "--order", c.arch.order, 1, 2, "of the alphas' gradient; 2: through one unrolled step");
+    t.add("arch.lr", "--arch-lr", c.arch.lr, 0, 1e300, "learning rate of the alphas (Adam)");
+    t.add("arch.beta1", "--arch-beta1", c.arch.beta1, 0, 0.999999999, "Adam's decay of the first moment");
+    t.add("arch.beta2", "--arch-beta2", c.arch.beta2, 0, 0.999999999, "Adam's decay of the second moment");
+    t.add("arch.eps", "--arch-eps", c.arch.eps, 0, 1, "Adam's eps");
+    t.add("arch.weight_decay", "--arch-weight-decay", c.arch.weight_decay, 0, 1e6,
+          "weight decay of the alphas, added to the gradient");
+    t.add("arch.batches", "--arch-batches", c.arch.batches, Words{"fresh", "iterator", "pairs"},
+          "the alphas' batch: the first of a new shuffle each step, the next of an epoch, or a picture drawn for each "
+          "of the weights'");
+    t.add("arch.turn", "--arch-turn", c.arch.turn, Words{"first", "last"},
+          "a step updates the alphas before or after the weights");
+    t.add("arch.in_clip", "--arch-in-clip", c.arch.in_clip,
+          "the alphas' gradient counts in the norm that the weights' step clips");
+
+    t.add("valid.augment", "--valid-augment", c.valid.augment, "validation pictures are cropped and mirrored too");
+    t.add("valid.batch", "--valid-batch", c.valid.batch, 0, 1'000'000, "pictures per validation batch, 0: --batch");
+
+    t.add("search.collapse_skips", "--collapse-skips", c.search.collapse_skips, 0, 64,
+          "skip-connects from which on a search counts as collapsed, 0: 2 in a normal cell, 4 in nasbench201");
+    t.add("search.stop_on_collapse", "--stop-on-collapse", c.search.stop_on_collapse, "end a search that collapsed");
+    t.add("search.table", "--table", c.search.table, "benchmark table (CSV) to look architectures up in");
+    t.add("search.table_column", "--table-column", c.search.table_column,
+          "accuracy column of the table, empty for the data set's");
+
+    add_process_options(t, c.run, "darts_search");
+    c = given;
+    return t;
+}
+
+void check(const SearchConfig& c) {
+    check_source(c.data);
+    NASCENT_CHECK(c.train.lr_min <= c.train.lr, usage, "train.lr_min = {} is above train.lr = {}", c.train.lr_min,
+                  c.train.lr);
+    NASCENT_CHECK(!c.train.nesterov || c.train.momentum > 0, usage, "train.nesterov needs train.momentum > 0, it is 0");
+    NASCENT_CHECK(c.search.table.empty() || c.space == "nasbench201", usage,
+                  "search.table is of the space nasbench201, the space is {}", c.space);
+    const bool parts = !c.data.train_part.empty() || !c.data.valid_part.empty();
+    NASCENT_CHECK(!parts || c.data.split == "parts", usage, "--train-part and --valid-part need --split parts");
+    NASCENT_CHECK(c.data.split != "parts" || (!c.data.train_part.empty() && !c.data.valid_part.empty()), usage,
+                  "--split parts needs --train-part FIRST:LAST and --valid-part FIRST:LAST");
+}
+
+BilevelTraining training_of(const SearchConfig& c) {
+    BilevelTraining t;
+    t.epochs = c.train.epochs;
+    t.lr = c.train.lr;
+    t.lr_min = c.train.lr_min;
+    t.lr_step = c.train.lr_step == "before" ? BilevelTraining::LrStep::before : BilevelTraining::LrStep::after;
+    t.sgd = {c.train.momentum, c.train.weight_decay, c.train.nesterov, c.train.clip, SgdOptions::Inactive::skip};
+    t.arch_lr = c.arch.lr;
+    t.arch = {c.arch.beta1, c.arch.beta2, c.arch.eps, c.arch.weight_decay, 0};
+    t.second_order = c.arch.order == 2;
+    t.weights_first = c.arch.turn == "last";
+    t.clip_with_alphas = c.arch.in_clip;
+    return t;
+}
+
+namespace {
+
+struct Part {
+    std::uint32_t first = 0, last = 0;
+};
+
+Part part_of(const std::string& text, const char* key, std::size_t count) {
+    Part p;
+    const std::size_t colon = text.find(':');
+    auto number = [&](std::string_view s, std::uint32_t& to) {
+        const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), to);
+        return error == std::errc() && end == s.data() + s.size();
+    };
+    NASCENT_CHECK(colon != std::string::npos && number(std::string_view(text).substr(0, colon), p.first) &&
+                      number(std::string_view(text).substr(colon + 1), p.last) && p.first < p.last && p.last <= count,
+                  usage, "{} = {}: expected FIRST:LAST with 0 <= FIRST < LAST <= {}, the training pictures", key, text,
+                  count);
+    return p;
+}
+
+std::vector<std::uint32_t> places(const Part& p) {
+    std::vector<std::uint32_t> all;
+    for (std::uint32_t i = p.first; i < p.last; i++) all.push_back(i);
+    return all;
+}
+
+}  // namespace
+
+SearchSettings settings_of(const SearchConfig& c, int classes, int size) {
+    return {c.space, classes, size, c.net.channels, c.net.layers, c.net.cells, c.net.track};
+}
+
+Halves halves_of(const SearchConfig& config, const Dataset& set) {
+    const SearchConfig::Data& data = config.data;
+    const std::size_t count = set.train.count();
+    if (data.split == "parts") {
+        const Part train = part_of(data.train_part, "data.train_part", count),
+                   valid = part_of(data.valid_part, "data.valid_part", count);
+        NASCENT_CHECK(train.last <= valid.first || valid.last <= train.first, usage,
+                      "data.train_part = {} and data.valid_part = {} overlap: alphas must be judged on other pictures",
+                      data.train_part, data.valid_part);
+        return {places(train), places(valid)};
+    }
+    const bool benchmark = config.space == "nasbench201" && training_ids("auto", set).size() < count;
+    if (data.split == "nb201" || (data.split == "auto" && benchmark)) {
+        (void)training_ids("nb201", set);  // throws where the set is another
+        Nb201Split split = nb201_split();
+        return {std::move(split.train), std::move(split.valid)};
+    }
+    NASCENT_CHECK(count >= 2, usage, "{} training pictures cannot be halved", count);
+    const auto half = static_cast<std::uint32_t>(count / 2);
+    return {places({0, half}), places({half, static_cast<std::uint32_t>(count)})};
+}
+
+}  // namespace nascent

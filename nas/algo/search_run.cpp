@@ -1,0 +1,272 @@
+#include "nas/algo/search_run.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/io/atomic_file.h"
+#include "nas/algo/search_pictures.h"
+#include "nas/metric/table.h"
+#include "nas/run/interrupt.h"
+#include "nas/run/training_loop.h"
+#include "nas/supernet/initialise.h"
+#include "nas/supernet/training_state.h"
+
+namespace nascent {
+namespace {
+
+JsonObject score_json(const Score& s) {
+    return JsonObject().add("loss", s.mean_loss()).add("accuracy", s.accuracy()).add("accuracy5", s.accuracy5());
+}
+
+}  // namespace
+
+struct SearchRun::Parts {
+    explicit Parts(const SearchConfig& c)
+        : device(make_device(c.run.device, c.run.threads)),
+          target(target_of(*device)),
+          pictures(c),
+          space(search_space(c.space)),
+          net(space.make_net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32,
+                             settings_of(c, pictures.set.classes, square_side(pictures.set)))),
+          valid(pictures.valid(c)),
+          trainer(*net, pictures.train(c), pictures.alpha(c), training_of(c)) {}
+    std::unique_ptr<Device> device;
+    std::string target;
+    Pictured pictures;
+    const SearchSpace& space;
+    std::unique_ptr<SearchNet> net;
+    BatchSource valid;
+    BilevelTrainer trainer;
+    std::optional<BenchmarkTable> table;
+    std::string column;
+
+    // Of the run, in its checkpoints.
+    int recorded = 0;  // genotypes in the journal: of the starts of so many epochs, or also of the end
+    int ended = 0;     // epochs
+    bool stopped = false, warned = false;
+    Score epoch;  // of the weights' batches so far
+    double arch_loss = 0;
+    Score last_valid;
+
+    SearchSpace::Derived derived() const { return space.derive(trainer.alphas()); }
+    std::int64_t batches() const { return trainer.step_number() * passes; }
+    std::int64_t passes = 2;  // that move the running statistics in a step
+};
+
+SearchRun::SearchRun(const SearchConfig& config, RunDirectory& directory)
+    : config_(config), directory_(directory), parts_(std::make_unique<Parts>(config)) {
+    Parts& p = *parts_;
+    if (config.arch.order == 2) p.passes = 4;
+    const Dataset& set = p.pictures.set;
+    std::size_t weights = p.net->store().parameter_count();
+    for (const AlphaMatrix& m : p.space.matrices()) weights -= m.size();
+    directory_.log().say(fmt::format(
+        "{}; {} weights, {} numbers of architecture; {} on {}{}",
+        describe(set, fmt::format("{} + {}", p.pictures.halves.train.size(), p.pictures.halves.valid.size()),
+                 p.pictures.norm.name),
+        weights, p.net->store().parameter_count() - weights, config.train.dtype, p.target,
+        p.device->pool() ? fmt::format(" with {} threads", p.device->pool()->threads()) : ""));
+    if (set.skipped > 0) directory_.log().warn(fmt::format("{} corrupt pictures were left out", set.skipped));
+    if (!config.search.table.empty()) {
+        p.table = BenchmarkTable::read(config.search.table);
+        p.column = chosen_column(*p.table, config.search.table_column, set.classes,
+                                 [&](const std::string& text) { directory_.log().say(text); });
+    }
+    restore();
+}
+SearchRun::~SearchRun() = default;
+
+std::int64_t SearchRun::step() const { return parts_->trainer.step_number(); }
+std::int64_t SearchRun::total_steps() const { return parts_->trainer.total_steps(); }
+
+void SearchRun::save() {
+    Parts& p = *parts_;
+    const JsonObject epoch = JsonObject()
+                                 .add("loss", p.epoch.loss)
+                                 .add("pictures", p.epoch.pictures)
+                                 .add("top1", p.epoch.top1)
+                                 .add("top5", p.epoch.top5)
+                                 .add("arch_loss", p.arch_loss);
+    const JsonObject valid = JsonObject()
+                                 .add("loss", p.last_valid.loss)
+                                 .add("pictures", p.last_valid.pictures)
+                                 .add("top1", p.last_valid.top1)
+                                 .add("top5", p.last_valid.top5);
+    const std::string state = JsonObject()
+                                  .add("recorded", p.recorded)
+                                  .add("ended", p.ended)
+                                  .add("stopped", p.stopped)
+                                  .add("warned", p.warned)
+                                  .add("epoch", epoch)
+                                  .add("valid", valid)
+                                  .add("pictures", p.pictures.halves.train.size() + p.pictures.halves.valid.size())
+                                  .add("target", p.target)
+                                  .text();
+    auto* nb201 = dynamic_cast<Nb201Supernet*>(p.net.get());
+    const auto tensors = TrainingState::of(p.net->store(), p.trainer.optimizer(),
+                                           nb201 ? &nb201->batch_counts() : nullptr, &p.trainer.arch_optimizer());
+    directory_.save_checkpoint(step(), tensors.tensors(), state);
+}
+
+void SearchRun::restore() {
+    Parts& p = *parts_;
+    const std::optional<Checkpoint> found = directory_.restore();
+    if (!found) {
+        initialise(p.net->store(), static_cast<std::uint64_t>(config_.run.seed),
+                   config_.net.bn_gamma == "ones" ? GammaStart::ones : GammaStart::uniform);
+        return save();
+    }
+    auto* nb201 = dynamic_cast<Nb201Supernet*>(p.net.get());
+    TrainingState::restore(found->tensors, p.net->store(), p.trainer.optimizer(),
+                           nb201 ? &nb201->batch_counts() : nullptr, &p.trainer.arch_optimizer());
+    try {
+        const auto state = nlohmann::json::parse(found->state);
+        state.at("recorded").get_to(p.recorded);
+        state.at("ended").get_to(p.ended);
+        state.at("stopped").get_to(p.stopped);
+        state.at("warned").get_to(p.warned);
+        for (auto [name, score] : {std::pair{"epoch", &p.epoch}, {"valid", &p.last_valid}}) {
+            const auto& from = state.at(name);
+            from.at("loss").get_to(score->loss);
+            from.at("pictures").get_to(score->pictures);
+            from.at("top1").get_to(score->top1);
+            from.at("top5").get_to(score->top5);
+        }
+        state.at("epoch").at("arch_loss").get_to(p.arch_loss);
+        check_pictures(p.pictures.set, p.pictures.halves.train.size() + p.pictures.halves.valid.size(),
+                       state.at("pictures").get<std::size_t>());
+        warn_if_elsewhere(directory_.log(), p.target, state.at("target").get<std::string>());
+    } catch (const nlohmann::json::exception& e) {
+        fail(ErrorKind::checkpoint, "{}: state.json: {}", directory_.path(), e.what());
+    }
+    directory_.log().line(fmt::format("goes on from step {} of {}", step(), total_steps()));
+}
+
+bool SearchRun::epoch_is_due() const {
+    return step() >= (std::int64_t{parts_->ended} + 1) * parts_->trainer.steps_per_epoch();
+}
+bool SearchRun::done() const {
+    return parts_->recorded > parts_->ended && (parts_->stopped || parts_->ended == config_.train.epochs);
+}
+
+void SearchRun::record_genotype() {
+    Parts& p = *parts_;
+    const Alphas alphas = p.trainer.alphas();
+    const SearchSpace::Derived d = p.space.derive(alphas);
+    JsonObject record;
+    record.add("epoch", p.ended).add("genotype", d.text).add("skips", d.skips);
+    record.raw("alphas", alphas_to_json(p.space, alphas));
+    directory_.journal().append("genotype", step(), record);
+    directory_.log().line(fmt::format("genotype after {} epochs: {}", p.ended, d.text));
+    p.recorded = p.ended + 1;
+}
+
+void SearchRun::end_epoch() {
+    Parts& p = *parts_;
+    const Score valid = p.trainer.evaluate(p.valid, p.ended, InterruptGuard::requested);
+    if (InterruptGuard::requested()) return;  // done again when the run goes on
+    const SearchSpace::Derived d = p.derived();
+    const int limit = config_.search.collapse_skips > 0 ? config_.search.collapse_skips : p.space.collapse_skips();
+    const bool collapsed = d.skips >= limit;
+    JsonObject record;
+    record.add("epoch", p.ended + 1)
+        .add("lr", learning_rate(training_of(config_), p.ended))
+        .add("train", score_json(p.epoch))
+        .add("arch_loss", p.arch_loss / static_cast<double>(p.trainer.steps_per_epoch()))
+        .add("valid", score_json(valid))
+        .add("genotype", d.text)
+        .add("skips", d.skips)
+        .add("collapsed", collapsed);
+    std::string line =
+        fmt::format("epoch {}/{}: loss {:.4f}, train {:.2f} %, valid {:.2f} %, {} skip-connects", p.ended + 1,
+                    config_.train.epochs, p.epoch.mean_loss(), p.epoch.accuracy(), valid.accuracy(), d.skips);
+    if (p.table) {
+        const auto [accuracy, rank] = p.table->standing(p.column, nb201::parse_architecture(d.text).id());
+        record.add("table", JsonObject().add("column", p.column).add("accuracy", accuracy).add("rank", rank));
+        line += fmt::format(", {} truly {:.2f} %, rank {}", d.text, accuracy, rank);
+    }
+    directory_.journal().append("epoch", step(), record);
+    directory_.log().say(line);
+    if (collapsed && !p.warned) {
+        p.warned = true;
+        directory_.log().warn(fmt::format(
+            "{} skip-connects: the search has collapsed, as DARTS does (--stop-on-collapse ends it)", d.skips));
+    }
+    p.stopped = collapsed && config_.search.stop_on_collapse;
+    p.last_valid = valid;
+    p.epoch = {};
+    p.arch_loss = 0;
+    p.ended++;
+}
+
+void SearchRun::advance(ProgressState& shown) {
+    Parts& p = *parts_;
+    shown.step = step();
+    shown.epoch = std::min(p.ended + 1, config_.train.epochs);
+    if (epoch_is_due()) {
+        end_epoch();
+        if (p.stopped || p.ended == config_.train.epochs) record_genotype();  // the one the search ends with
+        return;
+    }
+    if (p.recorded == p.ended) record_genotype();  // before the epoch, as the original program
+    const BilevelTrainer::Step result = p.trainer.step();
+    p.epoch.loss += result.score.loss;
+    p.epoch.pictures += result.score.pictures;
+    p.epoch.top1 += result.score.top1;
+    p.epoch.top5 += result.score.top5;
+    p.arch_loss += result.arch_loss;
+    shown.step = step();
+    shown.images += result.score.pictures;
+    shown.loss = result.score.mean_loss();
+    shown.data_wait = p.trainer.wait_seconds();
+}
+
+void SearchRun::search() {
+    Parts& p = *parts_;
+    ProgressState shown;
+    shown.phase = "search";
+    shown.step = step();
+    shown.steps = total_steps();
+    shown.epochs = config_.train.epochs;
+    const ProcessOptions& run = config_.run;
+    if (!done()) {
+        TrainingLoop{"darts_search",       run.checkpoint_seconds, run.checkpoint_steps,
+                     run.progress_seconds, [&] { return done(); }, [&](ProgressState& state) { advance(state); },
+                     [&] { save(); }}
+            .run(directory_, shown);
+        save();  // the last epoch's end has no step of its own
+    }
+    directory_.log().line(
+        fmt::format("activations and their gradients took at most {:.1f} MiB, second weights {:.1f} MiB",
+                    static_cast<double>(p.trainer.high_water()) / (1 << 20),
+                    static_cast<double>(p.trainer.second_bytes()) / (1 << 20)));
+    write_result();
+}
+
+void SearchRun::write_result() {
+    const Parts& p = *parts_;
+    const SearchSpace::Derived d = p.derived();
+    const std::string to = directory_.export_folder();
+    for (const SearchSpace::File& f : p.space.drawings(d.text)) write_file_atomic(to + "/" + f.name, f.content);
+    write_file_atomic(to + "/alphas.json", alphas_to_json(p.space, p.trainer.alphas()) + "\n");
+    std::vector<Alphas> history;
+    for (AlphaMoment& m : alpha_history(directory_.path()).moments) history.push_back(std::move(m.alphas));
+    write_file_atomic(to + "/alphas.svg", alpha_strip(p.space, history));
+    p.space.state_of(*p.net, p.batches())
+        .write(to + "/final.safetensors", p.net->store().dtype(),
+               {{"space", config_.space}, {"step", std::to_string(step())}, {"device", p.target}});
+    JsonObject all;
+    all.add("algo", config_.algo).add("space", config_.space).add("genotype", d.text).add("skips", d.skips);
+    const int limit = config_.search.collapse_skips > 0 ? config_.search.collapse_skips : p.space.collapse_skips();
+    all.add("collapsed", d.skips >= limit).add("stopped", p.stopped).add("epochs", p.ended);
+    all.add("classes", p.pictures.set.classes).add("valid", score_json(p.last_valid)).add("device", p.target);
+    p.space.add_cost(all, d.text, p.pictures.set.classes);
+    if (p.table) {
+        const auto [accuracy, rank] = p.table->standing(p.column, nb201::parse_architecture(d.text).id());
+        all.add("table", JsonObject().add("column", p.column).add("accuracy", accuracy).add("rank", rank));
+    }
+    write_file_atomic(directory_.arch_path(), all.text() + "\n");  // last: a finished run has it
+}
+
+}  // namespace nascent

@@ -1,0 +1,26 @@
+// The NAS-Bench-201 supernet whose edges are all five operators at once, weighted by the softmax of architecture
+// parameters that all cells share (DARTS on NAS-Bench-201, Dong and Yang, ICLR 2020).
+#pragma once
+#include "nas/supernet/nasbench201.h"
+#include "nas/supernet/search_net.h"
+
+namespace nascent {
+
+class Nb201MixedNet : public Nb201Supernet, public SearchNet {
+  public:
+    /// Batch-norms of searched cells without affine; `track`: with running statistics (the daggered rows of the paper's
+    /// table), or with the batch's in evaluation too.
+    Nb201MixedNet(Device& device, DType dtype, const nb201::NetConfig& config, bool track);
+
+    ParameterStore& store() override { return Nb201Supernet::store(); }
+    const ParameterStore& store() const { return Nb201Supernet::store(); }
+    Tensor logits(const Tensor& x, bool training) override;
+    /// One, (6, 5): a row per edge in canonical order, a column per operator.
+    std::vector<int> alphas() const override { return {arch_parameters_}; }
+
+  private:
+    /// The sum of all mixed edges into a node. `none` adds nothing, its weight's gradient is zero.
+    Tensor mixed_node(const Cell& cell, int to, std::span<const Tensor> nodes, const Tensor& weights, bool training);
+};
+
+}  // namespace nascent

@@ -1,0 +1,311 @@
+// darts_search as its users meet it: whole searches, kills, commands, wrong words.
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <thread>
+
+#include "tests/apps/program.h"
+
+using namespace nascent::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// A search of a second on NAS-Bench-201, or of a few on DARTS's space.
+std::vector<std::string> small_search(const std::string& preset, const std::string& out,
+                                      const std::vector<std::string>& more = {}) {
+    std::vector<std::string> a{"run", "--preset", preset, "--out", out};
+    if (preset.find("darts") != std::string::npos)
+        a.insert(a.end(),
+                 {"--channels", "2", "--layers", "3", "--size", "8", "--epochs", "2", "--synthetic-train", "64"});
+    a.insert(a.end(), more.begin(), more.end());
+    return a;
+}
+
+/// What a search leaves, wall times aside.
+struct Left {
+    std::string arch, events, weights, alphas, strip, checkpoint;
+    bool operator==(const Left&) const = default;
+};
+Left left(const std::string& run) {
+    return {read_text(run + "/arch.json"),
+            events_of(run),
+            read_text(run + "/export/final.safetensors"),
+            read_text(run + "/export/alphas.json"),
+            read_text(run + "/export/alphas.svg"),
+            read_text(newest_checkpoint(run) + "/state.safetensors")};
+}
+
+std::vector<json> records(const std::string& run, const std::string& kind) {
+    std::vector<json> found;
+    const std::string events = events_of(run);
+    for (std::size_t at = 0, end; (end = events.find('\n', at)) != std::string::npos; at = end + 1) {
+        json record = json::parse(events.substr(at, end - at));
+        if (record.at("kind") == kind) found.push_back(std::move(record));
+    }
+    return found;
+}
+
+}  // namespace
+
+TEST_CASE("a search derives an architecture each epoch and leaves what it promises") {
+    for (const char* preset : {"smoke/darts-1st", "smoke/nb201-2nd"}) {
+        CAPTURE(preset);
+        TemporaryFolder folder;
+        const std::string run = folder / "run";
+        const bool darts = std::string(preset).find("darts") != std::string::npos;
+        const Outcome o = darts_search(small_search(preset, run, {"--json"}));
+        INFO(o.err);
+        REQUIRE(o.code == 0);
+        const json result = json::parse(o.out);
+        CHECK(json::parse(read_text(run + "/arch.json")) == result);
+        CHECK(result.at("valid").at("accuracy").is_number());
+        const std::size_t epochs = darts ? 2 : 3;
+        const auto genotypes = records(run, "genotype"), ends = records(run, "epoch");
+        REQUIRE(genotypes.size() == epochs + 1);  // before each epoch, and at the end
+        REQUIRE(ends.size() == epochs);
+        CHECK(genotypes.front().at("step") == 0);
+        for (std::size_t e = 0; e < epochs; e++) {
+            CHECK(genotypes[e].at("epoch") == e);
+            CHECK(ends[e].at("genotype") == genotypes[e + 1].at("genotype"));
+            CHECK(ends[e].at("skips") == genotypes[e + 1].at("skips"));
+        }
+        CHECK(genotypes.back().at("genotype") == result.at("genotype"));
+        CHECK(genotypes.back().at("alphas") == json::parse(read_text(run + "/export/alphas.json")));
+        CHECK(genotypes.front().at("alphas") != genotypes.back().at("alphas"));
+        for (const char* end : {"", "/export/alphas.json"}) {
+            const std::string path = run + end;
+            const Outcome derived = darts_search({"derive", path, "--json"});
+            REQUIRE(derived.code == 0);
+            CHECK(json::parse(derived.out).at("genotype") == result.at("genotype"));
+            CHECK(json::parse(derived.out).at("skips") == result.at("skips"));
+        }
+        const Outcome shown = darts_search({"show", run, "--out", folder / "pictures", "--json"});
+        INFO(shown.err);
+        REQUIRE(shown.code == 0);
+        for (const json& file : json::parse(shown.out).at("files")) {
+            const std::string path = file.get<std::string>(), name = fs::path(path).filename();
+            CHECK(read_text(path) == read_text(run + "/export/" + name));
+        }
+        const Outcome priced = darts_search(
+            {"cost", result.at("genotype").get<std::string>(), "--space", darts ? "darts" : "nasbench201"});
+        REQUIRE(priced.code == 0);
+        CHECK(json::parse(priced.out).at("params") == result.at("params"));
+        CHECK(json::parse(priced.out).at("macs") == result.at("macs"));
+        // A finished search says its result again, without its pictures; run.toml alone reproduces it.
+        const Outcome again = darts_search({"resume", run, "--json"});
+        CHECK(again.code == 0);
+        CHECK(again.out == o.out);
+        const Outcome copy = darts_search({"run", "--config", run + "/run.toml", "--out", folder / "copy"});
+        INFO(copy.err);
+        REQUIRE(copy.code == 0);
+        CHECK(left(folder / "copy") == left(run));
+        CHECK(darts_search(small_search(preset, run)).code == 2);
+    }
+}
+
+TEST_CASE("a search that is killed at any moment goes on to the same bits") {
+    for (const char* preset : {"smoke/nb201-1st", "smoke/darts-2nd"}) {
+        CAPTURE(preset);
+        TemporaryFolder folder;
+        const std::vector<std::string> setting{"--checkpoint-steps", "1"};
+        REQUIRE(darts_search(small_search(preset, folder / "whole", setting)).code == 0);
+        const std::string run = folder / "killed";
+        int kills = 0;
+        for (int attempt = 0; attempt < 60; attempt++) {
+            const bool begun = fs::exists(run + "/run.toml");
+            const pid_t pid =
+                start(begun ? std::vector<std::string>{"resume", run} : small_search(preset, run, setting),
+                      folder.path(), {}, NASCENT_DARTS_SEARCH);
+            std::this_thread::sleep_for(std::chrono::milliseconds(20 + 90 * attempt));
+            kill(pid, SIGKILL);
+            const Outcome o = finish(pid, folder.path());
+            if (o.code == 0) break;
+            INFO(o.err);
+            REQUIRE(o.code == -SIGKILL);
+            kills++;
+        }
+        CHECK(kills >= 3);
+        REQUIRE(darts_search({"resume", run}).code == 0);
+        CHECK(left(run) == left(folder / "whole"));
+    }
+}
+
+TEST_CASE("a search that is stopped by SIGTERM, perhaps while it validates, goes on to the same bits") {
+    TemporaryFolder folder;
+    // Small batches: most of the time goes to validation.
+    const std::vector<std::string> setting{"--valid-batch", "1"};
+    REQUIRE(darts_search(small_search("smoke/nb201-1st", folder / "whole", setting)).code == 0);
+    const std::string run = folder / "stopped";
+    int stops = 0;
+    for (int attempt = 0; attempt < 60; attempt++) {
+        const pid_t pid = start(fs::exists(run + "/run.toml") ? std::vector<std::string>{"resume", run}
+                                                              : small_search("smoke/nb201-1st", run, setting),
+                                folder.path(), {}, NASCENT_DARTS_SEARCH);
+        std::this_thread::sleep_for(std::chrono::milliseconds(150 + 60 * attempt));
+        kill(pid, SIGTERM);
+        const Outcome o = finish(pid, folder.path());
+        if (o.code == 0) break;
+        INFO(o.err);
+        REQUIRE((o.code == 75 || o.code == -SIGTERM));
+        stops += o.code == 75;
+    }
+    CHECK(stops >= 1);
+    REQUIRE(darts_search({"resume", run}).code == 0);
+    CHECK(left(run) == left(folder / "whole"));
+}
+
+TEST_CASE("the same seed gives the same search with one and two threads, another seed another") {
+    TemporaryFolder folder;
+    for (auto [name, more] : {std::pair<const char*, std::vector<std::string>>{"a", {"--threads", "1"}},
+                              {"b", {"--threads", "2", "--loader-workers", "3"}},
+                              {"c", {"--seed", "9"}}})
+        REQUIRE(darts_search(small_search("smoke/nb201-2nd", folder / name, more)).code == 0);
+    CHECK(left(folder / "a") == left(folder / "b"));
+    CHECK(left(folder / "a").weights != left(folder / "c").weights);
+    CHECK(left(folder / "a").alphas != left(folder / "c").alphas);
+}
+
+TEST_CASE("with a table a search on NAS-Bench-201 says the true accuracy and rank each epoch") {
+    TemporaryFolder folder;
+    write_table(folder / "table.csv");
+    const std::string run = folder / "run";
+    const Outcome o = darts_search(small_search("smoke/nb201-1st", run, {"--table", folder / "table.csv", "--json"}));
+    INFO(o.err);
+    REQUIRE(o.code == 0);
+    std::vector<double> all;
+    auto accuracy = [](const nascent::nb201::Architecture& a) {
+        double sum = 50;  // as write_table
+        for (auto op : a.ops) sum += 2.0 * (static_cast<int>(op) % 4);
+        return sum;
+    };
+    for (int i = 0; i < nascent::nb201::kArchitectures; i++)
+        all.push_back(accuracy(nascent::nb201::Architecture::from_id(i)));
+    for (const json& record : records(run, "epoch")) {
+        const double own = accuracy(nascent::nb201::parse_architecture(record.at("genotype").get<std::string>()));
+        CHECK(record.at("table").at("accuracy") == own);
+        CHECK(record.at("table").at("rank") ==
+              1 + std::count_if(all.begin(), all.end(), [&](double t) { return t > own; }));
+    }
+    CHECK(json::parse(o.out).at("table") == records(run, "epoch").back().at("table"));
+    CHECK(o.err.find("rank") != std::string::npos);
+}
+
+TEST_CASE("a collapse is said once, and ends a search that is to stop at it") {
+    TemporaryFolder folder;
+    auto collapsing = [&](const std::string& name, const std::vector<std::string>& more) {
+        // Every cell has at least none: with one skip-connect enough, seed 2's first epoch collapses.
+        std::vector<std::string> a{"--collapse-skips", "1"};
+        a.insert(a.end(), more.begin(), more.end());
+        return darts_search(small_search("smoke/darts-1st", folder / name, a));
+    };
+    const Outcome warned = collapsing("warned", {});
+    REQUIRE(warned.code == 0);
+    int first = -1;
+    for (const json& r : records(folder / "warned", "epoch"))
+        if (first < 0 && r.at("collapsed").get<bool>()) first = r.at("epoch").get<int>();
+    REQUIRE(first > 0);
+    const std::size_t at = warned.err.find("the search has collapsed");
+    REQUIRE(at != std::string::npos);
+    CHECK(warned.err.find("the search has collapsed", at + 1) == std::string::npos);
+    REQUIRE(collapsing("stopped", {"--stop-on-collapse"}).code == 0);
+    const json result = json::parse(read_text(folder / "stopped/arch.json"));
+    CHECK(result.at("epochs") == first);
+    CHECK(result.at("stopped") == true);
+    CHECK(result.at("genotype") ==
+          records(folder / "warned", "epoch")[static_cast<std::size_t>(first) - 1].at("genotype"));
+    CHECK(darts_search({"resume", folder / "stopped"}).code == 0);
+}
+
+TEST_CASE("alphas that are not finite end a search with its last good checkpoint") {
+    TemporaryFolder folder;
+    const std::string run = folder / "run";
+    const Outcome o =
+        darts_search(small_search("smoke/nb201-1st", run, {"--arch-lr", "1e300", "--checkpoint-steps", "1"}));
+    CHECK(o.code == 1);
+    CHECK(o.err.find("arch.lr") != std::string::npos);
+    CHECK(newest_checkpoint(run).ends_with("step-000000000"));
+    CHECK(!fs::exists(run + "/arch.json"));
+    CHECK(darts_search({"resume", run}).code == 1);  // the same again
+}
+
+TEST_CASE("darts_search says what is wrong with a command") {
+    TemporaryFolder folder;
+    const std::string out = folder / "x";
+    struct Wrong {
+        std::vector<std::string> arguments;
+        int code;
+        const char* said;
+    };
+    write_text(folder / "short.json", "{\"space\":\"nasbench201\",\"arch_parameters\":[[0,0,0,0,0]]}");
+    write_text(folder / "nan.json", "{\"space\":\"nasbench201\",\"arch_parameters\":[[NaN]]}");
+    write_text(folder / "other.json", "{\"space\":\"nasbench\"}");
+    const std::vector<Wrong> wrongs{
+        {{}, 2, "run"},
+        {{"serach"}, 2, "did you mean"},
+        {{"run", "--preset", "darts/cifar10-3rd"}, 2, "did you mean darts/cifar10-"},
+        {{"run", "--set", "preset=smoke/dart-1st"}, 2, "did you mean smoke/darts-1st?"},
+        {{"run", "--algo", "dart"}, 2, "did you mean darts?"},
+        {{"run", "--space", "nasbench-201"}, 2, "did you mean nasbench201?"},
+        {{"run", "--preset", "darts/cifar10-1st"}, 2, "--data"},
+        {{"run", "--preset", "smoke/darts-1st", "--ordr", "2"}, 2, "did you mean --order?"},
+        {small_search("smoke/nb201-1st", out, {"--split", "nb201"}), 2, "50000"},
+        {small_search("smoke/nb201-1st", out, {"--train-part", "0:9"}), 2, "--split parts"},
+        {small_search("smoke/nb201-1st", out, {"--split", "parts", "--train-part", "0:64", "--valid-part", "63:99"}), 2,
+         "overlap"},
+        {small_search("smoke/nb201-1st", out, {"--split", "parts", "--train-part", "0:64", "--valid-part", "64:129"}),
+         2, "expected FIRST:LAST"},
+        {small_search("smoke/nb201-1st", out, {"--split", "parts", "--train-part", "0-64", "--valid-part", "64:99"}), 2,
+         "expected FIRST:LAST"},
+        {small_search("smoke/darts-1st", out, {"--size", "9"}), 2, "even"},
+        {small_search("smoke/darts-1st", out, {"--layers", "2"}), 2, "3 layers"},
+        {small_search("smoke/darts-1st", out, {"--table", "t.csv"}), 2, "nasbench201"},
+        {small_search("smoke/nb201-1st", out, {"--table", folder / "none.csv"}), 3, "none.csv"},
+        {small_search("smoke/nb201-1st", out, {"--lr", "0.0001"}), 2, "train.lr_min"},
+        {{"resume", folder / "nothing"}, 2, "run.toml"},
+        {{"derive", folder / "nothing"}, 2, "nothing"},
+        {{"derive", folder.path()}, 2, "events.jsonl"},
+        {{"derive", folder / "short.json"}, 3, "1 rows, expected 6"},
+        {{"derive", folder / "nan.json"}, 3, "nan.json"},
+        {{"derive", folder / "other.json"}, 2, "did you mean nasbench201?"},
+        {{"show", "DARTS_V3"}, 2, "DARTS_V"},
+        {{"cost"}, 2, "genotype"},
+        {{"cost", "DARTS_V2", "--space", "dart"}, 2, "did you mean darts?"},
+        {{"cost", "DARTS_V2", "--data", "cifar"}, 2, "cifar10"},
+        {{"cost", "Genotype(normal=[('sep_conv_3x3', 0), ('skip_konnect', 1)])"}, 2, "skip_connect"},
+        {{"cost", "Genotype(normal=[('sep_conv_3x3', 0)], normal_concat=[2], reduce=[], reduce_concat=[2])"},
+         2,
+         "column"},
+        {{"cost",
+          "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 2)], normal_concat=[2], reduce=[('sep_conv_3x3', 0), "
+          "('sep_conv_3x3', 1)], reduce_concat=[2])"},
+         2,
+         "2"},
+        {{"cost", "DARTS_V2", "--size", "30"}, 2, "even"},
+    };
+    for (const Wrong& w : wrongs) {
+        std::string line;
+        for (const std::string& a : w.arguments) line += a + " ";
+        CAPTURE(line);
+        const Outcome o = darts_search(w.arguments);
+        INFO(o.err);
+        CHECK(o.code == w.code);
+        CHECK(o.err.find(w.said) != std::string::npos);
+        CHECK(!fs::exists(out));
+    }
+    for (const char* command : {"run", "resume", "derive", "show", "cost"})
+        CHECK(darts_search({command, "--help"}).code == 0);
+}
+
+TEST_CASE("costs of published cells are those of the papers' networks") {
+    const Outcome v2 =
+        darts_search({"cost", "DARTS_V2", "--channels", "36", "--layers", "20", "--data", "cifar10", "--auxiliary"});
+    REQUIRE(v2.code == 0);
+    const json c = json::parse(v2.out);
+    CHECK(c.at("params") == 3'349'342);
+    CHECK(c.at("params_with_auxiliary") == 3'825'768);
+    CHECK(c.at("macs").at("mac") == 528'359'040);
+    const Outcome v1 = darts_search({"cost", "DARTS_V1", "--data", "imagenet"});
+    CHECK(json::parse(v1.out).at("params") == 4'510'432);
+    CHECK(json::parse(v1.out).at("macs").at("conv") == 505'096'704);
+}
