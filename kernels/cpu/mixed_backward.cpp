@@ -88,21 +88,15 @@ struct Scratch {
     T *plane, *gradient, *entering, *leaving, *padded, *through, *pooled;
 };
 
-/// dpoint (channels, padded) += sum over the pixels of entering times leaving, some pixels at a time so that they stay
-/// in the first cache.
+/// dpoint (channels, padded) += sum over the pixels of entering times leaving, whose blocks lie `block` elements apart.
 template <class T>
-void point_gradient(const T* entering, const T* leaving, int pixels, int channels, int out, T* dpoint, int padded) {
+void point_gradient(const T* entering, const T* leaving, std::size_t block, int pixels, int channels, int out,
+                    T* dpoint, int padded) {
     constexpr int B = kBlock<T>;
-    const std::size_t block = static_cast<std::size_t>(pixels) * B;
-    const int group = std::max(16, static_cast<int>(24576 / sizeof(T)) / (channels + out));
-    for (int first = 0; first < pixels; first += group)
-        for (int b = 0; b * B < channels; b++) {
-            const std::size_t at = static_cast<std::size_t>(first) * B;
-            const Window<T> window{entering + b * block + at,      0, leaving + at, 0, block, 1,
-                                   std::min(group, pixels - first)};
-            weight_gradient(window, std::min(B, channels - b * B), ceil_div(out, kLanes<T>),
-                            dpoint + static_cast<std::size_t>(b) * B * padded, static_cast<std::size_t>(padded));
-        }
+    for (int b = 0; b * B < channels; b++)
+        weight_gradient(Window<T>{entering + b * block, 0, leaving, 0, block, 1, pixels}, std::min(B, channels - b * B),
+                        ceil_div(out, kLanes<T>), dpoint + static_cast<std::size_t>(b) * B * padded,
+                        static_cast<std::size_t>(padded));
 }
 
 template <class T>
@@ -116,45 +110,42 @@ Taps<T> one_tap(int channels, std::size_t block_size, std::size_t stride, const 
     return taps;
 }
 
-/// One image of a separable branch: its dz is in s.leaving; adds to s.gradient (wanted: `add` says whether it has
-/// anything yet) and to the chunk's partial.
+/// dz of `pixels` pixels of an image, from `first` on, into blocks `block` elements apart: (halves, blocks, pixels,
+/// kBlock).
 template <class T>
-void separable_image(const BackwardBranch<T>& p, const Source<T>& source, const Plane& plane, const Scratch<T>& s,
-                     bool wanted, bool add, T* partial) {
+void fill_leaving(const BackwardBranch<T>& p, int image, int first, int pixels, std::size_t block, T* to) {
+    const Branch<T>& b = p.backward->branch;
+    const std::size_t at = static_cast<std::size_t>(image) * p.size.pixels + static_cast<std::size_t>(first);
+    for (int half = 0; half < p.size.halves; half++) {
+        const int c = half * p.size.half_out;
+        BranchGradient<T> from = p.backward->gradients[0];
+        from.g += c, from.map.scale += c, from.map.slope += c, from.map.shift += c;
+        fill_row(ReadGradient<T>{from, b.z + c, static_cast<std::size_t>(b.c_out)}, at, 1, pixels, p.size.half_out,
+                 block, to + half * block * (p.size.half_padded / kBlock<T>));
+    }
+}
+
+/// Zeroes the padding of a plane.
+template <class T>
+void clear_border(const Plane& plane, T* to) {
+    const std::size_t side = static_cast<std::size_t>(plane.pad) * plane.block, edge = plane.row * plane.pad;
+    for (int b = 0; b < plane.blocks; b++, to += plane.block_size) {
+        std::fill_n(to, edge, T(0));
+        std::fill_n(to + plane.block_size - edge, edge, T(0));
+        for (int y = plane.pad; y < plane.rows - plane.pad; y++) {
+            std::fill_n(to + y * plane.row, side, T(0));
+            std::fill_n(to + (y + 1) * plane.row - side, side, T(0));
+        }
+    }
+}
+
+/// s.gradient from what the 1x1 of a separable branch was given, in s.padded.
+template <class T>
+void depthwise_gradient(const BackwardBranch<T>& p, const Source<T>& source, const Plane& through, const Scratch<T>& s,
+                        bool add) {
     constexpr int B = kBlock<T>;
     const Branch<T>& b = p.backward->branch;
     const BranchSize<T>& size = p.size;
-    const std::size_t block = static_cast<std::size_t>(size.pixels) * B;
-    const int shift = plane.pad - size.pad;
-    if (p.backward->dpoint) {  // what entered the 1x1 is computed again
-        for_each_vector<T>(source.c, [&](int at, int lane) HWY_ATTR {
-            for (int y = 0; y < size.oh; y++)
-                window_row<T>(
-                    {s.plane + at * plane.block_size + plane.at(y * b.stride + shift, shift) + lane,
-                     plane.row * b.dilation, b.k, p.depth + static_cast<std::size_t>(at) * b.k * b.k * B + lane,
-                     s.entering + at * block + static_cast<std::size_t>(y) * size.ow * B + lane, B, false},
-                    b.k, b.stride, b.dilation, size.ow);
-        });
-        point_gradient(s.entering, s.leaving, size.pixels, source.c, b.c_out, partial, size.half_padded);
-    }
-    if (!wanted && !p.backward->ddepth) return;
-    const Plane through(size.oh, size.ow, source.c, size.pad, 1, B);  // of what the 1x1 was given, padded with zeros
-    std::fill_n(s.padded, through.size(), T(0));
-    const Taps<T> taps =
-        one_tap(b.c_out, block, static_cast<std::size_t>(size.in_padded), static_cast<const T*>(p.point));
-    for (int y = 0; y < size.oh; y++)
-        gemm_taps(taps, s.leaving + static_cast<std::size_t>(y) * size.ow * B, size.ow,
-                  StoreBlocks<T>{s.padded + through.at(y + size.pad, size.pad), through.block_size, source.c});
-    if (p.backward->ddepth) {
-        T* ddepth = partial + size.point();
-        for_each_vector<T>(source.c, [&](int at, int lane) HWY_ATTR {
-            window_gradient<T>({s.plane + at * plane.block_size + plane.at(shift, shift) + lane, plane.row,
-                                s.padded + at * through.block_size + through.at(size.pad, size.pad) + lane, through.row,
-                                size.oh, size.ow, ddepth + static_cast<std::size_t>(at) * size.taps * B + lane},
-                               b.k, b.stride, b.dilation);
-        });
-    }
-    if (!wanted) return;
     const Plane sum(source.h, source.w, source.c, 0, 1, B);
     const T* w = p.flipped;
     for (int py = 0; py < b.stride; py++)
@@ -180,22 +171,73 @@ void separable_image(const BackwardBranch<T>& p, const Source<T>& source, const 
         }
 }
 
+/// One image of a separable branch: adds to s.gradient (wanted: `add` says whether it has anything yet) and to the
+/// chunk's partial. Some rows at a time, so that dz and what enters the 1x1 stay in the first cache.
+template <class T>
+void separable_image(const BackwardBranch<T>& p, const Source<T>& source, int image, const Plane& plane,
+                     const Scratch<T>& s, bool wanted, bool add, T* partial) {
+    constexpr int B = kBlock<T>;
+    const Branch<T>& b = p.backward->branch;
+    const BranchSize<T>& size = p.size;
+    const int group = std::min(size.oh, std::max(1, 64 / size.ow));
+    const std::size_t block = static_cast<std::size_t>(group) * size.ow * B;
+    const int shift = plane.pad - size.pad;
+    const bool through_point = wanted || p.backward->ddepth;
+    const Plane through(size.oh, size.ow, source.c, size.pad, 1, B);  // of what the 1x1 was given, padded with zeros
+    if (through_point) clear_border(through, s.padded);
+    const Taps<T> taps =
+        one_tap(b.c_out, block, static_cast<std::size_t>(size.in_padded), static_cast<const T*>(p.point));
+    for (int y = 0; y < size.oh; y += group) {
+        const int rows = std::min(group, size.oh - y), pixels = rows * size.ow;
+        fill_leaving(p, image, y * size.ow, pixels, block, s.leaving);
+        if (p.backward->dpoint) {  // what entered the 1x1 is computed again
+            for_each_vector<T>(source.c, [&](int at, int lane) HWY_ATTR {
+                for (int r = 0; r < rows; r++)
+                    window_row<T>(
+                        {s.plane + at * plane.block_size + plane.at((y + r) * b.stride + shift, shift) + lane,
+                         plane.row * b.dilation, b.k, p.depth + static_cast<std::size_t>(at) * b.k * b.k * B + lane,
+                         s.entering + at * block + static_cast<std::size_t>(r) * size.ow * B + lane, B, false},
+                        b.k, b.stride, b.dilation, size.ow);
+            });
+            point_gradient(s.entering, s.leaving, block, pixels, source.c, b.c_out, partial, size.half_padded);
+        }
+        if (!through_point) continue;
+        for (int r = 0; r < rows; r++)
+            gemm_taps(taps, s.leaving + static_cast<std::size_t>(r) * size.ow * B, size.ow,
+                      StoreBlocks<T>{s.padded + through.at(y + r + size.pad, size.pad), through.block_size, source.c});
+    }
+    if (p.backward->ddepth) {
+        T* ddepth = partial + size.point();
+        for_each_vector<T>(source.c, [&](int at, int lane) HWY_ATTR {
+            window_gradient<T>({s.plane + at * plane.block_size + plane.at(shift, shift) + lane, plane.row,
+                                s.padded + at * through.block_size + through.at(size.pad, size.pad) + lane, through.row,
+                                size.oh, size.ow, ddepth + static_cast<std::size_t>(at) * size.taps * B + lane},
+                               b.k, b.stride, b.dilation);
+        });
+    }
+    if (wanted) depthwise_gradient(p, source, through, s, add);
+}
+
 /// One image of a pointwise or reduce branch, as separable_image.
 template <class T>
-void pointwise_image(const BackwardBranch<T>& p, const Source<T>& source, const T* x, const Scratch<T>& s, bool wanted,
-                     bool add, T* partial) {
+void pointwise_image(const BackwardBranch<T>& p, const Source<T>& source, int image, const T* x, const Scratch<T>& s,
+                     bool wanted, bool add, T* partial) {
     constexpr int B = kBlock<T>;
     const BranchSize<T>& size = p.size;
     const std::size_t block = static_cast<std::size_t>(size.pixels) * B;
     const Plane sum(source.h, source.w, source.c, 0, 1, B);
+    fill_leaving(p, image, 0, size.pixels, block, s.leaving);
     if (p.weights()) gather_pixels(source, x, size, s.entering);
     if (wanted && !add) std::fill_n(s.gradient, sum.size(), T(0));
     for (int half = 0; half < size.halves; half++) {
         const T* leaving = s.leaving + half * block * (size.half_padded / B);
         if (half == 0 ? p.backward->dpoint : p.backward->dpoint_odd)
-            point_gradient(s.entering + half * block * size.blocks_in, leaving, size.pixels, source.c, size.half_out,
-                           partial + static_cast<std::size_t>(half) * size.in_padded * size.half_padded,
-                           size.half_padded);
+            for (int first = 0; first < size.pixels; first += 64)
+                point_gradient(s.entering + half * block * size.blocks_in + static_cast<std::size_t>(first) * B,
+                               leaving + static_cast<std::size_t>(first) * B, block, std::min(64, size.pixels - first),
+                               source.c, size.half_out,
+                               partial + static_cast<std::size_t>(half) * size.in_padded * size.half_padded,
+                               size.half_padded);
         if (!wanted) continue;
         const Taps<T> taps = one_tap(size.half_out, block, static_cast<std::size_t>(size.in_padded),
                                      p.point + static_cast<std::size_t>(half) * size.half_out * size.in_padded);
@@ -209,22 +251,6 @@ void pointwise_image(const BackwardBranch<T>& p, const Source<T>& source, const 
                     store<T>(hn::Add(load(to), load(from)), to);
                 }
         });
-    }
-}
-
-/// dz of an image into blocks, (halves, blocks, pixels, kBlock).
-template <class T>
-void fill_leaving(const BackwardBranch<T>& p, int image, T* to) {
-    constexpr int B = kBlock<T>;
-    const Branch<T>& b = p.backward->branch;
-    const std::size_t first = static_cast<std::size_t>(image) * p.size.pixels;
-    const std::size_t block = static_cast<std::size_t>(p.size.pixels) * B;
-    for (int half = 0; half < p.size.halves; half++) {
-        const int c = half * p.size.half_out;
-        BranchGradient<T> from = p.backward->gradients[0];
-        from.g += c, from.map.scale += c, from.map.slope += c, from.map.shift += c;
-        fill_row(ReadGradient<T>{from, b.z + c, static_cast<std::size_t>(b.c_out)}, first, 1, p.size.pixels,
-                 p.size.half_out, block, to + half * block * (p.size.half_padded / B));
     }
 }
 
@@ -277,12 +303,12 @@ void finish_image(const SourceBackward<T>& p, int image, const T* gradient, cons
     const Plane sum(s.h, s.w, s.c, 0, 1, B);
     const int pixels = s.h * s.w, padded = sum.blocks * B;
     const std::size_t first = static_cast<std::size_t>(image) * pixels;
-    for (int c = 0; c < s.c; c += L) {
-        const int count = s.c - c;
-        const Vector<T> scale = s.scale ? load_first(s.scale + c, count) : set(T(1));
-        const Vector<T> shift = s.shift ? load_first(s.shift + c, count) : zero<T>();
-        const T* from = gradient ? gradient + c / B * sum.block_size + c % B : nullptr;
-        for (int run = 0; run < pixels; run += 64) {
+    for (int run = 0; run < pixels; run += 64)
+        for (int c = 0; c < s.c; c += L) {
+            const int count = s.c - c;
+            const Vector<T> scale = s.scale ? load_first(s.scale + c, count) : set(T(1));
+            const Vector<T> shift = s.shift ? load_first(s.shift + c, count) : zero<T>();
+            const T* from = gradient ? gradient + c / B * sum.block_size + c % B : nullptr;
             Vector<T> plain = zero<T>(), products = zero<T>();
             for (int i = run; i < std::min(pixels, run + 64); i++) {
                 const std::size_t at = first + static_cast<std::size_t>(i);
@@ -303,7 +329,6 @@ void finish_image(const SourceBackward<T>& p, int image, const T* gradient, cons
             add_to_double<T>(plain, sums + c, count);
             add_to_double<T>(products, sums + padded + c, count);
         }
-    }
 }
 
 /// Chunks are added in order, whoever ran them: a matrix (rows, columns) of partials `padded` wide.
@@ -423,11 +448,10 @@ void backward(const Stream& stream, int n, std::span<const SourceBackward<T>> so
                     continue;
                 }
                 T* partial = p.partials + p.partial_size * static_cast<std::size_t>(chunk);
-                fill_leaving(p, image, scratch.leaving);
                 if (p.backward->branch.kind == BranchKind::separable)
-                    separable_image(p, s, place, scratch, wanted, any, partial);
+                    separable_image(p, s, image, place, scratch, wanted, any, partial);
                 else
-                    pointwise_image(p, s, x, scratch, wanted, any, partial);
+                    pointwise_image(p, s, image, x, scratch, wanted, any, partial);
                 any = true;
             }
             if (to.da)

@@ -170,7 +170,7 @@ Tensor Nb201Supernet::stem(const PictureInput& x, bool training) {
 }
 
 template <class Input>
-Tensor Nb201Supernet::run_blocks(const Input& x, const Node& node, bool training) {
+Tensor Nb201Supernet::run_blocks(const Input& x, const SearchedCell& searched, bool training) {
     std::size_t number = 0;  // of the block that chooses, for fixed places
     Tensor y;
     {
@@ -185,13 +185,7 @@ Tensor Nb201Supernet::run_blocks(const Input& x, const Node& node, bool training
             y = reduce(reductions_[reduction++], y, training);
         }
         if (block.kind != nb201::BlockKind::cell) continue;
-        std::vector<Tensor> nodes{y};
-        while (static_cast<int>(nodes.size()) < nb201::kNodes) {
-            BlockScope place(number++);
-            nodes.push_back(node(cell, static_cast<int>(nodes.size()), nodes));
-        }
-        y = nodes.back();
-        cell++;
+        y = searched(cell++, y, number);
     }
     BlockScope place(number);
     return head(y,
@@ -199,15 +193,21 @@ Tensor Nb201Supernet::run_blocks(const Input& x, const Node& node, bool training
                  parameter(classifier_bias_)},
                 norm_args(lastact_, training));
 }
-template Tensor Nb201Supernet::run_blocks(const Tensor&, const Node&, bool);
+template Tensor Nb201Supernet::run_blocks(const Tensor&, const SearchedCell&, bool);
 
 template <class Input>
 Tensor Nb201Supernet::run(const Input& x, const std::vector<nb201::CellText>& cells, bool training) {
     read_ahead(cells);
     return run_blocks(
         x,
-        [&](std::size_t cell, int to, std::span<const Tensor> nodes) {
-            return node(cells_[cell], to, nodes, cells[cell].nodes[static_cast<std::size_t>(to) - 1], training);
+        [&](std::size_t cell, const Tensor& input, std::size_t& number) {
+            std::vector<Tensor> nodes{input};
+            for (int to = 1; to < nb201::kNodes; to++) {
+                BlockScope place(number++);
+                nodes.push_back(
+                    node(cells_[cell], to, nodes, cells[cell].nodes[static_cast<std::size_t>(to) - 1], training));
+            }
+            return nodes.back();
         },
         training);
 }

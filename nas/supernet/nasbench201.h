@@ -69,8 +69,8 @@ class Nb201Supernet {
         int shortcut;
     };
     using CellOps = std::vector<nb201::CellText::Input>;  // of one node
-    /// Node `to` of searched cell `cell` from the nodes before it.
-    using Node = std::function<Tensor(std::size_t cell, int to, std::span<const Tensor> nodes)>;
+    /// What searched cell `cell` makes of its input; `number` counts the blocks of fixed places.
+    using SearchedCell = std::function<Tensor(std::size_t cell, const Tensor& x, std::size_t& number)>;
 
     void build();
     int add_weight(const nb201::Layer& layer);
@@ -82,9 +82,9 @@ class Nb201Supernet {
     Tensor reduce(const Reduction& r, const Tensor& x, bool training);
     Tensor stem(const Tensor& x, bool training);
     Tensor stem(const PictureInput& pictures, bool training);
-    /// The network with its searched cells' nodes as `node` makes them; Input is a Tensor or PictureInput.
+    /// The network around its searched cells; Input is a Tensor or PictureInput.
     template <class Input>
-    Tensor run_blocks(const Input& x, const Node& node, bool training);
+    Tensor run_blocks(const Input& x, const SearchedCell& searched, bool training);
     template <class Input>
     Tensor run(const Input& x, const std::vector<nb201::CellText>& cells, bool training);
     void read_ahead(const std::vector<nb201::CellText>& cells);

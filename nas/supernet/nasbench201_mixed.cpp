@@ -1,6 +1,7 @@
 #include "nas/supernet/nasbench201_mixed.h"
 
 #include "ops/reference.h"
+#include "ops/weighed_cell.h"
 
 namespace nascent {
 
@@ -9,38 +10,34 @@ using nb201::Op;
 Nb201MixedNet::Nb201MixedNet(Device& device, DType dtype, const nb201::NetConfig& config, bool track)
     : Nb201Supernet(device, dtype, config, {.affine = false, .track_running_stats = track, .arch_parameters = true}) {}
 
-Tensor Nb201MixedNet::mixed_node(const Cell& cell, int to, std::span<const Tensor> nodes, const Tensor& weights,
-                                 bool training) {
-    // Each operator is a fused node of one term; the weights and sums are primitive ops.
-    Tensor sum;
-    for (int from = 0; from < to; from++) {
-        const Tensor& x = nodes[static_cast<std::size_t>(from)];
-        const int edge = nb201::edge_index(to, from);
-        auto operated = [&](Op op) {
-            if (op == Op::skip_connect) return x;
-            EdgeTerm term{EdgeOp::pool, 0};
-            if (op != Op::avg_pool_3x3) {
-                const ConvNormIds& c = cell.convs[edge][op == Op::nor_conv_3x3];
-                term = {EdgeOp::conv,           0,
-                        parameter(c.weight),    parameter(c.norm.gamma),
-                        parameter(c.norm.beta), norm_args(c.norm, training)};
+Tensor Nb201MixedNet::mixed_cell(const Cell& cell, const Tensor& x, const Tensor& weights, bool training) {
+    std::vector<WeighedTerm> terms;  // `none` adds nothing
+    for (int to = 1; to < nb201::kNodes; to++)
+        for (int from = 0; from < to; from++) {
+            const int edge = nb201::edge_index(to, from);
+            for (Op op : {Op::skip_connect, Op::nor_conv_1x1, Op::nor_conv_3x3, Op::avg_pool_3x3}) {
+                WeighedTerm t{EdgeOp::skip, from, to, edge * nb201::kOps + static_cast<int>(op)};
+                if (op == Op::avg_pool_3x3) t.op = EdgeOp::pool;
+                if (op == Op::nor_conv_1x1 || op == Op::nor_conv_3x3) {
+                    const ConvNormIds& c = cell.convs[edge][op == Op::nor_conv_3x3];
+                    const NormArgs norm = norm_args(c.norm, training);
+                    t.op = EdgeOp::conv, t.kernel = parameter(c.weight);
+                    t.norm = {norm.running_mean, norm.running_var};
+                    training = norm.training;  // without running statistics always the batch's
+                }
+                terms.push_back(t);
             }
-            return sum_node({&x, 1}, {&term, 1});
-        };
-        for (Op op : {Op::skip_connect, Op::nor_conv_1x1, Op::nor_conv_3x3, Op::avg_pool_3x3}) {
-            const Tensor y = weighted(operated(op), weights, edge * nb201::kOps + static_cast<int>(op));
-            sum = sum.defined() ? add(sum, y) : y;
         }
-    }
-    return sum;
+    return weighed_cell(x, weights, terms, training);
 }
 
 Tensor Nb201MixedNet::logits(const Tensor& x, bool training) {
     const Tensor weights = softmax(parameter(arch_parameters_));
     return run_blocks(
         x,
-        [&](std::size_t cell, int to, std::span<const Tensor> nodes) {
-            return mixed_node(cells_[cell], to, nodes, weights, training);
+        [&](std::size_t cell, const Tensor& input, std::size_t& number) {
+            BlockScope place(number++);
+            return mixed_cell(cells_[cell], input, weights, training);
         },
         training);
 }

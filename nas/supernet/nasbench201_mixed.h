@@ -19,8 +19,7 @@ class Nb201MixedNet : public Nb201Supernet, public SearchNet {
     std::vector<int> alphas() const override { return {arch_parameters_}; }
 
   private:
-    /// The sum of all mixed edges into a node. `none` adds nothing, its weight's gradient is zero.
-    Tensor mixed_node(const Cell& cell, int to, std::span<const Tensor> nodes, const Tensor& weights, bool training);
+    Tensor mixed_cell(const Cell& cell, const Tensor& x, const Tensor& weights, bool training);
 };
 
 }  // namespace nascent
