@@ -24,15 +24,15 @@ inline unsigned take_arrivals(std::size_t count) {
 /// last[i] (shared) = whether this block is the last of `expected` to come to arrival first + i. All threads of the
 /// block call it once; what the other blocks wrote before is then seen.
 __device__ inline void arrive(unsigned first, unsigned count, unsigned expected, bool* last) {
-    __threadfence();
-    __syncthreads();
+    __syncthreads();  // all have left what they summed
     for (unsigned i = threadIdx.x; i < count; i += kThreads) {
+        __threadfence();
         unsigned* at = &arrivals[(first + i) % kArrivals];
         last[i] = atomicAdd(at, 1u) == expected - 1;
         if (last[i]) atomicAdd(at, 0u - expected);
+        __threadfence();
     }
     __syncthreads();
-    __threadfence();
 }
 
 /// threads_across, on the device.
