@@ -76,8 +76,8 @@ std::size_t plan(const BackwardList<T>& list, BackwardPart<T>& p) {
                         2 * kWide<T> * kThreads * sizeof(double));
     };
     p.tile = largest_tile(p.source.h, p.source.w, [&](const MixedTile& t) { return bytes(t) <= kMixedShared; });
-    p.tiles_y = (p.source.h - 1 >> p.tile.h_log) + 1;
-    p.tiles_x = (p.source.w - 1 >> p.tile.w_log) + 1;
+    p.tiles_y = ((p.source.h - 1) >> p.tile.h_log) + 1;
+    p.tiles_x = ((p.source.w - 1) >> p.tile.w_log) + 1;
     p.tiles = items(product({list.n, p.tiles_y, p.tiles_x}));
     p.rows = std::min(p.tiles, kRows);
     p.chunks = (p.source.c + kChunk<T> - 1) / kChunk<T>;

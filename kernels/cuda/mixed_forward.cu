@@ -70,8 +70,8 @@ void tile(int n, Group<T>& group) {
     const bool fits = choose(true) && p.tile.pixels() >= std::min(32, s.h * s.w) && s.c <= 256 * kWide<T>;
     if (!fits && !choose(false))
         throw simt::Error("a branch of " + std::to_string(s.c) + " channels does not fit into shared memory");
-    p.tiles_y = (s.h - 1 >> p.tile.h_log) + 1;
-    p.tiles_x = (s.w - 1 >> p.tile.w_log) + 1;
+    p.tiles_y = ((s.h - 1) >> p.tile.h_log) + 1;
+    p.tiles_x = ((s.w - 1) >> p.tile.w_log) + 1;
     p.tiles = items(product({n, p.tiles_y, p.tiles_x}));
     p.rows = std::min(p.tiles, kRows);
 }
