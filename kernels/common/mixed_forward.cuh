@@ -250,7 +250,7 @@ __global__ void __launch_bounds__(kThreads, 2)
             const bool pools = i < part.pools, direct = part.resident && !op.depth;
             const int half = op.taps.stride == 2;
             const Outputs o{n, y >> half, x >> half, part.tile.h_log - half, part.tile.w_log - half};
-            double* const sums = partials + op.partial + static_cast<std::size_t>(row) * 2 * op.c_out;
+            double* const sums = op.scale ? partials + op.partial + std::size_t{row} * 2 * op.c_out : nullptr;
             for (int first = 0; first < groups; first += held) {
                 const int here = min(held, groups - first);
                 if (i == 0 || !part.resident) {
