@@ -9,9 +9,10 @@
 
 namespace nascent::kernels::gpu {
 
-/// How many blocks have come to the end of a sum. Zero between launches: the last block to come puts back what all
-/// have added, so that a captured launch can be replayed. A launch takes the next ones in turn; those of launches under
-/// way at once, on several streams, are different, unless tens of thousands of others lie between them.
+/// How many blocks have come to the end of a sum. Zero between launches: the last block to come takes back what all
+/// have added, so that a captured launch can be replayed. A launch takes the next ones in turn, so that those of
+/// launches under way at once on a device differ, unless one of them was enqueued or captured 65,536 counts (hundreds
+/// of launches) before the other: on one stream, which is what a device of the engine has, that is never so.
 inline constexpr unsigned kArrivals = 1 << 16;
 SIMT_GLOBAL(unsigned, arrivals, [kArrivals]);
 
@@ -24,15 +25,15 @@ inline unsigned take_arrivals(std::size_t count) {
 /// last[i] (shared) = whether this block is the last of `expected` to come to arrival first + i. All threads of the
 /// block call it once; what the other blocks wrote before is then seen.
 __device__ inline void arrive(unsigned first, unsigned count, unsigned expected, bool* last) {
-    __threadfence();
-    __syncthreads();
+    __syncthreads();  // all have left what they summed
     for (unsigned i = threadIdx.x; i < count; i += kThreads) {
+        __threadfence();
         unsigned* at = &arrivals[(first + i) % kArrivals];
         last[i] = atomicAdd(at, 1u) == expected - 1;
         if (last[i]) atomicAdd(at, 0u - expected);
+        __threadfence();
     }
     __syncthreads();
-    __threadfence();
 }
 
 /// threads_across, on the device.
@@ -183,13 +184,5 @@ __device__ void depthwise(const Taps& taps, const T* weights, int c, int first, 
             if (p + r < outputs) store(d + (p + r) * d_pitch + group, sum[r]);
     }
 }
-
-/// Whether tensors can be read 16 bytes at a time: collects all of a launch.
-template <class T>
-struct Aligned {
-    bool all = true;
-    void pixels(int pitch, const T* p) { all = all && wide<T>(pitch, {p}); }
-    void channels(int c, std::initializer_list<const T*> p) { all = all && wide<T>(c, p); }
-};
 
 }  // namespace nascent::kernels::gpu

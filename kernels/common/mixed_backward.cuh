@@ -168,7 +168,7 @@ __global__ void __launch_bounds__(kThreads, 2)
     const HaloTile<T> a{reinterpret_cast<T*>(memory), part.halo, width, kPitch<T>};
     T *const dz = a.at + part.dz, *const dd = a.at + part.dd, *const d = a.at + part.d,
              *const scratch = a.at + part.scratch;
-    T total[2 * V] = {};
+    T total[2 * V] = {};  // of few pixels: four of each tile
 
     for (unsigned tile = row; tile < part.tiles; tile += part.rows) {
         const unsigned line = tile / static_cast<unsigned>(part.tiles_x);

@@ -29,6 +29,7 @@ struct ForwardPart {
     int tiles_y, tiles_x, halo;
     MixedTile tile;
     bool resident;  // all channels of the tile are in shared memory at once
+    bool deep;      // a depthwise convolution is among the branches
 };
 template <class T>
 struct ForwardList {
@@ -52,10 +53,19 @@ std::size_t window_elements(const MixedTile& t, int halo, int c, bool resident) 
 template <class T>
 inline constexpr std::size_t kSumBytes = 2 * kWide<T>* kThreads * sizeof(double);
 template <class T>
-std::size_t forward_bytes(const MixedTile& t, int halo, int c, bool resident) {
-    return kSumBytes<T> + sizeof(T) * (window_elements<T>(t, halo, c, resident) +
-                                       static_cast<std::size_t>(t.pixels()) * static_cast<std::size_t>(pitch_of<T>(c)));
+std::size_t forward_bytes(const ForwardPart<T>& p, const MixedTile& t) {
+    std::size_t elements = window_elements<T>(t, p.halo, p.source.c, p.resident);
+    if (p.deep || !p.resident)
+        elements += static_cast<std::size_t>(t.pixels()) * static_cast<std::size_t>(pitch_of<T>(p.source.c));
+    return kSumBytes<T> + sizeof(T) * elements;
 }
+
+/// What is multiplied: pixels in shared memory, that of output (y, x) of the tile at y * row + x * pitch.
+template <class T>
+struct Factors {
+    const T* at;
+    int row, pitch;
+};
 
 /// Outputs of a tile.
 struct Outputs {
@@ -76,9 +86,9 @@ __device__ void add_sums(double (&sum)[2 * V], unsigned across, int channel, int
     }
 }
 
-/// z = d * point, for a quarter of V pixels times V channels a thread.
+/// z = d * point, for four pixels times 16 bytes of channels a thread.
 template <class T, bool IsWide>
-__device__ void multiply(const ForwardOp<T>& op, const Outputs& o, int c, const T* d, int d_pitch, unsigned across,
+__device__ void multiply(const ForwardOp<T>& op, const Outputs& o, int c, const Factors<T>& d, unsigned across,
                          double* part, double* row, bool more) {
     constexpr int V = kWide<T>, R = 4;
     const int outputs = 1 << (o.h_log + o.w_log), runs = (outputs + R - 1) / R;
@@ -89,7 +99,10 @@ __device__ void multiply(const ForwardOp<T>& op, const Outputs& o, int c, const 
              run += static_cast<int>(kThreads / across)) {
             const T* from[R];
 #pragma unroll
-            for (int r = 0; r < R; r++) from[r] = d + min(run * R + r, outputs - 1) * d_pitch;
+            for (int r = 0; r < R; r++) {
+                const int p = min(run * R + r, outputs - 1);
+                from[r] = d.at + (p >> o.w_log) * d.row + (p & ((1 << o.w_log) - 1)) * d.pitch;
+            }
             Wide<T> z[R] = {};
 #pragma unroll 1
             for (int ci = 0; ci < c; ci += V) {
@@ -234,10 +247,10 @@ __global__ void __launch_bounds__(kThreads, 2)
                   x = static_cast<int>(t % static_cast<unsigned>(part.tiles_x)) << part.tile.w_log;
         for (int i = 0; i < part.ops; i++) {
             const ForwardOp<T>& op = list.ops[part.first_op + i];
-            const bool pools = i < part.pools;
+            const bool pools = i < part.pools, direct = part.resident && !op.depth;
             const int half = op.taps.stride == 2;
             const Outputs o{n, y >> half, x >> half, part.tile.h_log - half, part.tile.w_log - half};
-            double* const sums = partials + op.partial + static_cast<std::size_t>(row) * 2 * op.c_out;
+            double* const sums = op.scale ? partials + op.partial + std::size_t{row} * 2 * op.c_out : nullptr;
             for (int first = 0; first < groups; first += held) {
                 const int here = min(held, groups - first);
                 if (i == 0 || !part.resident) {
@@ -258,14 +271,19 @@ __global__ void __launch_bounds__(kThreads, 2)
                 if (pools) {
                     pool<T, IsWide>(op, o, s.h, s.w, first * V, here, a, y, x, memory, sums, t > row);
                     if (!op.scale) __syncthreads();  // else sums have waited
-                } else {
+                } else if (!direct) {
                     depthwise<T, IsWide>(op.taps, op.depth, s.c, first * V, here, a, o.h_log, o.w_log, d + first * V,
                                          d_pitch);
                     __syncthreads();
                 }
             }
             if (pools) continue;
-            multiply<T, IsWide>(op, o, s.c, d, d_pitch, side_by_side((op.c_out + V - 1) / V), memory, sums, t > row);
+            Factors<T> factors{d, d_pitch << o.w_log, d_pitch};
+            if (direct) {
+                const int step = op.taps.stride * a.pitch, first = op.taps.offset + a.halo;
+                factors = {a.at + first * (a.cols + 1) * a.pitch, step * a.cols, step};
+            }
+            multiply<T, IsWide>(op, o, s.c, factors, side_by_side((op.c_out + V - 1) / V), memory, sums, t > row);
             if (!op.scale) __syncthreads();
         }
     }

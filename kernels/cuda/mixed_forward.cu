@@ -37,6 +37,7 @@ void expand(const Source<T>& s, const Branch<T>& b, Group<T>& group) {
         case BranchKind::separable:
             op.taps = {b.k, b.dilation, b.stride, 0};
             group.part.halo = std::max(group.part.halo, b.k / 2 * b.dilation);
+            group.part.deep = true;
             break;
         case BranchKind::pointwise:
             op.depth = nullptr;
@@ -62,9 +63,8 @@ void tile(int n, Group<T>& group) {
     const Source<T>& s = p.source;
     auto choose = [&](bool resident) {
         p.resident = resident;
-        p.tile = largest_tile(
-            s.h, s.w, [&](const MixedTile& t) { return forward_bytes<T>(t, p.halo, s.c, resident) <= kMixedShared; });
-        group.bytes = forward_bytes<T>(p.tile, p.halo, s.c, resident);
+        p.tile = largest_tile(s.h, s.w, [&](const MixedTile& t) { return forward_bytes(p, t) <= kMixedShared; });
+        group.bytes = forward_bytes(p, p.tile);
         return group.bytes <= kMixedShared;
     };
     const bool fits = choose(true) && p.tile.pixels() >= std::min(32, s.h * s.w) && s.c <= 256 * kWide<T>;

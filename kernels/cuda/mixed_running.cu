@@ -1,7 +1,9 @@
 // Running statistics of all of a cell's batch-norms: a block for each.
+#include <algorithm>
 #include <cmath>
 
-#include "kernels/common/mixed.cuh"
+#include "kernels/common/pack.cuh"
+#include "kernels/mixed.h"
 
 namespace nascent::kernels::gpu {
 namespace {

@@ -46,6 +46,7 @@ const std::vector<Case>& cases() {
          false,
          false,
          false},
+        {1, {{8, 8, 64, 64, true}}, {{separable, 0, 64, 5, 2}, {pointwise, 0, 48}}},
         {133, {{2, 2, 4, 4, true}}, {{max_pool, 0, 4}, {separable, 0, 4, 3}}},
         {1, {{2, 2, 4, 4}, {2, 2, 4, 4, true}}, many(60), true, true, false, false, true, true, 2}};
     return all;

@@ -51,6 +51,7 @@ const std::vector<Case>& cases() {
          false},
         {1, {{3, 2, 600, 600}}, {{separable, 0, 4, 5, 2}, {pointwise, 0, 3}, {max_pool, 0, 600}}},
         {1, {{2, 3, 36, 36, true}}, {{separable, 0, 136, 3}}},
+        {1, {{8, 8, 64, 64, true}}, {{separable, 0, 64, 5, 2}, {pointwise, 0, 64}}},
         {270, {{2, 2, 4, 4}}, {{max_pool, 0, 4}, {separable, 0, 4, 3}}},
         {1, {{2, 2, 4, 4}, {2, 2, 4, 4, true}}, many(60), 2},
         {1,
