@@ -100,7 +100,7 @@ class Cell {
     void running(bool update) const;
     std::vector<kernels::MixedTerm<T>> terms(int node) const;
     void run(std::span<const kernels::Source<T>> sources, std::span<const kernels::Branch<T>> branches) const;
-    void leave(std::span<const int> states) const;
+    void leave(int s) const;
     Into& into_of(std::size_t i) const { return into_[i]; }
 
     struct Gradients;

@@ -35,29 +35,25 @@ void Cell<T>::run(std::span<const kernels::Source<T>> sources, std::span<const k
                                  workspace(kernels::branches_forward_workspace<T>(stream, n_, sources, branches)));
 }
 
-/// Everything that is computed from these states, up to what nodes sum.
+/// Everything that is computed from a state, up to what nodes sum. One state at a time: what the second halves of
+/// separable convolutions read was written just before.
 template <class T>
-void Cell<T>::leave(std::span<const int> states) const {
-    std::vector<kernels::Source<T>> sources, middles;
+void Cell<T>::leave(int s) const {
+    std::vector<kernels::Source<T>> middles;
     std::vector<kernels::Branch<T>> firsts, seconds;
-    for (int s : states) {
-        auto add = [&](kernels::Branch<T> b) {
-            b.source = static_cast<int>(sources.size());
-            firsts.push_back(b);
-        };
-        for (std::size_t pool : {0, 1})
-            if (pools_[static_cast<std::size_t>(2 * s) + pool].z) add(pools_[static_cast<std::size_t>(2 * s) + pool]);
-        for (const EdgeBranch<T>& e : branches_) {
-            if (e.edge->from != s || !e.has_branch() || e.pooled()) continue;
-            add(e.twice() ? e.first : e.last);
-            if (!e.twice()) continue;
-            seconds.push_back(e.last);
-            seconds.back().source = static_cast<int>(middles.size());
-            middles.push_back(middle_source(e));
-        }
-        sources.push_back(state(s));
+    for (std::size_t pool : {0, 1})
+        if (pools_[static_cast<std::size_t>(2 * s) + pool].z)
+            firsts.push_back(pools_[static_cast<std::size_t>(2 * s) + pool]);
+    for (const EdgeBranch<T>& e : branches_) {
+        if (e.edge->from != s || !e.has_branch() || e.pooled()) continue;
+        firsts.push_back(e.twice() ? e.first : e.last);
+        if (!e.twice()) continue;
+        seconds.push_back(e.last);
+        seconds.back().source = static_cast<int>(middles.size());
+        middles.push_back(middle_source(e));
     }
-    run(sources, firsts);
+    const kernels::Source<T> source[] = {state(s)};
+    run(source, firsts);
     run(middles, seconds);
 }
 
@@ -93,14 +89,13 @@ Tensor Cell<T>::forward() {
         before_nodes[i] = {preprocessed_[i], c_, {&before_terms[i], 1}};
     }
     kernels::nodes_forward<T>(stream, pixels(size_[0]), c_, before_nodes);
-    const int inputs_of_cell[] = {0, 1};
-    leave(inputs_of_cell);
+    for (int input : {0, 1}) leave(input);
     for (int node = 2; node < op_.shape.nodes + 2; node++) {
         const auto sum = terms(node);
         const kernels::MixedNode<T> one[] = {
             {y_.as<T>() + static_cast<std::ptrdiff_t>(node - 2) * c_, pixel(node), sum}};
         kernels::nodes_forward<T>(stream, pixels(size_[2]), c_, one);
-        if (node < op_.shape.nodes + 1) leave({&node, 1});
+        if (node < op_.shape.nodes + 1) leave(node);
     }
     if (op_.training) running(true);
     return y_;

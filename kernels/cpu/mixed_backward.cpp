@@ -125,20 +125,6 @@ void fill_leaving(const BackwardBranch<T>& p, int image, int first, int pixels, 
     }
 }
 
-/// Zeroes the padding of a plane.
-template <class T>
-void clear_border(const Plane& plane, T* to) {
-    const std::size_t side = static_cast<std::size_t>(plane.pad) * plane.block, edge = plane.row * plane.pad;
-    for (int b = 0; b < plane.blocks; b++, to += plane.block_size) {
-        std::fill_n(to, edge, T(0));
-        std::fill_n(to + plane.block_size - edge, edge, T(0));
-        for (int y = plane.pad; y < plane.rows - plane.pad; y++) {
-            std::fill_n(to + y * plane.row, side, T(0));
-            std::fill_n(to + (y + 1) * plane.row - side, side, T(0));
-        }
-    }
-}
-
 /// s.gradient from what the 1x1 of a separable branch was given, in s.padded.
 template <class T>
 void depthwise_gradient(const BackwardBranch<T>& p, const Source<T>& source, const Plane& through, const Scratch<T>& s,
@@ -284,12 +270,16 @@ void pool_image(const BackwardBranch<T>& p, const Source<T>& s, int image, T* po
                             store_first<T>(hn::Add(load_first(to, count), dz), to, count);
                         }
                 } else {
-                    alignas(64) T lanes[kLanes<T>];
-                    hn::Store(dz, Tag<T>(), lanes);
+                    alignas(64) T taps[kLanes<T>];
                     const std::uint8_t* tap = b.tap + at * s.c + c;
-                    T* to = pooled + (static_cast<std::ptrdiff_t>(y0) * s.w + x0) * s.c + c;
-                    for (int l = 0; l < count; l++)
-                        to[(static_cast<std::ptrdiff_t>(tap[l] / 3) * s.w + tap[l] % 3) * s.c + l] += lanes[l];
+                    for (int l = 0; l < count; l++) taps[l] = static_cast<T>(tap[l]);
+                    const Vector<T> place = load_first(taps, count);
+                    for (int i = top; i < bottom; i++)
+                        for (int j = left; j < right; j++) {
+                            T* to = pooled + (static_cast<std::size_t>(i) * s.w + j) * s.c + c;
+                            const auto here = hn::Eq(place, set(static_cast<T>((i - y0) * 3 + j - x0)));
+                            store_first<T>(hn::Add(load_first(to, count), hn::IfThenElseZero(here, dz)), to, count);
+                        }
                 }
             }
         }
@@ -313,6 +303,8 @@ void finish_image(const SourceBackward<T>& p, int image, const T* gradient, cons
             for (int i = run; i < std::min(pixels, run + 64); i++) {
                 const std::size_t at = first + static_cast<std::size_t>(i);
                 const Vector<T> x = load_first(s.x + at * static_cast<std::size_t>(s.pixel) + c, count);
+                for (const Skip<T>& skip : p.skips)
+                    hwy::Prefetch(skip.g + (at + kAhead) * static_cast<std::size_t>(skip.pixel) + c);
                 Vector<T> v = zero<T>();
                 if (from)
                     v = where_positive<T>(hn::MulAdd(x, scale, shift), load(from + static_cast<std::size_t>(i) * B));
@@ -427,7 +419,7 @@ void backward(const Stream& stream, int n, std::span<const SourceBackward<T>> so
             weights = weights || (p.weights() && p.backward->branch.kind == BranchKind::separable);
             pools = pools || is_pool(p.backward->branch.kind);
         }
-        if (weights) std::fill_n(scratch.plane, place.size(), T(0));
+        if (weights) clear_border(place, scratch.plane);
         double* sums = nullptr;
         if (to.map.scale && to.mean) {
             const std::size_t count = static_cast<std::size_t>(2) * bare.blocks * kBlock<T>;

@@ -6,6 +6,8 @@
 #define NASCENT_KERNELS_CPU_MIXED_FILL_INL_H_
 #endif
 
+#include <hwy/cache_control.h>
+
 #include "kernels/cpu/mixed_plan.h"
 #include "kernels/cpu/simd-inl.h"
 
@@ -18,6 +20,9 @@ template <class T>
 T* at_bytes(void* base, std::size_t offset) {
     return reinterpret_cast<T*>(static_cast<char*>(base) + offset);
 }
+
+/// Pixels that are asked for before they are read: a state's come from memory, a channel vector of each.
+inline constexpr std::size_t kAhead = 24;
 
 /// relu(x * scale + shift) of a source's image.
 template <class T>
@@ -36,6 +41,7 @@ struct ReadSource {
         const Vector<T> v = hn::MulAdd(load_first(x + at * pixel + c, count), k.scale, k.shift);
         return hn::IfThenZeroElse(hn::Lt(v, zero<T>()), v);  // not a maximum: not-a-number stays what it is
     }
+    HWY_INLINE void prefetch(std::size_t at, int c) const { hwy::Prefetch(x + (at + kAhead) * pixel + c); }
 };
 
 /// dz = g * scale + z * slope + shift.
@@ -55,6 +61,10 @@ struct ReadGradient {
         const Vector<T> g = load_first(from.g + at * static_cast<std::size_t>(from.pixel) + c, count);
         return hn::MulAdd(g, k.scale, hn::MulAdd(load_first(z + at * z_pixel + c, count), k.slope, k.shift));
     }
+    HWY_INLINE void prefetch(std::size_t at, int c) const {
+        hwy::Prefetch(from.g + (at + kAhead) * static_cast<std::size_t>(from.pixel) + c);
+        hwy::Prefetch(z + (at + kAhead) * z_pixel + c);
+    }
 };
 
 /// `width` pixels of `channels`, the first being pixel `at` and the others `step` apart, to kBlock elements each at
@@ -69,9 +79,26 @@ HWY_NOINLINE void fill_row(const Read& read, std::size_t at, int step, int width
         T* q = to + c / B * block_size + c % B;
         std::size_t p = at;
         if (count >= L) {
-            for (int x = 0; x < width; x++, p += step, q += B) store<T>(read(constants, p, c, L), q);
+            for (int x = 0; x < width; x++, p += step, q += B) {
+                read.prefetch(p, c);
+                store<T>(read(constants, p, c, L), q);
+            }
         } else {
             for (int x = 0; x < width; x++, p += step, q += B) store<T>(read(constants, p, c, count), q);
+        }
+    }
+}
+
+/// Zeroes the padding of a plane.
+template <class T>
+void clear_border(const Plane& plane, T* to) {
+    const std::size_t side = static_cast<std::size_t>(plane.pad) * plane.block, edge = plane.row * plane.pad;
+    for (int b = 0; b < plane.blocks; b++, to += plane.block_size) {
+        std::fill_n(to, edge, T(0));
+        std::fill_n(to + plane.block_size - edge, edge, T(0));
+        for (int y = plane.pad; y < plane.rows - plane.pad; y++) {
+            std::fill_n(to + y * plane.row, side, T(0));
+            std::fill_n(to + (y + 1) * plane.row - side, side, T(0));
         }
     }
 }
@@ -99,8 +126,7 @@ void gather_pixels(const Source<T>& s, const T* image, const BranchSize<T>& size
                      to + half * block * size.blocks_in + static_cast<std::size_t>(y) * size.ow * B);
 }
 
-/// Rows [y, y + rows) of a depthwise convolution of a plane, in blocks of `block_size` elements. `w` is packed as
-/// (blocks, taps, kBlock).
+/// f(block, lane) for each vector of channels.
 template <class T, class RowOf>
 HWY_INLINE void for_each_vector(int channels, const RowOf& f) {
     constexpr int L = kLanes<T>, B = kBlock<T>;

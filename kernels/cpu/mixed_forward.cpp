@@ -198,7 +198,7 @@ void forward(const Stream& stream, int n, double eps, std::span<const Source<T>>
         T *entering = at_bytes<T>(plane, layout.entering), *sums = at_bytes<T>(plane, layout.sums);
         const int pad = plane_padding(ranges[index], s, get);
         const Plane place(s.h, s.w, s.c, std::max(pad, 0), 1, kBlock<T>);
-        if (pad >= 0) std::fill_n(plane, place.size(), T(0));
+        if (pad >= 0) clear_border(place, plane);
         for (int i = ranges[index].first; i < ranges[index].second; i++) {
             const PackedBranch<T>& p = packed[static_cast<std::size_t>(i)];
             const int all = 2 * p.size.halves * p.size.half_padded;

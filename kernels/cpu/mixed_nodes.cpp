@@ -11,6 +11,7 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/mixed_nodes.cpp"
 #include <hwy/foreach_target.h>
 // After foreach_target.h.
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include "kernels/cpu/simd-inl.h"
@@ -22,6 +23,8 @@ namespace HWY_NAMESPACE {
 
 /// Runs of pixels whose sums are taken in T before they are added to doubles.
 inline constexpr std::size_t kRun = 128;
+/// Pixels that are asked for before they are read: they come from memory, a channel vector of each.
+inline constexpr std::size_t kAhead = 24;
 
 /// A node's terms with their weights multiplied in: y = sum of z * scale + shift.
 template <class T>
@@ -46,28 +49,43 @@ Weighed<T> weigh(const MixedNode<T>& node, int channels, std::size_t padded) {
     return w;
 }
 
-/// P pixels, one vector of channels.
-template <int P, bool Full, class T>
-HWY_INLINE void weighed_tile(const MixedNode<T>& node, const Weighed<T>& w, std::size_t padded, std::size_t at, int c,
-                             int count) {
-    Vector<T> acc[P];
-#pragma GCC unroll 8
-    for (int p = 0; p < P; p++) acc[p] = load(w.shift.data() + c);
-    for (std::size_t t = 0; t < node.terms.size(); t++) {
-        const Vector<T> scale = load(w.scales.data() + t * padded + c);
+/// y of some pixels, one vector of channels, from the shift on: two terms at a time, so that each is read in long runs.
+template <bool Full, class T>
+HWY_INLINE void weighed_run(const MixedNode<T>& node, const Weighed<T>& w, std::size_t padded, std::size_t at,
+                            std::size_t pixels, int c, int count) {
+    const auto y_pixel = static_cast<std::size_t>(node.pixel);
+    T* const y = node.y + at * y_pixel + c;
+    auto read = [&](const T* p) HWY_ATTR { return Full ? load(p) : load_first(p, count); };
+    auto write = [&](Vector<T> v, T* p) HWY_ATTR {
+        if constexpr (Full)
+            store<T>(v, p);
+        else
+            store_first<T>(v, p, count);
+    };
+    const Vector<T> shift = load(w.shift.data() + c);
+    const std::size_t terms = node.terms.size();
+    for (std::size_t t = 0; t < terms || t == 0; t += 2) {
+        if (t == terms) {
+            for (std::size_t p = 0; p < pixels; p++) write(shift, y + p * y_pixel);
+            break;
+        }
         const auto pixel = static_cast<std::size_t>(node.terms[t].pixel);
         const T* z = node.terms[t].z + at * pixel + c;
-#pragma GCC unroll 8
-        for (int p = 0; p < P; p++)
-            acc[p] = hn::MulAdd(Full ? load(z + p * pixel) : load_first(z + p * pixel, count), scale, acc[p]);
-    }
-    T* y = node.y + at * static_cast<std::size_t>(node.pixel) + c;
-#pragma GCC unroll 8
-    for (int p = 0; p < P; p++) {
-        if constexpr (Full)
-            store<T>(acc[p], y + p * static_cast<std::size_t>(node.pixel));
-        else
-            store_first<T>(acc[p], y + p * static_cast<std::size_t>(node.pixel), count);
+        const Vector<T> scale = load(w.scales.data() + t * padded + c);
+        if (t + 1 == terms) {
+            for (std::size_t p = 0; p < pixels; p++)
+                write(hn::MulAdd(read(z + p * pixel), scale, t == 0 ? shift : read(y + p * y_pixel)), y + p * y_pixel);
+            break;
+        }
+        const auto second_pixel = static_cast<std::size_t>(node.terms[t + 1].pixel);
+        const T* second = node.terms[t + 1].z + at * second_pixel + c;
+        const Vector<T> second_scale = load(w.scales.data() + (t + 1) * padded + c);
+        for (std::size_t p = 0; p < pixels; p++) {
+            hwy::Prefetch(z + (p + kAhead) * pixel);
+            hwy::Prefetch(second + (p + kAhead) * second_pixel);
+            const Vector<T> sum = hn::MulAdd(read(z + p * pixel), scale, t == 0 ? shift : read(y + p * y_pixel));
+            write(hn::MulAdd(read(second + p * second_pixel), second_scale, sum), y + p * y_pixel);
+        }
     }
 }
 
@@ -81,19 +99,14 @@ void nodes(const Stream& stream, std::size_t pixels, int channels, std::span<con
     parallel(stream, runs.count, [&](int chunk, int) HWY_ATTR {
         const std::size_t end = std::min(pixels, static_cast<std::size_t>(runs.end(chunk)) * kRun);
         for (std::size_t i = 0; i < all.size(); i++)
-            for (std::size_t at = static_cast<std::size_t>(runs.begin(chunk)) * kRun; at < end;) {
-                const bool whole = at + 8 <= end;
+            for (std::size_t at = static_cast<std::size_t>(runs.begin(chunk)) * kRun; at < end; at += kRun / 2)
                 for (int c = 0; c < channels; c += L) {
-                    const int count = channels - c;
-                    if (whole && count >= L)
-                        weighed_tile<8, true>(all[i], weighed[i], padded, at, c, count);
-                    else if (whole)
-                        weighed_tile<8, false>(all[i], weighed[i], padded, at, c, count);
+                    const std::size_t run = std::min(kRun / 2, end - at);
+                    if (channels - c >= L)
+                        weighed_run<true>(all[i], weighed[i], padded, at, run, c, L);
                     else
-                        weighed_tile<1, false>(all[i], weighed[i], padded, at, c, count);
+                        weighed_run<false>(all[i], weighed[i], padded, at, run, c, channels - c);
                 }
-                at += whole ? 8 : 1;
-            }
     });
 }
 
@@ -110,6 +123,7 @@ HWY_INLINE void run_sums(const T* g, std::size_t pixel, const T* const* z, const
 #pragma GCC unroll 4
         for (int k = 0; k < K; k++) {
             const T* q = z[k] + p * z_pixel[k];
+            hwy::Prefetch(q + kAhead * z_pixel[k]);
             acc[k] = hn::MulAdd(v, Full ? load(q) : load_first(q, count), acc[k]);
         }
     }
