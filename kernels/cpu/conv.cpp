@@ -22,11 +22,6 @@ namespace kernels {
 namespace HWY_NAMESPACE {
 
 template <class T>
-T* at_bytes(void* base, std::size_t offset) {
-    return reinterpret_cast<T*>(static_cast<char*>(base) + offset);
-}
-
-template <class T>
 void forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const T* w, T* z,
              double* sums, void* workspace) {
     const ConvPlan p(shape, sizeof(T));

@@ -36,6 +36,11 @@ struct Plane {
     std::size_t at(int y, int x) const { return row * y + column(x); }
 };
 
+template <class T>
+T* at_bytes(void* base, std::size_t offset) {
+    return reinterpret_cast<T*>(static_cast<char*>(base) + offset);
+}
+
 /// Byte offsets into a workspace.
 struct Layout {
     std::size_t used = 0;

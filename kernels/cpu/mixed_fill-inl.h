@@ -16,11 +16,6 @@ namespace nascent {
 namespace kernels {
 namespace HWY_NAMESPACE {
 
-template <class T>
-T* at_bytes(void* base, std::size_t offset) {
-    return reinterpret_cast<T*>(static_cast<char*>(base) + offset);
-}
-
 /// Pixels that are asked for before they are read: a state's come from memory, a channel vector of each.
 inline constexpr std::size_t kAhead = 24;
 
@@ -70,9 +65,10 @@ struct ReadGradient {
 /// `width` pixels of `channels`, the first being pixel `at` and the others `step` apart, to kBlock elements each at
 /// `to`; blocks of channels lie `block_size` elements apart.
 template <class T, class Read>
-HWY_NOINLINE void fill_row(const Read& read, std::size_t at, int step, int width, int channels, std::size_t block_size,
+HWY_NOINLINE void fill_row(const Read& from, std::size_t at, int step, int width, int channels, std::size_t block_size,
                            T* to) {
     constexpr int L = kLanes<T>, B = kBlock<T>;
+    const Read read = from;  // what is stored through `to` cannot change it
     for (int c = 0; c < channels; c += L) {
         const int count = channels - c;
         const typename Read::Constants constants = read.constants(c, count);

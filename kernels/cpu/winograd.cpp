@@ -18,11 +18,6 @@ namespace nascent {
 namespace kernels {
 namespace HWY_NAMESPACE {
 
-template <class T>
-T* at_bytes(void* base, std::size_t offset) {
-    return reinterpret_cast<T*>(static_cast<char*>(base) + offset);
-}
-
 /// The zeros around a picture, and beyond it in tiles that stand over its edge.
 template <class T>
 void clear_plane(const WinogradPlan& p, const Plane& plane, T* to) {
