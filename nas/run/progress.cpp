@@ -47,7 +47,7 @@ std::string format_progress(const ProgressState& state, const ProgressRate& rate
     text += fmt::format(" step {}/{}", state.step, state.steps);
     const double speed = rate.images_per_second();
     text += fmt::format("  {:.{}f} {}/s", speed, speed >= 100 ? 0 : 2, state.unit);
-    if (rate.steps_per_second() > 0) {
+    if (speed >= 0.005) {  // what is shown is not 0: after a long pause the estimate would mean nothing
         text += "  ETA " + format_duration(static_cast<double>(state.steps - state.step) / rate.steps_per_second());
     }
     if (!std::isnan(state.loss)) text += fmt::format("  loss {:.4f}", state.loss);
