@@ -145,7 +145,7 @@ class Count {
     std::size_t backward_work(std::span<const Source> sources, std::span<const Branch> branches) const {
         std::vector<kernels::SourceBackward<float>> s;
         std::vector<kernels::BranchBackward<float>> b;
-        for (const Source& x : sources) s.push_back({x});
+        for (const Source& x : sources) s.push_back({x, nullptr, x.pixel, {}});
         for (const Branch& x : branches) b.push_back({x, {}});
         return kernels::branches_backward_workspace<float>(stream(), n_, s, b);
     }
