@@ -41,22 +41,23 @@ void BilevelTrainer::step_weights(const LabelledBatch& batch, Step& result) {
     result.gradient_norm = sgd_.step(tape);
 }
 
-BilevelTrainer::Step BilevelTrainer::step() {
+BilevelTrainer::Step BilevelTrainer::step(bool move_alphas) {
     const std::int64_t step = step_number();
     Scope scope("step {}", step);
     arena_.reset();
     ExecutionScope execution(arena_);
     CapturedScope captured(segments_.get(), nullptr);
     Step result;
-    const LabelledBatch train = train_.batch(step), alpha = alpha_.batch(step);
+    const LabelledBatch train = train_.batch(step);
+    const LabelledBatch alpha = move_alphas ? alpha_.batch(step) : LabelledBatch{};
     const double lr = learning_rate(training_, step / steps_per_epoch());
     auto step_alphas = [&] {
         result.arch_loss = architect_.gradients(train, alpha, lr, [&](const Tape& tape) { adam_.step(tape); });
         alphas();  // throws where one is not finite
     };
-    if (!training_.weights_first) step_alphas();
+    if (move_alphas && !training_.weights_first) step_alphas();
     step_weights(train, result);
-    if (training_.weights_first) step_alphas();
+    if (move_alphas && training_.weights_first) step_alphas();
     return result;
 }
 

@@ -46,9 +46,10 @@ class BilevelTrainer {
         double arch_loss = 0;  // of the alphas' batch
         double gradient_norm = 0;
     };
-    /// One step of the alphas and one of the weights; the state is a function of the seed and the number of steps
-    /// alone. Throws Error(runtime) when a loss or an alpha is not finite: the state is then of no use.
-    Step step();
+    /// One step of the alphas (unless they are not to move) and one of the weights; the state is a function of the seed
+    /// and the number of steps alone. Throws Error(runtime) when a loss or an alpha is not finite: the state is then of
+    /// no use.
+    Step step(bool move_alphas = true);
     std::int64_t step_number() const { return sgd_.step_number(); }
     std::int64_t steps_per_epoch() const { return train_.steps_per_epoch; }
     std::int64_t total_steps() const { return steps_per_epoch() * training_.epochs; }

@@ -17,6 +17,10 @@ add_test(NAME structure:includes
          COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/structure/include_direction.py ${CMAKE_SOURCE_DIR})
 add_test(NAME structure:includes:self
          COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/structure/include_direction.py --self-test)
+add_test(NAME structure:references
+         COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/structure/references.py ${CMAKE_SOURCE_DIR})
+add_test(NAME structure:references:self
+         COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/structure/references.py --self-test)
 
 # One translation unit per header, so that a header that leans on what its users include first does not compile here. Of
 # the presets, those without instrumentation suffice.
