@@ -150,7 +150,7 @@ void backward(const Stream& stream, int n, std::span<const SourceBackward<T>> so
                 const bool wanted = to.da != nullptr;
                 if (!wanted && !p.weights()) continue;
                 if (is_pool(p.backward->branch.kind)) {
-                    pool_image(p, s, image, scratch.pooled);
+                    pool_image(p, s, image, scratch);
                     continue;
                 }
                 T* partial = p.partials + p.partial_size * static_cast<std::size_t>(chunk);

@@ -237,49 +237,53 @@ void pointwise_image(const BackwardBranch<T>& p, const Source<T>& source, int im
     }
 }
 
-/// What a pool gives back of one image, added to `pooled` (h, w, channels).
+/// What a pool gives back of one image, added to `pooled` (h, w, channels). dz is linear in the gradients that reach
+/// it: their slopes and shifts are summed before the pixels.
 template <class T>
-void pool_image(const BackwardBranch<T>& p, const Source<T>& s, int image, T* pooled) {
+void pool_image(const BackwardBranch<T>& p, const Source<T>& s, int image, const Scratch<T>& scratch) {
+    constexpr int kHeld = 6;  // gradients whose scales stay in registers
     const Branch<T>& b = p.backward->branch;
+    const std::span<const BranchGradient<T>> from = p.backward->gradients;
     const std::size_t first = static_cast<std::size_t>(image) * p.size.pixels;
-    for (int y = 0; y < p.size.oh; y++)
-        for (int x = 0; x < p.size.ow; x++) {
-            const std::size_t at = first + static_cast<std::size_t>(y) * p.size.ow + x;
-            const int y0 = y * b.stride - 1, x0 = x * b.stride - 1;
-            const int top = std::max(y0, 0), bottom = std::min(y0 + 3, s.h);
-            const int left = std::max(x0, 0), right = std::min(x0 + 3, s.w);
-            const T part = T(1) / static_cast<T>((bottom - top) * (right - left));
-            for (int c = 0; c < s.c; c += kLanes<T>) {
-                const int count = std::min(s.c - c, kLanes<T>);
-                const Vector<T> z = load_first(b.z + at * s.c + c, count);
-                Vector<T> dz = zero<T>();
-                for (const BranchGradient<T>& g : p.backward->gradients) {
-                    const Vector<T> v = load_first(g.g + at * static_cast<std::size_t>(g.pixel) + c, count);
-                    dz = hn::Add(dz, hn::MulAdd(v, load_first(g.map.scale + c, count),
-                                                hn::MulAdd(z, load_first(g.map.slope + c, count),
-                                                           load_first(g.map.shift + c, count))));
+    for (int c = 0; c < s.c; c += kLanes<T>) {
+        const int count = std::min(s.c - c, kLanes<T>);
+        Vector<T> slope = zero<T>(), shift = zero<T>(), scale[kHeld];
+        for (std::size_t e = 0; e < from.size(); e++) {
+            slope = hn::Add(slope, load_first(from[e].map.slope + c, count));
+            shift = hn::Add(shift, load_first(from[e].map.shift + c, count));
+            if (e < kHeld) scale[e] = load_first(from[e].map.scale + c, count);
+        }
+        for (int y = 0; y < p.size.oh; y++)
+            for (int x = 0; x < p.size.ow; x++) {
+                const std::size_t at = first + static_cast<std::size_t>(y) * p.size.ow + x;
+                const int y0 = y * b.stride - 1, x0 = x * b.stride - 1;
+                const int top = std::max(y0, 0), bottom = std::min(y0 + 3, s.h);
+                const int left = std::max(x0, 0), right = std::min(x0 + 3, s.w);
+                Vector<T> dz = hn::MulAdd(load_first(b.z + at * s.c + c, count), slope, shift);
+                for (std::size_t e = 0; e < from.size(); e++) {
+                    const T* g = from[e].g + at * static_cast<std::size_t>(from[e].pixel) + c;
+                    const Vector<T> by = e < kHeld ? scale[e] : load_first(from[e].map.scale + c, count);
+                    dz = hn::MulAdd(load_first(g, count), by, dz);
                 }
-                if (b.kind == BranchKind::avg_pool) {
-                    dz = hn::Mul(dz, set(part));
-                    for (int i = top; i < bottom; i++)
-                        for (int j = left; j < right; j++) {
-                            T* to = pooled + (static_cast<std::size_t>(i) * s.w + j) * s.c + c;
-                            store_first<T>(hn::Add(load_first(to, count), dz), to, count);
-                        }
-                } else {
-                    alignas(64) T taps[kLanes<T>];
+                alignas(64) T taps[kLanes<T>];
+                Vector<T> place = zero<T>();
+                if (b.kind == BranchKind::max_pool) {
                     const std::uint8_t* tap = b.tap + at * s.c + c;
                     for (int l = 0; l < count; l++) taps[l] = static_cast<T>(tap[l]);
-                    const Vector<T> place = load_first(taps, count);
-                    for (int i = top; i < bottom; i++)
-                        for (int j = left; j < right; j++) {
-                            T* to = pooled + (static_cast<std::size_t>(i) * s.w + j) * s.c + c;
-                            const auto here = hn::Eq(place, set(static_cast<T>((i - y0) * 3 + j - x0)));
-                            store_first<T>(hn::Add(load_first(to, count), hn::IfThenElseZero(here, dz)), to, count);
-                        }
+                    place = load_first(taps, count);
+                } else {
+                    dz = hn::Mul(dz, set(T(1) / static_cast<T>((bottom - top) * (right - left))));
                 }
+                for (int i = top; i < bottom; i++)
+                    for (int j = left; j < right; j++) {
+                        T* to = scratch.pooled + (static_cast<std::size_t>(i) * s.w + j) * s.c + c;
+                        Vector<T> v = dz;
+                        if (b.kind == BranchKind::max_pool)
+                            v = hn::IfThenElseZero(hn::Eq(place, set(static_cast<T>((i - y0) * 3 + j - x0))), dz);
+                        store_first<T>(hn::Add(load_first(to, count), v), to, count);
+                    }
             }
-        }
+    }
 }
 
 /// All packed weights of a branch that its gradients need.
