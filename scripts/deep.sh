@@ -89,7 +89,7 @@ step_slow() {
     cmake --preset cpu && cmake --build --preset cpu --parallel "$jobs" && ctest --test-dir build/cpu -L slow --output-on-failure
 }
 
-step_barriers() {  # each barrier of the GPU kernels taken out: test_gpu must see it
+step_barriers() {  # each barrier of the GPU kernels taken out: test_gpu must see it, as it is or with ThreadSanitizer
     python3 scripts/mutate_barriers.py
 }
 

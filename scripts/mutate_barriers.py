@@ -5,12 +5,15 @@
     scripts/mutate_barriers.py --file kernels/cuda/head.cu  those of one file
     scripts/mutate_barriers.py --list                       only print the spots
 
-Works on a copy in build/mutate_barriers/source with a build folder of its own, which holds test_gpu over the emulator,
-without sanitizers. A barrier that can go without a failure is either redundant, then the section "Barriers" of
+Works on a copy in build/mutate_barriers/source with build folders of its own, which hold test_gpu over the emulator:
+without sanitizers, and for what survives there with ThreadSanitizer, first the test files that are called like the
+kernel's, then all. A barrier that can go without a failure in both is either redundant, then the section "Barriers" of
 docs/emulator.md quotes its line as `file: line` with a proof, or a test is missing: exit status 1.
 """
 import argparse
+import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -58,20 +61,61 @@ def spots(files):
                            "new": line[:match.start()] + to + line[end:]}
 
 
-def build():
-    return subprocess.run(["cmake", "--build", str(WORK / "build"), "--parallel", "1", "--target", "test_gpu"],
-                          capture_output=True, text=True)
+def fixed_addresses():
+    """What to run ThreadSanitizer's builds with: g++ 12's cannot start where addresses are random in more than 28 bits."""
+    command = ["setarch", "-R"]
+    works = shutil.which("setarch") and subprocess.run([*command, "true"], stderr=subprocess.DEVNULL).returncode == 0
+    return command if works else []
 
 
-def test(limit):
-    """None if all passes, else what is seen first: the test case and the first line of its failure."""
-    try:
-        done = subprocess.run([str(WORK / "build" / "tests" / "test_gpu"), "--abort-after=1", "--no-colors"],
-                              capture_output=True, text=True, errors="replace", timeout=limit)
-    except subprocess.TimeoutExpired:
-        return "a hang"
-    if done.returncode == 0:
-        return None
+class Build:
+    """test_gpu in a folder of its own, made when it is first needed."""
+
+    def __init__(self, name, options, prefix=()):
+        self.folder, self.options, self.prefix = WORK / name, options, list(prefix)
+        self.limits = {}  # seconds that the unchanged tests, by filter, may take
+
+    def make(self):
+        if not self.limits:
+            subprocess.run(["cmake", "-S", str(WORK / "source"), "-B", str(self.folder), "-G", "Ninja", "-DNASCENT_CUDA=OFF",
+                            "-DCMAKE_BUILD_TYPE=RelWithDebInfo", *self.options], check=True, stdout=subprocess.DEVNULL)
+        return subprocess.run([*self.prefix, "cmake", "--build", str(self.folder), "--parallel", "1", "--target", "test_gpu"],
+                              capture_output=True, text=True)
+
+    def check(self, which):
+        """The unchanged tests must pass, or a failure would say nothing."""
+        if which in self.limits:
+            return
+        done = self.make()
+        if done.returncode != 0:
+            sys.exit(f"mutate_barriers: test_gpu does not compile in {self.folder}\n{done.stdout}")
+        start = time.monotonic()
+        failure = self.test(which, 3600)
+        if failure:
+            sys.exit(f"mutate_barriers: test_gpu fails as it is, in {self.folder}: {failure}")
+        self.limits[which] = 60 + 10 * (time.monotonic() - start)
+
+    def test(self, which, limit):
+        """None if the tests in files of that name pass, else what is seen first: the test case and how."""
+        command = [*self.prefix, str(self.folder / "tests" / "test_gpu"), "--abort-after=1", "--no-colors",
+                   f"--source-file=*/tests/gpu/{which}"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=limit,
+                                  env=os.environ | {"TSAN_OPTIONS": "halt_on_error=1"})
+        except subprocess.TimeoutExpired:
+            return "a hang"
+        if done.returncode == 0:
+            ran = re.search(r"test cases:\s+(\d+)", done.stdout)
+            if not ran or ran.group(1) == "0":
+                sys.exit(f"mutate_barriers: there is no test in {which}")
+            return None
+        return reason(done)
+
+
+def reason(done):
+    race = re.search(r"SUMMARY: (ThreadSanitizer: [^/(]*)(?:\S*/)?(\S*)", done.stderr)
+    if race:
+        return "".join(race.groups())
     case = re.search(r"TEST CASE:\s*(.*)", done.stdout)
     thrown = re.search(r"THREW exception: (.*)|threw exception: (.*)", done.stdout)
     seen = re.search(r"divergent \w+|deadlock|lane not in its own mask|lane \d+ is read but not in the mask", done.stdout)
@@ -79,17 +123,28 @@ def test(limit):
     return f"{case.group(1) if case else '?'}: {how}"
 
 
-def judge(spot, limit):
+def tests_of(file):
+    """The test files to run first for a kernel's file: those that share the most words of its name."""
+    words = Path(file).stem.split("_")
+    for n in range(len(words), 0, -1):
+        stem = "_".join(words[:n])
+        if list((ROOT / "tests" / "gpu").glob(stem + "*_test.cpp")):
+            return stem + "*_test.cpp"
+    return "*"
+
+
+def judge(spot, build, which):
+    build.check(which)
     path = WORK / "source" / spot["file"]
     original = path.read_text()
     lines = original.split("\n")
     lines[spot["line"]] = spot["new"]
     path.write_text("\n".join(lines))
     try:
-        done = build()
+        done = build.make()
         if done.returncode != 0:  # a spot that is not looked at
             sys.exit(f"mutate_barriers: {spot['file']}:{spot['line'] + 1} does not compile as {spot['new']}\n{done.stdout}")
-        return test(limit)
+        return build.test(which, build.limits[which])
     finally:
         path.write_text(original)
 
@@ -119,22 +174,15 @@ def main():
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists() or target.read_bytes() != (ROOT / name).read_bytes():
             target.write_bytes((ROOT / name).read_bytes())
-    subprocess.run(["cmake", "-S", str(source), "-B", str(WORK / "build"), "-G", "Ninja", "-DNASCENT_CUDA=OFF",
-                    "-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1"],
-                   check=True, stdout=subprocess.DEVNULL)
-    done = build()
-    if done.returncode != 0:
-        sys.exit(f"mutate_barriers: test_gpu does not compile\n{done.stdout}")
-    start = time.monotonic()
-    failure = test(1800)
-    if failure:
-        sys.exit(f"mutate_barriers: test_gpu fails as it is: {failure}")
-    limit = 60 + 10 * (time.monotonic() - start)
+    plain = Build("build", ["-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1"])
+    races = Build("build_thread", ["-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1", "-DNASCENT_SANITIZE=thread"], fixed_addresses())
 
     explained = (ROOT / "docs" / "emulator.md").read_text().partition("\n## Barriers\n")[2].partition("\n## ")[0]
     rows, survivors = [], 0
     for i, spot in enumerate(found):
-        seen = judge(spot, limit)
+        seen = judge(spot, plain, "*")
+        for which in dict.fromkeys((tests_of(spot["file"]), "*")):
+            seen = seen or judge(spot, races, which)
         if seen is None:
             known = f"`{Path(spot['file']).name}: {spot['old']}`" in explained
             survivors += not known

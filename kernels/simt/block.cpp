@@ -60,7 +60,10 @@ void make_turns(Engine& e) {
 void start_block(Engine& e) {
     start_memory(e);
     e.done = e.arrived = 0;
-    e.threads.assign(e.count, {});
+    {
+        const Untracked untracked;
+        e.threads.assign(e.count, {});
+    }
     e.warps.resize((e.count + 31) / 32);
     for (Warp& w : e.warps)
         for (Warp::Group& g : w.groups) g = {};
@@ -151,6 +154,11 @@ void run(const Launch& at, std::size_t shared_limit, const std::function<void()>
     e.limit = shared_limit;
     blockDim = at.block;
     gridDim = at.grid;
+    {
+        const Untracked untracked;
+        e.atomics.clear();
+        e.fences.clear();
+    }
     const std::size_t blocks = std::size_t{at.grid.x} * at.grid.y * at.grid.z;
     for (std::size_t i = 0; i < blocks && e.error.empty(); i++, e.block++) {
         blockIdx = unfold(e.how == Order::reverse ? blocks - 1 - i : i, gridDim);

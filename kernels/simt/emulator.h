@@ -106,8 +106,11 @@ void cp_async(void* to, const void* from, unsigned size, unsigned valid, const P
 void cp_async_commit();
 /// Waits until at most the `pending` latest groups are under way.
 void cp_async_wait_all_but(int pending);
-/// Everything written before it is seen by who passes a fence later.
+/// To ThreadSanitizer C++'s atomic_thread_fence, both release and acquire: what a thread did before a fence is seen by
+/// who reads an atomic that the thread changed behind it, and passes a fence then. Nothing without ThreadSanitizer.
 void fence();
+/// The calling thread reads and changes the atomic at p.
+void note_atomic(const void* p);
 /// Fails unless p is a multiple of `alignment` and, for in_shared, in shared memory.
 void require_aligned(const void* p, std::size_t alignment, bool in_shared, const char* what, const Place& at);
 

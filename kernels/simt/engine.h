@@ -1,6 +1,7 @@
 // What is shared by the emulator's files: a block under way, its threads, warps and shared memory, and how it fails.
 #pragma once
 #include <deque>
+#include <map>
 #include <memory>
 #include <random>
 #include <utility>
@@ -27,13 +28,27 @@ struct Stack {
     explicit Stack(void (*entry)()) : fiber(entry) {}
 };
 
+/// To ThreadSanitizer: what a thread had done, and knew, at a fence. Its address is released there.
+struct Fenced {
+    char tag;
+};
+/// What the threads that changed an atomic had fenced before that, in the order of the changes.
+using Published = std::vector<Fenced*>;
+/// That a thread read what the first `count` published at an atomic, which is its own from its next fence on.
+struct Seen {
+    const void* atomic;
+    std::size_t count;
+};
+
 struct Thread {
     enum State { ready, at_barrier, in_warp, done } state = ready;
     Stack* stack = nullptr;
     const char* what = "";  // it waits for, at
     Place at;
     unsigned mask = 0;
-    int group = 0;  // of cp.async: committed so far
+    int group = 0;             // of cp.async: committed so far
+    Fenced* fenced = nullptr;  // at its last fence
+    std::vector<Seen> seen;    // since then
 };
 
 struct Warp {
@@ -81,7 +96,9 @@ struct Engine {
     std::deque<Stack> stacks[2];
     unsigned block = 0;
     std::unique_ptr<Tags> tags;
-    char end_tag = 0, fence_tag = 0;
+    char end_tag = 0;
+    std::deque<Fenced> fences;  // of the launch
+    std::map<const void*, Published> atomics;
 
     Engine();
     ~Engine();

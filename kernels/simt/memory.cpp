@@ -36,9 +36,9 @@ Engine::~Engine() {
 void start_memory(Engine& e) {
     ASAN_POISON_MEMORY_REGION(e.arena, e.used);
 #if defined(NASCENT_SIMT_TSAN)
-    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);  // so that the mapping makes what other blocks did here be forgotten
+    const Untracked untracked;  // so that the mapping makes what other blocks did here be forgotten
     if (e.used) map(e.arena, (e.used + kRedZone + 4095) / 4096 * 4096, MAP_FIXED);
-    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+    std::erase_if(e.atomics, [&](const auto& a) { return a.first >= e.arena && a.first < e.arena + kArena; });
 #endif
     e.used = e.bytes = 0;
     e.variables.clear();

@@ -27,11 +27,19 @@ inline constexpr bool kRaces = true;
 inline void acquire(void* tag) { __tsan_acquire(tag); }
 inline void release(void* tag) { __tsan_release(tag); }
 inline void note_write(void* p, unsigned long size) { __tsan_write_range(p, size); }
+/// While it lives, allocations and mappings of the emulator are no writes: its threads do not wait for each other.
+struct Untracked {
+    Untracked() { AnnotateIgnoreWritesBegin(__FILE__, __LINE__); }
+    ~Untracked() { AnnotateIgnoreWritesEnd(__FILE__, __LINE__); }
+};
 #else
 inline constexpr bool kRaces = false;
 inline void acquire(void*) {}
 inline void release(void*) {}
 inline void note_write(void*, unsigned long) {}
+struct Untracked {
+    Untracked() {}
+};
 #endif
 
 }  // namespace nascent::simt

@@ -97,8 +97,27 @@ void require_lane(unsigned mask, unsigned source, const char* what, const Place&
 }
 
 void fence() {
-    release(&engine().fence_tag);
-    acquire(&engine().fence_tag);
+    if (!kRaces) return;
+    const Untracked untracked;
+    Engine& e = engine();
+    Thread& t = e.self();
+    for (const Seen& seen : t.seen) {
+        const Published& all = e.atomics.at(seen.atomic);
+        for (std::size_t i = 0; i < seen.count; i++) acquire(&all[i]->tag);
+    }
+    t.seen.clear();
+    t.fenced = &e.fences.emplace_back();
+    release(&t.fenced->tag);
+}
+
+void note_atomic(const void* p) {
+    if (!kRaces) return;
+    const Untracked untracked;
+    Engine& e = engine();
+    Thread& t = e.self();
+    Published& all = e.atomics[p];
+    if (!all.empty()) t.seen.push_back({p, all.size()});
+    if (t.fenced) all.push_back(t.fenced);
 }
 
 }  // namespace nascent::simt

@@ -1,4 +1,5 @@
-// Kernels that are wrong on purpose, and `right`, which is not. wrong_test.cpp says what must notice each of them.
+// Kernels that are wrong on purpose, and ones called right that are not. wrong_test.cpp says what must notice each of
+// them.
 #include "kernels/simt/simt.h"
 #include "tests/simt/kernels.h"
 
@@ -169,16 +170,25 @@ __global__ void too_much_static_shared(const float* in, float* out) {
     out[global_thread()] = s[kN - 1 - threadIdx.x] + t[threadIdx.x];
 }
 #endif
-__global__ void missing_fence(const float* in, float* out) {
-    // The last number counts blocks; the last block reads what the others wrote.
+/// The last number counts blocks; the last block adds what a thread of each wrote.
+template <bool Barrier, bool Before, bool Behind>
+__device__ void add_in_last_block(const float* in, float* out) {
     SIMT_SHARED(unsigned, before);
+    if (threadIdx.x == 40) out[blockIdx.x] = in[blockIdx.x];
+    if (Barrier) __syncthreads();
     if (threadIdx.x == 0) {
-        out[blockIdx.x] = in[blockIdx.x];
+        if (Before) __threadfence();
         before = atomicAdd(reinterpret_cast<unsigned*>(out + 2 * kN - 1), 1u);
+        if (Behind) __threadfence();
     }
     __syncthreads();
     if (before == 1 && threadIdx.x == 1) out[2] = out[0] + out[1];
 }
+__global__ void right_fences(const float* in, float* out) { add_in_last_block<true, true, true>(in, out); }
+__global__ void missing_fences(const float* in, float* out) { add_in_last_block<true, false, false>(in, out); }
+__global__ void missing_fence_before(const float* in, float* out) { add_in_last_block<true, false, true>(in, out); }
+__global__ void missing_fence_behind(const float* in, float* out) { add_in_last_block<true, true, false>(in, out); }
+__global__ void fences_without_barrier(const float* in, float* out) { add_in_last_block<false, true, true>(in, out); }
 __global__ void runaway_stack(const float* in, float* out) {
     volatile char big[300 * 1024];
     for (unsigned i = 0; i < sizeof(big); i += 512) big[i] = 1;
@@ -224,7 +234,11 @@ std::span<const Wrong> wrong_kernels() {
 #if !defined(__CUDACC__)
         {"too_much_static_shared", on<too_much_static_shared>},
 #endif
-        {"missing_fence", on<missing_fence>},
+        {"right_fences", on<right_fences>},
+        {"missing_fences", on<missing_fences>},
+        {"missing_fence_before", on<missing_fence_before>},
+        {"missing_fence_behind", on<missing_fence_behind>},
+        {"fences_without_barrier", on<fences_without_barrier>},
         {"runaway_stack", on<runaway_stack>}
     };
     return all;

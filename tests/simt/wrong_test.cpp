@@ -72,7 +72,10 @@ const Expected kExpected[] = {
     {"copy_past_shared", {"not in shared memory: thread (16,0,0) is at wrong.cu:", "(cp_async to)", "(cp_async to)"}},
     {"too_much_static_shared",
      {"too much shared memory: 56000 bytes with t, allowed are 49152", "too much", "too much"}},
-    {"missing_fence", {nullptr, nullptr, kRace}},
+    {"missing_fences", {nullptr, nullptr, kRace}},
+    {"missing_fence_before", {nullptr, nullptr, kRace}},
+    {"missing_fence_behind", {nullptr, nullptr, kRace}},
+    {"fences_without_barrier", {nullptr, nullptr, kRace}},
     {"runaway_stack", {"[signal 11]", "[signal 11]", "[signal 11]"}},
 };
 
@@ -136,7 +139,7 @@ TEST_CASE("kernels that are wrong on purpose are noticed") {
         INFO(std::string(kernel.name));
         const std::string text = output(kernel);
         CAPTURE(text);
-        if (std::strcmp(kernel.name, "right") == 0) {
+        if (std::strncmp(kernel.name, "right", 5) == 0) {
             CHECK(text.empty());
             continue;
         }
