@@ -90,9 +90,9 @@ struct NormMap {
     T* shift = nullptr;
 };
 
-/// A term on the way back. `map` (null: not wanted) becomes the weighed norm's gradient: with mean and rstd that of batch
-/// statistics; without them (evaluation, or a term that has no norm) scale = weight * scale and slope = shift = 0.
-/// dweight[0] (overwritten; null: not wanted) is the sum of g * (z * scale + shift).
+/// A term on the way back. `map` (null: not wanted) becomes the weighed norm's gradient: with mean and rstd that of
+/// batch statistics; without them (evaluation, or a term that has no norm) scale = weight * scale and slope = shift =
+/// 0. dweight[0] (overwritten; null: not wanted) is the sum of g * (z * scale + shift).
 template <class T>
 struct MixedTermGradient {
     MixedTerm<T> term;

@@ -1,8 +1,8 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/common/range_list.cuh"
 #include "kernels/adam.h"
+#include "kernels/common/range_list.cuh"
 
 namespace nascent::kernels::gpu {
 namespace {

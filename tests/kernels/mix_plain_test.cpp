@@ -131,7 +131,8 @@ TEST_CASE_TEMPLATE("softmax and its gradient", T, float, double) {
             if (accumulate) dx = before;
             kernels::softmax_forward<T>({}, rows, columns, x.data(), y.data());
             kernels::softmax_backward<T>({}, rows, columns, given.data(), dy.data(), dx.data(), accumulate);
-            // A difference from the largest is exact when far, below 2 otherwise; its rounding goes into the exponential.
+            // A difference from the largest is exact when far, below 2 otherwise; its rounding goes into the
+            // exponential.
             check_close(y, want, columns + 2 + 6.0, "y");
             check_close(dx, want_dx, columns + 5.0, "dx");
         }
