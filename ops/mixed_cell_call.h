@@ -101,7 +101,6 @@ class Cell {
     std::vector<kernels::MixedTerm<T>> terms(int node) const;
     void run(std::span<const kernels::Source<T>> sources, std::span<const kernels::Branch<T>> branches) const;
     void leave(int s) const;
-    Into& into_of(std::size_t i) const { return into_[i]; }
 
     struct Gradients;
     void node_backward(Gradients& g, int node);

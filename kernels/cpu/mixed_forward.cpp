@@ -180,9 +180,7 @@ void forward(const Stream& stream, int n, double eps, std::span<const Source<T>>
         packed.push_back({&b, BranchSize<T>(b, s), depth, point,
                           b.mean ? at_bytes<double>(workspace, layout.of[i].partials) : nullptr});
         const BranchSize<T>& size = packed.back().size;
-        if (b.kind == BranchKind::separable)
-            pack_depth(
-                b.depth, size.taps, s.c, [](int t) { return t; }, depth);
+        if (b.kind == BranchKind::separable) pack_depth(b.depth, size.taps, s.c, depth);
         if (is_pool(b.kind)) continue;
         for (int half = 0; half < size.halves; half++)
             pack_point(half == 0 ? b.point : b.point_odd, s.c, size.half_out, size.half_padded,

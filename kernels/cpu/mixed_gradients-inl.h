@@ -291,9 +291,7 @@ template <class T>
 void pack(const BackwardBranch<T>& p, const Source<T>& s, bool wanted) {
     const Branch<T>& b = p.backward->branch;
     if (b.kind == BranchKind::separable) {
-        if (p.backward->dpoint)
-            pack_depth(
-                b.depth, p.size.taps, s.c, [](int t) { return t; }, p.depth);
+        if (p.backward->dpoint) pack_depth(b.depth, p.size.taps, s.c, p.depth);
         if (wanted) pack_phases(b, p.size, s.c, p.flipped);
     }
     if (is_pool(b.kind)) return;

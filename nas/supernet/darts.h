@@ -1,5 +1,6 @@
 // The networks of the DARTS space, searched or given by a genotype, as the description (nas/space/darts_net.h) lists
-// their layers: cells to be searched as fused ops (ops/mixed_cell.h), all else composed of primitive ones.
+// their layers: cells to be searched as fused ops (ops/mixed_cell.h), the stem's convolution with its
+// batch-norm as another, all else composed of primitive ones.
 #pragma once
 #include <map>
 #include <span>
