@@ -37,6 +37,12 @@ Tensor zero(const Tensor& x, int stride = 1);
 Tensor weighted(const Tensor& x, const Tensor& weights, int index);
 /// Of every row of x (rows, columns).
 Tensor softmax(const Tensor& x);
+/// Channels in `groups` groups, interleaved: channel i * groups + g of the result is channel g * (c / groups) + i of x.
+Tensor channel_shuffle(const Tensor& x, int groups);
+/// PC-DARTS's edge normalisation (arXiv 1907.05737, section 3.2): weights (edges, operators) of a cell whose node i has
+/// `first` + i edges, betas (edges). The result (edges, operators + 1): the softmax of a node's betas times its edges'
+/// weights, and in the last column that softmax itself.
+Tensor edge_weights(const Tensor& weights, const Tensor& betas, int nodes, int first = 2);
 /// x (n, in), w (out, in), bias (out).
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias);
 /// Mean cross-entropy (a scalar of shape (1)) of logits (n, classes) with labels (n) int32 in [0, classes), as

@@ -1,0 +1,102 @@
+// A thread per element of the result of a shuffle; weights of edges are a row of numbers: a thread per node.
+#include <cmath>
+
+#include "kernels/common/plain.cuh"
+#include "kernels/partial.h"
+
+namespace nascent::kernels::gpu {
+namespace {
+
+template <class T>
+__global__ void channel_shuffle_kernel(unsigned size, unsigned c, unsigned groups, bool inverse, const T* x,
+                                       int x_pixel, T* y, int y_pixel, bool accumulate) {
+    if (item() >= size) return;
+    const std::size_t pixel = item() / c;
+    const unsigned to = item() % c, of = c / groups;
+    const unsigned from = inverse ? to % of * groups + to / of : to % groups * of + to / groups;
+    T& out = y[pixel * y_pixel + to];
+    const T value = x[pixel * x_pixel + from];
+    out = accumulate ? out + value : value;
+}
+
+struct NodeEdges {
+    int first, last;
+};
+__device__ NodeEdges edges_of(int node, const EdgeRows& s) {
+    const int first = node * s.first + node * (node - 1) / 2;
+    return {first, first + s.first + node};
+}
+
+template <class T>
+__global__ void edge_weights_kernel(EdgeRows s, const T* weights, const T* betas, T* share, T* y) {
+    const int node = static_cast<int>(item());
+    if (node >= s.nodes) return;
+    const NodeEdges edges = edges_of(node, s);
+    double largest = betas[edges.first], sum = 0;
+    for (int e = edges.first; e < edges.last; e++)
+        if (betas[e] > largest) largest = betas[e];
+    for (int e = edges.first; e < edges.last; e++) sum += std::exp(betas[e] - largest);
+    for (int e = edges.first; e < edges.last; e++) {
+        share[e] = static_cast<T>(std::exp(betas[e] - largest) / sum);
+        for (int o = 0; o < s.ops; o++) y[e * (s.ops + 1) + o] = weights[e * s.ops + o] * share[e];
+        y[e * (s.ops + 1) + s.ops] = share[e];
+    }
+}
+
+/// The gradient of an edge's share.
+template <class T>
+__device__ double share_gradient(int ops, const T* weights, const T* dy) {
+    double sum = dy[ops];
+    for (int o = 0; o < ops; o++) sum += static_cast<double>(dy[o]) * weights[o];
+    return sum;
+}
+
+template <class T>
+__global__ void edge_weights_gradient_kernel(EdgeRows s, const T* weights, const T* share, const T* dy, T* dweights,
+                                             bool accumulate_dweights, T* dbetas, bool accumulate_dbetas) {
+    const int node = static_cast<int>(item());
+    if (node >= s.nodes) return;
+    const NodeEdges edges = edges_of(node, s);
+    double dot = 0;
+    for (int e = edges.first; e < edges.last; e++) {
+        const T* row = dy + e * (s.ops + 1);
+        if (dbetas) dot += share_gradient(s.ops, weights + e * s.ops, row) * share[e];
+        for (int o = 0; dweights && o < s.ops; o++)
+            put(dweights[e * s.ops + o], static_cast<double>(row[o]) * share[e], accumulate_dweights);
+    }
+    for (int e = edges.first; dbetas && e < edges.last; e++)
+        put(dbetas[e], share[e] * (share_gradient(s.ops, weights + e * s.ops, dy + e * (s.ops + 1)) - dot),
+            accumulate_dbetas);
+}
+
+}  // namespace
+
+template <class T>
+void channel_shuffle(const Stream& stream, std::size_t pixels, int c, int groups, bool inverse, const T* x, int x_pixel,
+                     T* y, int y_pixel, bool accumulate) {
+    const std::size_t size = pixels * static_cast<std::size_t>(c);
+    simt::launch(channel_shuffle_kernel<T>, items(stream, size), items(size), static_cast<unsigned>(c),
+                 static_cast<unsigned>(groups), inverse, x, x_pixel, y, y_pixel, accumulate);
+}
+
+template <class T>
+void edge_weights_forward(const Stream& stream, const EdgeRows& s, const T* weights, const T* betas, T* share, T* y) {
+    simt::launch(edge_weights_kernel<T>, items(stream, product({s.nodes})), s, weights, betas, share, y);
+}
+template <class T>
+void edge_weights_backward(const Stream& stream, const EdgeRows& s, const T* weights, const T* share, const T* dy,
+                           T* dweights, bool accumulate_dweights, T* dbetas, bool accumulate_dbetas) {
+    simt::launch(edge_weights_gradient_kernel<T>, items(stream, product({s.nodes})), s, weights, share, dy, dweights,
+                 accumulate_dweights, dbetas, accumulate_dbetas);
+}
+
+#define NASCENT_PARTIAL(T)                                                                                          \
+    template void channel_shuffle(const Stream&, std::size_t, int, int, bool, const T*, int, T*, int, bool);        \
+    template void edge_weights_forward(const Stream&, const EdgeRows&, const T*, const T*, T*, T*);                 \
+    template void edge_weights_backward(const Stream&, const EdgeRows&, const T*, const T*, const T*, T*, bool, T*, \
+                                        bool);
+NASCENT_PARTIAL(float)
+NASCENT_PARTIAL(double)
+#undef NASCENT_PARTIAL
+
+}  // namespace nascent::kernels::gpu

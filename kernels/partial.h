@@ -1,0 +1,31 @@
+// What partial channels need beside a mixed cell's passes (PC-DARTS, Xu et al., ICLR 2020, arXiv 1907.05737): the
+// channel shuffle, and weights of operators times weights of edges.
+#pragma once
+#include <cstddef>
+
+#include "kernels/stream.h"
+
+namespace nascent::kernels {
+
+/// Shuffles channels in `groups` groups (`groups` divides c): y channel i * groups + g = x channel g * (c / groups) +
+/// i, `inverse` the way back. x and y (pixels, c), `x_pixel` and `y_pixel` elements from one pixel to the next; no
+/// overlap.
+template <class T>
+void channel_shuffle(const Stream&, std::size_t pixels, int c, int groups, bool inverse, const T* x, int x_pixel, T* y,
+                     int y_pixel, bool accumulate);
+
+/// Edges in the order of their nodes: node i has `first` + i.
+struct EdgeRows {
+    int nodes, first, ops;
+    int edges() const { return nodes * first + nodes * (nodes - 1) / 2; }
+};
+/// `share` (edges) = softmax of betas (edges) over the edges of each node; y (edges, ops + 1): weights (edges, ops)
+/// times the edge's share, and in the last column the share itself.
+template <class T>
+void edge_weights_forward(const Stream&, const EdgeRows&, const T* weights, const T* betas, T* share, T* y);
+/// dweights (edges, ops) and dbetas (edges), each may be null.
+template <class T>
+void edge_weights_backward(const Stream&, const EdgeRows&, const T* weights, const T* share, const T* dy, T* dweights,
+                           bool accumulate_dweights, T* dbetas, bool accumulate_dbetas);
+
+}  // namespace nascent::kernels

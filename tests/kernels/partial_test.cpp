@@ -1,0 +1,71 @@
+#include "kernels/partial.h"
+
+#include <cmath>
+
+#include "tests/kernels/check.h"
+
+namespace nascent::test {
+namespace {
+
+TEST_CASE("channels of PC-DARTS's example are shuffled as its code does") {
+    std::vector<double> x(16), y(16);
+    for (int i = 0; i < 16; i++) x[i] = i;
+    kernels::channel_shuffle<double>({}, 1, 16, 4, false, x.data(), 16, y.data(), 16, false);
+    CHECK(y == std::vector<double>{0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15});
+}
+
+TEST_CASE_TEMPLATE("channel_shuffle is a permutation with an inverse, between any pitches", T, float, double) {
+    unsigned seed = 1;
+    for (auto [pixels, c, groups] : {std::array{1, 1, 1}, {7, 16, 4}, {600, 8, 2}, {5, 12, 3}, {300, 32, 4}, {2, 5, 5}})
+        for (bool accumulate : {false, true}) {
+            INFO("pixels ", pixels, " channels ", c, " groups ", groups);
+            Numbers numbers(seed++);
+            const int wide = c + 3;
+            const auto x = numbers.uniform<T>(static_cast<std::size_t>(pixels * wide));
+            const Guarded<T> before = numbers.uniform<T>(static_cast<std::size_t>(pixels * c));
+            Guarded<T> y = before, back = x;
+            kernels::channel_shuffle<T>({}, static_cast<std::size_t>(pixels), c, groups, false, x.data() + 1, wide,
+                                        y.data(), c, accumulate);
+            for (int p = 0; p < pixels; p++)
+                for (int i = 0; i < c / groups; i++)
+                    for (int g = 0; g < groups; g++) {
+                        const std::size_t at = p * c + i * groups + g;
+                        CHECK(y[at] == (accumulate ? before[at] : T(0)) + x[p * wide + 1 + g * (c / groups) + i]);
+                    }
+            if (accumulate) continue;
+            for (int p = 0; p < pixels; p++) std::fill_n(back.data() + p * wide + 1, c, T(-7));
+            kernels::channel_shuffle<T>({}, static_cast<std::size_t>(pixels), c, groups, true, y.data(), c,
+                                        back.data() + 1, wide, false);
+            CHECK(std::equal(x.data(), x.data() + x.size(), back.data()));
+            CHECK((y.intact() && back.intact()));
+        }
+}
+
+TEST_CASE_TEMPLATE("edge_weights are products with the softmax of each node's betas", T, float, double) {
+    for (const kernels::EdgeRows s : {kernels::EdgeRows{4, 2, 8}, {1, 1, 3}, {3, 1, 1}, {2, 5, 40}}) {
+        Numbers numbers(static_cast<unsigned>(s.ops));
+        const int edges = s.edges();
+        const auto w = numbers.uniform<T>(edges * s.ops), b = numbers.uniform<T>(edges);
+        Guarded<T> share(edges), y(edges * (s.ops + 1));
+        kernels::edge_weights_forward<T>({}, s, w.data(), b.data(), share.data(), y.data());
+        CHECK((share.intact() && y.intact()));
+        int first = 0;
+        for (int node = 0; node < s.nodes; node++) {
+            long double sum = 0;
+            for (int e = first; e < first + s.first + node; e++) sum += std::exp(static_cast<long double>(b[e]));
+            for (int e = first; e < first + s.first + node; e++) {
+                const auto part = static_cast<double>(std::exp(static_cast<long double>(b[e])) / sum);
+                const double bound = 4 * std::numeric_limits<T>::epsilon();
+                CHECK(std::abs(y[e * (s.ops + 1) + s.ops] - part) <= bound * part);
+                for (int o = 0; o < s.ops; o++)
+                    CHECK(std::abs(y[e * (s.ops + 1) + o] - part * w[e * s.ops + o]) <=
+                          bound * part * std::abs(w[e * s.ops + o]));
+            }
+            first += s.first + node;
+        }
+        CHECK(first == edges);
+    }
+}
+
+}  // namespace
+}  // namespace nascent::test
