@@ -6,11 +6,13 @@
 namespace nascent {
 
 Tensor MixedCell::forward(Inputs in, Saved& saved) const {
-    return with_type(in[1].dtype, [&](auto zero) { return cell::Cell<decltype(zero)>(*this, in, saved).forward(); });
+    return with_type(in[1].dtype,
+                     [&](auto zero) { return cell::Cells<decltype(zero)>(*this, in, cell::Keeping(saved)).forward(); });
 }
 
 void MixedCell::backward(const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) const {
-    with_type(dy.dtype, [&](auto zero) { cell::Cell<decltype(zero)>(*this, in, saved).backward(dy, into); });
+    with_type(dy.dtype,
+              [&](auto zero) { cell::Cells<decltype(zero)>(*this, in, cell::Keeping(saved)).backward(dy, into); });
 }
 
 namespace {
@@ -60,17 +62,23 @@ struct Reading {
 
 Tensor MixedCell::reference(Inputs in) const {
     Reading r{*this, in};
-    std::vector<Tensor> states(static_cast<std::size_t>(shape.nodes) + 2);
-    states[0] = shape.reduce_before ? r.reduce(in[0]) : r.normalise(conv2d(relu(in[0]), r.next()));
-    states[1] = r.normalise(conv2d(relu(in[1]), r.next()));
-    for (const CellEdge& e : shape.edges)
-        for (const CellOp& o : e.ops) {
-            Tensor y = r.edge_op(o, states[static_cast<std::size_t>(e.from)], e.stride);
-            if (o.weight >= 0) y = weighted(y, in[2], o.weight);
-            Tensor& node = states[static_cast<std::size_t>(e.to)];
-            node = node.defined() ? add(node, y) : y;
-        }
-    return concat(std::span(states).subspan(2));
+    const int n = static_cast<int>(in[1].shape[0]) / copies;
+    std::vector<Tensor> all;
+    for (int copy = 0; copy < copies; copy++) {
+        const Tensor before = slice_pictures(in[0], copy * n, n), previous = slice_pictures(in[1], copy * n, n);
+        std::vector<Tensor> states(static_cast<std::size_t>(shape.nodes) + 2);
+        states[0] = shape.reduce_before ? r.reduce(before) : r.normalise(conv2d(relu(before), r.next()));
+        states[1] = r.normalise(conv2d(relu(previous), r.next()));
+        for (const CellEdge& e : shape.edges)
+            for (const CellOp& o : e.ops) {
+                Tensor y = r.edge_op(o, states[static_cast<std::size_t>(e.from)], e.stride);
+                if (o.weight >= 0) y = weighted(y, in[2], o.weight);
+                Tensor& node = states[static_cast<std::size_t>(e.to)];
+                node = node.defined() ? add(node, y) : y;
+            }
+        all.push_back(concat(std::span(states).subspan(2)));
+    }
+    return stack(all);
 }
 
 namespace {
@@ -99,8 +107,9 @@ CellShape sample_shape(const std::string& ops, int channels, int nodes, int stri
 }
 
 /// A case whose inputs are the cell's two (n, size, size, channels each), the weights, the parameters.
-Case sample(const std::string& what, const CellShape& s, const Shape& before, const Shape& previous,
-            bool same = false) {
+/// Case of `copies` such cells: their parameters follow each other.
+Case sample(const std::string& what, const CellShape& s, const Shape& before, const Shape& previous, bool same = false,
+            int copies = 1) {
     Case c{what, {before}, {}};
     if (!same) c.inputs.push_back(previous);
     int weights = 0, norms = 2;
@@ -112,25 +121,30 @@ Case sample(const std::string& what, const CellShape& s, const Shape& before, co
     if (weights > 0) c.inputs.push_back({weights});
     const std::int64_t ch = s.channels;
     auto reduce = [&](std::int64_t in) { c.inputs.insert(c.inputs.end(), 2, Shape{1, 1, in, ch / 2}); };
-    if (s.reduce_before)
-        reduce(before[3]);
-    else
-        c.inputs.push_back({1, 1, before[3], ch});
-    c.inputs.push_back({1, 1, previous[3], ch});
-    for (const CellEdge& e : s.edges)
-        for (const CellOp& o : e.ops) {
-            if (o.kind == CellOpKind::skip && e.stride == 2) reduce(ch);
-            for (int i = 0; i < (o.kind == CellOpKind::separable ? 2 : o.kind == CellOpKind::dilated ? 1 : 0); i++) {
-                c.inputs.push_back({o.k, o.k, ch});
-                c.inputs.push_back({1, 1, ch, ch});
+    for (int copy = 0; copy < copies; copy++) {
+        if (s.reduce_before)
+            reduce(before[3]);
+        else
+            c.inputs.push_back({1, 1, before[3], ch});
+        c.inputs.push_back({1, 1, previous[3], ch});
+        for (const CellEdge& e : s.edges)
+            for (const CellOp& o : e.ops) {
+                if (o.kind == CellOpKind::skip && e.stride == 2) reduce(ch);
+                for (int i = 0; i < (o.kind == CellOpKind::separable ? 2
+                                     : o.kind == CellOpKind::dilated ? 1
+                                                                     : 0);
+                     i++) {
+                    c.inputs.push_back({o.k, o.k, ch});
+                    c.inputs.push_back({1, 1, ch, ch});
+                }
             }
-        }
+    }
     c.image = {previous[0], previous[1], previous[2], ch};
-    c.run = [s, same, weights, norms](Inputs in) {
+    c.run = [s, same, weights, norms, copies](Inputs in) {
         std::size_t at = same ? 1 : 2;
         const Tensor w = weights > 0 ? in[at++] : Tensor{};
         return mixed_cell(s, in[0], in[same ? 0 : 1], w, in.subspan(at),
-                          std::vector<CellNorm>(static_cast<std::size_t>(norms)), true);
+                          std::vector<CellNorm>(static_cast<std::size_t>(copies * norms)), true, copies);
     };
     return c;
 }
@@ -166,6 +180,16 @@ std::vector<Case> MixedCell::cases() {
     all.push_back(only(plain("nmaksd", 2, 1, {2, 4, 4, 2}), 3, 100));  // the first cell's weights
     all.push_back(only(plain("ksd", 2, 1, {2, 4, 4, 2}, 2), 0, 1));
     all.push_back(only(plain("sd", 2, 1, {2, 4, 4, 2}), 4, 6));
+    auto twin = [](const std::string& ops, int nodes, const Shape& x, int stride, int copies, bool same = false) {
+        return sample(fmt::format("{} {}, {} copies", ops, x.text(), copies),
+                      sample_shape(ops, 2, nodes, stride, false, true), x, x, same, copies);
+    };
+    all.push_back(twin("nmaksd", 1, {4, 3, 3, 2}, 1, 2));
+    all.push_back(twin("makse", 1, {2, 4, 4, 3}, 2, 2));
+    all.push_back(twin("sk", 2, {6, 2, 3, 2}, 1, 3));
+    all.push_back(twin("ks", 1, {2, 3, 3, 2}, 1, 2, true));
+    all.push_back(sample("2 copies after a reduction", halved, {2, 8, 4, 3}, {2, 4, 2, 5}, false, 2));
+    all.push_back(only(twin("nmaksd", 2, {4, 4, 4, 2}, 1, 2), 0, 3));  // second order's twin pass
     return all;
 }
 
@@ -180,8 +204,8 @@ int cell_op_norms(const CellOp& op, int stride) {
 }
 
 Tensor mixed_cell(const CellShape& shape, const Tensor& before, const Tensor& previous, const Tensor& weights,
-                  std::span<const Tensor> parameters, std::span<const CellNorm> norms, bool training) {
-    MixedCell op{shape, {norms.begin(), norms.end()}, training};
+                  std::span<const Tensor> parameters, std::span<const CellNorm> norms, bool training, int copies) {
+    MixedCell op{shape, {norms.begin(), norms.end()}, training, copies};
     std::vector<Tensor> inputs{before, previous, weights.defined() ? weights : before.detached()};
     inputs.insert(inputs.end(), parameters.begin(), parameters.end());
     return nascent::apply(op, inputs);

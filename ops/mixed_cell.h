@@ -51,9 +51,13 @@ struct CellNorm {
 /// edge by edge; of an op in order of computation. Parameters: depthwise (k, k, c), 1x1 (1, 1, c_in, c_out), for a
 /// FactorizedReduce two (1, 1, c_in, c_out / 2), that of the even pixels first. Batch-norms have no gamma and beta.
 /// Pools, ReLU and identity are computed once per state; a branch's output after its batch-norm is never stored.
-/// Throws Error(runtime) for shapes that do not fit, odd sizes under a FactorizedReduce among them.
+/// With `copies` it is as many cells of one shape, side by side in the batch: before, previous and the output hold the
+/// first copy's pictures, then the second's (n counts all), `parameters` and `norms` likewise; `weights` are shared,
+/// and each copy has its own batch statistics. Copies may share running statistics, which move for one after the other.
+/// On a gpu all copies take about as many launches as one. Throws Error(runtime) for shapes that do not fit, odd sizes
+/// under a FactorizedReduce among them.
 Tensor mixed_cell(const CellShape& shape, const Tensor& before, const Tensor& previous, const Tensor& weights,
-                  std::span<const Tensor> parameters, std::span<const CellNorm> norms, bool training);
+                  std::span<const Tensor> parameters, std::span<const CellNorm> norms, bool training, int copies = 1);
 
 /// How many parameters and batch-norms an op of an edge has.
 int cell_op_parameters(const CellOp& op, int stride);

@@ -2,10 +2,11 @@
 
 namespace nascent::cell {
 
-template <class T>
-void Cell<T>::check() const {
-    const CellShape& s = op_.shape;
-    const Tensor &before = in_[0], &previous = in_[1];
+namespace {
+
+void check_inputs(const MixedCell& op, Inputs in) {
+    const CellShape& s = op.shape;
+    const Tensor &before = in[0], &previous = in[1];
     NASCENT_CHECK(before.shape.rank() == 4 && previous.shape.rank() == 4, runtime, "expected images, got {} and {}",
                   before.shape.text(), previous.shape.text());
     const std::int64_t twice = s.reduce_before ? 2 : 1;
@@ -14,9 +15,51 @@ void Cell<T>::check() const {
                   runtime, "a cell's inputs are {} and {}: the first must be {} as the second{}", before.shape.text(),
                   previous.shape.text(), s.reduce_before ? "twice as high and wide" : "as high and wide",
                   s.reduce_before ? ", whose preprocessing halves it: even sizes only" : "");
-    for (std::size_t i = kFirstParameter; i < in_.size(); i++)
-        NASCENT_CHECK(in_[i].dtype == previous.dtype, runtime, "parameter {} is {}, the input {}", i - kFirstParameter,
-                      name_of(in_[i].dtype), name_of(previous.dtype));
+    for (std::size_t i = kFirstParameter; i < in.size(); i++)
+        NASCENT_CHECK(in[i].dtype == previous.dtype, runtime, "parameter {} is {}, the input {}", i - kFirstParameter,
+                      name_of(in[i].dtype), name_of(previous.dtype));
+    std::size_t parameters = s.reduce_before ? 3 : 2, norms = 2;
+    for (const CellEdge& e : s.edges)
+        for (const CellOp& o : e.ops) {
+            parameters += static_cast<std::size_t>(cell_op_parameters(o, e.stride));
+            norms += static_cast<std::size_t>(cell_op_norms(o, e.stride));
+        }
+    NASCENT_CHECK(op.copies >= 1 && previous.shape[0] % op.copies == 0, runtime, "{} pictures for {} copies of a cell",
+                  previous.shape[0], op.copies);
+    const auto copies = static_cast<std::size_t>(op.copies);
+    NASCENT_CHECK(in.size() == kFirstParameter + copies * parameters && op.norms.size() == copies * norms, runtime,
+                  "{} parameters and {} batch-norms, expected {} and {}", in.size() - kFirstParameter, op.norms.size(),
+                  copies * parameters, copies * norms);
+}
+
+}  // namespace
+
+Sizes sizes_of(const MixedCell& op, Inputs in) {
+    check_inputs(op, in);
+    const CellShape& s = op.shape;
+    Sizes sizes;
+    sizes.n = static_cast<int>(in[1].shape[0]) / op.copies;
+    std::vector<StateSize>& size = sizes.state;
+    const StateSize start{static_cast<int>(in[1].shape[1]), static_cast<int>(in[1].shape[2])};
+    size.assign(static_cast<std::size_t>(s.nodes) + 2, start);
+    std::vector<bool> reached(size.size(), false);
+    reached[0] = reached[1] = true;
+    for (const CellEdge& e : s.edges) {
+        NASCENT_CHECK(e.from >= 0 && e.from < e.to && e.to >= 2 && e.to < s.nodes + 2, runtime,
+                      "no edge from state {} to state {} in a cell of {} nodes", e.from, e.to, s.nodes);
+        const StateSize from = size[static_cast<std::size_t>(e.from)];
+        const StateSize to{(from.h - 1) / e.stride + 1, (from.w - 1) / e.stride + 1};
+        StateSize& known = size[static_cast<std::size_t>(e.to)];
+        NASCENT_CHECK(!reached[static_cast<std::size_t>(e.to)] || (known.h == to.h && known.w == to.w), runtime,
+                      "edges of state {} give {} x {} and {} x {}", e.to, known.h, known.w, to.h, to.w);
+        known = to;
+        reached[static_cast<std::size_t>(e.to)] = true;
+    }
+    for (std::size_t i = 2; i < size.size(); i++) {
+        NASCENT_CHECK(reached[i], runtime, "no edge leads to state {}", i);
+        NASCENT_CHECK(size[i].h == size[2].h && size[i].w == size[2].w, runtime, "states 2 and {} differ in size", i);
+    }
+    return sizes;
 }
 
 template <class T>
@@ -28,7 +71,8 @@ kernels::Branch<T> Cell<T>::reduce(std::size_t at, int c_out) const {
 
 template <class T>
 void Cell<T>::build_preprocessing() {
-    std::size_t at = kFirstParameter;
+    const auto copy = static_cast<std::size_t>(copy_), copies = static_cast<std::size_t>(op_.copies);
+    std::size_t at = kFirstParameter + copy * ((in_.size() - kFirstParameter) / copies);
     for (int i : {0, 1}) {
         const bool halve = i == 0 && op_.shape.reduce_before;
         before_parameter_[i] = at;
@@ -38,19 +82,18 @@ void Cell<T>::build_preprocessing() {
             b = reduce(at, c_);
         else
             b.point = parameter(at);
-        b.source = i;
         const Shape weight{1, 1, in_[static_cast<std::size_t>(i)].shape[3], halve ? c_ / 2 : c_};
         for (std::size_t p = at; p < at + (halve ? 2 : 1); p++)
             NASCENT_CHECK(in_[p].shape == weight, runtime, "preprocess{}: weights {}, expected {}", i,
                           in_[p].shape.text(), weight.text());
         at += halve ? 2 : 1;
-        b.z = tensor({n_, size_[0].h, size_[0].w, c_}, dtype_of<T>()).template as<T>();
+        b.z = nodes_tensor(size(0));
         before_norm_[i] = norm(c_);
         give(b, before_norm_[i]);
-        preprocessed_[i] = tensor({n_, size_[0].h, size_[0].w, c_}, dtype_of<T>()).template as<T>();
+        preprocessed_[i] = nodes_tensor(size(0));
     }
     // The edges' parameters and batch-norms follow, edge by edge.
-    std::size_t norm = 2;
+    std::size_t norm = copy * (op_.norms.size() / copies) + 2;
     for (const CellEdge& e : op_.shape.edges)
         for (const CellOp& o : e.ops) {
             if (o.kind == CellOpKind::none) continue;
@@ -58,16 +101,13 @@ void Cell<T>::build_preprocessing() {
             at += static_cast<std::size_t>(cell_op_parameters(o, e.stride));
             norm += static_cast<std::size_t>(cell_op_norms(o, e.stride));
         }
-    NASCENT_CHECK(at == in_.size() && norm == op_.norms.size(), runtime,
-                  "{} parameters and {} batch-norms, expected {} and {}", in_.size() - kFirstParameter,
-                  op_.norms.size(), at - kFirstParameter, norm);
 }
 
 /// The branches of the edges that leave a state; its own pools come first.
 template <class T>
 void Cell<T>::build_edges(int from) {
     using kernels::BranchKind;
-    const StateSize s = size_[static_cast<std::size_t>(from)];
+    const StateSize s = size(from);
     StateSize out = s;
     for (EdgeBranch<T>& e : branches_) {
         if (e.edge->from != from || !e.pooled()) continue;
@@ -79,11 +119,13 @@ void Cell<T>::build_edges(int from) {
         if (!pool.z) {
             pool = {max ? BranchKind::max_pool : BranchKind::avg_pool, 0, c_};
             pool.stride = stride;
-            pool.z = tensor({n_, out.h, out.w, c_}, dtype_of<T>()).template as<T>();
+            pool.z = nodes_tensor(out);
             if (max)  // bytes
                 pool.tap = static_cast<std::uint8_t*>(
-                    tensor({static_cast<std::int64_t>((pixels(out) * static_cast<std::size_t>(c_) + 3) / 4)},
-                           DType::i32)
+                    keeping_
+                        ->tensor(
+                            {static_cast<std::int64_t>((sizes_.pixels(out) * static_cast<std::size_t>(c_) + 3) / 4)},
+                            DType::i32)
                         .data);
             if (op_.training) pool_norms_[place] = norm(c_);
             give(pool, pool_norms_[place]);
@@ -96,7 +138,7 @@ void Cell<T>::build_edges(int from) {
         const int stride = e.edge->stride;
         out = {(s.h - 1) / stride + 1, (s.w - 1) / stride + 1};
         auto give_z = [&](kernels::Branch<T>& b, Norm<T>& n) {
-            b.z = tensor({n_, out.h, out.w, c_}, dtype_of<T>()).template as<T>();
+            b.z = nodes_tensor(out);
             n = norm(c_);
             give(b, n);
         };
@@ -123,50 +165,34 @@ void Cell<T>::build_edges(int from) {
 }
 
 template <class T>
-void Cell<T>::build() {
-    check();
-    const CellShape& s = op_.shape;
-    c_ = s.channels;
-    n_ = static_cast<int>(in_[1].shape[0]);
-    const StateSize start{static_cast<int>(in_[1].shape[1]), static_cast<int>(in_[1].shape[2])};
-    size_.assign(static_cast<std::size_t>(s.nodes) + 2, start);
-    std::vector<bool> reached(size_.size(), false);
-    reached[0] = reached[1] = true;
-    for (const CellEdge& e : s.edges) {
-        NASCENT_CHECK(e.from >= 0 && e.from < e.to && e.to >= 2 && e.to < s.nodes + 2, runtime,
-                      "no edge from state {} to state {} in a cell of {} nodes", e.from, e.to, s.nodes);
-        const StateSize from = size_[static_cast<std::size_t>(e.from)];
-        const StateSize to{(from.h - 1) / e.stride + 1, (from.w - 1) / e.stride + 1};
-        StateSize& known = size_[static_cast<std::size_t>(e.to)];
-        NASCENT_CHECK(!reached[static_cast<std::size_t>(e.to)] || (known.h == to.h && known.w == to.w), runtime,
-                      "edges of state {} give {} x {} and {} x {}", e.to, known.h, known.w, to.h, to.w);
-        known = to;
-        reached[static_cast<std::size_t>(e.to)] = true;
-    }
-    for (std::size_t i = 2; i < size_.size(); i++) {
-        NASCENT_CHECK(reached[i], runtime, "no edge leads to state {}", i);
-        NASCENT_CHECK(size_[i].h == size_[2].h && size_[i].w == size_[2].w, runtime, "states 2 and {} differ in size",
-                      i);
-    }
-    y_ = tensor({n_, size_[2].h, size_[2].w, static_cast<std::int64_t>(s.nodes) * c_}, dtype_of<T>());
-    pools_.resize(2 * size_.size());
-    pool_norms_.resize(2 * size_.size());
+Cell<T>::Cell(const MixedCell& op, Inputs in, int copy, const Sizes& sizes, const Tensor& y, Keeping& keeping)
+    : op_(op), in_(in), copy_(copy), c_(op.shape.channels), sizes_(sizes), keeping_(&keeping) {
+    y_ = y.as<T>() + before_mine(y);
+    pools_.resize(2 * sizes.state.size());
+    pool_norms_.resize(2 * sizes.state.size());
     build_preprocessing();
-    for (int from = 0; from < s.nodes + 1; from++) build_edges(from);
+    for (int from = 0; from < op.shape.nodes + 1; from++) build_edges(from);
+    keeping_ = nullptr;
+}
+
+template <class T>
+kernels::Source<T> Cell<T>::input(std::size_t i) const {
+    const Tensor& x = in_[i];
+    const int c = static_cast<int>(x.shape[3]);
+    return {x.as<T>() + before_mine(x), static_cast<int>(x.shape[1]), static_cast<int>(x.shape[2]), c, c};
 }
 
 template <class T>
 kernels::Source<T> Cell<T>::state(int s) const {
-    const StateSize size = size_[static_cast<std::size_t>(s)];
-    const T* x = s < 2 ? preprocessed_[s] : y_.as<T>() + static_cast<std::ptrdiff_t>(s - 2) * c_;
-    return {x, size.h, size.w, c_, pixel(s)};
+    const T* x = s < 2 ? preprocessed_[s] : y_ + static_cast<std::ptrdiff_t>(s - 2) * c_;
+    return {x, size(s).h, size(s).w, c_, pixel(s)};
 }
 
 /// The first half of a separable convolution, normalised, as what the second half reads.
 template <class T>
 kernels::Source<T> Cell<T>::middle_source(const EdgeBranch<T>& e) const {
-    const StateSize size = size_[static_cast<std::size_t>(e.edge->to)];
-    return {e.first.z, size.h, size.w, c_, c_, e.middle.scale, e.middle.shift};
+    const StateSize s = size(e.edge->to);
+    return {e.first.z, s.h, s.w, c_, c_, e.middle.scale, e.middle.shift};
 }
 
 template class Cell<float>;

@@ -1,5 +1,5 @@
-// One call of mixed_cell: its branches, nodes and batch-norms with their memory, allocated by the forward and found
-// again by the backward, and the passes over them.
+// One call of mixed_cell: the branches, nodes and batch-norms of each copy with their memory, allocated by the forward
+// and found again by the backward, and the passes over all copies' together.
 #pragma once
 #include <deque>
 
@@ -9,13 +9,14 @@
 
 namespace nascent {
 
-/// Inputs: before, previous, weights (or before again, where no op has one), the parameters.
+/// Inputs: before, previous, weights (or before again, where no op has one), the parameters, copy by copy.
 struct MixedCell {
     static constexpr const char* name = "mixed_cell";
     bool operator==(const MixedCell&) const = default;
     CellShape shape;
     std::vector<CellNorm> norms;
     bool training;
+    int copies;
 
     Tensor forward(Inputs in, Saved& saved) const;
     void backward(const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) const;
@@ -56,28 +57,111 @@ struct StateSize {
     int h, w;
 };
 
-/// Everything of one call, with its memory: allocated in the forward and kept, found again in the backward.
-template <class T>
-class Cell {
+/// What all copies are alike in: pictures of a copy, and the states' sizes.
+struct Sizes {
+    int n = 0;
+    std::vector<StateSize> state;
+    std::size_t pixels(StateSize s) const { return static_cast<std::size_t>(n) * s.h * s.w; }
+};
+/// Throws Error(runtime) where the shapes do not fit.
+Sizes sizes_of(const MixedCell& op, Inputs in);
+
+/// Tensors that the forward allocates, in their order, and the backward finds again.
+class Keeping {
   public:
-    Cell(const MixedCell& op, Inputs in, Saved& saved) : op_(op), in_(in), keep_(&saved) { build(); }
-    Cell(const MixedCell& op, Inputs in, const Saved& saved) : op_(op), in_(in), kept_(&saved) { build(); }
-
-    Tensor forward();
-    void backward(const Tensor& dy, std::span<Into> into);
-
-  private:
+    explicit Keeping(Saved& saved) : keep_(&saved) {}
+    explicit Keeping(const Saved& saved) : kept_(&saved) {}
     Tensor tensor(const Shape& shape, DType dtype) {
         if (!keep_) return (*kept_)[next_++];
         keep_->push_back(empty(shape, dtype));
         return keep_->back();
     }
+
+  private:
+    Saved* keep_ = nullptr;
+    const Saved* kept_ = nullptr;
+    std::size_t next_ = 0;
+};
+
+/// What the copies' cells have for one pass. Branches are of the source that was added last.
+template <class T>
+struct Branches {
+    std::vector<kernels::Source<T>> sources;
+    std::vector<kernels::Branch<T>> branches;
+    void add(kernels::Branch<T> b) {
+        b.source = static_cast<int>(sources.size()) - 1;
+        branches.push_back(b);
+    }
+    void run(int n) const;
+};
+template <class T>
+struct Nodes {
+    std::deque<std::vector<kernels::MixedTerm<T>>> terms;
+    std::vector<kernels::MixedNode<T>> nodes;
+    void add(T* y, int pixel, std::vector<kernels::MixedTerm<T>> sum) {
+        nodes.push_back({y, pixel, terms.emplace_back(std::move(sum))});
+    }
+    void run(std::size_t pixels, int channels) const {
+        kernels::nodes_forward<T>(kernel_stream(), pixels, channels, nodes);
+    }
+};
+template <class T>
+struct BranchesBackward {
+    std::vector<kernels::SourceBackward<T>> sources;
+    std::vector<kernels::BranchBackward<T>> branches;
+    std::deque<std::vector<kernels::Skip<T>>> skips;
+    std::deque<std::vector<kernels::BranchGradient<T>>> gradients;
+    kernels::SourceBackward<T>& add(const kernels::SourceBackward<T>& s, std::vector<kernels::Skip<T>> around) {
+        sources.push_back(s);
+        sources.back().skips = skips.emplace_back(std::move(around));
+        return sources.back();
+    }
+    void add(kernels::BranchBackward<T> b, std::vector<kernels::BranchGradient<T>> from) {
+        b.branch.source = static_cast<int>(sources.size()) - 1;
+        b.gradients = gradients.emplace_back(std::move(from));
+        branches.push_back(b);
+    }
+    void run(int n) const;
+};
+template <class T>
+struct NodesBackward {
+    std::deque<std::vector<kernels::MixedTermGradient<T>>> terms;
+    std::vector<kernels::MixedNodeGradient<T>> nodes;
+    void add(const T* g, int pixel, std::vector<kernels::MixedTermGradient<T>> sum) {
+        nodes.push_back({g, pixel, terms.emplace_back(std::move(sum))});
+    }
+    void run(std::size_t pixels, int channels) const;
+};
+
+/// One copy of the cell. What it has for a pass it adds to that of all copies.
+template <class T>
+class Cell {
+  public:
+    /// y: of all copies.
+    Cell(const MixedCell& op, Inputs in, int copy, const Sizes& sizes, const Tensor& y, Keeping& keeping);
+
+    void add_inputs(Branches<T>& to) const;
+    void add_preprocessed(Nodes<T>& to) const;
+    void add_leaving(int state, Branches<T>& firsts, Branches<T>& seconds) const;
+    void add_node(int node, Nodes<T>& to) const;
+    /// Running statistics, moved towards this batch's, or read (evaluation).
+    void update_running() const;
+    void add_running(std::vector<kernels::RunningScale<T>>& to) const;
+
+    /// dweights, null where they are not wanted: of this copy.
+    void begin_backward(const Tensor& dy, std::span<Into> into, T* dweights);
+    void add_node_gradient(int node, NodesBackward<T>& terms, BranchesBackward<T>& seconds);
+    void add_state_gradient(int state, BranchesBackward<T>& to);
+    void add_preprocessed_gradient(NodesBackward<T>& to);
+    void add_input_gradient(int input, BranchesBackward<T>& to);
+
+  private:
     Norm<T> norm(int channels) {
         Norm<T> n;
-        n.scale = tensor({2, channels}, dtype_of<T>()).template as<T>();
+        n.scale = keeping_->tensor({2, channels}, dtype_of<T>()).template as<T>();
         n.shift = n.scale + channels;
         if (!op_.training) return n;
-        n.mean = tensor({2, channels}, DType::f64).template as<double>();
+        n.mean = keeping_->tensor({2, channels}, DType::f64).template as<double>();
         n.rstd = n.mean + channels;
         return n;
     }
@@ -85,40 +169,35 @@ class Cell {
         b.mean = n.mean, b.rstd = n.rstd;
         if (n.mean) b.scale = n.scale, b.shift = n.shift;
     }
+    T* nodes_tensor(StateSize s) { return keeping_->tensor({sizes_.n, s.h, s.w, c_}, dtype_of<T>()).template as<T>(); }
     const T* parameter(std::size_t i) const { return in_[i].as<T>(); }
     const T* weight(const CellOp& op) const { return op.weight < 0 ? nullptr : in_[2].as<T>() + op.weight; }
+    /// Elements before this copy's in a tensor of all copies'.
+    std::size_t before_mine(const Tensor& t) const {
+        return static_cast<std::size_t>(copy_) * (t.size() / static_cast<std::size_t>(op_.copies));
+    }
+    StateSize size(int state) const { return sizes_.state[static_cast<std::size_t>(state)]; }
+    kernels::Source<T> input(std::size_t i) const;
     kernels::Source<T> state(int s) const;
     int pixel(int s) const { return s < 2 ? c_ : op_.shape.nodes * c_; }
     kernels::Source<T> middle_source(const EdgeBranch<T>& e) const;
-    std::size_t pixels(StateSize s) const { return static_cast<std::size_t>(n_) * s.h * s.w; }
 
-    void build();
     void build_preprocessing();
     void build_edges(int from);
     kernels::Branch<T> reduce(std::size_t parameter, int c_out) const;
-    void check() const;
-    void running(bool update) const;
     std::vector<kernels::MixedTerm<T>> terms(int node) const;
-    void run(std::span<const kernels::Source<T>> sources, std::span<const kernels::Branch<T>> branches) const;
-    void leave(int s) const;
-
-    struct Gradients;
-    void node_backward(Gradients& g, int node);
-    void states_backward(Gradients& g, std::span<const int> states);
-    void preprocessing_backward(const Gradients& g);
-    void weights_backward(const Gradients& g) const;
+    /// f(running statistics, norm, size) of every batch-norm that has running statistics.
+    template <class F>
+    void for_each_running(F&& f) const;
     kernels::BranchBackward<T> branch_backward(const kernels::Branch<T>& b, std::size_t parameter) const;
 
     const MixedCell& op_;
     Inputs in_;
-    Saved* keep_ = nullptr;
-    const Saved* kept_ = nullptr;
-    std::size_t next_ = 0;
-    std::span<Into> into_;
+    int copy_, c_;
+    const Sizes& sizes_;
+    Keeping* keeping_;  // while it is built
 
-    int n_ = 0, c_ = 0;
-    std::vector<StateSize> size_;  // by state
-    Tensor y_;
+    T* y_;
     T* preprocessed_[2] = {};
     kernels::Branch<T> before_[2];
     Norm<T> before_norm_[2];
@@ -126,10 +205,49 @@ class Cell {
     std::vector<EdgeBranch<T>> branches_;    // by edge and op; `none` has none
     std::vector<kernels::Branch<T>> pools_;  // by state: (max, avg), where an edge has one
     std::vector<Norm<T>> pool_norms_;
+
+    // Of the backward.
+    struct Gradient {
+        T* g = nullptr;
+        int pixel = 0;
+    };
+    std::span<Into> into_;
+    const T* dy_ = nullptr;
+    T* dweights_ = nullptr;
+    std::vector<Gradient> states_;
+    std::vector<kernels::BranchGradient<T>> reach_;  // by branch: what reaches it from its node
+    std::vector<Gradient> middle_;                   // by branch: gradient of a separable one's middle
+    std::vector<kernels::NormMap<T>> middle_map_;
+    kernels::BranchGradient<T> before_reach_[2];
 };
 
 extern template class Cell<float>;
 extern template class Cell<double>;
+
+/// All copies, in step.
+template <class T>
+class Cells {
+  public:
+    Cells(const MixedCell& op, Inputs in, Keeping keeping);
+    Tensor forward();
+    void backward(const Tensor& dy, std::span<Into> into);
+
+  private:
+    void leave(int state);
+    void node_backward(int node);
+    void states_backward(std::span<const int> states);
+    void preprocessing_backward();
+
+    const MixedCell& op_;
+    Inputs in_;
+    std::span<Into> into_;
+    Sizes sizes_;
+    Tensor y_;
+    std::vector<Cell<T>> cells_;
+};
+
+extern template class Cells<float>;
+extern template class Cells<double>;
 
 }  // namespace cell
 }  // namespace nascent

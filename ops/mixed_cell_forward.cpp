@@ -2,59 +2,77 @@
 
 namespace nascent::cell {
 
-/// All running statistics: moved towards this batch's, or read (evaluation).
 template <class T>
-void Cell<T>::running(bool update) const {
-    std::vector<kernels::RunningNorm<T>> moved;
-    std::vector<kernels::RunningScale<T>> read;
-    auto add = [&](std::size_t index, const Norm<T>& n, StateSize size) {
-        const CellNorm& r = op_.norms[index];
-        NASCENT_CHECK(update || r.mean.defined(), runtime, "evaluation needs running statistics");
-        if (!r.mean.defined()) return;
-        if (update)
-            moved.push_back({r.mean.as<T>(), r.variance.as<T>(), n.mean, n.rstd, pixels(size), c_});
-        else
-            read.push_back({r.mean.as<T>(), r.variance.as<T>(), n.scale, n.shift, c_});
-    };
-    for (std::size_t i : {0, 1}) add(i, before_norm_[i], size_[0]);
-    for (const EdgeBranch<T>& e : branches_) {
-        const StateSize size = size_[static_cast<std::size_t>(e.edge->to)];
-        if (e.twice()) add(e.norm, e.middle, size);
-        if (e.has_branch()) add(e.norm + (e.twice() ? 1 : 0), e.end, size);
-    }
-    if (!moved.empty()) kernels::running_update<T>(kernel_stream(), kEps, kMomentum, moved);
-    if (!read.empty()) kernels::running_scales<T>(kernel_stream(), kEps, read);
-}
-
-template <class T>
-void Cell<T>::run(std::span<const kernels::Source<T>> sources, std::span<const kernels::Branch<T>> branches) const {
+void Branches<T>::run(int n) const {
     if (branches.empty()) return;
     ScratchScope scratch(current_arena());
     const kernels::Stream stream = kernel_stream();
-    kernels::branches_forward<T>(stream, n_, kEps, sources, branches,
-                                 workspace(kernels::branches_forward_workspace<T>(stream, n_, sources, branches)));
+    kernels::branches_forward<T>(stream, n, kEps, sources, branches,
+                                 workspace(kernels::branches_forward_workspace<T>(stream, n, sources, branches)));
 }
 
-/// Everything that is computed from a state, up to what nodes sum. One state at a time: what the second halves of
-/// separable convolutions read was written just before.
 template <class T>
-void Cell<T>::leave(int s) const {
-    std::vector<kernels::Source<T>> middles;
-    std::vector<kernels::Branch<T>> firsts, seconds;
+template <class F>
+void Cell<T>::for_each_running(F&& f) const {
+    auto of = [&](std::size_t index, const Norm<T>& n, StateSize s) {
+        const CellNorm& r = op_.norms[index];
+        NASCENT_CHECK(op_.training || r.mean.defined(), runtime, "evaluation needs running statistics");
+        if (r.mean.defined()) f(r, n, s);
+    };
+    const std::size_t first =
+        static_cast<std::size_t>(copy_) * (op_.norms.size() / static_cast<std::size_t>(op_.copies));
+    for (std::size_t i : {0, 1}) of(first + i, before_norm_[i], size(0));
+    for (const EdgeBranch<T>& e : branches_) {
+        const StateSize s = size(e.edge->to);
+        if (e.twice()) of(e.norm, e.middle, s);
+        if (e.has_branch()) of(e.norm + (e.twice() ? 1 : 0), e.end, s);
+    }
+}
+
+template <class T>
+void Cell<T>::update_running() const {
+    std::vector<kernels::RunningNorm<T>> moved;
+    for_each_running([&](const CellNorm& r, const Norm<T>& n, StateSize s) {
+        moved.push_back({r.mean.as<T>(), r.variance.as<T>(), n.mean, n.rstd, sizes_.pixels(s), c_});
+    });
+    if (!moved.empty()) kernels::running_update<T>(kernel_stream(), kEps, kMomentum, moved);
+}
+
+template <class T>
+void Cell<T>::add_running(std::vector<kernels::RunningScale<T>>& to) const {
+    for_each_running([&](const CellNorm& r, const Norm<T>& n, StateSize) {
+        to.push_back({r.mean.as<T>(), r.variance.as<T>(), n.scale, n.shift, c_});
+    });
+}
+
+template <class T>
+void Cell<T>::add_inputs(Branches<T>& to) const {
+    for (std::size_t i : {0, 1}) {
+        to.sources.push_back(input(i));
+        to.add(before_[i]);
+    }
+}
+
+template <class T>
+void Cell<T>::add_preprocessed(Nodes<T>& to) const {
+    for (std::size_t i : {0, 1})
+        to.add(preprocessed_[i], c_, {{before_[i].z, c_, before_norm_[i].scale, before_norm_[i].shift}});
+}
+
+/// Everything that is computed from a state, up to what nodes sum; `seconds`: second halves of separable convolutions.
+template <class T>
+void Cell<T>::add_leaving(int s, Branches<T>& firsts, Branches<T>& seconds) const {
+    firsts.sources.push_back(state(s));
     for (std::size_t pool : {0, 1})
         if (pools_[static_cast<std::size_t>(2 * s) + pool].z)
-            firsts.push_back(pools_[static_cast<std::size_t>(2 * s) + pool]);
+            firsts.add(pools_[static_cast<std::size_t>(2 * s) + pool]);
     for (const EdgeBranch<T>& e : branches_) {
         if (e.edge->from != s || !e.has_branch() || e.pooled()) continue;
-        firsts.push_back(e.twice() ? e.first : e.last);
+        firsts.add(e.twice() ? e.first : e.last);
         if (!e.twice()) continue;
-        seconds.push_back(e.last);
-        seconds.back().source = static_cast<int>(middles.size());
-        middles.push_back(middle_source(e));
+        seconds.sources.push_back(middle_source(e));
+        seconds.add(e.last);
     }
-    const kernels::Source<T> source[] = {state(s)};
-    run(source, firsts);
-    run(middles, seconds);
 }
 
 template <class T>
@@ -72,36 +90,60 @@ std::vector<kernels::MixedTerm<T>> Cell<T>::terms(int node) const {
 }
 
 template <class T>
-Tensor Cell<T>::forward() {
-    if (!op_.training) running(false);
-    const kernels::Stream stream = kernel_stream();
-    std::vector<kernels::Source<T>> inputs;
-    for (std::size_t i : {0, 1}) {
-        const Tensor& x = in_[i];
-        const int c = static_cast<int>(x.shape[3]);
-        inputs.push_back({x.as<T>(), static_cast<int>(x.shape[1]), static_cast<int>(x.shape[2]), c, c});
+void Cell<T>::add_node(int node, Nodes<T>& to) const {
+    to.add(y_ + static_cast<std::ptrdiff_t>(node - 2) * c_, pixel(node), terms(node));
+}
+
+template <class T>
+Cells<T>::Cells(const MixedCell& op, Inputs in, Keeping keeping) : op_(op), in_(in), sizes_(sizes_of(op, in)) {
+    const StateSize nodes = sizes_.state[2];
+    y_ = keeping.tensor(
+        {in[1].shape[0], nodes.h, nodes.w, static_cast<std::int64_t>(op.shape.nodes) * op.shape.channels},
+        dtype_of<T>());
+    for (int copy = 0; copy < op.copies; copy++) cells_.emplace_back(op, in, copy, sizes_, y_, keeping);
+}
+
+/// One state at a time: what the second halves of separable convolutions read was written just before.
+template <class T>
+void Cells<T>::leave(int s) {
+    Branches<T> firsts, seconds;
+    for (const Cell<T>& c : cells_) c.add_leaving(s, firsts, seconds);
+    firsts.run(sizes_.n);
+    seconds.run(sizes_.n);
+}
+
+template <class T>
+Tensor Cells<T>::forward() {
+    if (!op_.training) {
+        std::vector<kernels::RunningScale<T>> read;
+        for (const Cell<T>& c : cells_) c.add_running(read);
+        kernels::running_scales<T>(kernel_stream(), kEps, read);
     }
-    run(inputs, before_);
-    kernels::MixedTerm<T> before_terms[2];
-    kernels::MixedNode<T> before_nodes[2];
-    for (std::size_t i : {0, 1}) {
-        before_terms[i] = {before_[i].z, c_, before_norm_[i].scale, before_norm_[i].shift};
-        before_nodes[i] = {preprocessed_[i], c_, {&before_terms[i], 1}};
-    }
-    kernels::nodes_forward<T>(stream, pixels(size_[0]), c_, before_nodes);
+    const int channels = op_.shape.channels, last = op_.shape.nodes + 1;
+    Branches<T> inputs;
+    for (const Cell<T>& c : cells_) c.add_inputs(inputs);
+    inputs.run(sizes_.n);
+    Nodes<T> preprocessed;
+    for (const Cell<T>& c : cells_) c.add_preprocessed(preprocessed);
+    preprocessed.run(sizes_.pixels(sizes_.state[0]), channels);
     for (int input : {0, 1}) leave(input);
-    for (int node = 2; node < op_.shape.nodes + 2; node++) {
-        const auto sum = terms(node);
-        const kernels::MixedNode<T> one[] = {
-            {y_.as<T>() + static_cast<std::ptrdiff_t>(node - 2) * c_, pixel(node), sum}};
-        kernels::nodes_forward<T>(stream, pixels(size_[2]), c_, one);
-        if (node < op_.shape.nodes + 1) leave(node);
+    for (int node = 2; node <= last; node++) {
+        Nodes<T> sums;
+        for (const Cell<T>& c : cells_) c.add_node(node, sums);
+        sums.run(sizes_.pixels(sizes_.state[2]), channels);
+        if (node < last) leave(node);
     }
-    if (op_.training) running(true);
+    // Copies may share running statistics, which move as if one copy ran after the other.
+    if (op_.training)
+        for (const Cell<T>& c : cells_) c.update_running();
     return y_;
 }
 
+template struct Branches<float>;
+template struct Branches<double>;
 template class Cell<float>;
 template class Cell<double>;
+template class Cells<float>;
+template class Cells<double>;
 
 }  // namespace nascent::cell

@@ -30,6 +30,10 @@ Tensor global_avg_pool(const Tensor& x);
 Tensor concat(std::span<const Tensor> parts);
 /// Channels [first, first + count) of x (n, h, w, c).
 Tensor slice_channels(const Tensor& x, int first, int count);
+/// Parts (n_i, ...), alike in all extents but the first, to (sum of n_i, ...), in order; one may stand there twice.
+Tensor stack(std::span<const Tensor> parts);
+/// Pictures [first, first + count) of x (n, ...).
+Tensor slice_pictures(const Tensor& x, int first, int count);
 /// DARTS's `none`: 0 * x, of every stride-th row and column from the first; (n, h, w, c) to (n, ceil(h / stride),
 /// ceil(w / stride), c).
 Tensor zero(const Tensor& x, int stride = 1);

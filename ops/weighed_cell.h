@@ -16,7 +16,11 @@ struct WeighedTerm {
 };
 
 /// The last node of x (n, h, w, c). A node's pool is computed once for all edges that leave it, and what a convolution
-/// gives after its batch-norm is never stored. Throws Error(runtime) for terms that do not fit.
-Tensor weighed_cell(const Tensor& x, const Tensor& weights, std::span<const WeighedTerm> terms, bool training);
+/// gives after its batch-norm is never stored. With `copies` it is as many such cells side by side in the batch: x and
+/// the output hold the first copy's pictures, then the second's (n counts all), `terms` the first copy's, then the
+/// second's, which differ in kernels and running statistics alone; the weights are shared, batch statistics are each
+/// copy's. Throws Error(runtime) for terms that do not fit.
+Tensor weighed_cell(const Tensor& x, const Tensor& weights, std::span<const WeighedTerm> terms, bool training,
+                    int copies = 1);
 
 }  // namespace nascent

@@ -54,12 +54,16 @@ Into Tape::into_parameter(int parameter) {
     return result;
 }
 
-void Tape::backward(const Tensor& y, const Tensor& dy) {
-    NASCENT_CHECK(y.id.value >= 0, runtime, "backward: the value is not on the tape");
-    NASCENT_CHECK(y.shape == dy.shape && y.dtype == dy.dtype, runtime,
-                  "backward: the cotangent is {} {}, the value {} {}", name_of(dy.dtype), dy.shape.text(),
-                  name_of(y.dtype), y.shape.text());
-    values_[static_cast<std::size_t>(y.id.value)].grad = dy.data;
+void Tape::backward(std::span<const Cotangent> from) {
+    for (const auto& [y, dy] : from) {
+        NASCENT_CHECK(y.id.value >= 0, runtime, "backward: the value is not on the tape");
+        NASCENT_CHECK(y.shape == dy.shape && y.dtype == dy.dtype, runtime,
+                      "backward: the cotangent is {} {}, the value {} {}", name_of(dy.dtype), dy.shape.text(),
+                      name_of(y.dtype), y.shape.text());
+        void*& grad = values_[static_cast<std::size_t>(y.id.value)].grad;
+        NASCENT_CHECK(!grad, runtime, "backward: a value has two cotangents");
+        grad = dy.data;
+    }
     std::vector<Into> targets;
     for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) {
         Value& out = values_[static_cast<std::size_t>(node->output)];

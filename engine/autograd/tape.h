@@ -46,8 +46,15 @@ class Tape {
     void watch(Tensor& t);
     /// Records an op; returns the id of its output.
     ValueId record(const char* name, std::span<const Tensor> inputs, const Tensor& output, Backward backward);
-    /// Walks the tape back from y with cotangent dy (same shape). Once per tape.
-    void backward(const Tensor& y, const Tensor& dy);
+    struct Cotangent {
+        Tensor of, value;  // of one shape
+    };
+    /// Walks the tape back from these values, each another. Once per tape.
+    void backward(std::span<const Cotangent> from);
+    void backward(const Tensor& y, const Tensor& dy) {
+        const Cotangent one[] = {{y, dy}};
+        backward(one);
+    }
     /// The gradient of a watched tensor or of a parameter; undefined where none was written.
     Tensor gradient(const Tensor& t) const;
     /// The ranges with a gradient, in the order in which they were first written.

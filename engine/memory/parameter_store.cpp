@@ -67,7 +67,13 @@ Tensor ParameterStore::read(int parameter) {
     const int r = parameters_[static_cast<std::size_t>(parameter)].range;
     if (before_read_) before_read_({&r, 1});
     const auto at = static_cast<std::size_t>(r);
-    void* instead = weights_instead_ ? (*weights_instead_)[at] : nullptr;
+    void* instead = nullptr;
+    if (!weights_instead_.empty()) {
+        instead = (*weights_instead_[static_cast<std::size_t>(std::max(copy_, 0))])[at];
+        NASCENT_CHECK(copies() == 1 || copy_ >= 0 || !instead, runtime,
+                      "'{}' is read where there are {} copies of the weights, and none is named",
+                      parameters_[static_cast<std::size_t>(parameter)].name, copies());
+    }
     Tensor t = view(parameter, instead ? instead : range(r).weights);
     if (constant_.empty() || !constant_[at]) t.id = ValueId::parameter(parameter);
     return t;

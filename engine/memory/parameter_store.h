@@ -60,8 +60,11 @@ class ParameterStore {
     std::size_t parameter_count() const;
 
     /// The parameter as an op's input. Whoever defers updates (a coasting optimizer) brings it up to date here. Scopes
-    /// (engine/memory/second_weights.h) make it a constant, or another set of weights.
+    /// (engine/memory/second_weights.h) make it a constant, or another set of weights; of several sets that of the copy
+    /// that a CopyScope names. Throws Error(runtime) where sets differ and none is named.
     Tensor read(int parameter);
+    /// How many copies of the network, side by side in a batch, reads have weights for: 1, within a TwinWeightsScope 2.
+    int copies() const { return weights_instead_.size() < 2 ? 1 : static_cast<int>(weights_instead_.size()); }
     /// Says that the ranges of these parameters are read next, so that they are brought up to date together; -1: none.
     void read_ahead(std::span<const int> parameters);
     Tensor buffer(int index) const {
@@ -79,6 +82,8 @@ class ParameterStore {
   private:
     friend class ConstantRanges;
     friend class SecondWeightsScope;
+    friend class TwinWeightsScope;
+    friend class CopyScope;
     Tensor view(int parameter, void* base) const;
     Arena arena_;
     DType dtype_;
@@ -88,9 +93,10 @@ class ParameterStore {
     std::vector<Buffer> buffers_;
     std::unordered_map<std::string, int> index_;
     std::function<void(std::span<const int>)> before_read_;
-    std::vector<bool> constant_;                            // by range; empty: none is
-    const std::vector<void*>* weights_instead_ = nullptr;   // by range; a null entry: the range's own
-    const std::vector<Tensor>* buffers_instead_ = nullptr;  // by buffer
+    std::vector<bool> constant_;                              // by range; empty: none is
+    std::vector<const std::vector<void*>*> weights_instead_;  // by copy, by range; a null entry: the range's own
+    int copy_ = -1;                                           // that is read; -1: none is named
+    const std::vector<Tensor>* buffers_instead_ = nullptr;    // by buffer
 };
 
 }  // namespace nascent

@@ -24,13 +24,29 @@ SecondWeights::SecondWeights(ParameterStore& store, std::span<const int> ranges)
 }
 
 SecondWeightsScope::SecondWeightsScope(SecondWeights& second, bool buffers) : store_(second.store_) {
-    NASCENT_CHECK(!store_.weights_instead_, runtime, "the store has second weights in place already");
-    store_.weights_instead_ = &second.weights_;
+    NASCENT_CHECK(store_.weights_instead_.empty(), runtime, "the store has second weights in place already");
+    store_.weights_instead_ = {&second.weights_};
     if (buffers) store_.buffers_instead_ = &second.buffers_;
 }
 SecondWeightsScope::~SecondWeightsScope() {
-    store_.weights_instead_ = nullptr;
+    store_.weights_instead_.clear();
     store_.buffers_instead_ = nullptr;
 }
+
+TwinWeightsScope::TwinWeightsScope(SecondWeights& second)
+    : store_(second.store_), gradient_places_(second.weights_.size(), nullptr) {
+    NASCENT_CHECK(store_.weights_instead_.empty(), runtime, "the store has second weights in place already");
+    for (std::size_t r = 0; r < gradient_places_.size(); r++)
+        if (second.weights_[r]) gradient_places_[r] = store_.gradient_place(static_cast<int>(r));
+    store_.weights_instead_ = {&second.weights_, &gradient_places_};
+}
+TwinWeightsScope::~TwinWeightsScope() { store_.weights_instead_.clear(); }
+
+CopyScope::CopyScope(ParameterStore& store, int copy) : store_(store) {
+    NASCENT_CHECK(store.copy_ < 0 && copy >= 0 && copy < store.copies(), runtime,
+                  "copy {} of {} is to be read, copy {} is", copy, store.copies(), store.copy_);
+    store.copy_ = copy;
+}
+CopyScope::~CopyScope() { store_.copy_ = -1; }
 
 }  // namespace nascent

@@ -31,6 +31,7 @@ class SecondWeights {
 
   private:
     friend class SecondWeightsScope;
+    friend class TwinWeightsScope;
     ParameterStore& store_;
     Arena arena_;
     std::vector<void*> weights_;  // by range
@@ -46,6 +47,33 @@ class SecondWeightsScope {
     ~SecondWeightsScope();
     SecondWeightsScope(const SecondWeightsScope&) = delete;
     SecondWeightsScope& operator=(const SecondWeightsScope&) = delete;
+
+  private:
+    ParameterStore& store_;
+};
+
+/// Two copies of the network read side by side while this lives: copy 0 the second weights, copy 1 what lies in the
+/// same ranges' gradient places, laid out as weights. Both read other ranges, and move the running statistics, as they
+/// are.
+class TwinWeightsScope {
+  public:
+    explicit TwinWeightsScope(SecondWeights& second);
+    ~TwinWeightsScope();
+    TwinWeightsScope(const TwinWeightsScope&) = delete;
+    TwinWeightsScope& operator=(const TwinWeightsScope&) = delete;
+
+  private:
+    ParameterStore& store_;
+    std::vector<void*> gradient_places_;  // by range
+};
+
+/// Reads are those of one of the store's copies while this lives.
+class CopyScope {
+  public:
+    CopyScope(ParameterStore& store, int copy);
+    ~CopyScope();
+    CopyScope(const CopyScope&) = delete;
+    CopyScope& operator=(const CopyScope&) = delete;
 
   private:
     ParameterStore& store_;

@@ -22,6 +22,13 @@ std::size_t Shape::size() const {
     return n;
 }
 
+Shape Shape::with_first(std::int64_t extent) const {
+    NASCENT_CHECK(rank_ > 0 && extent >= 0, runtime, "{} cannot have the first extent {}", text(), extent);
+    Shape s = *this;
+    s.dims_[0] = extent;
+    return s;
+}
+
 std::string Shape::text() const {
     std::string s = "(";
     for (int i = 0; i < rank_; i++) s += (i ? ", " : "") + std::to_string((*this)[i]);

@@ -52,6 +52,8 @@ class Shape {
     /// Product of the extents; 1 for a scalar.
     std::size_t size() const;
     std::string text() const;
+    /// The same but for the first extent. Throws Error(runtime) for a scalar.
+    Shape with_first(std::int64_t extent) const;
     bool operator==(const Shape&) const = default;
 
   private:

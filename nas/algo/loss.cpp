@@ -6,13 +6,22 @@
 
 namespace nascent {
 
-void backward_from(Tape& tape, const Tensor& loss) {
-    with_type(loss.dtype, [&](auto zero) {
-        const decltype(zero) one = 1;
-        const Tensor seed = empty({1}, loss.dtype);
-        seed.device->copy_in(seed.data, &one, sizeof(one));
-        tape.backward(loss, seed);
+namespace {
+Tensor scalar(DType dtype, double value) {
+    const Tensor t = empty({1}, dtype);
+    with_type(dtype, [&](auto zero) {
+        const auto typed = static_cast<decltype(zero)>(value);
+        t.device->copy_in(t.data, &typed, sizeof(typed));
     });
+    return t;
+}
+}  // namespace
+
+void backward_from(Tape& tape, const Tensor& loss) { tape.backward(loss, scalar(loss.dtype, 1)); }
+
+void backward_from(Tape& tape, const Tensor& plus, const Tensor& minus) {
+    const Tape::Cotangent difference[] = {{plus, scalar(plus.dtype, 1)}, {minus, scalar(minus.dtype, -1)}};
+    tape.backward(difference);
 }
 
 double read_scalar(const Tensor& t) {

@@ -10,8 +10,9 @@ struct LabelledBatch {
     int pictures() const { return static_cast<int>(labels.size()); }
 };
 
-/// Walks the tape back from a loss of shape (1), with cotangent 1.
+/// Walks the tape back from a loss of shape (1), with cotangent 1; or from the difference of two, plus - minus.
 void backward_from(Tape& tape, const Tensor& loss);
+void backward_from(Tape& tape, const Tensor& plus, const Tensor& minus);
 
 /// Waits for a tensor of shape (1) and reads it.
 double read_scalar(const Tensor& t);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "nas/supernet/copies.h"
 #include "ops/conv_norm.h"
 #include "ops/reference.h"
 
@@ -149,9 +150,15 @@ Tensor DartsNet::run_cell(const darts::Cell& cell, const Tensor& before, const T
 }
 
 std::pair<Tensor, Tensor> DartsNet::stems(const Tensor& x, bool training) {
-    const Tensor first = run(*group(Part::stem, -1, 0, -1), x, training);
     const Group* second = group(Part::stem, -1, 1, -1);
-    return {first, second ? run(*second, first, training) : first};
+    std::vector<Tensor> ends;
+    const Tensor first = stack_copies(store_, [&](int) {
+        const Tensor y = run(*group(Part::stem, -1, 0, -1), x, training);
+        if (second) ends.push_back(run(*second, y, training));
+        return y;
+    });
+    if (!second) return {first, first};
+    return {first, ends.size() == 1 ? ends[0] : stack(ends)};
 }
 
 std::vector<int> DartsNet::alphas() const {
@@ -166,7 +173,7 @@ Tensor DartsNet::chain(const Tensor& x, bool training) {
     return run(groups_.begin()->second, x, training);
 }
 
-DartsNet::Output DartsNet::forward(const Tensor& x, bool training) {
+Tensor DartsNet::features(const Tensor& x, bool training, Tensor* auxiliary) {
     const int size = net_.config.input_size;
     NASCENT_CHECK(x.shape.rank() == 4 && x.shape == Shape({x.shape[0], size, size, 3}), runtime,
                   "expected pictures (n, {0}, {0}, 3), got {1}", size, x.shape.text());
@@ -174,15 +181,25 @@ DartsNet::Output DartsNet::forward(const Tensor& x, bool training) {
     for (bool reduction : {false, true})
         if (alphas_[reduction] >= 0) weights[reduction] = softmax(store_.read(alphas_[reduction]));
     auto [before, previous] = stems(x, training);
-    Output output;
     for (const darts::Cell& cell : net_.cells) {
         Tensor y = run_cell(cell, before, previous, weights[cell.reduction], training);
         before = std::exchange(previous, y);
-        if (training && cell.index == net_.auxiliary_cell)
-            output.auxiliary = run(*group(Part::auxiliary, -1, -1, -1), y, training);
+        if (auxiliary && training && cell.index == net_.auxiliary_cell)
+            *auxiliary = run(*group(Part::auxiliary, -1, -1, -1), y, training);
     }
-    output.logits = run(*group(Part::head, -1, -1, -1), previous, training);
+    return previous;
+}
+
+DartsNet::Output DartsNet::forward(const Tensor& x, bool training) {
+    Output output;
+    const Tensor y = features(x, training, &output.auxiliary);
+    output.logits = run(*group(Part::head, -1, -1, -1), y, training);
     return output;
+}
+
+std::vector<Tensor> DartsNet::logits_of_copies(const Tensor& x, bool training) {
+    return for_copies(store_, features(x, training, nullptr),
+                      [&](const Tensor& y, int) { return run(*group(Part::head, -1, -1, -1), y, training); });
 }
 
 }  // namespace nascent

@@ -37,7 +37,7 @@ class DartsNet : public SearchNet {
     ParameterStore& store() override { return store_; }
     const ParameterStore& store() const { return store_; }
     bool searches() const { return alphas_[0] >= 0; }
-    Tensor logits(const Tensor& x, bool training) override { return forward(x, training).logits; }
+    std::vector<Tensor> logits_of_copies(const Tensor& x, bool training) override;
     /// Of the normal and of the reduction cells; empty in an evaluation network.
     std::vector<int> alphas() const override;
     /// The parameter that holds the alphas; -1 in an evaluation network.
@@ -77,6 +77,8 @@ class DartsNet : public SearchNet {
     Tensor run_mixed(const darts::Cell& cell, const Tensor& before, const Tensor& previous, const Tensor& weights,
                      bool training);
     std::pair<Tensor, Tensor> stems(const Tensor& x, bool training);
+    /// The last cell's output; sets `auxiliary` as in Output.
+    Tensor features(const Tensor& x, bool training, Tensor* auxiliary);
 
     darts::Net net_;
     ParameterStore store_;

@@ -1,6 +1,6 @@
 // Cells with all primitives on every edge, as calls of the fused op.
+#include "nas/supernet/copies.h"
 #include "nas/supernet/darts.h"
-#include "ops/reference.h"
 
 namespace nascent {
 namespace {
@@ -58,11 +58,14 @@ Tensor DartsNet::run_mixed(const darts::Cell& cell, const Tensor& before, const 
                            bool training) {
     const Mixed& m = mixed_[static_cast<std::size_t>(cell.index)];
     std::vector<Tensor> parameters;
-    for (int id : m.parameters) parameters.push_back(store_.read(id));
     std::vector<CellNorm> norms;
-    for (std::size_t layer : m.norms)
-        norms.push_back({store_.buffer(ids_[layer].mean), store_.buffer(ids_[layer].variance)});
-    const Tensor all = mixed_cell(m.shape, before, previous, weights, parameters, norms, training);
+    for (int copy = 0; copy < store_.copies(); copy++) {
+        const CopyScope reading(store_, copy);
+        for (int id : m.parameters) parameters.push_back(store_.read(id));
+        for (std::size_t layer : m.norms)
+            norms.push_back({store_.buffer(ids_[layer].mean), store_.buffer(ids_[layer].variance)});
+    }
+    const Tensor all = mixed_cell(m.shape, before, previous, weights, parameters, norms, training, store_.copies());
     // The output is that of the last nodes.
     const int kept = static_cast<int>(cell.concat.size());
     if (kept == m.shape.nodes) return all;

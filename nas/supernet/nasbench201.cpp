@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "nas/supernet/copies.h"
 #include "nas/supernet/initialise.h"
 #include "ops/conv_norm.h"
 #include "ops/head.h"
@@ -170,30 +171,35 @@ Tensor Nb201Supernet::stem(const PictureInput& x, bool training) {
 }
 
 template <class Input>
-Tensor Nb201Supernet::run_blocks(const Input& x, const SearchedCell& searched, bool training) {
+std::vector<Tensor> Nb201Supernet::run_blocks(const Input& x, const SearchedCell& searched, bool training) {
     std::size_t number = 0;  // of the block that chooses, for fixed places
     Tensor y;
     {
         BlockScope place(number++);
-        y = stem(x, training);
+        y = stack_copies(store_, [&](int) { return stem(x, training); });
     }
     std::size_t cell = 0, reduction = 0;
     for (const nb201::Block& block : blocks_) {
         Scope scope("{}", block.prefix);
         if (block.kind == nb201::BlockKind::reduction) {
             BlockScope place(number++);
-            y = reduce(reductions_[reduction++], y, training);
+            const Reduction& r = reductions_[reduction++];
+            const std::vector<Tensor> each =
+                for_copies(store_, y, [&](const Tensor& part, int) { return reduce(r, part, training); });
+            y = each.size() == 1 ? each[0] : stack(each);
         }
         if (block.kind != nb201::BlockKind::cell) continue;
         y = searched(cell++, y, number);
     }
     BlockScope place(number);
-    return head(y,
-                {parameter(lastact_.gamma), parameter(lastact_.beta), parameter(classifier_weight_),
-                 parameter(classifier_bias_)},
-                norm_args(lastact_, training));
+    return for_copies(store_, y, [&](const Tensor& part, int) {
+        return head(part,
+                    {parameter(lastact_.gamma), parameter(lastact_.beta), parameter(classifier_weight_),
+                     parameter(classifier_bias_)},
+                    norm_args(lastact_, training));
+    });
 }
-template Tensor Nb201Supernet::run_blocks(const Tensor&, const SearchedCell&, bool);
+template std::vector<Tensor> Nb201Supernet::run_blocks(const Tensor&, const SearchedCell&, bool);
 
 template <class Input>
 Tensor Nb201Supernet::run(const Input& x, const std::vector<nb201::CellText>& cells, bool training) {
@@ -209,7 +215,7 @@ Tensor Nb201Supernet::run(const Input& x, const std::vector<nb201::CellText>& ce
             }
             return nodes.back();
         },
-        training);
+        training)[0];
 }
 
 namespace {

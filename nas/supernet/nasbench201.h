@@ -82,9 +82,10 @@ class Nb201Supernet {
     Tensor reduce(const Reduction& r, const Tensor& x, bool training);
     Tensor stem(const Tensor& x, bool training);
     Tensor stem(const PictureInput& pictures, bool training);
-    /// The network around its searched cells; Input is a Tensor or PictureInput.
+    /// Logits of each of the store's copies: the network around its searched cells, which get the copies side by side.
+    /// Input is a Tensor or PictureInput.
     template <class Input>
-    Tensor run_blocks(const Input& x, const SearchedCell& searched, bool training);
+    std::vector<Tensor> run_blocks(const Input& x, const SearchedCell& searched, bool training);
     template <class Input>
     Tensor run(const Input& x, const std::vector<nb201::CellText>& cells, bool training);
     void read_ahead(const std::vector<nb201::CellText>& cells);

@@ -1,6 +1,6 @@
 #include "nas/supernet/nasbench201_mixed.h"
 
-#include "ops/reference.h"
+#include "nas/supernet/copies.h"
 #include "ops/weighed_cell.h"
 
 namespace nascent {
@@ -12,26 +12,29 @@ Nb201MixedNet::Nb201MixedNet(Device& device, DType dtype, const nb201::NetConfig
 
 Tensor Nb201MixedNet::mixed_cell(const Cell& cell, const Tensor& x, const Tensor& weights, bool training) {
     std::vector<WeighedTerm> terms;  // `none` adds nothing
-    for (int to = 1; to < nb201::kNodes; to++)
-        for (int from = 0; from < to; from++) {
-            const int edge = nb201::edge_index(to, from);
-            for (Op op : {Op::skip_connect, Op::nor_conv_1x1, Op::nor_conv_3x3, Op::avg_pool_3x3}) {
-                WeighedTerm t{EdgeOp::skip, from, to, edge * nb201::kOps + static_cast<int>(op)};
-                if (op == Op::avg_pool_3x3) t.op = EdgeOp::pool;
-                if (op == Op::nor_conv_1x1 || op == Op::nor_conv_3x3) {
-                    const ConvNormIds& c = cell.convs[edge][op == Op::nor_conv_3x3];
-                    const NormArgs norm = norm_args(c.norm, training);
-                    t.op = EdgeOp::conv, t.kernel = parameter(c.weight);
-                    t.norm = {norm.running_mean, norm.running_var};
-                    training = norm.training;  // without running statistics always the batch's
+    for (int copy = 0; copy < store_.copies(); copy++) {
+        const CopyScope reading(store_, copy);
+        for (int to = 1; to < nb201::kNodes; to++)
+            for (int from = 0; from < to; from++) {
+                const int edge = nb201::edge_index(to, from);
+                for (Op op : {Op::skip_connect, Op::nor_conv_1x1, Op::nor_conv_3x3, Op::avg_pool_3x3}) {
+                    WeighedTerm t{EdgeOp::skip, from, to, edge * nb201::kOps + static_cast<int>(op)};
+                    if (op == Op::avg_pool_3x3) t.op = EdgeOp::pool;
+                    if (op == Op::nor_conv_1x1 || op == Op::nor_conv_3x3) {
+                        const ConvNormIds& c = cell.convs[edge][op == Op::nor_conv_3x3];
+                        const NormArgs norm = norm_args(c.norm, training);
+                        t.op = EdgeOp::conv, t.kernel = parameter(c.weight);
+                        t.norm = {norm.running_mean, norm.running_var};
+                        training = norm.training;  // without running statistics always the batch's
+                    }
+                    terms.push_back(t);
                 }
-                terms.push_back(t);
             }
-        }
-    return weighed_cell(x, weights, terms, training);
+    }
+    return weighed_cell(x, weights, terms, training, store_.copies());
 }
 
-Tensor Nb201MixedNet::logits(const Tensor& x, bool training) {
+std::vector<Tensor> Nb201MixedNet::logits_of_copies(const Tensor& x, bool training) {
     const Tensor weights = softmax(parameter(arch_parameters_));
     return run_blocks(
         x,

@@ -14,7 +14,7 @@ class Nb201MixedNet : public Nb201Supernet, public SearchNet {
 
     ParameterStore& store() override { return Nb201Supernet::store(); }
     const ParameterStore& store() const { return Nb201Supernet::store(); }
-    Tensor logits(const Tensor& x, bool training) override;
+    std::vector<Tensor> logits_of_copies(const Tensor& x, bool training) override;
     /// One, (6, 5): a row per edge in canonical order, a column per operator.
     std::vector<int> alphas() const override { return {arch_parameters_}; }
 

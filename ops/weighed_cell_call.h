@@ -1,0 +1,89 @@
+// One call of weighed_cell: what its forward keeps, and where that lies for each copy.
+#pragma once
+#include <algorithm>
+
+#include "kernels/mixed.h"
+#include "kernels/norm.h"
+#include "ops/weighed_cell.h"
+
+namespace nascent {
+
+/// Inputs: x, weights, the convolutions' kernels in the order of the terms, copy by copy.
+struct WeighedCell {
+    static constexpr const char* name = "weighed_cell";
+    bool operator==(const WeighedCell&) const = default;
+    struct Term {  // of every copy
+        EdgeOp op;
+        int from, to, weight;
+        bool operator==(const Term&) const = default;
+    };
+    int nodes;  // the input and those after it
+    std::vector<Term> terms;
+    std::vector<CellNorm> norms;  // of the terms, copy by copy
+    bool training;
+    int copies;
+
+    Tensor forward(Inputs in, Saved& saved) const;
+    void backward(const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) const;
+    Tensor reference(Inputs in) const;
+    static std::vector<Case> cases();
+
+    bool pooled(int node) const {
+        return std::any_of(terms.begin(), terms.end(),
+                           [&](const Term& t) { return t.from == node && t.op == EdgeOp::pool; });
+    }
+    const CellNorm& norm(int copy, std::size_t term) const {
+        return norms[static_cast<std::size_t>(copy) * terms.size() + term];
+    }
+};
+
+namespace cell {
+
+/// What the forward keeps, by its place in `saved`: the nodes behind the input, pools, then of each convolution z,
+/// scale and shift, mean and rstd; each of all copies.
+template <class T>
+struct WeighedKept {
+    struct Conv {
+        std::size_t kernel;  // index into the inputs
+        T *z, *scale, *shift;
+        double *mean, *rstd;
+    };
+    int copies;
+    std::size_t image;                    // elements of a copy's node
+    std::vector<T*> node, pool;           // of the first copy, the others' behind it
+    std::vector<std::vector<Conv>> conv;  // by copy, by term; none where it is none
+
+    WeighedKept(const WeighedCell& op, Inputs in, const Saved& saved)
+        : copies(op.copies), image(in[0].size() / static_cast<std::size_t>(op.copies)) {
+        std::size_t next = 0, kernel = 2;
+        const auto c = static_cast<std::size_t>(in[0].shape[3]);
+        for (int i = 0; i < op.nodes; i++) node.push_back(i == 0 ? in[0].as<T>() : saved[next++].as<T>());
+        for (int i = 0; i < op.nodes; i++) pool.push_back(op.pooled(i) ? saved[next++].as<T>() : nullptr);
+        for (std::size_t copy = 0; copy < static_cast<std::size_t>(copies); copy++) {
+            std::vector<Conv>& all = conv.emplace_back();
+            std::size_t at = next;
+            for (const WeighedCell::Term& t : op.terms) {
+                all.push_back({});
+                if (t.op != EdgeOp::conv) continue;
+                T* const affine = saved[at + 1].as<T>() + copy * 2 * c;
+                double* const moments = saved[at + 2].as<double>() + copy * 2 * c;
+                all.back() = {kernel++, saved[at].as<T>() + copy * image, affine, affine + c, moments, moments + c};
+                at += 3;
+            }
+        }
+    }
+    T* node_of(int copy, int i) const { return node[static_cast<std::size_t>(i)] + before(copy); }
+    std::size_t before(int copy) const { return static_cast<std::size_t>(copy) * image; }
+    const Conv& conv_of(int copy, std::size_t term) const { return conv[static_cast<std::size_t>(copy)][term]; }
+    kernels::MixedTerm<T> term(const WeighedCell& op, Inputs in, int copy, std::size_t i, int pixel) const {
+        const WeighedCell::Term& t = op.terms[i];
+        const T* weight = in[1].as<T>() + t.weight;
+        const Conv& c = conv_of(copy, i);
+        if (t.op == EdgeOp::conv) return {c.z, pixel, c.scale, c.shift, weight};
+        const T* from = (t.op == EdgeOp::pool ? pool : node)[static_cast<std::size_t>(t.from)] + before(copy);
+        return {from, pixel, nullptr, nullptr, weight};
+    }
+};
+
+}  // namespace cell
+}  // namespace nascent

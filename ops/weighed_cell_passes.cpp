@@ -1,0 +1,226 @@
+#include "kernels/primitive.h"
+#include "ops/weighed_cell_call.h"
+
+namespace nascent {
+namespace {
+
+using cell::WeighedKept;
+
+/// The pictures of one copy.
+kernels::Image image_of_copy(const WeighedCell& op, const Tensor& x) {
+    kernels::Image image = image_of(x);
+    image.n /= op.copies;
+    return image;
+}
+kernels::ConvShape shape_of(const kernels::Image& image, const Tensor& kernel) {
+    const auto k = static_cast<int>(kernel.shape[0]);
+    return {image.n, image.h, image.w, image.c, image.c, k, 1};
+}
+
+template <class T>
+struct Forward {
+    const WeighedCell& op;
+    Inputs in;
+    const WeighedKept<T>& kept;
+    kernels::Image image = image_of_copy(op, in[0]);
+    kernels::Stream stream = kernel_stream();
+
+    void sum(int node) const {
+        std::vector<std::vector<kernels::MixedTerm<T>>> terms(static_cast<std::size_t>(op.copies));
+        std::vector<kernels::MixedNode<T>> nodes;
+        for (int copy = 0; copy < op.copies; copy++) {
+            auto& sum = terms[static_cast<std::size_t>(copy)];
+            for (std::size_t i = 0; i < op.terms.size(); i++)
+                if (op.terms[i].to == node) sum.push_back(kept.term(op, in, copy, i, image.c));
+            nodes.push_back({kept.node_of(copy, node), image.c, sum});
+        }
+        kernels::nodes_forward<T>(stream, image.pixels(), image.c, nodes);
+    }
+    /// Of all copies: it has no parameters.
+    void pool(int node) const {
+        const auto at = static_cast<std::size_t>(node);
+        const int n = image.n * op.copies;
+        const kernels::Source<T> source[] = {{kept.node[at], image.h, image.w, image.c, image.c}};
+        kernels::Branch<T> pool[] = {{kernels::BranchKind::avg_pool, 0, image.c}};
+        pool[0].z = kept.pool[at];
+        ScratchScope scratch(current_arena());
+        kernels::branches_forward<T>(stream, n, 0, source, pool,
+                                     workspace(kernels::branches_forward_workspace<T>(stream, n, source, pool)));
+    }
+    void conv(int copy, std::size_t i) const {
+        const auto& conv = kept.conv_of(copy, i);
+        const CellNorm& running = op.norm(copy, i);
+        const Tensor& w = in[conv.kernel];
+        const kernels::ConvShape s = shape_of(image, w);
+        ScratchScope scratch(current_arena());
+        double* sums = op.training ? doubles(2 * static_cast<std::size_t>(s.c_out)) : nullptr;
+        kernels::conv_forward<T>(stream, s, kept.node_of(copy, op.terms[i].from), {nullptr, nullptr, true}, w.as<T>(),
+                                 conv.z, sums, workspace(kernels::conv_forward_workspace(stream, s, sizeof(T))));
+        const NormArgs args{running.mean, running.variance, op.training};
+        T* running_mean = running.mean.defined() ? running.mean.as<T>() : nullptr;
+        T* running_var = running.mean.defined() ? running.variance.as<T>() : nullptr;
+        NASCENT_CHECK(op.training || running_mean, runtime, "evaluation needs running statistics");
+        const kernels::NormShape norm{image.c, s.pixels(), args.eps, args.momentum};
+        if (op.training)
+            kernels::norm_finish<T>(stream, norm, sums, nullptr, nullptr, running_mean, running_var, conv.mean,
+                                    conv.rstd, conv.scale, conv.shift);
+        else
+            kernels::norm_running<T>(stream, norm, nullptr, nullptr, running_mean, running_var, conv.scale, conv.shift);
+    }
+};
+
+template <class T>
+Tensor run_forward(const WeighedCell& op, Inputs in, Saved& saved) {
+    const Tensor& x = in[0];
+    for (int i = 1; i < op.nodes; i++) saved.push_back(empty(x.shape, x.dtype));
+    const Tensor y = saved.back();
+    for (int i = 0; i < op.nodes; i++)
+        if (op.pooled(i)) saved.push_back(empty(x.shape, x.dtype));
+    const Shape vectors{2 * op.copies, x.shape[3]};
+    for (const auto& t : op.terms)
+        if (t.op == EdgeOp::conv)
+            saved.insert(saved.end(), {empty(x.shape, x.dtype), empty(vectors, x.dtype), empty(vectors, DType::f64)});
+    const WeighedKept<T> kept(op, in, saved);
+    const Forward<T> forward{op, in, kept};
+    for (int node = 0; node < op.nodes; node++) {
+        if (node > 0) forward.sum(node);
+        if (op.pooled(node)) forward.pool(node);
+        for (std::size_t i = 0; i < op.terms.size(); i++)
+            if (op.terms[i].from == node && op.terms[i].op == EdgeOp::conv)
+                for (int copy = 0; copy < op.copies; copy++) forward.conv(copy, i);
+    }
+    return y;
+}
+
+template <class T>
+struct Backward {
+    const WeighedCell& op;
+    Inputs in;
+    const WeighedKept<T>& kept;
+    std::span<Into> into;
+    const T* dy;
+    T* dweights;                                         // (copies, weights); null: not wanted
+    std::vector<T*> g;                                   // of the nodes but the last, all copies'
+    std::vector<std::vector<kernels::NormMap<T>>> maps;  // by copy, by term
+    kernels::Image image = image_of_copy(op, in[0]);
+    kernels::Stream stream = kernel_stream();
+
+    const T* gradient(int copy, int node) const {
+        return (node == op.nodes - 1 ? dy : g[static_cast<std::size_t>(node)]) + kept.before(copy);
+    }
+
+    /// The maps and weights' gradients of what a node sums.
+    void of_terms(int node) const {
+        std::vector<std::vector<kernels::MixedTermGradient<T>>> terms(static_cast<std::size_t>(op.copies));
+        std::vector<kernels::MixedNodeGradient<T>> nodes;
+        for (int copy = 0; copy < op.copies; copy++) {
+            const auto c = static_cast<std::size_t>(copy);
+            for (std::size_t i = 0; i < op.terms.size(); i++) {
+                const WeighedCell::Term& term = op.terms[i];
+                if (term.to != node) continue;
+                kernels::MixedTermGradient<T> t{kept.term(op, in, copy, i, image.c)};
+                if (term.op == EdgeOp::conv && op.training)
+                    t.mean = kept.conv[c][i].mean, t.rstd = kept.conv[c][i].rstd;
+                if (term.op != EdgeOp::skip) t.map = maps[c][i];
+                if (dweights) t.dweight = dweights + c * in[1].size() + term.weight;
+                terms[c].push_back(t);
+            }
+            nodes.push_back({gradient(copy, node), image.c, terms[c]});
+        }
+        ScratchScope own(current_arena());
+        kernels::nodes_backward<T>(
+            stream, image.pixels(), image.c, nodes,
+            workspace(kernels::nodes_backward_workspace<T>(stream, image.pixels(), image.c, nodes)));
+    }
+
+    /// The gradient of a node (where it is wanted) from those of the nodes that read it, and the kernels' gradients.
+    void of_node(int node, bool accumulate) const {
+        T* const da = g[static_cast<std::size_t>(node)];
+        if (da) around_convolutions(node, accumulate);
+        for (std::size_t i = 0; i < op.terms.size(); i++)
+            if (op.terms[i].from == node && op.terms[i].op == EdgeOp::conv)
+                for (int copy = 0; copy < op.copies; copy++) conv(copy, i, da ? da + kept.before(copy) : nullptr);
+    }
+
+  private:
+    void around_convolutions(int node, bool accumulate) const {
+        const auto copies = static_cast<std::size_t>(op.copies);
+        std::vector<std::vector<kernels::Skip<T>>> skips(copies);
+        std::vector<std::vector<kernels::BranchGradient<T>>> pools(copies);
+        std::vector<kernels::SourceBackward<T>> sources;
+        std::vector<kernels::BranchBackward<T>> branches;
+        for (int copy = 0; copy < op.copies; copy++) {
+            const auto c = static_cast<std::size_t>(copy);
+            T* const da = g[static_cast<std::size_t>(node)] + kept.before(copy);
+            if (accumulate) skips[c].push_back({da, image.c});
+            for (std::size_t i = 0; i < op.terms.size(); i++) {
+                const WeighedCell::Term& t = op.terms[i];
+                if (t.from != node) continue;
+                if (t.op == EdgeOp::skip) skips[c].push_back({gradient(copy, t.to), image.c, in[1].as<T>() + t.weight});
+                if (t.op == EdgeOp::pool) pools[c].push_back({gradient(copy, t.to), image.c, maps[c][i]});
+            }
+            sources.push_back({{kept.node_of(copy, node), image.h, image.w, image.c, image.c}, da, image.c, skips[c]});
+            if (pools[c].empty()) continue;
+            branches.push_back({{kernels::BranchKind::avg_pool, copy, image.c}, pools[c]});
+            branches.back().branch.z = kept.pool[static_cast<std::size_t>(node)] + kept.before(copy);
+        }
+        ScratchScope scratch(current_arena());
+        kernels::branches_backward<T>(
+            stream, image.n, sources, branches,
+            workspace(kernels::branches_backward_workspace<T>(stream, image.n, sources, branches)));
+    }
+    void conv(int copy, std::size_t i, T* da) const {
+        const WeighedCell::Term& t = op.terms[i];
+        const auto& conv = kept.conv_of(copy, i);
+        const kernels::NormMap<T>& map = maps[static_cast<std::size_t>(copy)][i];
+        const Tensor& w = in[conv.kernel];
+        const kernels::ConvShape s = shape_of(image, w);
+        const Into& dw = into[conv.kernel];
+        ScratchScope scratch(current_arena());
+        kernels::conv_backward<T>(stream, s, kept.node_of(copy, t.from), {nullptr, nullptr, true}, w.as<T>(),
+                                  gradient(copy, t.to), {conv.z, map.scale, map.slope, map.shift}, da, true, dw.as<T>(),
+                                  dw.accumulate(), workspace(kernels::conv_backward_workspace(stream, s, sizeof(T))));
+    }
+};
+
+template <class T>
+void run_backward(const WeighedCell& op, const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) {
+    const WeighedKept<T> kept(op, in, saved);
+    const std::int64_t c = dy.shape[3];
+    const std::size_t weights = in[1].size();
+    ScratchScope scratch(current_arena());
+    Backward<T> back{op, in, kept, into, dy.as<T>(), nullptr, {}, {}};
+    if (into[1]) {  // what no term names has a gradient of zero
+        const Tensor t = empty({op.copies, static_cast<std::int64_t>(weights)}, in[1].dtype);
+        t.device->fill(t.data, 0, t.bytes());
+        back.dweights = t.as<T>();
+    }
+    back.g.push_back(into[0].as<T>());
+    for (int node = 1; node + 1 < op.nodes; node++) back.g.push_back(empty(dy.shape, dy.dtype).as<T>());
+    for (int copy = 0; copy < op.copies; copy++) {
+        auto& maps = back.maps.emplace_back();
+        for (std::size_t i = 0; i < op.terms.size(); i++) {
+            T* m = empty({3, c}, dy.dtype).as<T>();
+            maps.push_back({m, m + c, m + 2 * c});
+        }
+    }
+    for (int node = op.nodes - 1; node > 0; node--) {
+        if (node < op.nodes - 1) back.of_node(node, false);
+        back.of_terms(node);
+    }
+    back.of_node(0, into[0].accumulate());
+    for (std::size_t copy = 0; back.dweights && copy < static_cast<std::size_t>(op.copies); copy++)
+        kernels::copy_or_add<T>(kernel_stream(), weights, back.dweights + copy * weights, into[1].as<T>(),
+                                copy > 0 || into[1].accumulate());
+}
+
+}  // namespace
+
+Tensor WeighedCell::forward(Inputs in, Saved& saved) const {
+    return with_type(in[0].dtype, [&](auto zero) { return run_forward<decltype(zero)>(*this, in, saved); });
+}
+void WeighedCell::backward(const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) const {
+    with_type(dy.dtype, [&](auto zero) { run_backward<decltype(zero)>(*this, dy, into, in, saved); });
+}
+
+}  // namespace nascent
