@@ -53,6 +53,8 @@ struct Reading {
                 return separable(separable(x, stride, 1), 1, 1);
             case CellOpKind::dilated:
                 return separable(x, stride, 2);
+            case CellOpKind::bypass:
+                return stride == 1 ? x : max_pool(x, 2, 2, 0);
         }
         return x;
     }
@@ -69,13 +71,26 @@ Tensor MixedCell::reference(Inputs in) const {
         std::vector<Tensor> states(static_cast<std::size_t>(shape.nodes) + 2);
         states[0] = shape.reduce_before ? r.reduce(before) : r.normalise(conv2d(relu(before), r.next()));
         states[1] = r.normalise(conv2d(relu(previous), r.next()));
-        for (const CellEdge& e : shape.edges)
-            for (const CellOp& o : e.ops) {
-                Tensor y = r.edge_op(o, states[static_cast<std::size_t>(e.from)], e.stride);
-                if (o.weight >= 0) y = weighted(y, in[2], o.weight);
-                Tensor& node = states[static_cast<std::size_t>(e.to)];
-                node = node.defined() ? add(node, y) : y;
+        for (int node = 2; node < shape.nodes + 2; node++) {
+            Tensor sums[2];  // of operators, of what goes round them
+            for (const CellEdge& e : shape.edges) {
+                if (e.to != node) continue;
+                const Tensor& x = states[static_cast<std::size_t>(e.from)];
+                const int seen = shape.channels / shape.partial;
+                for (const CellOp& o : e.ops) {
+                    const bool bypass = o.kind == CellOpKind::bypass;
+                    const Tensor read = shape.partial == 1 ? x
+                                        : bypass           ? slice_channels(x, seen, shape.channels - seen)
+                                                           : slice_channels(x, 0, seen);
+                    Tensor y = r.edge_op(o, read, e.stride);
+                    if (o.weight >= 0) y = weighted(y, in[2], o.weight);
+                    sums[bypass] = sums[bypass].defined() ? add(sums[bypass], y) : y;
+                }
             }
+            Tensor& state = states[static_cast<std::size_t>(node)];
+            state = shape.partial == 1 ? sums[0] : concat(sums);
+            if (shape.partial > 1 && shape.shuffle) state = channel_shuffle(state, shape.partial);
+        }
         all.push_back(concat(std::span(states).subspan(2)));
     }
     return stack(all);
@@ -84,9 +99,10 @@ Tensor MixedCell::reference(Inputs in) const {
 namespace {
 
 /// Edges of a cell: every earlier state to every node, those from inputs with `stride`. A letter an op: none, max, avg,
-/// skip (k), separable 3, 5 and 7 (s, l, v), dilated 3 and 5 (d, e).
-CellShape sample_shape(const std::string& ops, int channels, int nodes, int stride, bool reduce_before, bool weighed) {
-    CellShape s{reduce_before, channels, nodes, {}};
+/// skip (k), separable 3, 5 and 7 (s, l, v), dilated 3 and 5 (d, e), bypass (b).
+CellShape sample_shape(const std::string& ops, int channels, int nodes, int stride, bool reduce_before, bool weighed,
+                       int partial = 1) {
+    CellShape s{reduce_before, channels, nodes, {}, partial};
     int weight = 0;
     for (int to = 2; to < nodes + 2; to++)
         for (int from = 0; from < to; from++) {
@@ -95,6 +111,7 @@ CellShape sample_shape(const std::string& ops, int channels, int nodes, int stri
                 CellOp o{CellOpKind::none};
                 if (c == 'm') o.kind = CellOpKind::max_pool;
                 if (c == 'a') o.kind = CellOpKind::avg_pool;
+                if (c == 'b') o.kind = CellOpKind::bypass;
                 if (c == 'k') o.kind = CellOpKind::skip;
                 if (c == 's' || c == 'l' || c == 'v') o = {CellOpKind::separable, c == 's' ? 3 : c == 'l' ? 5 : 7};
                 if (c == 'd' || c == 'e') o = {CellOpKind::dilated, c == 'd' ? 3 : 5};
@@ -119,23 +136,25 @@ Case sample(const std::string& what, const CellShape& s, const Shape& before, co
             norms += cell_op_norms(o, e.stride);
         }
     if (weights > 0) c.inputs.push_back({weights});
-    const std::int64_t ch = s.channels;
-    auto reduce = [&](std::int64_t in) { c.inputs.insert(c.inputs.end(), 2, Shape{1, 1, in, ch / 2}); };
+    const std::int64_t ch = s.channels, seen = ch / s.partial;
+    auto reduce = [&](std::int64_t in, std::int64_t out) {
+        c.inputs.insert(c.inputs.end(), 2, Shape{1, 1, in, out / 2});
+    };
     for (int copy = 0; copy < copies; copy++) {
         if (s.reduce_before)
-            reduce(before[3]);
+            reduce(before[3], ch);
         else
             c.inputs.push_back({1, 1, before[3], ch});
         c.inputs.push_back({1, 1, previous[3], ch});
         for (const CellEdge& e : s.edges)
             for (const CellOp& o : e.ops) {
-                if (o.kind == CellOpKind::skip && e.stride == 2) reduce(ch);
+                if (o.kind == CellOpKind::skip && e.stride == 2) reduce(seen, seen);
                 for (int i = 0; i < (o.kind == CellOpKind::separable ? 2
                                      : o.kind == CellOpKind::dilated ? 1
                                                                      : 0);
                      i++) {
-                    c.inputs.push_back({o.k, o.k, ch});
-                    c.inputs.push_back({1, 1, ch, ch});
+                    c.inputs.push_back({o.k, o.k, seen});
+                    c.inputs.push_back({1, 1, seen, seen});
                 }
             }
     }
@@ -190,6 +209,25 @@ std::vector<Case> MixedCell::cases() {
     all.push_back(twin("ks", 1, {2, 3, 3, 2}, 1, 2, true));
     all.push_back(sample("2 copies after a reduction", halved, {2, 8, 4, 3}, {2, 4, 2, 5}, false, 2));
     all.push_back(only(twin("nmaksd", 2, {4, 4, 4, 2}, 1, 2), 0, 3));  // second order's twin pass
+    auto partial = [](const std::string& ops, int channels, int of, int nodes, const Shape& x, int stride,
+                      int copies = 1, bool shuffle = true) {
+        CellShape s = sample_shape(ops + "b", channels, nodes, stride, false, true, of);
+        s.shuffle = shuffle;
+        return sample(fmt::format("{} {}, one channel in {}{}{}", ops, x.text(), of, stride == 2 ? ", reduction" : "",
+                                  shuffle ? "" : ", not shuffled"),
+                      s, x, x, false, copies);
+    };
+    all.push_back(partial("nmaksd", 4, 2, 2, {2, 4, 5, 3}, 1));
+    all.push_back(partial("nmaksd", 8, 4, 2, {1, 4, 4, 3}, 2));
+    all.push_back(partial("le", 6, 3, 1, {2, 3, 4, 2}, 1));
+    all.push_back(partial("s", 32, 2, 1, {1, 2, 3, 2}, 1));
+    all.push_back(partial("ks", 4, 2, 3, {2, 4, 2, 2}, 2, 1, false));
+    all.push_back(partial("msd", 4, 2, 1, {4, 4, 4, 2}, 2, 2));
+    all.push_back(only(partial("mksd", 4, 2, 2, {2, 4, 4, 2}, 2), 2, 3));
+    all.push_back(only(partial("mksd", 4, 2, 2, {2, 4, 4, 2}, 1), 3, 100));
+    Case plain_bypass = sample("nothing weighed, one channel in 2", sample_shape("ksb", 4, 1, 2, false, false, 2),
+                               {2, 4, 4, 2}, {2, 4, 4, 2});
+    all.push_back(plain_bypass);
     return all;
 }
 
@@ -198,7 +236,7 @@ int cell_op_parameters(const CellOp& op, int stride) {
     return op.kind == CellOpKind::separable ? 4 : op.kind == CellOpKind::dilated ? 2 : 0;
 }
 int cell_op_norms(const CellOp& op, int stride) {
-    if (op.kind == CellOpKind::none) return 0;
+    if (op.kind == CellOpKind::none || op.kind == CellOpKind::bypass) return 0;
     if (op.kind == CellOpKind::skip) return stride == 2 ? 1 : 0;
     return op.kind == CellOpKind::separable ? 2 : 1;
 }

@@ -15,6 +15,7 @@ enum class CellOpKind {
     skip,       // the state itself; with stride 2 ReLU, two 1x1 side by side (FactorizedReduce), batch-norm
     separable,  // twice ReLU, depthwise k x k, 1x1, batch-norm; the stride is the first one's
     dilated,    // ReLU, depthwise k x k of dilation 2, 1x1, batch-norm
+    bypass,     // of partial channels: those that no other operator sees; with stride 2 the maximum of 2x2
 };
 
 struct CellOp {
@@ -36,6 +37,10 @@ struct CellShape {
     int channels = 0;            // of a state
     int nodes = 0;               // states 2 .. nodes + 1; each has an edge
     std::vector<CellEdge> edges;
+    // PC-DARTS (arXiv 1907.05737, section 3.1): operators see a state's first channels / partial, the others go round
+    // them (each edge has one `bypass`), and a node's sum of both, side by side, is shuffled in `partial` groups.
+    int partial = 1;
+    bool shuffle = true;
     bool operator==(const CellShape&) const = default;
 };
 

@@ -23,6 +23,7 @@ void BranchesBackward<T>::run(int n) const {
 
 template <class T>
 void NodesBackward<T>::run(std::size_t pixels, int channels) const {
+    if (nodes.empty()) return;
     ScratchScope scratch(current_arena());
     const kernels::Stream stream = kernel_stream();
     kernels::nodes_backward<T>(stream, pixels, channels, nodes,
@@ -53,6 +54,7 @@ void Cell<T>::begin_backward(const Tensor& dy, std::span<Into> into, T* dweights
     reach_.resize(branches_.size());
     middle_.resize(branches_.size());
     middle_map_.resize(branches_.size());
+    halved_gradient_.resize(states_.size());
 }
 
 /// From a node's gradient to the maps of its terms and the weights' gradients, and through the second halves of its
@@ -70,13 +72,16 @@ void Cell<T>::add_node_gradient(int node, NodesBackward<T>& to, BranchesBackward
             terms.push_back({{from.x, from.pixel, nullptr, nullptr, weight(*e.op)}, nullptr, nullptr, {}, dweight});
             continue;
         }
-        reach_[i] = {mine.g, mine.pixel, make_map<T>(c_)};
-        terms.push_back(
-            {{e.last.z, c_, e.end.scale, e.end.shift, weight(*e.op)}, e.end.mean, e.end.rstd, reach_[i].map, dweight});
+        reach_[i] = {mine.g, mine.pixel, make_map<T>(seen_)};
+        terms.push_back({{e.last.z, seen_, e.end.scale, e.end.shift, weight(*e.op)},
+                         e.end.mean,
+                         e.end.rstd,
+                         reach_[i].map,
+                         dweight});
         if (!e.twice()) continue;
-        middle_[i] = {empty({sizes_.n, size(node).h, size(node).w, c_}, dtype_of<T>()).template as<T>(), c_};
-        middle_map_[i] = make_map<T>(c_);
-        kernels::SourceBackward<T> source{middle_source(e), middle_[i].g, c_, {}};
+        middle_[i] = {scratch(size(node), seen_), seen_};
+        middle_map_[i] = make_map<T>(seen_);
+        kernels::SourceBackward<T> source{middle_source(e), middle_[i].g, seen_, {}};
         source.mean = e.middle.mean, source.rstd = e.middle.rstd, source.map = middle_map_[i];
         seconds.add(source, {});
         seconds.add(branch_backward(e.last, e.parameter + 2), {reach_[i]});
@@ -95,7 +100,8 @@ void Cell<T>::add_state_gradient(int s, BranchesBackward<T>& to) {
         around.push_back({node.g, node.pixel, weight(*e.op)});
     }
     Gradient& mine = states_[static_cast<std::size_t>(s)];
-    mine = {empty({sizes_.n, size(s).h, size(s).w, c_}, dtype_of<T>()).template as<T>(), c_};
+    if (op_.shape.partial == 1) mine = {scratch(size(s), c_), c_};
+    if (halved(s)) around.push_back({mine.g, mine.pixel});
     to.add({state(s), mine.g, c_, {}}, std::move(around));
     std::vector<kernels::BranchGradient<T>> pools[2];
     for (std::size_t i = 0; i < branches_.size(); i++) {
@@ -104,7 +110,7 @@ void Cell<T>::add_state_gradient(int s, BranchesBackward<T>& to) {
         if (e.pooled())
             pools[e.op->kind == CellOpKind::max_pool ? 0 : 1].push_back(reach_[i]);
         else if (e.twice())
-            to.add(branch_backward(e.first, e.parameter), {{middle_[i].g, c_, middle_map_[i]}});
+            to.add(branch_backward(e.first, e.parameter), {{middle_[i].g, seen_, middle_map_[i]}});
         else
             to.add(branch_backward(e.last, e.parameter), {reach_[i]});
     }
@@ -136,18 +142,31 @@ void Cell<T>::add_input_gradient(int i, BranchesBackward<T>& to) {
 
 template <class T>
 void Cells<T>::node_backward(int node) {
-    NodesBackward<T> terms;
+    const std::size_t pixels = sizes_.pixels(sizes_.state[2]);
+    NodesBackward<T> terms, around;
     BranchesBackward<T> seconds;
-    for (Cell<T>& c : cells_) c.add_node_gradient(node, terms, seconds);
-    terms.run(sizes_.pixels(sizes_.state[2]), op_.shape.channels);
+    for (Cell<T>& c : cells_) {
+        if (op_.shape.partial > 1) c.unshuffle_gradient(node);
+        c.add_node_gradient(node, terms, seconds);
+        c.add_bypass_weights(node, around);
+    }
+    terms.run(pixels, seen());
+    around.run(pixels, this->around());
     seconds.run(sizes_.n);
 }
 
 template <class T>
 void Cells<T>::states_backward(std::span<const int> states) {
     BranchesBackward<T> all;
-    for (int s : states)
+    for (int s : states) {
+        if (op_.shape.partial > 1) {
+            Nodes<T> around;
+            for (Cell<T>& c : cells_) c.add_bypass_gradient(s, around);
+            around.run(sizes_.pixels(cells_[0].bypass_size(s)), this->around());
+            for (const Cell<T>& c : cells_) c.double_gradient(s);
+        }
         for (Cell<T>& c : cells_) c.add_state_gradient(s, all);
+    }
     all.run(sizes_.n);
 }
 

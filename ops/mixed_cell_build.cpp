@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "ops/mixed_cell_call.h"
 
 namespace nascent::cell {
@@ -18,12 +20,19 @@ void check_inputs(const MixedCell& op, Inputs in) {
     for (std::size_t i = kFirstParameter; i < in.size(); i++)
         NASCENT_CHECK(in[i].dtype == previous.dtype, runtime, "parameter {} is {}, the input {}", i - kFirstParameter,
                       name_of(in[i].dtype), name_of(previous.dtype));
+    NASCENT_CHECK(s.partial >= 1 && s.channels % s.partial == 0, runtime,
+                  "operators see one channel in {}, which does not divide {}", s.partial, s.channels);
     std::size_t parameters = s.reduce_before ? 3 : 2, norms = 2;
-    for (const CellEdge& e : s.edges)
+    for (const CellEdge& e : s.edges) {
+        const auto bypasses =
+            std::ranges::count_if(e.ops, [](const CellOp& o) { return o.kind == CellOpKind::bypass; });
+        NASCENT_CHECK(bypasses == (s.partial > 1), runtime, "an edge with {} bypasses, expected {}: partial is {}",
+                      bypasses, s.partial > 1 ? 1 : 0, s.partial);
         for (const CellOp& o : e.ops) {
             parameters += static_cast<std::size_t>(cell_op_parameters(o, e.stride));
             norms += static_cast<std::size_t>(cell_op_norms(o, e.stride));
         }
+    }
     NASCENT_CHECK(op.copies >= 1 && previous.shape[0] % op.copies == 0, runtime, "{} pictures for {} copies of a cell",
                   previous.shape[0], op.copies);
     const auto copies = static_cast<std::size_t>(op.copies);
@@ -87,16 +96,17 @@ void Cell<T>::build_preprocessing() {
             NASCENT_CHECK(in_[p].shape == weight, runtime, "preprocess{}: weights {}, expected {}", i,
                           in_[p].shape.text(), weight.text());
         at += halve ? 2 : 1;
-        b.z = nodes_tensor(size(0));
+        b.z = nodes_tensor(size(0), c_);
         before_norm_[i] = norm(c_);
         give(b, before_norm_[i]);
-        preprocessed_[i] = nodes_tensor(size(0));
+        preprocessed_[i] = nodes_tensor(size(0), c_);
     }
     // The edges' parameters and batch-norms follow, edge by edge.
     std::size_t norm = copy * (op_.norms.size() / copies) + 2;
     for (const CellEdge& e : op_.shape.edges)
         for (const CellOp& o : e.ops) {
-            if (o.kind == CellOpKind::none) continue;
+            if (o.kind == CellOpKind::bypass) bypasses_.push_back({&e, &o});
+            if (o.kind == CellOpKind::none || o.kind == CellOpKind::bypass) continue;
             branches_.push_back({&e, &o, at, norm});
             at += static_cast<std::size_t>(cell_op_parameters(o, e.stride));
             norm += static_cast<std::size_t>(cell_op_norms(o, e.stride));
@@ -117,29 +127,23 @@ void Cell<T>::build_edges(int from) {
         const auto place = static_cast<std::size_t>(2 * from + (max ? 0 : 1));
         kernels::Branch<T>& pool = pools_[place];
         if (!pool.z) {
-            pool = {max ? BranchKind::max_pool : BranchKind::avg_pool, 0, c_};
+            pool = {max ? BranchKind::max_pool : BranchKind::avg_pool, 0, seen_};
             pool.stride = stride;
-            pool.z = nodes_tensor(out);
-            if (max)  // bytes
-                pool.tap = static_cast<std::uint8_t*>(
-                    keeping_
-                        ->tensor(
-                            {static_cast<std::int64_t>((sizes_.pixels(out) * static_cast<std::size_t>(c_) + 3) / 4)},
-                            DType::i32)
-                        .data);
-            if (op_.training) pool_norms_[place] = norm(c_);
+            pool.z = nodes_tensor(out, seen_);
+            if (max) pool.tap = taps(out, seen_);
+            if (op_.training) pool_norms_[place] = norm(seen_);
             give(pool, pool_norms_[place]);
         }
         e.last = pool;
-        e.end = op_.training ? pool_norms_[place] : norm(c_);
+        e.end = op_.training ? pool_norms_[place] : norm(seen_);
     }
     for (EdgeBranch<T>& e : branches_) {
         if (e.edge->from != from || e.pooled()) continue;
         const int stride = e.edge->stride;
         out = {(s.h - 1) / stride + 1, (s.w - 1) / stride + 1};
         auto give_z = [&](kernels::Branch<T>& b, Norm<T>& n) {
-            b.z = nodes_tensor(out);
-            n = norm(c_);
+            b.z = nodes_tensor(out, seen_);
+            n = norm(seen_);
             give(b, n);
         };
         if (e.op->kind == CellOpKind::skip) {
@@ -147,17 +151,17 @@ void Cell<T>::build_edges(int from) {
             NASCENT_CHECK(s.h % 2 == 0 && s.w % 2 == 0, runtime,
                           "a skip of stride 2 (FactorizedReduce) needs even sizes, state {} is {} x {}", from, s.h,
                           s.w);
-            e.last = reduce(e.parameter, c_);
+            e.last = reduce(e.parameter, seen_);
             give_z(e.last, e.end);
             continue;
         }
         kernels::Branch<T>& b = e.twice() ? e.first : e.last;
-        b = {BranchKind::separable, 0, c_};
+        b = {BranchKind::separable, 0, seen_};
         b.k = e.op->k, b.stride = stride, b.dilation = e.twice() ? 1 : 2;
         b.depth = parameter(e.parameter), b.point = parameter(e.parameter + 1);
         give_z(b, e.twice() ? e.middle : e.end);
         if (!e.twice()) continue;
-        e.last = {BranchKind::separable, 0, c_};
+        e.last = {BranchKind::separable, 0, seen_};
         e.last.k = e.op->k;
         e.last.depth = parameter(e.parameter + 2), e.last.point = parameter(e.parameter + 3);
         give_z(e.last, e.end);
@@ -166,12 +170,22 @@ void Cell<T>::build_edges(int from) {
 
 template <class T>
 Cell<T>::Cell(const MixedCell& op, Inputs in, int copy, const Sizes& sizes, const Tensor& y, Keeping& keeping)
-    : op_(op), in_(in), copy_(copy), c_(op.shape.channels), sizes_(sizes), keeping_(&keeping) {
+    : op_(op),
+      in_(in),
+      copy_(copy),
+      c_(op.shape.channels),
+      seen_(c_ / op.shape.partial),
+      sizes_(sizes),
+      keeping_(&keeping) {
     y_ = y.as<T>() + before_mine(y);
     pools_.resize(2 * sizes.state.size());
     pool_norms_.resize(2 * sizes.state.size());
     build_preprocessing();
-    for (int from = 0; from < op.shape.nodes + 1; from++) build_edges(from);
+    halved_.resize(sizes.state.size());
+    for (int from = 0; from < op.shape.nodes + 1; from++) {
+        build_edges(from);
+        build_bypass(from);
+    }
     keeping_ = nullptr;
 }
 
@@ -185,14 +199,14 @@ kernels::Source<T> Cell<T>::input(std::size_t i) const {
 template <class T>
 kernels::Source<T> Cell<T>::state(int s) const {
     const T* x = s < 2 ? preprocessed_[s] : y_ + static_cast<std::ptrdiff_t>(s - 2) * c_;
-    return {x, size(s).h, size(s).w, c_, pixel(s)};
+    return {x, size(s).h, size(s).w, seen_, pixel(s)};
 }
 
 /// The first half of a separable convolution, normalised, as what the second half reads.
 template <class T>
 kernels::Source<T> Cell<T>::middle_source(const EdgeBranch<T>& e) const {
     const StateSize s = size(e.edge->to);
-    return {e.first.z, s.h, s.w, c_, c_, e.middle.scale, e.middle.shift};
+    return {e.first.z, s.h, s.w, seen_, seen_, e.middle.scale, e.middle.shift};
 }
 
 template class Cell<float>;

@@ -53,6 +53,18 @@ struct EdgeBranch {
     bool twice() const { return op->kind == CellOpKind::separable; }
 };
 
+/// Channels that go round an edge's operators.
+struct Bypass {
+    const CellEdge* edge;
+    const CellOp* op;
+};
+/// What stride 2 leaves of a state for them: the maximum of 2 x 2, of all its channels.
+template <class T>
+struct Halved {
+    T* z = nullptr;
+    std::uint8_t* tap = nullptr;
+};
+
 struct StateSize {
     int h, w;
 };
@@ -144,6 +156,10 @@ class Cell {
     void add_preprocessed(Nodes<T>& to) const;
     void add_leaving(int state, Branches<T>& firsts, Branches<T>& seconds) const;
     void add_node(int node, Nodes<T>& to) const;
+    // With partial channels instead: a node before its shuffle, `around` the operators, and the shuffle.
+    void halve(int state) const;
+    void add_partial_node(int node, Nodes<T>& seen, Nodes<T>& around);
+    void shuffle_node(int node) const;
     /// Running statistics, moved towards this batch's, or read (evaluation).
     void update_running() const;
     void add_running(std::vector<kernels::RunningScale<T>>& to) const;
@@ -152,6 +168,14 @@ class Cell {
     void begin_backward(const Tensor& dy, std::span<Into> into, T* dweights);
     void add_node_gradient(int node, NodesBackward<T>& terms, BranchesBackward<T>& seconds);
     void add_state_gradient(int state, BranchesBackward<T>& to);
+    // With partial channels before them: a node's gradient before its shuffle, the weights of what went round the
+    // operators, and its gradient.
+    void unshuffle_gradient(int node);
+    void add_bypass_weights(int node, NodesBackward<T>& to) const;
+    void add_bypass_gradient(int state, Nodes<T>& to);
+    /// Of what goes round a state's operators, where it reaches the nodes.
+    StateSize bypass_size(int state) const;
+    void double_gradient(int state) const;
     void add_preprocessed_gradient(NodesBackward<T>& to);
     void add_input_gradient(int input, BranchesBackward<T>& to);
 
@@ -169,7 +193,17 @@ class Cell {
         b.mean = n.mean, b.rstd = n.rstd;
         if (n.mean) b.scale = n.scale, b.shift = n.shift;
     }
-    T* nodes_tensor(StateSize s) { return keeping_->tensor({sizes_.n, s.h, s.w, c_}, dtype_of<T>()).template as<T>(); }
+    T* nodes_tensor(StateSize s, int channels) {
+        return keeping_->tensor({sizes_.n, s.h, s.w, channels}, dtype_of<T>()).template as<T>();
+    }
+    std::uint8_t* taps(StateSize s, int channels) {
+        const auto bytes = static_cast<std::int64_t>(sizes_.pixels(s) * static_cast<std::size_t>(channels));
+        return static_cast<std::uint8_t*>(keeping_->tensor({(bytes + 3) / 4}, DType::i32).data);
+    }
+    /// A tensor of the current execution.
+    T* scratch(StateSize s, int channels) const {
+        return empty({sizes_.n, s.h, s.w, channels}, dtype_of<T>()).template as<T>();
+    }
     const T* parameter(std::size_t i) const { return in_[i].as<T>(); }
     const T* weight(const CellOp& op) const { return op.weight < 0 ? nullptr : in_[2].as<T>() + op.weight; }
     /// Elements before this copy's in a tensor of all copies'.
@@ -185,6 +219,9 @@ class Cell {
     void build_preprocessing();
     void build_edges(int from);
     kernels::Branch<T> reduce(std::size_t parameter, int c_out) const;
+    void build_bypass(int from);
+    kernels::MixedTerm<T> bypass_term(const Bypass& b) const;
+    bool halved(int state) const { return halved_[static_cast<std::size_t>(state)].z; }
     std::vector<kernels::MixedTerm<T>> terms(int node) const;
     /// f(running statistics, norm, size) of every batch-norm that has running statistics.
     template <class F>
@@ -193,7 +230,7 @@ class Cell {
 
     const MixedCell& op_;
     Inputs in_;
-    int copy_, c_;
+    int copy_, c_, seen_;  // channels of a state, and those that operators see
     const Sizes& sizes_;
     Keeping* keeping_;  // while it is built
 
@@ -205,6 +242,12 @@ class Cell {
     std::vector<EdgeBranch<T>> branches_;    // by edge and op; `none` has none
     std::vector<kernels::Branch<T>> pools_;  // by state: (max, avg), where an edge has one
     std::vector<Norm<T>> pool_norms_;
+    std::vector<Bypass> bypasses_;
+    std::vector<Halved<T>> halved_;  // by state
+    struct {
+        T* y = nullptr;
+        int pixel = 0;
+    } sum_;  // of a node, before its shuffle
 
     // Of the backward.
     struct Gradient {
@@ -219,6 +262,7 @@ class Cell {
     std::vector<Gradient> middle_;                   // by branch: gradient of a separable one's middle
     std::vector<kernels::NormMap<T>> middle_map_;
     kernels::BranchGradient<T> before_reach_[2];
+    std::vector<T*> halved_gradient_;  // by state
 };
 
 extern template class Cell<float>;
@@ -234,6 +278,10 @@ class Cells {
 
   private:
     void leave(int state);
+    void node(int node);
+    /// Of a state that operators see, and of those that go round them.
+    int seen() const { return op_.shape.channels / op_.shape.partial; }
+    int around() const { return op_.shape.channels - seen(); }
     void node_backward(int node);
     void states_backward(std::span<const int> states);
     void preprocessing_backward();

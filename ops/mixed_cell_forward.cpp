@@ -14,34 +14,34 @@ void Branches<T>::run(int n) const {
 template <class T>
 template <class F>
 void Cell<T>::for_each_running(F&& f) const {
-    auto of = [&](std::size_t index, const Norm<T>& n, StateSize s) {
+    auto of = [&](std::size_t index, const Norm<T>& n, StateSize s, int channels) {
         const CellNorm& r = op_.norms[index];
         NASCENT_CHECK(op_.training || r.mean.defined(), runtime, "evaluation needs running statistics");
-        if (r.mean.defined()) f(r, n, s);
+        if (r.mean.defined()) f(r, n, s, channels);
     };
     const std::size_t first =
         static_cast<std::size_t>(copy_) * (op_.norms.size() / static_cast<std::size_t>(op_.copies));
-    for (std::size_t i : {0, 1}) of(first + i, before_norm_[i], size(0));
+    for (std::size_t i : {0, 1}) of(first + i, before_norm_[i], size(0), c_);
     for (const EdgeBranch<T>& e : branches_) {
         const StateSize s = size(e.edge->to);
-        if (e.twice()) of(e.norm, e.middle, s);
-        if (e.has_branch()) of(e.norm + (e.twice() ? 1 : 0), e.end, s);
+        if (e.twice()) of(e.norm, e.middle, s, seen_);
+        if (e.has_branch()) of(e.norm + (e.twice() ? 1 : 0), e.end, s, seen_);
     }
 }
 
 template <class T>
 void Cell<T>::update_running() const {
     std::vector<kernels::RunningNorm<T>> moved;
-    for_each_running([&](const CellNorm& r, const Norm<T>& n, StateSize s) {
-        moved.push_back({r.mean.as<T>(), r.variance.as<T>(), n.mean, n.rstd, sizes_.pixels(s), c_});
+    for_each_running([&](const CellNorm& r, const Norm<T>& n, StateSize s, int channels) {
+        moved.push_back({r.mean.as<T>(), r.variance.as<T>(), n.mean, n.rstd, sizes_.pixels(s), channels});
     });
     if (!moved.empty()) kernels::running_update<T>(kernel_stream(), kEps, kMomentum, moved);
 }
 
 template <class T>
 void Cell<T>::add_running(std::vector<kernels::RunningScale<T>>& to) const {
-    for_each_running([&](const CellNorm& r, const Norm<T>& n, StateSize) {
-        to.push_back({r.mean.as<T>(), r.variance.as<T>(), n.scale, n.shift, c_});
+    for_each_running([&](const CellNorm& r, const Norm<T>& n, StateSize, int channels) {
+        to.push_back({r.mean.as<T>(), r.variance.as<T>(), n.scale, n.shift, channels});
     });
 }
 
@@ -82,7 +82,7 @@ std::vector<kernels::MixedTerm<T>> Cell<T>::terms(int node) const {
         if (e.edge->to != node) continue;
         const kernels::Source<T> from = state(e.edge->from);
         if (e.has_branch())
-            all.push_back({e.last.z, c_, e.end.scale, e.end.shift, weight(*e.op)});
+            all.push_back({e.last.z, seen_, e.end.scale, e.end.shift, weight(*e.op)});
         else
             all.push_back({from.x, from.pixel, nullptr, nullptr, weight(*e.op)});
     }
@@ -107,9 +107,28 @@ Cells<T>::Cells(const MixedCell& op, Inputs in, Keeping keeping) : op_(op), in_(
 template <class T>
 void Cells<T>::leave(int s) {
     Branches<T> firsts, seconds;
-    for (const Cell<T>& c : cells_) c.add_leaving(s, firsts, seconds);
+    for (const Cell<T>& c : cells_) {
+        c.add_leaving(s, firsts, seconds);
+        c.halve(s);
+    }
     firsts.run(sizes_.n);
     seconds.run(sizes_.n);
+}
+
+template <class T>
+void Cells<T>::node(int node) {
+    const std::size_t pixels = sizes_.pixels(sizes_.state[2]);
+    Nodes<T> sums;
+    if (op_.shape.partial == 1) {
+        for (const Cell<T>& c : cells_) c.add_node(node, sums);
+        return sums.run(pixels, op_.shape.channels);
+    }
+    ScratchScope scratch(current_arena());
+    Nodes<T> others;
+    for (Cell<T>& c : cells_) c.add_partial_node(node, sums, others);
+    sums.run(pixels, seen());
+    others.run(pixels, around());
+    for (const Cell<T>& c : cells_) c.shuffle_node(node);
 }
 
 template <class T>
@@ -127,11 +146,9 @@ Tensor Cells<T>::forward() {
     for (const Cell<T>& c : cells_) c.add_preprocessed(preprocessed);
     preprocessed.run(sizes_.pixels(sizes_.state[0]), channels);
     for (int input : {0, 1}) leave(input);
-    for (int node = 2; node <= last; node++) {
-        Nodes<T> sums;
-        for (const Cell<T>& c : cells_) c.add_node(node, sums);
-        sums.run(sizes_.pixels(sizes_.state[2]), channels);
-        if (node < last) leave(node);
+    for (int i = 2; i <= last; i++) {
+        node(i);
+        if (i < last) leave(i);
     }
     // Copies may share running statistics, which move as if one copy ran after the other.
     if (op_.training)
