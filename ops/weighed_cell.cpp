@@ -79,6 +79,7 @@ struct Kept {
     kernels::MixedTerm<T> term(const WeighedCell& op, Inputs in, std::size_t i, int pixel) const {
         const auto& t = op.terms[i];
         const T* weight = in[1].as<T>() + t.weight;
+        if (t.op == EdgeOp::constant) return {in[t.kernel].as<T>(), 0, nullptr, nullptr, weight};
         const auto from = static_cast<std::size_t>(t.from);
         if (t.op == EdgeOp::conv) return {conv[i].z, pixel, conv[i].scale, conv[i].shift, weight};
         return {t.op == EdgeOp::pool ? pool[from] : node[from], pixel, nullptr, nullptr, weight};
@@ -174,10 +175,11 @@ void WeighedCell::run_backward(const Tensor& dy, std::span<Into> into, Inputs in
             if (terms[i].to != node) continue;
             kernels::MixedTermGradient<T> t{kept.term(*this, in, i, image.c)};
             if (terms[i].op == EdgeOp::conv && training) t.mean = kept.conv[i].mean, t.rstd = kept.conv[i].rstd;
-            if (terms[i].op != EdgeOp::skip) t.map = maps[i];
+            if (terms[i].op != EdgeOp::skip && terms[i].op != EdgeOp::constant) t.map = maps[i];
             if (dweights) t.dweight = dweights + terms[i].weight;
             sum.push_back(t);
         }
+        if (sum.empty()) continue;
         const kernels::MixedNodeGradient<T> one[] = {{gradient(node), image.c, sum}};
         ScratchScope own(current_arena());
         kernels::nodes_backward<T>(
@@ -232,18 +234,23 @@ void WeighedCell::pass_back(int node, bool accumulate, T* da, const Gradient& gr
 Tensor WeighedCell::reference(Inputs in) const {
     std::vector<Tensor> node(static_cast<std::size_t>(nodes));
     node[0] = in[0];
-    for (int to = 1; to < nodes; to++)
+    for (int to = 1; to < nodes; to++) {
+        if (std::none_of(terms.begin(), terms.end(), [&](const Term& t) { return t.to == to; }))
+            node[static_cast<std::size_t>(to)] = zero(in[0].detached());
         for (const Term& t : terms) {
             if (t.to != to) continue;
             const Tensor& x = node[static_cast<std::size_t>(t.from)];
-            Tensor y = t.op == EdgeOp::skip   ? x
-                       : t.op == EdgeOp::pool ? avg_pool(x, 3, 1, 1)
-                                              : batch_norm(conv2d(relu(x), in[t.kernel]), {}, {},
-                                                           {t.norm.mean, t.norm.variance, training});
+            // A constant: batch-norm of zeros is its beta.
+            Tensor y = t.op == EdgeOp::constant ? batch_norm(zero(x.detached()), in[t.kernel], in[t.kernel], {})
+                       : t.op == EdgeOp::skip   ? x
+                       : t.op == EdgeOp::pool   ? avg_pool(x, 3, 1, 1)
+                                                : batch_norm(conv2d(relu(x), in[t.kernel]), {}, {},
+                                                             {t.norm.mean, t.norm.variance, training});
             y = weighted(y, in[1], t.weight);
             Tensor& sum = node[static_cast<std::size_t>(to)];
             sum = sum.defined() ? add(sum, y) : y;
         }
+    }
     return node.back();
 }
 
@@ -254,7 +261,12 @@ Case sample(const std::string& ops, int nodes, const Shape& x, std::vector<int> 
     c.inputs.push_back({edges, static_cast<std::int64_t>(ops.size())});
     for (int e = 0; e < edges; e++)
         for (char o : ops)
-            if (o == '1' || o == '3') c.inputs.push_back({o - '0', o - '0', x[3], x[3]});
+            if (o == '1' || o == '3')
+                c.inputs.push_back({o - '0', o - '0', x[3], x[3]});
+            else if (o == 'c')
+                c.inputs.push_back({x[3]});
+    if (ops.find('c') != std::string::npos)
+        for (const Shape& s : c.inputs) c.differentiable.push_back(s.rank() != 1);
     if (!wanted.empty()) {
         c.differentiable.assign(c.inputs.size(), false);
         for (int i : wanted) c.differentiable[static_cast<std::size_t>(i)] = true;
@@ -267,8 +279,12 @@ Case sample(const std::string& ops, int nodes, const Shape& x, std::vector<int> 
         for (int to = 1; to < nodes; to++)
             for (int from = 0; from < to; from++)
                 for (char o : ops) {
-                    const EdgeOp op = o == 's' ? EdgeOp::skip : o == 'p' ? EdgeOp::pool : EdgeOp::conv;
-                    terms.push_back({op, from, to, weight++, op == EdgeOp::conv ? in[kernel++] : Tensor{}});
+                    const EdgeOp op = o == 's'   ? EdgeOp::skip
+                                      : o == 'p' ? EdgeOp::pool
+                                      : o == 'c' ? EdgeOp::constant
+                                                 : EdgeOp::conv;
+                    const bool plain = op == EdgeOp::skip || op == EdgeOp::pool;
+                    terms.push_back({op, from, to, weight++, plain ? Tensor{} : in[kernel++]});
                 }
         return weighed_cell(in[0], in[1], terms, true);
     };
@@ -285,13 +301,28 @@ std::vector<Case> WeighedCell::cases() {
     both.what = "x also used elsewhere";
     both.run = [run = both.run](Inputs in) { return add(in[0], run(in)); };
     all.push_back(both);
+    all.push_back(sample("c", 2, {2, 3, 3, 5}));
+    all.push_back(sample("s3c", 3, {2, 4, 3, 3}));
+    // One operator an edge, nodes that nothing reaches or nothing reads.
+    Case few{"few terms", {{2, 3, 4, 3}, {2, 5}, {3, 3, 3, 3}}, [](Inputs in) {
+                 const WeighedTerm terms[] = {{EdgeOp::pool, 0, 1, 3}, {EdgeOp::conv, 0, 3, 7, in[2]}};
+                 return weighed_cell(in[0], in[1], terms, true, 4);
+             }};
+    all.push_back(few);
+    few.what = "an output that nothing reaches, also used elsewhere";
+    few.run = [](Inputs in) {
+        const WeighedTerm terms[] = {{EdgeOp::skip, 0, 1, 3}, {EdgeOp::conv, 1, 2, 7, in[2]}};
+        return add(in[0], weighed_cell(in[0], in[1], terms, true, 4));
+    };
+    all.push_back(few);
     return all;
 }
 
 }  // namespace
 
-Tensor weighed_cell(const Tensor& x, const Tensor& weights, std::span<const WeighedTerm> terms, bool training) {
-    WeighedCell op{1, {}, training};
+Tensor weighed_cell(const Tensor& x, const Tensor& weights, std::span<const WeighedTerm> terms, bool training,
+                    int nodes) {
+    WeighedCell op{std::max(1, nodes), {}, training};
     std::vector<Tensor> inputs{x, weights};
     for (const WeighedTerm& t : terms) {
         NASCENT_CHECK(
@@ -300,7 +331,9 @@ Tensor weighed_cell(const Tensor& x, const Tensor& weights, std::span<const Weig
             weights.size());
         op.nodes = std::max(op.nodes, t.to + 1);
         op.terms.push_back({t.op, t.from, t.to, t.weight, inputs.size(), t.norm});
-        if (t.op == EdgeOp::conv) inputs.push_back(t.kernel);
+        NASCENT_CHECK(t.op != EdgeOp::constant || t.kernel.shape == Shape({x.shape[3]}), runtime,
+                      "weighed_cell: a constant {} for {} channels", t.kernel.shape.text(), x.shape[3]);
+        if (t.op == EdgeOp::conv || t.op == EdgeOp::constant) inputs.push_back(t.kernel);
     }
     NASCENT_CHECK(op.nodes > 1, runtime, "weighed_cell: no terms");
     return nascent::apply(op, inputs);

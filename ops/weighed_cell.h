@@ -10,13 +10,17 @@ namespace nascent {
 struct WeighedTerm {
     EdgeOp op;
     int from, to;
-    int weight;          // element of the weights
-    Tensor kernel = {};  // conv: (k, k, c, c), k 1 or 3: ReLU, convolution, batch-norm without gamma and beta
+    int weight;  // element of the weights
+    /// conv: (k, k, c, c), k 1 or 3: ReLU, convolution, batch-norm without gamma and beta. constant: (c), what every
+    /// pixel is; it has no gradient, and node `from` is not read.
+    Tensor kernel = {};
     CellNorm norm = {};  // conv
 };
 
 /// The last node of x (n, h, w, c). A node's pool is computed once for all edges that leave it, and what a convolution
-/// gives after its batch-norm is never stored. Throws Error(runtime) for terms that do not fit.
-Tensor weighed_cell(const Tensor& x, const Tensor& weights, std::span<const WeighedTerm> terms, bool training);
+/// gives after its batch-norm is never stored. Nodes without terms are zero. There are `nodes` nodes with the input, or
+/// as many as the terms name. Throws Error(runtime) for terms that do not fit.
+Tensor weighed_cell(const Tensor& x, const Tensor& weights, std::span<const WeighedTerm> terms, bool training,
+                    int nodes = 0);
 
 }  // namespace nascent
