@@ -234,6 +234,7 @@ Tensor sum_node(std::span<const Tensor> sources, std::span<const EdgeTerm> terms
     for (const EdgeTerm& t : terms) {
         NASCENT_CHECK(t.source >= 0 && static_cast<std::size_t>(t.source) < sources.size(), runtime,
                       "sum_node: no source {}", t.source);
+        NASCENT_CHECK(t.op != EdgeOp::constant, runtime, "sum_node: a term that is constant");
         op.terms.push_back({t.op, static_cast<std::size_t>(t.source), inputs.size(), t.gamma.defined(), t.norm});
         if (t.op != EdgeOp::conv) continue;
         inputs.push_back(t.weight);

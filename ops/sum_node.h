@@ -5,7 +5,7 @@
 
 namespace nascent {
 
-enum class EdgeOp { skip, conv, pool };
+enum class EdgeOp { skip, conv, pool, constant };  // constant: of a weighed_cell alone
 
 struct EdgeTerm {
     EdgeOp op;

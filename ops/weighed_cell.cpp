@@ -13,21 +13,26 @@ Tensor WeighedCell::reference(Inputs in) const {
         std::vector<Tensor> node(static_cast<std::size_t>(nodes));
         node[0] = slice_pictures(in[0], copy * n, n);
         std::vector<std::size_t> kernels;  // by term
-        for (const Term& t : terms) kernels.push_back(t.op == EdgeOp::conv ? kernel++ : 0);
-        for (int to = 1; to < nodes; to++)
+        for (const Term& t : terms) kernels.push_back(t.has_kernel() ? kernel++ : 0);
+        for (int to = 1; to < nodes; to++) {
+            if (std::none_of(terms.begin(), terms.end(), [&](const Term& t) { return t.to == to; }))
+                node[static_cast<std::size_t>(to)] = zero(node[0].detached());
             for (std::size_t i = 0; i < terms.size(); i++) {
                 const Term& t = terms[i];
                 if (t.to != to) continue;
                 const Tensor& x = node[static_cast<std::size_t>(t.from)];
                 const CellNorm& running = norm(copy, i);
-                Tensor y = t.op == EdgeOp::skip   ? x
-                           : t.op == EdgeOp::pool ? avg_pool(x, 3, 1, 1)
-                                                  : batch_norm(conv2d(relu(x), in[kernels[i]]), {}, {},
-                                                               {running.mean, running.variance, training});
+                // A constant: batch-norm of zeros is its beta.
+                Tensor y = t.op == EdgeOp::constant ? batch_norm(zero(x.detached()), in[kernels[i]], in[kernels[i]], {})
+                           : t.op == EdgeOp::skip   ? x
+                           : t.op == EdgeOp::pool   ? avg_pool(x, 3, 1, 1)
+                                                    : batch_norm(conv2d(relu(x), in[kernels[i]]), {}, {},
+                                                                 {running.mean, running.variance, training});
                 y = weighted(y, in[1], t.weight);
                 Tensor& sum = node[static_cast<std::size_t>(to)];
                 sum = sum.defined() ? add(sum, y) : y;
             }
+        }
         all.push_back(node.back());
     }
     return stack(all);
@@ -35,14 +40,19 @@ Tensor WeighedCell::reference(Inputs in) const {
 
 namespace {
 
-/// Every edge of `nodes` nodes with the letters' operators: skip (s), pool (p), convolutions (1, 3).
+/// Every edge of `nodes` nodes with the letters' operators: skip (s), pool (p), convolutions (1, 3), constants (c).
 Case sample(const std::string& ops, int nodes, const Shape& x, std::vector<int> wanted = {}, int copies = 1) {
     Case c{fmt::format("{} {}{}", ops, x.text(), copies > 1 ? fmt::format(", {} copies", copies) : ""), {x}, {}};
     const int edges = nodes * (nodes - 1) / 2;
     c.inputs.push_back({edges, static_cast<std::int64_t>(ops.size())});
     for (int e = 0; e < copies * edges; e++)
         for (char o : ops)
-            if (o == '1' || o == '3') c.inputs.push_back({o - '0', o - '0', x[3], x[3]});
+            if (o == '1' || o == '3')
+                c.inputs.push_back({o - '0', o - '0', x[3], x[3]});
+            else if (o == 'c')
+                c.inputs.push_back({x[3]});
+    if (ops.find('c') != std::string::npos)
+        for (const Shape& s : c.inputs) c.differentiable.push_back(s.rank() != 1);
     if (!wanted.empty()) {
         c.differentiable.assign(c.inputs.size(), false);
         for (int i : wanted) c.differentiable[static_cast<std::size_t>(i)] = true;
@@ -56,11 +66,15 @@ Case sample(const std::string& ops, int nodes, const Shape& x, std::vector<int> 
             for (int to = 1; to < nodes; to++)
                 for (int from = 0; from < to; from++)
                     for (char o : ops) {
-                        const EdgeOp op = o == 's' ? EdgeOp::skip : o == 'p' ? EdgeOp::pool : EdgeOp::conv;
-                        terms.push_back({op, from, to, weight++, op == EdgeOp::conv ? in[kernel++] : Tensor{}});
+                        const EdgeOp op = o == 's'   ? EdgeOp::skip
+                                          : o == 'p' ? EdgeOp::pool
+                                          : o == 'c' ? EdgeOp::constant
+                                                     : EdgeOp::conv;
+                        const bool plain = op == EdgeOp::skip || op == EdgeOp::pool;
+                        terms.push_back({op, from, to, weight++, plain ? Tensor{} : in[kernel++]});
                     }
         }
-        return weighed_cell(in[0], in[1], terms, true, copies);
+        return weighed_cell(in[0], in[1], terms, true, 0, copies);
     };
     return c;
 }
@@ -85,12 +99,27 @@ std::vector<Case> WeighedCell::cases() {
     both.what = "x also used elsewhere";
     both.run = [run = both.run](Inputs in) { return add(in[0], run(in)); };
     all.push_back(both);
+    all.push_back(sample("c", 2, {2, 3, 3, 5}));
+    all.push_back(sample("s3c", 3, {2, 4, 3, 3}));
+    all.push_back(sample("s3c", 3, {4, 3, 3, 2}, {}, 2));
+    // One operator an edge, nodes that nothing reaches or nothing reads.
+    Case few{"few terms", {{2, 3, 4, 3}, {2, 5}, {3, 3, 3, 3}}, [](Inputs in) {
+                 const WeighedTerm terms[] = {{EdgeOp::pool, 0, 1, 3}, {EdgeOp::conv, 0, 3, 7, in[2]}};
+                 return weighed_cell(in[0], in[1], terms, true, 4);
+             }};
+    all.push_back(few);
+    few.what = "an output that nothing reaches, also used elsewhere";
+    few.run = [](Inputs in) {
+        const WeighedTerm terms[] = {{EdgeOp::skip, 0, 1, 3}, {EdgeOp::conv, 1, 2, 7, in[2]}};
+        return add(in[0], weighed_cell(in[0], in[1], terms, true, 4));
+    };
+    all.push_back(few);
     return all;
 }
 
 Tensor weighed_cell(const Tensor& x, const Tensor& weights, std::span<const WeighedTerm> terms, bool training,
-                    int copies) {
-    WeighedCell op{1, {}, {}, training, copies};
+                    int nodes, int copies) {
+    WeighedCell op{std::max(1, nodes), {}, {}, training, copies};
     NASCENT_CHECK(copies >= 1 && x.shape.rank() == 4 && x.shape[0] % copies == 0 &&
                       terms.size() % static_cast<std::size_t>(copies) == 0,
                   runtime, "weighed_cell: {} terms on x {} for {} copies", terms.size(), x.shape.text(), copies);
@@ -110,6 +139,9 @@ Tensor weighed_cell(const Tensor& x, const Tensor& weights, std::span<const Weig
         NASCENT_CHECK(op.terms[i % each] == term, runtime, "weighed_cell: term {} of copy {} is another than copy 0's",
                       i % each, i / each);
         op.norms.push_back(t.norm);
+        NASCENT_CHECK(t.op != EdgeOp::constant || t.kernel.shape == Shape({x.shape[3]}), runtime,
+                      "weighed_cell: a constant {} for {} channels", t.kernel.shape.text(), x.shape[3]);
+        if (t.op == EdgeOp::constant) inputs.push_back(t.kernel);
         if (t.op != EdgeOp::conv) continue;
         const kernels::ConvShape s = conv_shape(x, t.kernel, 1);
         NASCENT_CHECK(s.c_out == s.c_in, runtime, "kernel {} changes the number of channels", t.kernel.shape.text());

@@ -10,17 +10,20 @@ namespace nascent {
 struct WeighedTerm {
     EdgeOp op;
     int from, to;
-    int weight;          // element of the weights
-    Tensor kernel = {};  // conv: (k, k, c, c), k 1 or 3: ReLU, convolution, batch-norm without gamma and beta
+    int weight;  // element of the weights
+    /// conv: (k, k, c, c), k 1 or 3: ReLU, convolution, batch-norm without gamma and beta. constant: (c), what every
+    /// pixel is; it has no gradient, and node `from` is not read.
+    Tensor kernel = {};
     CellNorm norm = {};  // conv
 };
 
 /// The last node of x (n, h, w, c). A node's pool is computed once for all edges that leave it, and what a convolution
-/// gives after its batch-norm is never stored. With `copies` it is as many such cells side by side in the batch: x and
-/// the output hold the first copy's pictures, then the second's (n counts all), `terms` the first copy's, then the
-/// second's, which differ in kernels and running statistics alone; the weights are shared, batch statistics are each
-/// copy's. Throws Error(runtime) for terms that do not fit.
+/// gives after its batch-norm is never stored. Nodes without terms are zero. There are `nodes` nodes with the input, or
+/// as many as the terms name. With `copies` it is as many such cells side by side in the batch: x and the output hold
+/// the first copy's pictures, then the second's (n counts all), `terms` the first copy's, then the second's, which
+/// differ in kernels and running statistics alone; the weights are shared, batch statistics are each copy's. Throws
+/// Error(runtime) for terms that do not fit.
 Tensor weighed_cell(const Tensor& x, const Tensor& weights, std::span<const WeighedTerm> terms, bool training,
-                    int copies = 1);
+                    int nodes = 0, int copies = 1);
 
 }  // namespace nascent

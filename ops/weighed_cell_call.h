@@ -15,6 +15,7 @@ struct WeighedCell {
     struct Term {  // of every copy
         EdgeOp op;
         int from, to, weight;
+        bool has_kernel() const { return op == EdgeOp::conv || op == EdgeOp::constant; }
         bool operator==(const Term&) const = default;
     };
     int nodes;  // the input and those after it
@@ -44,7 +45,7 @@ namespace cell {
 template <class T>
 struct WeighedKept {
     struct Conv {
-        std::size_t kernel;  // index into the inputs
+        std::size_t kernel;  // index into the inputs; a constant's too
         T *z, *scale, *shift;
         double *mean, *rstd;
     };
@@ -64,6 +65,7 @@ struct WeighedKept {
             std::size_t at = next;
             for (const WeighedCell::Term& t : op.terms) {
                 all.push_back({});
+                if (t.op == EdgeOp::constant) all.back().kernel = kernel++;
                 if (t.op != EdgeOp::conv) continue;
                 T* const affine = saved[at + 1].as<T>() + copy * 2 * c;
                 double* const moments = saved[at + 2].as<double>() + copy * 2 * c;
@@ -79,6 +81,7 @@ struct WeighedKept {
         const WeighedCell::Term& t = op.terms[i];
         const T* weight = in[1].as<T>() + t.weight;
         const Conv& c = conv_of(copy, i);
+        if (t.op == EdgeOp::constant) return {in[c.kernel].template as<T>(), 0, nullptr, nullptr, weight};
         if (t.op == EdgeOp::conv) return {c.z, pixel, c.scale, c.shift, weight};
         const T* from = (t.op == EdgeOp::pool ? pool : node)[static_cast<std::size_t>(t.from)] + before(copy);
         return {from, pixel, nullptr, nullptr, weight};

@@ -121,12 +121,13 @@ struct Backward {
                 kernels::MixedTermGradient<T> t{kept.term(op, in, copy, i, image.c)};
                 if (term.op == EdgeOp::conv && op.training)
                     t.mean = kept.conv[c][i].mean, t.rstd = kept.conv[c][i].rstd;
-                if (term.op != EdgeOp::skip) t.map = maps[c][i];
+                if (term.op == EdgeOp::conv || term.op == EdgeOp::pool) t.map = maps[c][i];
                 if (dweights) t.dweight = dweights + c * in[1].size() + term.weight;
                 terms[c].push_back(t);
             }
             nodes.push_back({gradient(copy, node), image.c, terms[c]});
         }
+        if (terms[0].empty()) return;
         ScratchScope own(current_arena());
         kernels::nodes_backward<T>(
             stream, image.pixels(), image.c, nodes,

@@ -44,7 +44,7 @@ double Architect::first_order(const LabelledBatch& valid, const std::function<vo
     const ConstantRanges constant(net_.store(), weights_);
     Tape tape(arena_, &net_.store(), fixed);
     TapeScope recording(&tape);
-    const Tensor l = loss(valid);
+    const Tensor l = net_.penalised(loss(valid));
     backward_from(tape, l);
     const double value = finite_loss(l, advice);
     use(tape);

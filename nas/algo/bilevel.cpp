@@ -1,5 +1,7 @@
 #include "nas/algo/bilevel.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "nas/algo/schedules.h"
@@ -16,6 +18,7 @@ BilevelTrainer::BilevelTrainer(SearchNet& net, BatchSource train, BatchSource al
       training_(training),
       train_(std::move(train)),
       alpha_(std::move(alpha)),
+      rule_(make_arch_rule(training.rule)),
       arena_(net.store().device()),
       architect_(net, arena_, {training.second_order, training.sgd.momentum, training.sgd.weight_decay}),
       sgd_(
@@ -24,21 +27,29 @@ BilevelTrainer::BilevelTrainer(SearchNet& net, BatchSource train, BatchSource al
           architect_.weight_ranges()),
       adam_(
           net.store(), training.arch, [lr = training.arch_lr](std::int64_t) { return lr; }, architect_.alpha_ranges()) {
+    net.set_rule(rule_.get());
     Device& device = net.store().device();
     if (training.capture && device.can_capture()) segments_ = std::make_unique<Segments>(device);
 }
 
-void BilevelTrainer::step_weights(const LabelledBatch& batch, Step& result) {
+BilevelTrainer::~BilevelTrainer() { net_.set_rule(nullptr); }
+
+void BilevelTrainer::step_weights(const LabelledBatch& batch, bool move_alphas, Step& result) {
     ScratchScope scratch(arena_);
     const std::vector<int> none;
-    const ConstantRanges constant(net_.store(), training_.clip_with_alphas ? none : architect_.alpha_ranges());
+    const ConstantRanges constant(net_.store(),
+                                  training_.clip_with_alphas || move_alphas ? none : architect_.alpha_ranges());
     Tape tape(arena_, &net_.store(), Tape::Gradients::parameters_fixed);
     TapeScope recording(&tape);
     const Tensor logits = net_.logits(batch.x, true);
     const Tensor loss = cross_entropy(logits, batch.labels);
     backward_from(tape, loss);
-    result.score.add(finite_loss(loss, "a smaller train.lr, or train.clip = 5"), hits(logits, batch.labels));
+    const double value = finite_loss(loss, "a smaller train.lr, or train.clip = 5");
+    result.score.add(value, hits(logits, batch.labels));
     result.gradient_norm = sgd_.step(tape);
+    if (!move_alphas) return;
+    result.arch_loss = value;
+    adam_.step(tape);
 }
 
 BilevelTrainer::Step BilevelTrainer::step(bool move_alphas) {
@@ -49,16 +60,28 @@ BilevelTrainer::Step BilevelTrainer::step(bool move_alphas) {
     CapturedScope captured(segments_.get(), nullptr);
     Step result;
     const LabelledBatch train = train_.batch(step);
-    const LabelledBatch alpha = move_alphas ? alpha_.batch(step) : LabelledBatch{};
-    const double lr = learning_rate(training_, step / steps_per_epoch());
+    const std::int64_t epoch = step / steps_per_epoch();
+    const bool together = training_.single_level && move_alphas, apart = move_alphas && !together;
+    const LabelledBatch alpha = apart ? alpha_.batch(step) : LabelledBatch{};
+    const double lr = learning_rate(training_, epoch);
     auto step_alphas = [&] {
+        net_.begin(Pass::architecture, epoch, step);
         result.arch_loss = architect_.gradients(train, alpha, lr, [&](const Tape& tape) { adam_.step(tape); });
         alphas();  // throws where one is not finite
     };
-    if (move_alphas && !training_.weights_first) step_alphas();
-    step_weights(train, result);
-    if (move_alphas && training_.weights_first) step_alphas();
+    if (apart && !training_.weights_first) step_alphas();
+    net_.begin(Pass::weights, epoch, step);
+    step_weights(train, together, result);
+    if (together) alphas();
+    if (apart && training_.weights_first) step_alphas();
     return result;
+}
+
+std::string BilevelTrainer::place(std::size_t matrix, std::size_t element, std::size_t columns) const {
+    const std::size_t edge = element / columns, op = element % columns;
+    if (matrix >= training_.matrices.size()) return fmt::format("edge {}, operator {}", edge, op);
+    const AlphaMatrix& m = training_.matrices[matrix];
+    return fmt::format("edge {}, operator {}", m.edges.at(edge), m.operators.at(op));
 }
 
 std::vector<std::vector<double>> BilevelTrainer::alphas() const {
@@ -71,11 +94,15 @@ std::vector<std::vector<double>> BilevelTrainer::alphas() const {
             t.device->copy_out(host.data(), t.data, t.bytes());
             std::copy(host.begin(), host.end(), to.begin());
         });
-        for (std::size_t i = 0; i < to.size(); i++)
-            NASCENT_CHECK(std::isfinite(to[i]), runtime,
-                          "'{}' is {} at edge {}, operator {}: the search has diverged; try a smaller arch.lr",
+        for (std::size_t i = 0; i < to.size(); i++) {
+            const bool finite = std::isfinite(to[i]);
+            const std::string objection = !finite ? "the search has diverged; try a smaller arch.lr"
+                                          : rule_ ? rule_->objection(to[i])
+                                                  : "";
+            NASCENT_CHECK(objection.empty(), runtime, "'{}' is {} at {}: {}",
                           net_.store().parameters()[static_cast<std::size_t>(p)].name, to[i],
-                          static_cast<std::int64_t>(i) / t.shape[1], static_cast<std::int64_t>(i) % t.shape[1]);
+                          place(all.size() - 1, i, static_cast<std::size_t>(t.shape[1])), objection);
+        }
     }
     return all;
 }

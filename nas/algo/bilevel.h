@@ -1,11 +1,14 @@
 // Search by gradients, step by step: weights on one half of the pictures, architecture parameters on the other (DARTS,
-// Liu, Simonyan and Yang, ICLR 2019, algorithm 1).
+// Liu, Simonyan and Yang, ICLR 2019, algorithm 1), or both on the same batch (SNAS). What mixed ops make of the alphas
+// is the algorithm's rule.
 #pragma once
 #include <memory>
 
 #include "engine/autograd/execution.h"
+#include "nas/algo/arch_rules.h"
 #include "nas/algo/architect.h"
 #include "nas/algo/evaluate.h"
+#include "nas/algo/search_space.h"
 #include "ops/optim/adam.h"
 #include "ops/optim/sgd.h"
 
@@ -29,6 +32,10 @@ struct BilevelTraining {
     bool weights_first = false;
     /// The weights' step also computes the alphas' gradients, which count in the clipped norm and move nothing.
     bool clip_with_alphas = false;
+    /// One forward and backward of the weights' batch gives both gradients (SNAS); the alphas' batches are not read.
+    bool single_level = false;
+    ArchRuleOptions rule;
+    std::vector<AlphaMatrix> matrices;  // names for messages, as the network's alphas; none: numbers
     /// Op calls that come again are replayed from captures, where the device can; changes no bit.
     bool capture = true;
 };
@@ -40,6 +47,7 @@ class BilevelTrainer {
   public:
     /// `train` and `alpha` are the halves' batches; the network and what the sources stand on must outlive the trainer.
     BilevelTrainer(SearchNet& net, BatchSource train, BatchSource alpha, const BilevelTraining& training);
+    ~BilevelTrainer();
 
     struct Step {
         Score score;           // of the weights' batch, before its update
@@ -52,15 +60,19 @@ class BilevelTrainer {
     Step step(bool move_alphas = true);
     std::int64_t step_number() const { return sgd_.step_number(); }
     std::int64_t steps_per_epoch() const { return train_.steps_per_epoch; }
+    /// How many forwards of a step move the running statistics.
+    int passes() const { return training_.single_level ? 1 : training_.second_order ? 4 : 2; }
     std::int64_t total_steps() const { return steps_per_epoch() * training_.epochs; }
     bool done() const { return step_number() >= total_steps(); }
 
-    /// The alphas, matrix by matrix, rows one after another. Throws Error(runtime) where one is not finite.
+    /// The alphas, matrix by matrix, rows one after another. Throws Error(runtime) where one is not finite, or out of
+    /// the rule's range.
     std::vector<std::vector<double>> alphas() const;
     /// All of a source's epoch number `epoch`, in evaluation mode.
     Score evaluate(const BatchSource& source, std::int64_t epoch, const std::function<bool()>& stop);
 
     Sgd& optimizer() { return sgd_; }
+    const Sgd& optimizer() const { return sgd_; }
     Adam& arch_optimizer() { return adam_; }
     double wait_seconds() const { return train_.wait_seconds() + alpha_.wait_seconds(); }
     /// The most bytes that activations, their gradients and scratch have taken.
@@ -68,10 +80,13 @@ class BilevelTrainer {
     std::size_t second_bytes() const { return architect_.second_bytes(); }
 
   private:
-    void step_weights(const LabelledBatch& batch, Step& result);
+    /// An element of a matrix of alphas, in words.
+    std::string place(std::size_t matrix, std::size_t element, std::size_t columns) const;
+    void step_weights(const LabelledBatch& batch, bool move_alphas, Step& result);
     SearchNet& net_;
     BilevelTraining training_;
     BatchSource train_, alpha_;
+    std::unique_ptr<ArchRule> rule_;
     Arena arena_;
     Architect architect_;
     Sgd sgd_;

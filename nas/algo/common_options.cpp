@@ -20,7 +20,7 @@ void add_picture_options(OptionTable& t, PictureOptions& o) {
     t.add("data.size", "--size", o.size, 0, 4096, "side of the pictures, 0 for the data set's own");
     t.add("data.classes", "--classes", o.classes, 0, 1'000'000, "number of classes, 0 for the data set's own");
     t.add("data.norm", "--norm", o.norm,
-          {"auto", "cifar10", "cifar10-darts", "cifar100", "imagenet16", "imagenet", "half"},
+          {"auto", "cifar10", "cifar10-darts", "cifar100", "cifar100-drnas", "imagenet16", "imagenet", "half"},
           "mean and deviation of the channels: published ones, 0.5 and 0.5, or auto for the data set's");
     t.add("data.skip_corrupt", "--skip-corrupt", o.skip_corrupt, "leave pictures out that cannot be decoded");
     t.add("data.synthetic_train", "--synthetic-train", o.synthetic_train, 1, many,

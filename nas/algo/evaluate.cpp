@@ -41,6 +41,7 @@ Score evaluate(SearchNet& net, Arena& arena, const BatchSource& source, std::int
         arena.reset();
         ExecutionScope execution(arena);
         const LabelledBatch batch = source.batch(step);
+        net.begin(Pass::evaluation, step / source.steps_per_epoch, step);
         const Tensor logits = net.logits(batch.x, false);
         const Tensor loss = cross_entropy(logits, batch.labels);
         score.add(read_scalar(loss), hits(logits, batch.labels));

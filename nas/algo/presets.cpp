@@ -1,5 +1,5 @@
-// Settings of published searches: DARTS (ICLR 2019) on CIFAR-10, and on NAS-Bench-201 as its paper (ICLR 2020) ran it.
-#include <array>
+// Settings of published searches: DARTS (ICLR 2019) on CIFAR-10, and on NAS-Bench-201 as its paper (ICLR 2020) ran it,
+// as it ran GDAS (CVPR 2019); DrNAS (ICLR 2021) without partial channels; SNAS (ICLR 2019).
 #include <functional>
 
 #include "engine/base/error.h"
@@ -29,6 +29,53 @@ void darts_nb201(SearchConfig& c, int order) {
     c.valid.augment = false;
 }
 
+void gdas_nb201(SearchConfig& c) {
+    darts_nb201(c, 1);
+    c.algo = "gdas";
+    c.net.track = false;
+    c.train.epochs = 250;
+    c.train.inactive = "coast";
+    c.arch.bare_sums = true;  // tau's defaults are this run's
+}
+
+/// The space as DrNAS's code searches it.
+void drnas_space(SearchConfig& c, const char* norm) {
+    c.space = "nasbench201";
+    c.data.split = "half";
+    c.data.norm = norm;
+    c.net.bn_gamma = "ones";
+    c.train.epochs = 100;
+    c.run.seed = 2;
+}
+
+void drnas_nb201(SearchConfig& c, const char* norm) {
+    drnas_space(c, norm);
+    c.algo = "drnas";
+    c.arch.in_clip = true;
+}
+
+/// One level, and a temperature from 1 to 0.03.
+void snas(SearchConfig& c) {
+    c.algo = "snas";
+    c.arch.turn = "together";
+    c.arch.tau = 1;
+    c.arch.tau_last = 0.03;
+    c.arch.tau_way = "before";
+}
+
+void snas_cifar10(SearchConfig& c) {
+    darts_cifar10(c, 1);
+    snas(c);
+    c.train.epochs = 150;
+    c.run.seed = 6;
+}
+
+/// The paper has none: its method with what DrNAS's code searches this space with.
+void snas_nb201(SearchConfig& c) {
+    drnas_space(c, "cifar10-darts");
+    snas(c);
+}
+
 /// Seconds on two cores, on pictures made from the seed.
 void smoke(SearchConfig& c) {
     c.data.source = "synthetic";
@@ -48,17 +95,27 @@ struct Preset {
     const char* name;
     std::function<void(SearchConfig&)> set;
 };
-const std::array<Preset, 8>& presets() {
-    static const std::array<Preset, 8> all{{
+const std::vector<Preset>& presets() {
+    static const std::vector<Preset> all{
         {"darts/cifar10-1st", [](SearchConfig& c) { darts_cifar10(c, 1); }},
         {"darts/cifar10-2nd", [](SearchConfig& c) { darts_cifar10(c, 2); }},
         {"darts/nb201-1st", [](SearchConfig& c) { darts_nb201(c, 1); }},
         {"darts/nb201-2nd", [](SearchConfig& c) { darts_nb201(c, 2); }},
+        {"drnas/nb201-cifar10", [](SearchConfig& c) { drnas_nb201(c, "cifar10-darts"); }},
+        {"drnas/nb201-cifar100", [](SearchConfig& c) { drnas_nb201(c, "cifar100-drnas"); }},
+        {"drnas/nb201-imagenet16", [](SearchConfig& c) { drnas_nb201(c, "imagenet16"); }},
+        {"gdas/nb201", gdas_nb201},
+        {"snas/nb201", snas_nb201},
+        {"snas/cifar10", snas_cifar10},
         {"smoke/darts-1st", [](SearchConfig& c) { darts_cifar10(c, 1), smoke(c); }},
         {"smoke/darts-2nd", [](SearchConfig& c) { darts_cifar10(c, 2), smoke(c); }},
         {"smoke/nb201-1st", [](SearchConfig& c) { darts_nb201(c, 1), smoke(c); }},
         {"smoke/nb201-2nd", [](SearchConfig& c) { darts_nb201(c, 2), smoke(c); }},
-    }};
+        {"smoke/drnas", [](SearchConfig& c) { drnas_nb201(c, "auto"), smoke(c); }},
+        {"smoke/gdas", [](SearchConfig& c) { gdas_nb201(c), smoke(c); }},
+        {"smoke/snas", [](SearchConfig& c) { snas_nb201(c), smoke(c); }},
+        {"smoke/snas-darts", [](SearchConfig& c) { snas_cifar10(c), smoke(c); }},
+    };
     return all;
 }
 

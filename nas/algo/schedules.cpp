@@ -13,6 +13,10 @@ double cosine_lr(double lr, double lr_min, std::int64_t epochs, std::int64_t epo
                         (1 + std::cos(std::numbers::pi * static_cast<double>(epoch) / static_cast<double>(epochs))) / 2;
 }
 
+double resumed_cosine_lr(double lr, double lr_min, std::int64_t epochs, std::int64_t from, std::int64_t epoch) {
+    return lr_min + (lr - lr_min) * cosine_lr(1, 0, epochs, epoch) / cosine_lr(1, 0, epochs, from);
+}
+
 double linear_lr(double lr, std::int64_t epochs, std::int64_t epoch) {
     const auto left = static_cast<double>(epochs - epoch), whole = static_cast<double>(epochs - tail);
     return epochs - epoch > tail ? lr * (left - tail) / whole : lr * left / (tail * whole);

@@ -7,6 +7,11 @@ namespace nascent {
 /// lr_min + (lr - lr_min) (1 + cos(pi epoch / epochs)) / 2.
 double cosine_lr(double lr, double lr_min, std::int64_t epochs, std::int64_t epoch);
 
+/// What PyTorch's chainable cosine makes of the rate `lr` that it is given at epoch `from`, later epochs: each
+/// multiplies what is above lr_min by (1 + cos(pi epoch / epochs)) / (1 + cos(pi (epoch - 1) / epochs)). DrNAS's second
+/// stage begins so with the whole rate of the first (a new optimizer with the old scheduler's counter).
+double resumed_cosine_lr(double lr, double lr_min, std::int64_t epochs, std::int64_t from, std::int64_t epoch);
+
 /// Of the ImageNet training of PC-DARTS and EvNAS, epochs > 5: lr (epochs - 5 - epoch) / (epochs - 5) while more than
 /// five epochs are left, then lr (epochs - epoch) / (5 (epochs - 5)).
 double linear_lr(double lr, std::int64_t epochs, std::int64_t epoch);

@@ -16,7 +16,9 @@ OptionTable search_options(SearchConfig& c) {
     Words presets{"none"};
     presets.insert(presets.end(), preset_names().begin(), preset_names().end());
     t.add("preset", "--preset", c.preset, presets, "settings of a paper's row that all other options change");
-    t.add("algo", "--algo", c.algo, Words{"darts"}, "how architectures are searched");
+    t.add("algo", "--algo", c.algo, Words{"darts", "drnas", "gdas", "snas"},
+          "how architectures are searched: mixed ops weighed by a softmax, by Dirichlet draws, by the operator that "
+          "Gumbel noise picks, or by concrete variables");
     t.add("space", "--space", c.space, Words{"darts", "nasbench201"}, "search space");
 
     add_picture_options(t, c.data);
@@ -45,6 +47,8 @@ OptionTable search_options(SearchConfig& c) {
     t.add("train.nesterov", "--nesterov", c.train.nesterov, "Nesterov's momentum");
     t.add("train.weight_decay", "--weight-decay", c.train.weight_decay, 0, 1e6, "weight decay, on all weights");
     t.add("train.clip", "--clip", c.train.clip, 0, 1e300, "largest norm of the weights' gradient, 0 for no limit");
+    t.add("train.inactive", "--inactive", c.train.inactive, Words{"coast", "skip"},
+          "weights of operators that a step did not compute (gdas): coast on momentum and decay, or stay as they are");
     t.add("train.dtype", "--dtype", c.train.dtype, Words{"float32", "float64"}, "type of weights and activations");
 
     t.add("arch.order", "--order", c.arch.order, 1, 2, "of the alphas' gradient; 2: through one unrolled step");
@@ -57,10 +61,18 @@ OptionTable search_options(SearchConfig& c) {
     t.add("arch.batches", "--arch-batches", c.arch.batches, Words{"fresh", "iterator", "pairs"},
           "the alphas' batch: the first of a new shuffle each step, the next of an epoch, or a picture drawn for each "
           "of the weights'");
-    t.add("arch.turn", "--arch-turn", c.arch.turn, Words{"first", "last"},
-          "a step updates the alphas before or after the weights");
+    t.add("arch.turn", "--arch-turn", c.arch.turn, Words{"first", "last", "together"},
+          "a step updates the alphas before or after the weights, or both from the weights' batch (single-level)");
     t.add("arch.in_clip", "--arch-in-clip", c.arch.in_clip,
           "the alphas' gradient counts in the norm that the weights' step clips");
+    t.add("arch.kl", "--arch-kl", c.arch.kl, 0, 1e6,
+          "with drnas: factor of the divergence from the uniform Dirichlet distribution in the alphas' loss");
+    t.add("arch.tau", "--tau", c.arch.tau, 1e-3, 1e6, "with gdas and snas: temperature of the Gumbel noise at first");
+    t.add("arch.tau_last", "--tau-last", c.arch.tau_last, 1e-3, 1e6, "and what it goes to, in equal steps per epoch");
+    t.add("arch.tau_way", "--tau-way", c.arch.tau_way, Words{"to-end", "after", "before"},
+          "it gets there in the last epoch, would after it, or is stepped before each epoch");
+    t.add("arch.bare_sums", "--bare-sums", c.arch.bare_sums,
+          "with gdas: the weights of operators that do not run are added to their node, as in the published code");
 
     t.add("valid.augment", "--valid-augment", c.valid.augment, "validation pictures are cropped and mirrored too");
     t.add("valid.batch", "--valid-batch", c.valid.batch, 0, 1'000'000, "pictures per validation batch, 0: --batch");
@@ -84,6 +96,19 @@ void check(const SearchConfig& c) {
     NASCENT_CHECK(!c.train.nesterov || c.train.momentum > 0, usage, "train.nesterov needs train.momentum > 0, it is 0");
     NASCENT_CHECK(c.search.table.empty() || c.space == "nasbench201", usage,
                   "search.table is of the space nasbench201, the space is {}", c.space);
+    NASCENT_CHECK(c.algo == "darts" || c.arch.order == 1, usage, "arch.order = 2 is of darts, the algorithm is {}",
+                  c.algo);
+    NASCENT_CHECK(c.arch.turn != "together" || c.arch.order == 1, usage, "arch.turn = together needs arch.order = 1");
+    NASCENT_CHECK(c.algo != "gdas" || c.space == "nasbench201", usage,
+                  "gdas is of the space nasbench201, the space is {}", c.space);
+    NASCENT_CHECK(c.arch.kl == 0 || c.algo == "drnas", usage, "arch.kl is of drnas, the algorithm is {}", c.algo);
+    NASCENT_CHECK(c.arch.kl == 0 || c.arch.turn != "together", usage, "arch.kl needs a loss of the alphas' own");
+    NASCENT_CHECK(!c.arch.bare_sums || c.algo == "gdas", usage, "arch.bare_sums is of gdas, the algorithm is {}",
+                  c.algo);
+    NASCENT_CHECK(c.train.inactive == "skip" || c.algo == "gdas", usage,
+                  "train.inactive = coast is of gdas, the algorithm is {}: it computes all operators", c.algo);
+    NASCENT_CHECK(c.arch.tau_last <= c.arch.tau, usage, "arch.tau_last = {} is above arch.tau = {}", c.arch.tau_last,
+                  c.arch.tau);
     const bool parts = !c.data.train_part.empty() || !c.data.valid_part.empty();
     NASCENT_CHECK(!parts || c.data.split == "parts", usage, "--train-part and --valid-part need --split parts");
     NASCENT_CHECK(c.data.split != "parts" || (!c.data.train_part.empty() && !c.data.valid_part.empty()), usage,
@@ -96,12 +121,31 @@ BilevelTraining training_of(const SearchConfig& c) {
     t.lr = c.train.lr;
     t.lr_min = c.train.lr_min;
     t.lr_step = c.train.lr_step == "before" ? BilevelTraining::LrStep::before : BilevelTraining::LrStep::after;
-    t.sgd = {c.train.momentum, c.train.weight_decay, c.train.nesterov, c.train.clip, SgdOptions::Inactive::skip};
+    t.sgd = {c.train.momentum,
+             c.train.weight_decay,
+             c.train.nesterov,
+             c.train.clip,
+             c.train.inactive == "coast" ? SgdOptions::Inactive::coast : SgdOptions::Inactive::skip,
+             c.arch.in_clip};
     t.arch_lr = c.arch.lr;
     t.arch = {c.arch.beta1, c.arch.beta2, c.arch.eps, c.arch.weight_decay, 0};
     t.second_order = c.arch.order == 2;
     t.weights_first = c.arch.turn == "last";
     t.clip_with_alphas = c.arch.in_clip;
+    t.single_level = c.arch.turn == "together";
+    t.rule.algo = c.algo == "drnas"  ? Algo::drnas
+                  : c.algo == "gdas" ? Algo::gdas
+                  : c.algo == "snas" ? Algo::snas
+                                     : Algo::darts;
+    t.rule.seed = static_cast<std::uint64_t>(c.run.seed);
+    t.rule.temperature = {c.arch.tau, c.arch.tau_last,
+                          c.arch.tau_way == "to-end"  ? Temperature::Way::to_end
+                          : c.arch.tau_way == "after" ? Temperature::Way::after
+                                                      : Temperature::Way::before,
+                          c.train.epochs};
+    t.rule.kl = c.arch.kl;
+    t.matrices = search_space(c.space).matrices();
+    t.rule.bare_sums = c.arch.bare_sums;
     return t;
 }
 

@@ -8,7 +8,7 @@ namespace nascent {
 
 struct SearchConfig {
     std::string preset = "none";
-    std::string algo = "darts";
+    std::string algo = "darts";   // darts | drnas | gdas | snas
     std::string space = "darts";  // darts | nasbench201
 
     struct Data : PictureOptions {
@@ -35,6 +35,7 @@ struct SearchConfig {
         bool nesterov = false;
         double weight_decay = 3e-4;
         double clip = 5;                // 0: off
+        std::string inactive = "skip";  // coast | skip
         std::string dtype = "float32";  // float32 | float64
     } train;
 
@@ -45,8 +46,12 @@ struct SearchConfig {
         double eps = 1e-8;
         double weight_decay = 1e-3;
         std::string batches = "fresh";  // fresh | iterator | pairs
-        std::string turn = "first";     // first | last
+        std::string turn = "first";     // first | last | together
         bool in_clip = false;
+        double kl = 0;                    // drnas
+        double tau = 10, tau_last = 0.1;  // gdas, snas
+        std::string tau_way = "to-end";   // to-end | after | before
+        bool bare_sums = false;           // gdas
     } arch;
 
     struct Valid {

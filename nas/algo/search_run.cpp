@@ -50,14 +50,12 @@ struct SearchRun::Parts {
     Score last_valid;
 
     SearchSpace::Derived derived() const { return space.derive(trainer.alphas()); }
-    std::int64_t batches() const { return trainer.step_number() * passes; }
-    std::int64_t passes = 2;  // that move the running statistics in a step
+    std::int64_t batches() const { return trainer.step_number() * trainer.passes(); }
 };
 
 SearchRun::SearchRun(const SearchConfig& config, RunDirectory& directory)
     : config_(config), directory_(directory), parts_(std::make_unique<Parts>(config)) {
     Parts& p = *parts_;
-    if (config.arch.order == 2) p.passes = 4;
     const Dataset& set = p.pictures.set;
     std::size_t weights = p.net->store().parameter_count();
     for (const AlphaMatrix& m : p.space.matrices()) weights -= m.size();
@@ -253,7 +251,7 @@ void SearchRun::write_result() {
     std::vector<Alphas> history;
     for (AlphaMoment& m : alpha_history(directory_.path()).moments) history.push_back(std::move(m.alphas));
     write_file_atomic(to + "/alphas.svg", alpha_strip(p.space, history));
-    p.space.state_of(*p.net, p.batches())
+    p.space.state_of(*p.net, p.trainer.optimizer(), p.batches())
         .write(to + "/final.safetensors", p.net->store().dtype(),
                {{"space", config_.space}, {"step", std::to_string(step())}, {"device", p.target}});
     JsonObject all;

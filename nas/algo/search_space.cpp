@@ -50,7 +50,7 @@ class DartsSpace final : public SearchSpace {
         return {to_string(g), darts::skip_connects(g.normal)};
     }
     int collapse_skips() const override { return darts::kCollapseSkips; }
-    StateDict state_of(const SearchNet& net, std::int64_t batches) const override {
+    StateDict state_of(const SearchNet& net, const Sgd&, std::int64_t batches) const override {
         const auto& darts = dynamic_cast<const DartsNet&>(net);
         StateDict state;
         for (const darts::StateEntry& e : darts::state_entries(darts.net()))
@@ -96,8 +96,8 @@ class Nb201Space final : public SearchSpace {
                 static_cast<int>(std::count(arch.ops.begin(), arch.ops.end(), nb201::Op::skip_connect))};
     }
     int collapse_skips() const override { return 4; }
-    StateDict state_of(const SearchNet& net, std::int64_t) const override {
-        return StateDict::of(dynamic_cast<const Nb201MixedNet&>(net));
+    StateDict state_of(const SearchNet& net, const Sgd& optimizer, std::int64_t) const override {
+        return StateDict::of(dynamic_cast<const Nb201MixedNet&>(net), &optimizer);
     }
     std::vector<File> drawings(const std::string& text) const override {
         const nb201::Architecture arch = nb201::parse_architecture(text);

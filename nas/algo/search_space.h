@@ -45,8 +45,9 @@ class SearchSpace {
     virtual Derived derive(const Alphas& alphas) const = 0;
     /// From how many skip-connects on a cell counts as collapsed.
     virtual int collapse_skips() const = 0;
-    /// The network's parameters and statistics by PyTorch's names after so many training batches.
-    virtual StateDict state_of(const SearchNet& net, std::int64_t batches) const = 0;
+    /// The network's parameters and statistics by PyTorch's names after so many training batches; weights that coast as
+    /// they would be now.
+    virtual StateDict state_of(const SearchNet& net, const Sgd& optimizer, std::int64_t batches) const = 0;
     /// Files about a derived text: names without folder, and contents.
     struct File {
         std::string name, content;

@@ -28,13 +28,14 @@ Normalisation of_bytes(std::string name, std::array<double, 3> mean, std::array<
 }  // namespace
 
 Normalisation normalisation(const std::string& name, const Dataset& set) {
-    static constexpr std::array<std::string_view, 7> names = {"auto",       "cifar10",  "cifar10-darts", "cifar100",
-                                                              "imagenet16", "imagenet", "half"};
+    static constexpr std::array<std::string_view, 8> names = {
+        "auto", "cifar10", "cifar10-darts", "cifar100", "cifar100-drnas", "imagenet16", "imagenet", "half"};
     const std::string which = name == "auto" ? chosen(set) : name;
     if (which == "cifar10") return of_bytes(which, {125.3, 123.0, 113.9}, {63.0, 62.1, 66.7});
     if (which == "cifar10-darts")
         return {which, {0.49139968, 0.48215827, 0.44653124}, {0.24703233, 0.24348505, 0.26158768}};
     if (which == "cifar100") return of_bytes(which, {129.3, 124.1, 112.4}, {68.2, 65.4, 70.4});
+    if (which == "cifar100-drnas") return {which, {0.5071, 0.4865, 0.4409}, {0.2673, 0.2564, 0.2762}};
     if (which == "imagenet16") return of_bytes(which, {122.68, 116.66, 104.01}, {63.22, 61.26, 65.09});
     if (which == "imagenet") return {which, {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}};
     if (which == "half") return {which, {0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}};

@@ -179,7 +179,11 @@ Tensor DartsNet::features(const Tensor& x, bool training, Tensor* auxiliary) {
                   "expected pictures (n, {0}, {0}, 3), got {1}", size, x.shape.text());
     Tensor weights[2];
     for (bool reduction : {false, true})
-        if (alphas_[reduction] >= 0) weights[reduction] = softmax(store_.read(alphas_[reduction]));
+        if (alphas_[reduction] >= 0) {
+            const ArchWeights w = arch_weights(reduction);
+            NASCENT_CHECK(w.chosen.empty() && !w.sums, runtime, "cells of the space darts compute all operators");
+            weights[reduction] = w.weights;
+        }
     auto [before, previous] = stems(x, training);
     for (const darts::Cell& cell : net_.cells) {
         Tensor y = run_cell(cell, before, previous, weights[cell.reduction], training);

@@ -1,6 +1,7 @@
 #include "nas/supernet/nasbench201_mixed.h"
 
 #include "nas/supernet/copies.h"
+#include "ops/constants.h"
 #include "ops/weighed_cell.h"
 
 namespace nascent {
@@ -10,7 +11,8 @@ using nb201::Op;
 Nb201MixedNet::Nb201MixedNet(Device& device, DType dtype, const nb201::NetConfig& config, bool track)
     : Nb201Supernet(device, dtype, config, {.affine = false, .track_running_stats = track, .arch_parameters = true}) {}
 
-Tensor Nb201MixedNet::mixed_cell(const Cell& cell, const Tensor& x, const Tensor& weights, bool training) {
+Tensor Nb201MixedNet::mixed_cell(const Cell& cell, const Tensor& x, const ArchWeights& arch, const Tensor& ones,
+                                 bool training) {
     std::vector<WeighedTerm> terms;  // `none` adds nothing
     for (int copy = 0; copy < store_.copies(); copy++) {
         const CopyScope reading(store_, copy);
@@ -18,6 +20,8 @@ Tensor Nb201MixedNet::mixed_cell(const Cell& cell, const Tensor& x, const Tensor
             for (int from = 0; from < to; from++) {
                 const int edge = nb201::edge_index(to, from);
                 for (Op op : {Op::skip_connect, Op::nor_conv_1x1, Op::nor_conv_3x3, Op::avg_pool_3x3}) {
+                    if (!arch.chosen.empty() && arch.chosen[static_cast<std::size_t>(edge)] != static_cast<int>(op))
+                        continue;
                     WeighedTerm t{EdgeOp::skip, from, to, edge * nb201::kOps + static_cast<int>(op)};
                     if (op == Op::avg_pool_3x3) t.op = EdgeOp::pool;
                     if (op == Op::nor_conv_1x1 || op == Op::nor_conv_3x3) {
@@ -29,18 +33,24 @@ Tensor Nb201MixedNet::mixed_cell(const Cell& cell, const Tensor& x, const Tensor
                     }
                     terms.push_back(t);
                 }
+                if (!arch.sums || from + 1 < to) continue;
+                Tensor one = ones;
+                one.shape = {x.shape[3]};
+                terms.push_back({EdgeOp::constant, from, to, nb201::kEdges * nb201::kOps + to - 1, one});
             }
     }
-    return weighed_cell(x, weights, terms, training, store_.copies());
+    return weighed_cell(x, arch.weights, terms, training, nb201::kNodes, store_.copies());
 }
 
 std::vector<Tensor> Nb201MixedNet::logits_of_copies(const Tensor& x, bool training) {
-    const Tensor weights = softmax(parameter(arch_parameters_));
+    const ArchWeights arch = arch_weights(0);
+    Tensor ones;  // as many as any cell has channels
+    if (arch.sums) ones = constants({4 * config().channels}, x.dtype, 1);
     return run_blocks(
         x,
         [&](std::size_t cell, const Tensor& input, std::size_t& number) {
             BlockScope place(number++);
-            return mixed_cell(cells_[cell], input, weights, training);
+            return mixed_cell(cells_[cell], input, arch, ones, training);
         },
         training);
 }

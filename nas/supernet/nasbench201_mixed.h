@@ -1,5 +1,5 @@
-// The NAS-Bench-201 supernet whose edges are all five operators at once, weighted by the softmax of architecture
-// parameters that all cells share (DARTS on NAS-Bench-201, Dong and Yang, ICLR 2020).
+// The NAS-Bench-201 supernet whose edges are all five operators at once, weighed by what a rule makes of architecture
+// parameters that all cells share (their softmax: DARTS on NAS-Bench-201, Dong and Yang, ICLR 2020), or one of them.
 #pragma once
 #include "nas/supernet/nasbench201.h"
 #include "nas/supernet/search_net.h"
@@ -19,7 +19,7 @@ class Nb201MixedNet : public Nb201Supernet, public SearchNet {
     std::vector<int> alphas() const override { return {arch_parameters_}; }
 
   private:
-    Tensor mixed_cell(const Cell& cell, const Tensor& x, const Tensor& weights, bool training);
+    Tensor mixed_cell(const Cell& cell, const Tensor& x, const ArchWeights& arch, const Tensor& ones, bool training);
 };
 
 }  // namespace nascent

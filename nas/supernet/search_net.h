@@ -1,10 +1,39 @@
 // What a search by gradients trains: a network with weights and with architecture parameters in one store.
 #pragma once
+#include <cstdint>
+#include <string>
 #include <vector>
 
 #include "engine/memory/parameter_store.h"
 
 namespace nascent {
+
+/// What the forwards of a search are for: the alphas' loss, the weights' loss (of both, where one batch trains both),
+/// an evaluation.
+enum class Pass { architecture, weights, evaluation };
+
+/// What a matrix of alphas is to the mixed ops that it weighs, for one forward.
+struct ArchWeights {
+    Tensor weights;                // (edges, operators), with a gradient for the alphas
+    std::vector<int> chosen = {};  // by edge: the operator that alone is computed; empty: all are
+    /// Behind the edges' and operators' weights lies one number per node that is added to all its elements.
+    bool sums = false;
+};
+
+/// How alphas become weights: what sets the algorithms of a search apart. Networks ask it once per forward and matrix.
+class ArchRule {
+  public:
+    virtual ~ArchRule() = default;
+    /// The forwards that follow belong to this pass of epoch `epoch`, `number` the step or the batch that is evaluated.
+    /// What is drawn in them is a function of pass and number alone.
+    virtual void begin(Pass pass, std::int64_t epoch, std::int64_t number) = 0;
+    /// Of the network's matrix number `matrix`, (edges, operators), in the current execution.
+    virtual ArchWeights weights(const Tensor& alphas, int matrix) = 0;
+    /// What is added to the alphas' loss for each matrix, of shape (1); undefined: nothing.
+    virtual Tensor penalty(const Tensor& /*alphas*/) { return {}; }
+    /// Why the rule cannot go on with this finite alpha; empty: it can.
+    virtual std::string objection(double /*alpha*/) const { return {}; }
+};
 
 class SearchNet {
   public:
@@ -21,6 +50,20 @@ class SearchNet {
     virtual std::vector<Tensor> logits_of_copies(const Tensor& x, bool training) = 0;
     /// The architecture parameters, each alone in a range: a row of numbers per edge.
     virtual std::vector<int> alphas() const = 0;
+
+    /// Null, as at first: the weights are the softmax of the rows (DARTS). The rule must outlive the network's use.
+    void set_rule(ArchRule* rule) { rule_ = rule; }
+    void begin(Pass pass, std::int64_t epoch, std::int64_t number) {
+        if (rule_) rule_->begin(pass, epoch, number);
+    }
+    /// The alphas' loss with the rule's penalties.
+    Tensor penalised(Tensor loss);
+
+  protected:
+    ArchWeights arch_weights(int matrix);
+
+  private:
+    ArchRule* rule_ = nullptr;
 };
 
 }  // namespace nascent

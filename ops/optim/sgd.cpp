@@ -79,7 +79,11 @@ double Sgd::step(const Tape& tape) {
             r.last_step = step_;
         }
         kernels::SgdStep s{learning_rate_(step_), options_.momentum, options_.weight_decay, options_.nesterov};
-        const double* squares = options_.clip_norm > 0 ? sum_of_squares(tape, store_) : nullptr;
+        const double* squares = nullptr;
+        if (options_.clip_norm > 0)
+            squares = sum_of_squares(tape, store_, [this](int range) {
+                return options_.others_in_norm || steps_[static_cast<std::size_t>(range)];
+            });
         s.clip = {options_.clip_norm, squares};
         kernels::sgd<T>(stream, s, ranges);
         if (squares) store_.device().copy_out(&norm, squares, sizeof(norm));

@@ -12,6 +12,8 @@ struct SgdOptions {
     /// Parameters off the path, once they have had a gradient: `skip` leaves them (PyTorch >= 2), `coast` steps them
     /// with a zero gradient, so momentum and decay go on (PyTorch 1.4 as the reference code of RLNAS ran it).
     enum class Inactive { skip, coast } inactive = Inactive::coast;
+    /// The gradients of ranges that it does not step count in the clipped norm.
+    bool others_in_norm = true;
 };
 
 /// torch.optim.SGD's update. With `coast`, steps that a range missed are applied when it is next read: a zero-gradient
@@ -19,8 +21,7 @@ struct SgdOptions {
 class Sgd {
   public:
     /// `learning_rate(step)` must be a pure function. Registers itself to bring ranges up to date before reads; the
-    /// store must outlive it. `ranges`: those it steps; empty: all of the store. The gradients of the others count in
-    /// the clipped norm.
+    /// store must outlive it. `ranges`: those it steps; empty: all of the store.
     Sgd(ParameterStore& store, SgdOptions options, std::function<double(std::int64_t)> learning_rate,
         const std::vector<int>& ranges = {});
     ~Sgd();

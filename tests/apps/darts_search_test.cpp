@@ -1,6 +1,8 @@
 // darts_search as its users meet it: whole searches, kills, commands, wrong words.
 #include <doctest/doctest.h>
 
+#include <regex>
+
 #include "tests/apps/program.h"
 
 using namespace nascent::test;
@@ -55,7 +57,8 @@ std::vector<json> records(const std::string& run, const std::string& kind) {
 }  // namespace
 
 TEST_CASE("a search derives an architecture each epoch and leaves what it promises") {
-    for (const char* preset : {"smoke/darts-1st", "smoke/nb201-2nd"}) {
+    for (const char* preset :
+         {"smoke/darts-1st", "smoke/nb201-2nd", "smoke/drnas", "smoke/gdas", "smoke/snas", "smoke/snas-darts"}) {
         CAPTURE(preset);
         TemporaryFolder folder;
         const std::string run = folder / "run";
@@ -111,7 +114,8 @@ TEST_CASE("a search derives an architecture each epoch and leaves what it promis
 }
 
 TEST_CASE("a search that is killed at any moment goes on to the same bits") {
-    for (const char* preset : {"smoke/nb201-1st", "smoke/darts-2nd"}) {
+    for (const char* preset :
+         {"smoke/nb201-1st", "smoke/darts-2nd", "smoke/drnas", "smoke/gdas", "smoke/snas", "smoke/snas-darts"}) {
         CAPTURE(preset);
         TemporaryFolder folder;
         const std::vector<std::string> setting{"--checkpoint-steps", "1"};
@@ -152,14 +156,39 @@ TEST_CASE("a search that is stopped by SIGTERM, perhaps while it validates, goes
 }
 
 TEST_CASE("the same seed gives the same search with one and two threads, another seed another") {
+    for (const char* preset : {"smoke/nb201-2nd", "smoke/drnas", "smoke/gdas", "smoke/snas-darts"}) {
+        CAPTURE(preset);
+        TemporaryFolder folder;
+        for (auto [name, more] : {std::pair<const char*, std::vector<std::string>>{"a", {"--threads", "1"}},
+                                  {"b", {"--threads", "2", "--loader-workers", "3"}},
+                                  {"c", {"--seed", "9"}}})
+            REQUIRE(darts_search(small_search(preset, folder / name, more)).code == 0);
+        CHECK(left(folder / "a") == left(folder / "b"));
+        CHECK(left(folder / "a").weights != left(folder / "c").weights);
+        CHECK(left(folder / "a").alphas != left(folder / "c").alphas);
+    }
+}
+
+TEST_CASE("concentrations out of the range of the gradients end a search with the edge's name") {
     TemporaryFolder folder;
-    for (auto [name, more] : {std::pair<const char*, std::vector<std::string>>{"a", {"--threads", "1"}},
-                              {"b", {"--threads", "2", "--loader-workers", "3"}},
-                              {"c", {"--seed", "9"}}})
-        REQUIRE(darts_search(small_search("smoke/nb201-2nd", folder / name, more)).code == 0);
-    CHECK(left(folder / "a") == left(folder / "b"));
-    CHECK(left(folder / "a").weights != left(folder / "c").weights);
-    CHECK(left(folder / "a").alphas != left(folder / "c").alphas);
+    const std::string run = folder / "run";
+    const Outcome o = darts_search(small_search("smoke/drnas", run, {"--arch-lr", "40"}));
+    CHECK(o.code == 1);
+    CHECK(o.err.find("concentration") != std::string::npos);
+    CHECK(std::regex_search(o.err, std::regex("edge [123]<-[012], operator (none|skip|nor_conv|avg_pool)")));
+    CHECK(o.err.find("arch.lr") != std::string::npos);
+    CHECK(!fs::exists(run + "/arch.json"));
+}
+
+TEST_CASE("the regularisers and the clean gradients of the sampled searches") {
+    TemporaryFolder folder;
+    REQUIRE(darts_search(small_search("smoke/drnas", folder / "l2")).code == 0);
+    REQUIRE(darts_search(small_search("smoke/drnas", folder / "kl", {"--arch-kl", "1e-3", "--arch-weight-decay", "0"}))
+                .code == 0);
+    CHECK(left(folder / "l2").alphas != left(folder / "kl").alphas);
+    REQUIRE(darts_search(small_search("smoke/gdas", folder / "bare")).code == 0);
+    REQUIRE(darts_search(small_search("smoke/gdas", folder / "clean", {"--bare-sums", "false"})).code == 0);
+    CHECK(left(folder / "bare").alphas != left(folder / "clean").alphas);
 }
 
 TEST_CASE("with a table a search on NAS-Bench-201 says the true accuracy and rank each epoch") {
@@ -258,6 +287,15 @@ TEST_CASE("darts_search says what is wrong with a command") {
         {small_search("smoke/darts-1st", out, {"--table", "t.csv"}), 2, "nasbench201"},
         {small_search("smoke/nb201-1st", out, {"--table", folder / "none.csv"}), 3, "none.csv"},
         {small_search("smoke/nb201-1st", out, {"--lr", "0.0001"}), 2, "train.lr_min"},
+        {{"run", "--algo", "dranas"}, 2, "did you mean drnas?"},
+        {small_search("smoke/gdas", out, {"--space", "darts"}), 2, "gdas is of the space nasbench201"},
+        {small_search("smoke/drnas", out, {"--order", "2"}), 2, "arch.order"},
+        {small_search("smoke/snas", out, {"--tau", "0.001"}), 2, "arch.tau_last"},
+        {small_search("smoke/nb201-1st", out, {"--arch-kl", "1"}), 2, "arch.kl is of drnas"},
+        {{"run", "--preset", "drnas/nb201-cifar100", "--out", out}, 2, "--data"},
+        {{"run", "--preset", "drnas/nb201-imagenet16", "--data", "imagenet16:" + (folder / "none"), "--out", out},
+         3,
+         "none"},
         {{"resume", folder / "nothing"}, 2, "run.toml"},
         {{"derive", folder / "nothing"}, 2, "nothing"},
         {{"derive", folder.path()}, 2, "events.jsonl"},

@@ -50,6 +50,15 @@ TEST_CASE("golden agrees with the published code's operators, search network, al
     CHECK(out.find("7 entries, 2634 numbers, 0 wrong, 0 not yet") != std::string::npos);
 }
 
+TEST_CASE("golden agrees with DrNAS's gradients and learning rates and with the benchmark's list") {
+    std::string out;
+    const int code = golden(NASCENT_SOURCE_DIR "/tests/golden/drnas.json", &out);
+    INFO(out);
+    CHECK(code == 0);
+    CHECK(out.find("3 entries, ") != std::string::npos);
+    CHECK(out.find(" 0 wrong, 0 not yet") != std::string::npos);
+}
+
 TEST_CASE("golden notices numbers that disagree") {
     TemporaryFolder folder;
     std::string out, zeros;

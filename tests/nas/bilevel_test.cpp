@@ -47,7 +47,8 @@ struct Search {
 }  // namespace
 
 TEST_CASE("a step may leave the alphas alone") {
-    for (const char* name : {"smoke/darts-1st", "smoke/darts-2nd", "smoke/nb201-1st"}) {
+    for (const char* name : {"smoke/darts-1st", "smoke/darts-2nd", "smoke/nb201-1st", "smoke/drnas", "smoke/gdas",
+                             "smoke/snas", "smoke/snas-darts"}) {
         CAPTURE(name);
         Search search(name), both(name);
         const auto alphas = search.trainer.alphas();

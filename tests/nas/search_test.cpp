@@ -18,77 +18,154 @@ using namespace nascent::test;
 
 namespace {
 
-/// As many pictures as CIFAR-10 has, of one pixel.
-Dataset as_cifar10() {
+/// As many pictures as a data set has, of one pixel.
+Dataset as_large_as(const std::string& name, int classes, int count) {
     Dataset set;
-    set.name = "cifar10";
-    set.classes = 10;
+    set.name = name;
+    set.classes = classes;
     set.train.height = set.train.width = 1;
-    for (int i = 0; i < 50'000; i++) set.train.labels.push_back(i % 10);
+    for (int i = 0; i < count; i++) set.train.labels.push_back(i % classes);
     set.train.pixels.resize(set.train.count() * 3);
     return set;
 }
+Dataset as_cifar10() { return as_large_as("cifar10", 10, 50'000); }
 
-std::size_t weight_count(const SearchConfig& c) {
+std::size_t weight_count(const SearchConfig& c, int classes, int size) {
     auto device = make_device("cpu", 1);
     const SearchSpace& space = search_space(c.space);
-    auto net = space.make_net(*device, DType::f32, settings_of(c, 10, 32));
+    auto net = space.make_net(*device, DType::f32, settings_of(c, classes, size));
     std::size_t count = net->store().parameter_count();
     for (const AlphaMatrix& m : space.matrices()) count -= m.size();
     return count;
 }
 
+/// What a paper's row is, in numbers that its text or code has.
+struct PresetRow {
+    const char* name;
+    const char* data;  // name of the set
+    int classes, pictures, steps, last;
+    std::size_t weights;
+    int epochs;
+    double second_lr, last_lr, decay;  // learning rates of epochs 1 and the last, weight decay
+    bool nesterov, weights_first, single_level, clip_with_alphas;
+    Algo algo;
+};
+constexpr PresetRow preset_rows[] = {
+    {"darts/cifar10-1st", "cifar10", 10, 50'000, 391, 40, 1'930'618, 50, 0.02497632074113926, 0.0010236792588607412,
+     3e-4, false, false, false, false, Algo::darts},
+    {"darts/cifar10-2nd", "cifar10", 10, 50'000, 391, 40, 1'930'618, 50, 0.02497632074113926, 0.0010236792588607412,
+     3e-4, false, false, false, false, Algo::darts},
+    {"darts/nb201-1st", "cifar10", 10, 50'000, 391, 40, 1'686'106, 50, 0.02497632074113926, 0.0010236792588607412, 5e-4,
+     true, true, false, true, Algo::darts},
+    {"darts/nb201-2nd", "cifar10", 10, 50'000, 391, 40, 1'686'106, 50, 0.02497632074113926, 0.0010236792588607412, 5e-4,
+     true, false, false, true, Algo::darts},
+    {"drnas/nb201-cifar10", "cifar10", 10, 50'000, 391, 40, 1'686'106, 100, 0.02499407872438878, 0.0010059212756112208,
+     3e-4, false, false, false, true, Algo::drnas},
+    {"drnas/nb201-cifar100", "cifar100", 100, 50'000, 391, 40, 1'691'956, 100, 0.02499407872438878,
+     0.0010059212756112208, 3e-4, false, false, false, true, Algo::drnas},
+    {"drnas/nb201-imagenet16", "imagenet16", 120, 151'700, 1186, 10, 1'693'256, 100, 0.02499407872438878,
+     0.0010059212756112208, 3e-4, false, false, false, true, Algo::drnas},
+    {"gdas/nb201", "cifar10", 10, 50'000, 391, 40, 1'686'106, 250, 0.024999052530445796, 0.0010009474695542066, 5e-4,
+     true, true, false, true, Algo::gdas},
+    {"snas/nb201", "cifar10", 10, 50'000, 391, 40, 1'686'106, 100, 0.02499407872438878, 0.0010059212756112208, 3e-4,
+     false, false, true, false, Algo::snas},
+    {"snas/cifar10", "cifar10", 10, 50'000, 391, 40, 1'930'618, 150, 0.024997368201698147, 0.001002631798301854, 3e-4,
+     false, false, true, false, Algo::snas},
+};
+
 }  // namespace
 
 TEST_CASE("presets are the papers' rows: parameters, steps, learning rates") {
-    const Dataset set = as_cifar10();
-    for (const std::string& name : preset_names()) {
-        CAPTURE(name);
-        SearchConfig c = preset(name);
-        CHECK(c.preset == name);
-        const bool smoke = name.starts_with("smoke/"), darts = c.space == "darts";
+    std::set<std::string> unknown(preset_names().begin(), preset_names().end());
+    for (const PresetRow& row : preset_rows) {
+        CAPTURE(row.name);
+        REQUIRE(unknown.erase(row.name) == 1);
+        const Dataset set = as_large_as(row.data, row.classes, row.pictures);
+        SearchConfig c = preset(row.name);
+        CHECK(c.preset == row.name);
         const BilevelTraining t = training_of(c);
-        CHECK(t.second_order == name.ends_with("2nd"));
-        CHECK(c.data.source == (smoke ? "synthetic" : ""));
-        if (smoke) {
-            check(c);
-            continue;
-        }
+        CHECK(t.second_order == std::string(row.name).ends_with("2nd"));
+        CHECK(c.data.source == "");
         CHECK(message(ErrorKind::usage, [&] { check(c); }).find("--data") != std::string::npos);
-        // 25,000 and 25,000 pictures, batch 64: 391 steps, the last of 40.
         const Halves halves = halves_of(c, set);
-        CHECK(halves.train.size() == 25'000);
-        CHECK(halves.valid.size() == 25'000);
+        const auto half = static_cast<std::size_t>(row.pictures) / 2;
+        CHECK(halves.train.size() == half);
+        CHECK(halves.valid.size() == half);
         std::set<std::uint32_t> both(halves.train.begin(), halves.train.end());
         both.insert(halves.valid.begin(), halves.valid.end());
-        CHECK(both.size() == 50'000);
+        CHECK(both.size() == static_cast<std::size_t>(row.pictures));
         LoaderOptions o;
         o.batch_size = c.train.batch;
         o.workers = 0;
-        const Loader<float> loader(set.train, halves.train, 10, normalisation("half", set), o);
-        CHECK(loader.steps_per_epoch() == 391);
-        CHECK(loader.batch_count(390) == 40);
-        CHECK(t.epochs == 50);
+        const Loader<float> loader(set.train, halves.train, row.classes, normalisation("half", set), o);
+        CHECK(loader.steps_per_epoch() == row.steps);
+        CHECK(loader.batch_count(static_cast<std::uint64_t>(row.steps) - 1) == row.last);
+        CHECK(t.epochs == row.epochs);
         CHECK(learning_rate(t, 0) == doctest::Approx(0.025).epsilon(1e-12));
-        CHECK(learning_rate(t, 1) == doctest::Approx(0.02497632074113926).epsilon(1e-12));
-        CHECK(learning_rate(t, 49) == doctest::Approx(0.0010236792588607412).epsilon(1e-12));
+        CHECK(learning_rate(t, 1) == doctest::Approx(row.second_lr).epsilon(1e-12));
+        CHECK(learning_rate(t, row.epochs - 1) == doctest::Approx(row.last_lr).epsilon(1e-12));
         CHECK(t.sgd.momentum == 0.9);
         CHECK(t.sgd.clip_norm == 5);
+        CHECK(t.sgd.weight_decay == row.decay);
+        CHECK(t.sgd.nesterov == row.nesterov);
         CHECK(t.arch_lr == 3e-4);
         CHECK(t.arch.beta1 == 0.5);
         CHECK(t.arch.beta2 == 0.999);
         CHECK(t.arch.weight_decay == 1e-3);
-        CHECK(weight_count(c) == (darts ? 1'930'618 : 1'686'106));
-        CHECK(t.sgd.weight_decay == (darts ? 3e-4 : 5e-4));
-        CHECK(t.sgd.nesterov == !darts);
-        CHECK(t.weights_first == (name == "darts/nb201-1st"));
-        if (darts) {
-            CHECK(halves.train.back() == 24'999);  // in index order
-            CHECK(halves.valid.front() == 25'000);
+        CHECK(weight_count(c, row.classes, row.classes == 120 ? 16 : 32) == row.weights);
+        CHECK(t.weights_first == row.weights_first);
+        CHECK(t.single_level == row.single_level);
+        CHECK(t.clip_with_alphas == row.clip_with_alphas);
+        CHECK(t.sgd.others_in_norm == row.clip_with_alphas);
+        CHECK(t.rule.algo == row.algo);
+        CHECK(t.rule.kl == 0);
+        if (c.space == "darts" || row.algo == Algo::drnas) {
+            CHECK(halves.train.back() == half - 1);  // in index order
+            CHECK(halves.valid.front() == half);
         }
+        (void)normalisation(c.data.norm, set);
+        const bool gdas = row.algo == Algo::gdas;
+        CHECK((t.sgd.inactive == SgdOptions::Inactive::coast) == gdas);
+        CHECK(t.rule.bare_sums == gdas);
+        if (gdas) CHECK((t.rule.temperature.at(0) == 10 && std::abs(t.rule.temperature.at(249) - 0.1) < 1e-12));
+        if (row.algo == Algo::snas) CHECK(std::abs(t.rule.temperature.at(row.epochs - 1) - 0.03) < 1e-12);
+        CHECK(c.net.track == !gdas);
+        CHECK(c.valid.augment == !(row.nesterov));
+    }
+    for (const std::string& name : unknown) {
+        CAPTURE(name);
+        CHECK(name.starts_with("smoke/"));
+        const SearchConfig c = preset(name);
+        CHECK(c.data.source == "synthetic");
+        check(c);
     }
     CHECK(message(ErrorKind::usage, [] { preset("darts/cifar-1st"); }).find("darts/cifar10-1st") != std::string::npos);
     CHECK(preset("none").preset == "none");
+}
+
+TEST_CASE("settings that do not go together are refused") {
+    auto refused = [](const std::function<void(SearchConfig&)>& change, const char* of = "smoke/nb201-1st") {
+        SearchConfig c = preset(of);
+        change(c);
+        return message(ErrorKind::usage, [&] { check(c); });
+    };
+    CHECK(contains(refused([](auto& c) { c.arch.order = 2; }, "smoke/drnas"), "arch.order"));
+    CHECK(contains(refused([](auto& c) { c.arch.order = 2, c.arch.turn = "together"; }), "together"));
+    CHECK(contains(refused([](auto& c) { c.space = "darts"; }, "smoke/gdas"), "nasbench201"));
+    CHECK(contains(refused([](auto& c) { c.arch.kl = 1e-3; }), "arch.kl"));
+    CHECK(contains(refused([](auto& c) { c.arch.kl = 1e-3, c.arch.turn = "together"; }, "smoke/drnas"), "arch.kl"));
+    CHECK(contains(refused([](auto& c) { c.arch.bare_sums = true; }), "bare_sums"));
+    CHECK(contains(refused([](auto& c) { c.train.inactive = "coast"; }), "coast"));
+    CHECK(contains(refused([](auto& c) { c.arch.tau = 0.01; }, "smoke/snas"), "arch.tau_last"));
+    CHECK(refused([](auto& c) { c.arch.kl = 1e-3; }, "smoke/drnas") == "no error");
+}
+
+TEST_CASE("the rate that a second stage begins with") {
+    // DrNAS's second stage on NAS-Bench-201: .025 again at epoch 50 of 100, then twice what is above the least rate.
+    CHECK(resumed_cosine_lr(0.025, 0.001, 100, 50, 50) == 0.025);
+    CHECK(resumed_cosine_lr(0.025, 0.001, 100, 50, 51) == doctest::Approx(0.024246141782124923).epsilon(1e-12));
+    CHECK(resumed_cosine_lr(0.025, 0.001, 100, 0, 17) ==
+          doctest::Approx(cosine_lr(0.025, 0.001, 100, 17)).epsilon(1e-12));
 }
 
 TEST_CASE("the two orders of the learning rate's step") {

@@ -1,0 +1,29 @@
+// Where in the random streams the draws of architectures lie.
+#pragma once
+#include "engine/base/rng.h"
+#include "nas/algo/arch_rules.h"
+#include "ops/dirichlet.h"
+
+namespace nascent {
+
+/// The forward that is drawn for, as a key.
+struct ArchDraw {
+    std::uint64_t seed = 0, step = 0;
+    std::int64_t epoch = 0;
+    void begin(Pass pass, std::int64_t epoch_, std::int64_t number) {
+        step = static_cast<std::uint64_t>(number) * 4 + static_cast<std::uint64_t>(pass);
+        epoch = epoch_;
+    }
+    /// The number of a matrix's first element; matrices are below 2^12 elements.
+    static std::uint32_t first(int matrix) { return static_cast<std::uint32_t>(matrix) << 12; }
+    DrawKey key(int matrix) const {
+        return {seed, step, static_cast<std::uint32_t>(RandomStream::architecture), first(matrix)};
+    }
+};
+
+/// Standard Gumbel noise for a matrix, of its shape and type: -log of an exponential variable.
+Tensor gumbel_noise(const ArchDraw& draw, const Tensor& alphas, int matrix);
+/// softmax((log softmax(alphas) + noise) / temperature) by row; the row's log-normaliser shifts all of it and cancels.
+Tensor gumbel_softmax(const Tensor& alphas, const Tensor& noise, double temperature);
+
+}  // namespace nascent
