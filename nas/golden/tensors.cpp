@@ -67,7 +67,7 @@ Tensor constant(double value) {
 double weight_norm(const DartsNet& net, const Tape& tape) {
     double squares = 0;
     for (const Parameter& p : net.store().parameters()) {
-        if (p.name.starts_with("alphas")) continue;
+        if (p.name.starts_with("alphas") || p.name.starts_with("betas")) continue;
         Tensor like{p.shape, DType::f64, nullptr, nullptr, ValueId::parameter(net.store().find(p.name))};
         if (const Tensor g = tape.gradient(like); g.defined())
             for (double v : from_device(

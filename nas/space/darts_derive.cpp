@@ -71,20 +71,51 @@ std::vector<Gene> derive_genes(std::span<const double> weights) {
     return genes;
 }
 
-Genotype derive_genotype(std::span<const double> alphas_normal, std::span<const double> alphas_reduce, int multiplier) {
+std::vector<double> softmax_edges(std::span<const double> betas) {
+    std::vector<double> shares;
+    for (int node = 0; shares.size() < betas.size(); ++node) {
+        const std::size_t count = kInputs + static_cast<std::size_t>(node);
+        NASCENT_CHECK(shares.size() + count <= betas.size(), usage,
+                      "{} betas are not those of a cell's edges; expected {} for four nodes", betas.size(),
+                      edge_count(4));
+        for (std::size_t e = shares.size(); e < shares.size() + count; ++e)
+            NASCENT_CHECK(std::isfinite(betas[e]), runtime, "beta of edge {} is {}", e, betas[e]);
+        const std::vector<double> row = softmax_rows(betas.subspan(shares.size(), count), static_cast<int>(count));
+        shares.insert(shares.end(), row.begin(), row.end());
+    }
+    return shares;
+}
+
+std::vector<double> weigh_edges(std::vector<double> weights, std::span<const double> betas) {
+    NASCENT_CHECK(weights.size() == betas.size() * kPrimitives, usage, "{} betas for {} weights of {} edges",
+                  betas.size(), weights.size(), weights.size() / kPrimitives);
+    const std::vector<double> shares = softmax_edges(betas);
+    for (std::size_t i = 0; i < weights.size(); ++i) weights[i] *= shares[i / kPrimitives];
+    return weights;
+}
+
+Genotype genotype_of_weights(std::span<const double> normal, std::span<const double> reduce, int multiplier) {
     Genotype genotype;
-    auto derive = [multiplier](const char* kind, std::span<const double> alphas, std::vector<Gene>& genes,
+    auto derive = [multiplier](const char* kind, std::span<const double> weights, std::vector<Gene>& genes,
                                std::vector<int>& concat) {
         Scope scope("{} cell", kind);
-        genes = derive_genes(softmax_rows(alphas));
+        genes = derive_genes(weights);
         const int states = kInputs + static_cast<int>(genes.size() / 2);
         NASCENT_CHECK(multiplier > 0 && multiplier <= states - kInputs, usage, "multiplier {}; expected 1..{}",
                       multiplier, states - kInputs);
         for (int state = states - multiplier; state < states; ++state) concat.push_back(state);
     };
-    derive("normal", alphas_normal, genotype.normal, genotype.normal_concat);
-    derive("reduction", alphas_reduce, genotype.reduce, genotype.reduce_concat);
+    derive("normal", normal, genotype.normal, genotype.normal_concat);
+    derive("reduction", reduce, genotype.reduce, genotype.reduce_concat);
     return genotype;
+}
+
+Genotype derive_genotype(std::span<const double> alphas_normal, std::span<const double> alphas_reduce, int multiplier) {
+    auto rows = [](const char* kind, std::span<const double> alphas) {
+        Scope scope("{} cell", kind);
+        return softmax_rows(alphas);
+    };
+    return genotype_of_weights(rows("normal", alphas_normal), rows("reduction", alphas_reduce), multiplier);
 }
 
 int skip_connects(std::span<const Gene> genes) {

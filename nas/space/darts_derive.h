@@ -23,6 +23,15 @@ std::vector<double> softmax_rows(std::span<const double> alphas, int columns = k
 /// ErrorKind::runtime for a NaN.
 std::vector<Gene> derive_genes(std::span<const double> weights);
 
+/// PC-DARTS (arXiv 1907.05737, section 3.3): the rows of `weights`, edges by primitives, times the softmax of the betas
+/// over each node's edges. Throws ErrorKind::usage for another number of betas than edges, ErrorKind::runtime where one
+/// is not finite.
+std::vector<double> weigh_edges(std::vector<double> weights, std::span<const double> betas);
+/// The softmax itself, by edge.
+std::vector<double> softmax_edges(std::span<const double> betas);
+
+/// Genotype of the weights of normal and reduction cells, edges by primitives.
+Genotype genotype_of_weights(std::span<const double> normal, std::span<const double> reduce, int multiplier = 4);
 /// Genotype of the alphas of normal and reduction cells. The concat is the last `multiplier` nodes.
 Genotype derive_genotype(std::span<const double> alphas_normal, std::span<const double> alphas_reduce,
                          int multiplier = 4);

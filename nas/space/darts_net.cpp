@@ -201,7 +201,7 @@ Net search_net(const NetConfig& config, const SearchCell& shape) {
         }
         for (int i = shape.nodes - shape.multiplier; i < shape.nodes; ++i) cell.concat.push_back(kInputs + i);
     };
-    return NetWriter(config, false).build(fill, [&](LayerWriter& to, const Cell& cell, int e) {
+    Net net = NetWriter(config, false).build(fill, [&](LayerWriter& to, const Cell& cell, int e) {
         const Edge& edge = cell.edges[static_cast<std::size_t>(e)];
         const std::string prefix = fmt::format("cells.{}._ops.{}", cell.index, e);
         const int seen = cell.channels / shape.partial;
@@ -216,6 +216,8 @@ Net search_net(const NetConfig& config, const SearchCell& shape) {
             to.pool(prefix + ".mp", LayerKind::max_pool, edge_input(cell, edge, cell.channels - seen), 2, 2, 0);
         }
     });
+    net.search = shape;
+    return net;
 }
 
 }  // namespace nascent::darts

@@ -30,8 +30,10 @@ struct NetConfig {
 /// Cells of a search network.
 struct SearchCell {
     int nodes = 4;
-    int multiplier = 4;  // nodes, counted from the last, that the output concatenates
-    int partial = 1;     // K of PC-DARTS: operators see the first channels / K
+    int multiplier = 4;         // nodes, counted from the last, that the output concatenates
+    int partial = 1;            // K of PC-DARTS: operators see the first channels / K
+    bool shuffle = true;        // with K > 1: a node's channels are shuffled in K groups
+    bool edge_weights = false;  // PC-DARTS's betas: edges are weighed too
     bool operator==(const SearchCell&) const = default;
 };
 
@@ -98,6 +100,7 @@ struct Layer {
 
 struct Net {
     NetConfig config;
+    SearchCell search{};      // of a search network
     int auxiliary_cell = -1;  // whose output the auxiliary classifier reads, -1 without one
     std::vector<Cell> cells{};
     std::vector<Layer> layers{};  // as the modules are registered: stem, cells, auxiliary, head

@@ -56,6 +56,13 @@ void DartsNet::build() {
                 alphas_[reduction] =
                     store_.add(name, {static_cast<std::int64_t>(cell.edges.size()), darts::kPrimitives});
             }
+    for (bool reduction : {false, true}) {
+        if (!net_.search.edge_weights || alphas_[reduction] < 0) continue;
+        const std::string name = reduction ? "betas_reduce" : "betas_normal";
+        const Shape alphas = store_.parameters()[static_cast<std::size_t>(alphas_[reduction])].shape;
+        store_.begin_range(name);
+        betas_[reduction] = store_.add(name, {alphas[0], 1});
+    }
     if (searches()) build_mixed();
 }
 
@@ -163,8 +170,9 @@ std::pair<Tensor, Tensor> DartsNet::stems(const Tensor& x, bool training) {
 
 std::vector<int> DartsNet::alphas() const {
     std::vector<int> all;
-    for (int a : alphas_)
-        if (a >= 0) all.push_back(a);
+    for (const auto& of : {alphas_, betas_})
+        for (bool reduction : {false, true})
+            if (of[reduction] >= 0) all.push_back(of[reduction]);
     return all;
 }
 
@@ -183,6 +191,8 @@ Tensor DartsNet::features(const Tensor& x, bool training, Tensor* auxiliary) {
             const ArchWeights w = arch_weights(reduction);
             NASCENT_CHECK(w.chosen.empty() && !w.sums, runtime, "cells of the space darts compute all operators");
             weights[reduction] = w.weights;
+            if (betas_[reduction] >= 0)
+                weights[reduction] = edge_weights(w.weights, store_.read(betas_[reduction]), net_.search.nodes);
         }
     auto [before, previous] = stems(x, training);
     for (const darts::Cell& cell : net_.cells) {

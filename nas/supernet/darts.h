@@ -38,7 +38,8 @@ class DartsNet : public SearchNet {
     const ParameterStore& store() const { return store_; }
     bool searches() const { return alphas_[0] >= 0; }
     std::vector<Tensor> logits_of_copies(const Tensor& x, bool training) override;
-    /// Of the normal and of the reduction cells; empty in an evaluation network.
+    /// Of the normal and of the reduction cells, then their edges' betas where the network has them, (edges, 1) each;
+    /// empty in an evaluation network.
     std::vector<int> alphas() const override;
     /// The parameter that holds the alphas; -1 in an evaluation network.
     int alphas(bool reduction) const { return alphas_[reduction]; }
@@ -85,7 +86,7 @@ class DartsNet : public SearchNet {
     std::vector<Ids> ids_;         // by layer
     std::map<Key, Group> groups_;  // the stems of ImageNet are two groups, by place
     std::vector<Mixed> mixed_;     // by cell; none in evaluation networks
-    int alphas_[2] = {-1, -1};
+    int alphas_[2] = {-1, -1}, betas_[2] = {-1, -1};
 };
 
 }  // namespace nascent

@@ -32,7 +32,10 @@ void DartsNet::build_mixed() {
     for (const darts::Cell& cell : net_.cells) {
         Mixed m;
         const int nodes = cell.edges.back().to - 1;
-        m.shape = {cell.reduction_before, cell.channels, nodes, {}};
+        const darts::SearchCell& search = net_.search;
+        m.shape = {cell.reduction_before, cell.channels, nodes, {}, search.partial, search.shuffle};
+        // With betas an edge's row of weights ends with its own.
+        const int columns = darts::kPrimitives + search.edge_weights;
         auto take = [&](darts::Part part, int place, int op) {
             const Group* g = group(part, cell.index, place, op);
             for (std::size_t i = g ? g->first : 0; g && i < g->last; i++) {
@@ -45,10 +48,14 @@ void DartsNet::build_mixed() {
         for (std::size_t place = 0; place < cell.edges.size(); place++) {
             const darts::Edge& e = cell.edges[place];
             m.shape.edges.push_back({e.from, e.to, e.stride, {}});
+            const int row = static_cast<int>(place) * columns;
             for (int op = 0; op < darts::kPrimitives; op++) {
-                m.shape.edges.back().ops.push_back(cell_op(op, static_cast<int>(place) * darts::kPrimitives + op));
+                m.shape.edges.back().ops.push_back(cell_op(op, row + op));
                 take(darts::Part::edge, static_cast<int>(place), op);
             }
+            if (search.partial > 1)
+                m.shape.edges.back().ops.push_back(
+                    {CellOpKind::bypass, 0, search.edge_weights ? row + darts::kPrimitives : -1});
         }
         mixed_.push_back(std::move(m));
     }

@@ -13,7 +13,8 @@ struct EdgeWeights {
         const Shape &w = in[0].shape, &b = in[1].shape;
         NASCENT_CHECK(w.rank() == 2, runtime, "expected weights (edges, operators), got {}", w.text());
         const kernels::EdgeRows s = rows(in[0]);
-        NASCENT_CHECK(nodes >= 1 && first >= 1 && w[0] == s.edges() && b == Shape({w[0]}) && in[0].dtype == in[1].dtype,
+        NASCENT_CHECK(nodes >= 1 && first >= 1 && w[0] == s.edges() && in[1].size() == static_cast<std::size_t>(w[0]) &&
+                          in[0].dtype == in[1].dtype,
                       runtime, "weights {} and betas {} of {} nodes with {} edges and more: expected {} edges",
                       w.text(), b.text(), nodes, first, s.edges());
         Tensor y = empty({w[0], w[1] + 1}, in[0].dtype);
