@@ -61,6 +61,9 @@ OptionTable search_options(SearchConfig& c) {
           "a step updates the alphas before or after the weights");
     t.add("arch.in_clip", "--arch-in-clip", c.arch.in_clip,
           "the alphas' gradient counts in the norm that the weights' step clips");
+    t.add("arch.twin", "--arch-twin", c.arch.twin, Words{"auto", "on", "off"},
+          "with --order 2, the last two passes as one over two copies of the network: fewer launches, twice the "
+          "activations; auto: on a gpu");
 
     t.add("valid.augment", "--valid-augment", c.valid.augment, "validation pictures are cropped and mirrored too");
     t.add("valid.batch", "--valid-batch", c.valid.batch, 0, 1'000'000, "pictures per validation batch, 0: --batch");
@@ -102,6 +105,7 @@ BilevelTraining training_of(const SearchConfig& c) {
     t.second_order = c.arch.order == 2;
     t.weights_first = c.arch.turn == "last";
     t.clip_with_alphas = c.arch.in_clip;
+    if (c.arch.twin != "auto") t.twin = c.arch.twin == "on";
     return t;
 }
 

@@ -47,6 +47,7 @@ struct SearchConfig {
         std::string batches = "fresh";  // fresh | iterator | pairs
         std::string turn = "first";     // first | last
         bool in_clip = false;
+        std::string twin = "auto";  // auto | on | off
     } arch;
 
     struct Valid {

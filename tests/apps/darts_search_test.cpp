@@ -159,9 +159,13 @@ TEST_CASE("the same seed gives the same search with one and two threads, another
     TemporaryFolder folder;
     for (auto [name, more] : {std::pair<const char*, std::vector<std::string>>{"a", {"--threads", "1"}},
                               {"b", {"--threads", "2", "--loader-workers", "3"}},
-                              {"c", {"--seed", "9"}}})
+                              {"c", {"--seed", "9"}},
+                              {"d", {"--arch-twin", "on", "--threads", "1"}},
+                              {"e", {"--arch-twin", "on", "--threads", "2"}}})
         REQUIRE(darts_search(small_search("smoke/nb201-2nd", folder / name, more)).code == 0);
     CHECK(left(folder / "a") == left(folder / "b"));
+    CHECK(left(folder / "d") == left(folder / "e"));
+    CHECK(left(folder / "a").weights != left(folder / "d").weights);  // two passes in one round otherwise
     CHECK(left(folder / "a").weights != left(folder / "c").weights);
     CHECK(left(folder / "a").alphas != left(folder / "c").alphas);
 }
