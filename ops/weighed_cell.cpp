@@ -19,7 +19,7 @@ Tensor WeighedCell::reference(Inputs in) const {
                 const Term& t = terms[i];
                 if (t.to != to) continue;
                 const Tensor& x = node[static_cast<std::size_t>(t.from)];
-                const CellNorm& running = norm(copy, i);
+                const CellNorm& running = norms[static_cast<std::size_t>(copy) * terms.size() + i];
                 Tensor y = t.op == EdgeOp::skip   ? x
                            : t.op == EdgeOp::pool ? avg_pool(x, 3, 1, 1)
                                                   : batch_norm(conv2d(relu(x), in[kernels[i]]), {}, {},
