@@ -207,7 +207,7 @@ std::vector<Case> MixedCell::cases() {
     all.push_back(twin("makse", 1, {2, 4, 4, 3}, 2, 2));
     all.push_back(twin("sk", 2, {6, 2, 3, 2}, 1, 3));
     all.push_back(twin("ks", 1, {2, 3, 3, 2}, 1, 2, true));
-    all.push_back(sample("2 copies after a reduction", halved, {2, 8, 4, 3}, {2, 4, 2, 5}, false, 2));
+    all.push_back(sample("2 copies after a reduction", halved, {4, 8, 4, 3}, {4, 4, 2, 5}, false, 2));
     all.push_back(only(twin("nmaksd", 2, {4, 4, 4, 2}, 1, 2), 0, 3));  // second order's twin pass
     auto partial = [](const std::string& ops, int channels, int of, int nodes, const Shape& x, int stride,
                       int copies = 1, bool shuffle = true) {

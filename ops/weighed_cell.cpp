@@ -21,7 +21,7 @@ Tensor WeighedCell::reference(Inputs in) const {
                 const Term& t = terms[i];
                 if (t.to != to) continue;
                 const Tensor& x = node[static_cast<std::size_t>(t.from)];
-                const CellNorm& running = norm(copy, i);
+                const CellNorm& running = norms[static_cast<std::size_t>(copy) * terms.size() + i];
                 // A constant: batch-norm of zeros is its beta.
                 Tensor y = t.op == EdgeOp::constant ? batch_norm(zero(x.detached()), in[kernels[i]], in[kernels[i]], {})
                            : t.op == EdgeOp::skip   ? x

@@ -1,3 +1,4 @@
+#include "kernels/conv_list.h"
 #include "kernels/primitive.h"
 #include "ops/weighed_cell_call.h"
 
@@ -12,10 +13,10 @@ kernels::Image image_of_copy(const WeighedCell& op, const Tensor& x) {
     image.n /= op.copies;
     return image;
 }
-kernels::ConvShape shape_of(const kernels::Image& image, const Tensor& kernel) {
-    const auto k = static_cast<int>(kernel.shape[0]);
-    return {image.n, image.h, image.w, image.c, image.c, k, 1};
+kernels::ConvShape shape_of(const kernels::Image& image, std::int64_t k) {
+    return {image.n, image.h, image.w, image.c, image.c, static_cast<int>(k), 1};
 }
+const NormArgs kNorm{};  // eps and momentum
 
 template <class T>
 struct Forward {
@@ -47,25 +48,33 @@ struct Forward {
         kernels::branches_forward<T>(stream, n, 0, source, pool,
                                      workspace(kernels::branches_forward_workspace<T>(stream, n, source, pool)));
     }
-    void conv(int copy, std::size_t i) const {
-        const auto& conv = kept.conv_of(copy, i);
-        const CellNorm& running = op.norm(copy, i);
-        const Tensor& w = in[conv.kernel];
-        const kernels::ConvShape s = shape_of(image, w);
+    /// All convolutions with k x k kernels that leave the node.
+    void convs(int node, std::int64_t k) const {
+        std::vector<kernels::NormedConv<T>> all;
+        for (int copy = 0; copy < op.copies; copy++)
+            for (std::size_t i = 0; i < op.terms.size(); i++) {
+                const auto& conv = kept.conv_of(copy, i);
+                if (op.terms[i].from != node || !conv.z || in[conv.kernel].shape[0] != k) continue;
+                const CellNorm& running = op.norm(copy, i);
+                all.push_back({kept.node_of(copy, node), in[conv.kernel].template as<T>(), conv.z});
+                NASCENT_CHECK(op.training || running.mean.defined(), runtime, "evaluation needs running statistics");
+                if (!op.training) {
+                    kernels::norm_running<T>(stream, {image.c, image.pixels(), kNorm.eps, kNorm.momentum}, nullptr,
+                                             nullptr, running.mean.as<T>(), running.variance.as<T>(), conv.scale,
+                                             conv.shift);
+                    continue;
+                }
+                kernels::NormedConv<T>& c = all.back();
+                c.mean = conv.mean, c.rstd = conv.rstd, c.scale = conv.scale, c.shift = conv.shift;
+                if (running.mean.defined())
+                    c.running_mean = running.mean.as<T>(), c.running_var = running.variance.as<T>();
+            }
+        if (all.empty()) return;
+        const kernels::ConvShape s = shape_of(image, k);
         ScratchScope scratch(current_arena());
-        double* sums = op.training ? doubles(2 * static_cast<std::size_t>(s.c_out)) : nullptr;
-        kernels::conv_forward<T>(stream, s, kept.node_of(copy, op.terms[i].from), {nullptr, nullptr, true}, w.as<T>(),
-                                 conv.z, sums, workspace(kernels::conv_forward_workspace(stream, s, sizeof(T))));
-        const NormArgs args{running.mean, running.variance, op.training};
-        T* running_mean = running.mean.defined() ? running.mean.as<T>() : nullptr;
-        T* running_var = running.mean.defined() ? running.variance.as<T>() : nullptr;
-        NASCENT_CHECK(op.training || running_mean, runtime, "evaluation needs running statistics");
-        const kernels::NormShape norm{image.c, s.pixels(), args.eps, args.momentum};
-        if (op.training)
-            kernels::norm_finish<T>(stream, norm, sums, nullptr, nullptr, running_mean, running_var, conv.mean,
-                                    conv.rstd, conv.scale, conv.shift);
-        else
-            kernels::norm_running<T>(stream, norm, nullptr, nullptr, running_mean, running_var, conv.scale, conv.shift);
+        kernels::normed_convs_forward<T>(
+            stream, s, kNorm.eps, kNorm.momentum, all,
+            workspace(kernels::normed_convs_forward_workspace(stream, s, sizeof(T), all.size())));
     }
 };
 
@@ -85,9 +94,7 @@ Tensor run_forward(const WeighedCell& op, Inputs in, Saved& saved) {
     for (int node = 0; node < op.nodes; node++) {
         if (node > 0) forward.sum(node);
         if (op.pooled(node)) forward.pool(node);
-        for (std::size_t i = 0; i < op.terms.size(); i++)
-            if (op.terms[i].from == node && op.terms[i].op == EdgeOp::conv)
-                for (int copy = 0; copy < op.copies; copy++) forward.conv(copy, i);
+        for (std::int64_t k : {1, 3}) forward.convs(node, k);
     }
     return y;
 }
@@ -139,8 +146,7 @@ struct Backward {
         T* const da = g[static_cast<std::size_t>(node)];
         if (da) around_convolutions(node, accumulate);
         for (std::size_t i = 0; i < op.terms.size(); i++)
-            if (op.terms[i].from == node && op.terms[i].op == EdgeOp::conv)
-                for (int copy = 0; copy < op.copies; copy++) conv(copy, i, da ? da + kept.before(copy) : nullptr);
+            if (op.terms[i].from == node && op.terms[i].op == EdgeOp::conv) conv(i, da);
     }
 
   private:
@@ -170,17 +176,26 @@ struct Backward {
             stream, image.n, sources, branches,
             workspace(kernels::branches_backward_workspace<T>(stream, image.n, sources, branches)));
     }
-    void conv(int copy, std::size_t i, T* da) const {
+    /// A term's, of all copies; da: of the first, or null.
+    void conv(std::size_t i, T* da) const {
         const WeighedCell::Term& t = op.terms[i];
-        const auto& conv = kept.conv_of(copy, i);
-        const kernels::NormMap<T>& map = maps[static_cast<std::size_t>(copy)][i];
-        const Tensor& w = in[conv.kernel];
-        const kernels::ConvShape s = shape_of(image, w);
-        const Into& dw = into[conv.kernel];
+        std::vector<kernels::NormedConvBackward<T>> all;
+        for (int copy = 0; copy < op.copies; copy++) {
+            const auto& conv = kept.conv_of(copy, i);
+            const kernels::NormMap<T>& map = maps[static_cast<std::size_t>(copy)][i];
+            const Into& dw = into[conv.kernel];
+            all.push_back({kept.node_of(copy, t.from),
+                           in[conv.kernel].template as<T>(),
+                           gradient(copy, t.to),
+                           {conv.z, map.scale, map.slope, map.shift},
+                           da ? da + kept.before(copy) : nullptr,
+                           dw.template as<T>(),
+                           dw.accumulate()});
+        }
+        const kernels::ConvShape s = shape_of(image, in[kept.conv_of(0, i).kernel].shape[0]);
         ScratchScope scratch(current_arena());
-        kernels::conv_backward<T>(stream, s, kept.node_of(copy, t.from), {nullptr, nullptr, true}, w.as<T>(),
-                                  gradient(copy, t.to), {conv.z, map.scale, map.slope, map.shift}, da, true, dw.as<T>(),
-                                  dw.accumulate(), workspace(kernels::conv_backward_workspace(stream, s, sizeof(T))));
+        kernels::normed_convs_backward<T>(stream, s, all,
+                                          workspace(kernels::conv_backward_workspace(stream, s, sizeof(T))));
     }
 };
 

@@ -70,9 +70,11 @@ Tensor ParameterStore::read(int parameter) {
     void* instead = nullptr;
     if (!weights_instead_.empty()) {
         instead = (*weights_instead_[static_cast<std::size_t>(std::max(copy_, 0))])[at];
+        const std::string& name = parameters_[static_cast<std::size_t>(parameter)].name;
         NASCENT_CHECK(copies() == 1 || copy_ >= 0 || !instead, runtime,
-                      "'{}' is read where there are {} copies of the weights, and none is named",
-                      parameters_[static_cast<std::size_t>(parameter)].name, copies());
+                      "'{}' is read where there are {} copies of the weights, and none is named", name, copies());
+        NASCENT_CHECK(copies() == 1 || !instead || (!constant_.empty() && constant_[at]), runtime,
+                      "'{}' is read where its gradient would be written over a copy of the weights", name);
     }
     Tensor t = view(parameter, instead ? instead : range(r).weights);
     if (constant_.empty() || !constant_[at]) t.id = ValueId::parameter(parameter);

@@ -53,8 +53,8 @@ class SecondWeightsScope {
 };
 
 /// Two copies of the network read side by side while this lives: copy 0 the second weights, copy 1 what lies in the
-/// same ranges' gradient places, laid out as weights. Both read other ranges, and move the running statistics, as they
-/// are.
+/// same ranges' gradient places, laid out as weights; read() throws unless they are constant. Other ranges are the same
+/// in both, and so are running statistics. One at a time for a store, as SecondWeightsScope.
 class TwinWeightsScope {
   public:
     explicit TwinWeightsScope(SecondWeights& second);

@@ -198,16 +198,15 @@ __device__ void sum_pixels(const ConvTiles& s, const Cell& at, int out, const Wi
     }
 }
 
-/// sink(n, y, x, c, value) gets 16 bytes of channels of each pixel; forward, partials (null: not wanted) as sum_pixels.
+/// A block's work. sink(n, y, x, c, value) gets 16 bytes of channels of each pixel; forward, partials (null: not
+/// wanted) as sum_pixels.
 template <bool IsGradient, class T, class Source, class Sink>
-__global__ void __launch_bounds__(kConvThreads, 5)
-    convolve_kernel(ConvTiles s, Source source, const T* w, bool is_wide, Sink sink, double* partials) {
-    SIMT_DYNAMIC_SHARED(double, memory);
+__device__ void convolve(const ConvTiles& s, const Source& source, const T* w, bool is_wide, const Sink& sink,
+                         double* partials, int phase, double* memory) {
     constexpr int V = kWide<T>;
     T* const window = reinterpret_cast<T*>(memory);
     T* const weights = window + s.window;
-    const int phase_y = IsGradient ? static_cast<int>(blockIdx.z) / s.stride : 0,
-              phase_x = IsGradient ? static_cast<int>(blockIdx.z) % s.stride : 0;
+    const int phase_y = IsGradient ? phase / s.stride : 0, phase_x = IsGradient ? phase % s.stride : 0;
     const Axis ay = axis<IsGradient>(s, phase_y, s.out_h), ax = axis<IsGradient>(s, phase_x, s.out_w);
     const int tile_line = static_cast<int>(blockIdx.x) / s.tiles_x;
     const int n = tile_line / s.tiles_y * s.images, y = tile_line % s.tiles_y * s.tile_h,
@@ -250,6 +249,13 @@ __global__ void __launch_bounds__(kConvThreads, 5)
             sink(n + i.image, (y + i.y) * factor + phase_y, (x + i.x) * factor + phase_x, out + at.x * V, sum[p]);
     }
     if (!IsGradient && partials) sum_pixels(s, at, out, sum, valid, memory, partials);
+}
+
+template <bool IsGradient, class T, class Source, class Sink>
+__global__ void __launch_bounds__(kConvThreads, 5)
+    convolve_kernel(ConvTiles s, Source source, const T* w, bool is_wide, Sink sink, double* partials) {
+    SIMT_DYNAMIC_SHARED(double, memory);
+    convolve<IsGradient>(s, source, w, is_wide, sink, partials, static_cast<int>(blockIdx.z), memory);
 }
 
 /// Where a convolution's output goes.

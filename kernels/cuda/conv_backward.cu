@@ -1,43 +1,9 @@
-#include "kernels/common/convolve.cuh"
+#include "kernels/common/conv_gradient.cuh"
 #include "kernels/common/partials.cuh"
 #include "kernels/common/weight_gradient.cuh"
 #include "kernels/conv.h"
 
 namespace nascent::kernels::gpu {
-namespace {
-
-/// Masked where the prologue's ReLU of x is, and added to what was there or not.
-template <class T>
-struct StoreGradient {
-    T* da;
-    PrologueSource<T, false> input;
-    bool is_wide, accumulate;
-    __device__ void operator()(int n, int y, int x, int channel, const Wide<T>& gradient) const {
-        const std::size_t pixel = (static_cast<std::size_t>(n) * input.h + y) * input.w + x;
-        const std::size_t at = pixel * input.c + channel;
-        const int count = input.c - channel;
-        Wide<T> v = gradient;
-        if (input.prologue.relu) {
-            typename PrologueSource<T, false>::Channels k = {};
-            if (input.prologue.scale) {
-                k.scale = load_channels(input.prologue.scale + channel, count, is_wide);
-                k.shift = load_channels(input.prologue.shift + channel, count, is_wide);
-            }
-            const Wide<T> a = input.affine(load_channels(input.x + at, count, is_wide), k);
-#pragma unroll
-            for (int i = 0; i < kWide<T>; i++)
-                if (a.v[i] <= 0) v.v[i] = 0;  // not-a-number lets it pass
-        }
-        if (accumulate) {
-            const Wide<T> before = load_channels(da + at, count, is_wide);
-#pragma unroll
-            for (int i = 0; i < kWide<T>; i++) v.v[i] += before.v[i];
-        }
-        store_channels(da + at, v, count, is_wide);
-    }
-};
-
-}  // namespace
 
 template <class T>
 void conv_backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const T* w,

@@ -83,19 +83,38 @@ void Architect::keep_alpha_gradients(std::vector<void*>& to) {
             {{{1, [&](int r) { return store.gradient_place(r); }}, {}, {}}});
 }
 
-void Architect::probe(const LabelledBatch& train, double factor, std::vector<void*>& to) {
-    ScratchScope scratch(arena_);
+void Architect::move_weights(double factor, bool over_gradients) {
     ParameterStore& store = net_.store();
-    combine(store, weights_, [&](int r) { return second_->weights(r); },
+    combine(store, weights_, [&](int r) { return over_gradients ? store.gradient_place(r) : second_->weights(r); },
             {{{1, [&](int r) { return store.range(r).weights; }},
               {factor, [&](int r) { return store.gradient_place(r); }},
               {}}});
+}
+
+void Architect::probe(const LabelledBatch& train, double factor, std::vector<void*>& to) {
+    ScratchScope scratch(arena_);
+    ParameterStore& store = net_.store();
+    move_weights(factor, false);
     const ConstantRanges constant(store, weights_);
     const SecondWeightsScope moved(*second_, false);
     Tape tape(arena_, &store, fixed);
     TapeScope recording(&tape);
     backward_from(tape, loss(train));
     keep_alpha_gradients(to);
+}
+
+void Architect::probe_both(const LabelledBatch& train, double factor) {
+    ScratchScope scratch(arena_);
+    ParameterStore& store = net_.store();
+    move_weights(factor, false);
+    move_weights(-factor, true);  // no weight's gradient is computed below
+    const ConstantRanges constant(store, weights_);
+    const TwinWeightsScope moved(*second_);
+    Tape tape(arena_, &store, fixed);
+    TapeScope recording(&tape);
+    const std::vector<Tensor> logits = net_.logits_of_copies(train.x, true);
+    backward_from(tape, cross_entropy(logits[0], train.labels), cross_entropy(logits[1], train.labels));
+    keep_alpha_gradients(plus_);
 }
 
 double Architect::second_order(const LabelledBatch& train, const LabelledBatch& valid, double lr,
@@ -117,16 +136,20 @@ double Architect::second_order(const LabelledBatch& train, const LabelledBatch& 
         e = 0.01 / norm;
         keep_alpha_gradients(ahead_);
     }
-    // From here on the weights' gradients v stay where they are: only alphas' are computed.
-    probe(train, e, plus_);
-    probe(train, -e, minus_);
+    // From here on only alphas' gradients are computed: the weights' v stay where they are until w - e v replaces them.
+    if (options_.twin) {
+        probe_both(train, e);
+    } else {
+        probe(train, e, plus_);
+        probe(train, -e, minus_);
+    }
     auto place = [&](const std::vector<void*>& kept) {
         return [this, &kept](int r) -> const void* {
             return kept[static_cast<std::size_t>(std::find(alphas_.begin(), alphas_.end(), r) - alphas_.begin())];
         };
     };
     combine(store, alphas_, [&](int r) { return store.gradient_place(r); },
-            {{{1, place(ahead_)}, {-lr / (2 * e), place(plus_)}, {lr / (2 * e), place(minus_)}}});
+            {{{1, place(ahead_)}, {-lr / (2 * e), place(plus_)}, {options_.twin ? 0 : lr / (2 * e), place(minus_)}}});
     use(tape);
     return value;
 }

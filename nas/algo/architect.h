@@ -12,6 +12,9 @@ namespace nascent {
 struct ArchitectOptions {
     bool second_order = false;
     double momentum = 0.9, weight_decay = 3e-4;  // of the weights' SGD, which an unrolled step looks ahead through
+    /// Second order's passes at w + e v and w - e v are one pass over two copies of the network: half the launches,
+    /// twice the activations. Equal to two passes but for rounding.
+    bool twin = false;
 };
 
 class Architect {
@@ -19,15 +22,15 @@ class Architect {
     /// Steps' work lies in `arena`, which must be the current execution's in gradients(). Both must outlive it.
     Architect(SearchNet& net, Arena& arena, const ArchitectOptions& options);
 
-    /// Computes the gradient of the validation loss by the alphas and hands a tape over that holds it (and, in second
-    /// order, the weights' look-ahead gradients, which are nobody's). Returns that loss; throws Error(runtime) where it
+    /// Computes the gradient of the validation loss by the alphas and hands a tape over that holds it (what lies in
+    /// the weights' gradient places is then nobody's). Returns that loss; throws Error(runtime) where it
     /// is not finite. The batches lie in the arena, which is as before afterwards.
     ///
     /// First order: at the present weights w; no weight's gradient is computed. Second order: at w' = w - lr (momentum
     /// m + dL_train/dw + weight_decay w), m the SGD's momentum buffers, minus lr times the difference quotient of
     /// dL_train/dalpha at w +- e v, v = dL_valid/dw', e = 0.01 / |v|. w', w + e v and w - e v take turns in one second
-    /// set of weights: w itself is never touched. As in the original program the passes over the training batch move
-    /// the running statistics, the one at w' does not.
+    /// set of weights; with `twin` w - e v takes the place of v, which nobody needs then. w itself is never touched. As
+    /// in the original program the passes over the training batch move the running statistics, the one at w' does not.
     double gradients(const LabelledBatch& train, const LabelledBatch& valid, double lr,
                      const std::function<void(const Tape&)>& use);
 
@@ -43,7 +46,10 @@ class Architect {
     double second_order(const LabelledBatch& train, const LabelledBatch& valid, double lr,
                         const std::function<void(const Tape&)>& use);
     void look_ahead(const LabelledBatch& train, double lr);
+    /// The weights w + factor v, to the second set or, over v, to the gradient places.
+    void move_weights(double factor, bool over_gradients);
     void probe(const LabelledBatch& train, double factor, std::vector<void*>& to);
+    void probe_both(const LabelledBatch& train, double factor);
     void keep_alpha_gradients(std::vector<void*>& to);
     double look_ahead_norm(const Tape& tape) const;
 
@@ -52,8 +58,9 @@ class Architect {
     ArchitectOptions options_;
     std::vector<int> weights_, alphas_;
     std::optional<SecondWeights> second_;
-    std::optional<Arena> kept_;                // the alphas' gradients of the three passes
-    std::vector<void*> ahead_, plus_, minus_;  // by alpha range, in kept_
+    std::optional<Arena> kept_;  // the alphas' gradients of the passes
+    // By alpha range, in kept_: at w', w + e v and w - e v. With `twin` there is the difference of the last two.
+    std::vector<void*> ahead_, plus_, minus_;
 };
 
 }  // namespace nascent

@@ -20,7 +20,9 @@ BilevelTrainer::BilevelTrainer(SearchNet& net, BatchSource train, BatchSource al
       alpha_(std::move(alpha)),
       rule_(make_arch_rule(training.rule)),
       arena_(net.store().device()),
-      architect_(net, arena_, {training.second_order, training.sgd.momentum, training.sgd.weight_decay}),
+      architect_(net, arena_,
+                 {training.second_order, training.sgd.momentum, training.sgd.weight_decay,
+                  training.twin.value_or(net.store().device().can_capture())}),
       sgd_(
           net.store(), training.sgd,
           [t = training, n = train_.steps_per_epoch](std::int64_t step) { return learning_rate(t, step / n); },

@@ -3,6 +3,7 @@
 // is the algorithm's rule.
 #pragma once
 #include <memory>
+#include <optional>
 
 #include "engine/autograd/execution.h"
 #include "nas/algo/arch_rules.h"
@@ -28,6 +29,9 @@ struct BilevelTraining {
     double arch_lr = 3e-4;
     AdamOptions arch{.beta1 = 0.5, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 1e-3};
     bool second_order = false;
+    /// Second order's last two passes as one over two copies (ArchitectOptions::twin). Unset: where the device can
+    /// capture, where launches cost more than the memory of two copies' activations.
+    std::optional<bool> twin = {};
     /// The weights' update comes before the alphas' (NAS-Bench-201's DARTS-V1), not after it.
     bool weights_first = false;
     /// The weights' step also computes the alphas' gradients, which count in the clipped norm and move nothing.

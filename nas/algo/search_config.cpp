@@ -73,6 +73,9 @@ OptionTable search_options(SearchConfig& c) {
           "it gets there in the last epoch, would after it, or is stepped before each epoch");
     t.add("arch.bare_sums", "--bare-sums", c.arch.bare_sums,
           "with gdas: the weights of operators that do not run are added to their node, as in the published code");
+    t.add("arch.twin", "--arch-twin", c.arch.twin, Words{"auto", "on", "off"},
+          "with --order 2, the last two passes as one over two copies of the network: fewer launches, twice the "
+          "activations; auto: on a gpu");
 
     t.add("valid.augment", "--valid-augment", c.valid.augment, "validation pictures are cropped and mirrored too");
     t.add("valid.batch", "--valid-batch", c.valid.batch, 0, 1'000'000, "pictures per validation batch, 0: --batch");
@@ -146,6 +149,7 @@ BilevelTraining training_of(const SearchConfig& c) {
     t.rule.kl = c.arch.kl;
     t.matrices = search_space(c.space).matrices();
     t.rule.bare_sums = c.arch.bare_sums;
+    if (c.arch.twin != "auto") t.twin = c.arch.twin == "on";
     return t;
 }
 

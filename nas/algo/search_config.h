@@ -52,6 +52,7 @@ struct SearchConfig {
         double tau = 10, tau_last = 0.1;  // gdas, snas
         std::string tau_way = "to-end";   // to-end | after | before
         bool bare_sums = false;           // gdas
+        std::string twin = "auto";        // auto | on | off
     } arch;
 
     struct Valid {

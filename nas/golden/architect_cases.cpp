@@ -21,7 +21,7 @@ constexpr double lr = 0.025, momentum = 0.9, weight_decay = 3e-4;
 
 struct Setting {
     int channels = golden::channels, layers = golden::layers;
-    bool second_order = false, after_sgd = false;
+    bool second_order = false, after_sgd = false, twin = false;
 };
 
 void run(const Setting& s, Device& device, const std::function<void(DartsNet&, const Tape&)>& use) {
@@ -32,7 +32,7 @@ void run(const Setting& s, Device& device, const std::function<void(DartsNet&, c
     fill_net(net);
     Arena arena(device);
     ExecutionScope execution(arena);
-    Architect architect(net, arena, {s.second_order, momentum, weight_decay});
+    Architect architect(net, arena, {s.second_order, momentum, weight_decay, s.twin});
     const int size = config.input_size;
     const std::size_t count = static_cast<std::size_t>(pictures) * 3 * size * size;
     const LabelledBatch train{to_device(input(count, 99), pictures, 3, size, size),
@@ -85,7 +85,11 @@ std::optional<Check> architect_check(const std::string& key) {
         s.after_sgd = m[1] == "after_one_sgd_step";
         s.second_order = m[2] == "second";
         if (m[3].matched) s.channels = number(m[4]), s.layers = number(m[5]);
-        return [s](Device& d, const json& e, Report& r) { check_gradients(s, d, e, r); };
+        return [s](Device& d, const json& e, Report& r) mutable {
+            check_gradients(s, d, e, r);
+            s.twin = true;
+            if (s.second_order) check_gradients(s, d, e, r);
+        };
     }
     if (std::regex_match(key, m, std::regex("adam_first_step_(alphas_normal|alphas_reduce)_row([0-9]+)")))
         return [name = m[1].str(), row = number(m[2])](Device& d, const json& e, Report& r) {

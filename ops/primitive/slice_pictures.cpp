@@ -43,7 +43,8 @@ struct SlicePictures {
         return {{"first", {{5, 2, 3, 3}}, of(0, 2)},
                 {"middle", {{5, 2, 3, 3}}, of(1, 3)},
                 {"last", {{3, 2, 2, 5}}, of(2, 1)},
-                {"all", {{2, 2, 3, 4}}, of(0, 2)},
+                {"all", {{1, 2, 3, 4}}, of(0, 1)},
+                {"several chunks", {{37, 2, 1, 5}}, of(3, 33)},
                 {"rows", {{6, 7}}, of(2, 2)},
                 {"halves exchanged", {{4, 3, 2, 3}}, [](Inputs in) {
                      const Tensor parts[] = {slice_pictures(in[0], 2, 2), slice_pictures(in[0], 0, 2)};

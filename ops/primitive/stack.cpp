@@ -43,6 +43,7 @@ struct Stack {
         auto run = [](Inputs in) { return stack(in); };
         return {{"two", {{2, 3, 5, 3}, {3, 3, 5, 3}}, run},
                 {"one", {{1, 3, 2, 3}}, run},
+                {"several chunks", {{37, 2, 1, 3}, {35, 2, 1, 3}}, run},
                 {"rows", {{2, 7}, {1, 7}, {4, 7}}, run},
                 {"one wanted", {{2, 2, 2, 3}, {1, 2, 2, 3}, {2, 2, 2, 3}}, run, {false, true, false}},
                 {"one twice", {{2, 3, 2, 3}, {1, 3, 2, 3}}, [](Inputs in) {

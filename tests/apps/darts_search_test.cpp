@@ -169,6 +169,16 @@ TEST_CASE("the same seed gives the same search with one and two threads, another
     }
 }
 
+TEST_CASE("twin passes give the same bits with one and two threads, and others than two passes") {
+    TemporaryFolder folder;
+    for (auto [name, more] : {std::pair<const char*, std::vector<std::string>>{"a", {"--arch-twin", "off"}},
+                              {"d", {"--arch-twin", "on", "--threads", "1"}},
+                              {"e", {"--arch-twin", "on", "--threads", "2"}}})
+        REQUIRE(darts_search(small_search("smoke/nb201-2nd", folder / name, more)).code == 0);
+    CHECK(left(folder / "d") == left(folder / "e"));
+    CHECK(left(folder / "a").weights != left(folder / "d").weights);  // two passes in one round otherwise
+}
+
 TEST_CASE("concentrations out of the range of the gradients end a search with the edge's name") {
     TemporaryFolder folder;
     const std::string run = folder / "run";

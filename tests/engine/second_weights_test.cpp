@@ -68,3 +68,37 @@ TEST_CASE("second weights stand in for a store's own, with gradients under the s
     CHECK(f.store.read(f.a).as<double>()[1] == 3);
     CHECK(f.store.buffer(f.buffer).as<double>() == mean);
 }
+
+TEST_CASE("two copies of the weights are read side by side, constants alone") {
+    Fixture f;
+    const int ranges[] = {0};
+    SecondWeights second(f.store, ranges);
+    static_cast<double*>(second.weights(0))[1] = 30;
+    static_cast<double*>(f.store.gradient_place(0))[1] = 300;
+    CHECK(f.store.copies() == 1);
+    {
+        TwinWeightsScope twin(second);
+        CHECK(f.store.copies() == 2);
+        {
+            CopyScope copy(f.store, 1);
+            CHECK_THROWS_AS(f.store.read(f.a), Error);  // a gradient would lie where the weights do
+        }
+        ConstantRanges constant(f.store, ranges);
+        for (int k : {0, 1}) {
+            CopyScope copy(f.store, k);
+            CHECK(f.store.read(f.a).as<double>()[1] == (k == 0 ? 30 : 300));
+            CHECK(!f.store.read(f.a).id.wanted());
+            CHECK(f.store.read(f.b).as<double>()[0] == 4);
+            CHECK_THROWS_AS(CopyScope(f.store, 0), Error);
+        }
+        CHECK_THROWS_AS(f.store.read(f.a), Error);  // of which copy?
+        CHECK(f.store.read(f.b).id.parameter_index() == f.b);
+        CHECK_THROWS_AS(CopyScope(f.store, 2), Error);
+        CHECK_THROWS_AS(SecondWeightsScope(second, false), Error);
+        CHECK_THROWS_AS(TwinWeightsScope{second}, Error);
+    }
+    CHECK(f.store.copies() == 1);
+    CHECK(f.store.read(f.a).as<double>()[1] == 3);
+    CopyScope copy(f.store, 0);
+    CHECK(f.store.read(f.a).id.parameter_index() == f.a);
+}

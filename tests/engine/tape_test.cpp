@@ -63,6 +63,25 @@ TEST_CASE("a tape writes what is wanted: parameters, watched tensors, nothing el
     CHECK_THROWS_AS(third.backward(constant, one), Error);
 }
 
+TEST_CASE("a tape walks back from several values at once") {
+    auto device = make_device("cpu", 1);
+    Arena arena(*device, std::size_t{1} << 24, true);
+    Tape tape(arena, nullptr);
+    Tensor x = number(arena, 5);
+    tape.watch(x);
+    const Tensor three = scale(x, number(arena, 3), tape), seven = scale(x, number(arena, 7), tape);
+    const Tensor one = number(arena, 1), minus = number(arena, -1);
+    SUBCASE("their cotangents add up") {
+        const Tape::Cotangent difference[] = {{three, one}, {seven, minus}};
+        tape.backward(difference);
+        CHECK(*tape.gradient(x).as<double>() == -4);
+    }
+    SUBCASE("each stands there once") {
+        const Tape::Cotangent same[] = {{three, one}, {three, minus}};
+        CHECK_THROWS_AS(tape.backward(same), Error);
+    }
+}
+
 TEST_CASE("a store is built once and finds its parameters") {
     auto device = make_device("cpu", 1);
     ParameterStore store(*device, DType::f32);

@@ -195,15 +195,17 @@ TEST_CASE("first order: the alphas' gradients and no weight's") {
 
 TEST_CASE("second order equals copied networks, weights stay to the bit, running statistics move as the original's") {
     auto device = make_device("cpu", 2);
-    for (bool darts : {true, false}) {
+    for (int variant = 0; variant < 4; variant++) {
+        const bool darts = variant % 2 == 0, twin = variant >= 2;
         CAPTURE(darts);
+        CAPTURE(twin);
         auto net = make_net(*device, DType::f64, darts), other = make_net(*device, DType::f64, darts);
         Arena arena(*device, std::size_t{1} << 32, true);
         ExecutionScope execution(arena);
         const LabelledBatch train = batch(DType::f64, 1), valid = batch(DType::f64, 2);
         double want_loss = 0, loss = 0;
         const auto want = copied_second_order(*device, *other, darts, train, valid, &want_loss);
-        Architect architect(*net, arena, {true, momentum, decay});
+        Architect architect(*net, arena, {true, momentum, decay, twin});
         const auto weights = state(*net, false), momenta = state(*net, true);
         const auto got = architect_gradients(architect, *net, train, valid, &loss);
         CHECK(state(*net, false) == weights);
@@ -238,14 +240,16 @@ TEST_CASE("second order equals copied networks, weights stay to the bit, running
 
 TEST_CASE("second order in float32 points where it does in float64") {
     auto device = make_device("cpu", 2);
-    for (bool darts : {true, false}) {
+    for (int variant = 0; variant < 4; variant++) {
+        const bool darts = variant % 2 == 0, twin = variant >= 2;
         CAPTURE(darts);
+        CAPTURE(twin);
         std::vector<Values> gradients[2];
         for (DType dtype : {DType::f64, DType::f32}) {
             auto net = make_net(*device, dtype, darts);
             Arena arena(*device);
             ExecutionScope execution(arena);
-            Architect architect(*net, arena, {true, momentum, decay});
+            Architect architect(*net, arena, {true, momentum, decay, twin});
             gradients[dtype == DType::f32] = architect_gradients(architect, *net, batch(dtype, 1), batch(dtype, 2));
         }
         CHECK(cosine(gradients[0], gradients[1]) >= 0.9);

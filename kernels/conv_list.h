@@ -1,0 +1,51 @@
+// Convolutions of one shape side by side, each after a ReLU and with the batch-norm of what it gives: those that leave
+// a node, and those of several copies of a network.
+#pragma once
+#include <span>
+
+#include "kernels/conv.h"
+
+namespace nascent::kernels {
+
+/// z = conv(ReLU(x), w), overwritten, and its batch-norm without gamma and beta from this batch: scale = rstd, shift =
+/// -mean * rstd. All four null: not computed (evaluation). Running statistics (null: none) move by `momentum` as
+/// torch.nn.BatchNorm2d's.
+template <class T>
+struct NormedConv {
+    const T* x;
+    const T* w;
+    T* z;
+    double* mean = nullptr;
+    double* rstd = nullptr;
+    T* scale = nullptr;
+    T* shift = nullptr;
+    T* running_mean = nullptr;
+    T* running_var = nullptr;
+};
+
+/// All of them are computed with statistics or all without. Where some have the same running statistics, those move in
+/// the list's order. `workspace` as normed_convs_forward_workspace for as many, 64-byte aligned.
+template <class T>
+void normed_convs_forward(const Stream&, const ConvShape&, double eps, double momentum,
+                          std::span<const NormedConv<T>> convs, void* workspace);
+std::size_t normed_convs_forward_workspace(const Stream&, const ConvShape&, std::size_t element, std::size_t count);
+
+/// The gradient dz = fold of dy goes on to da (added to; null: not wanted), masked by the ReLU, and to dw (overwritten,
+/// or added to; null: not wanted).
+template <class T>
+struct NormedConvBackward {
+    const T* x;
+    const T* w;
+    const T* dy;
+    NormFold<T> fold;
+    T* da = nullptr;
+    T* dw = nullptr;
+    bool accumulate_dw = false;
+};
+
+/// No two have one da or dw; all da are wanted or none. `workspace` as conv_backward_workspace.
+template <class T>
+void normed_convs_backward(const Stream&, const ConvShape&, std::span<const NormedConvBackward<T>> convs,
+                           void* workspace);
+
+}  // namespace nascent::kernels

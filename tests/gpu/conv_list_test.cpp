@@ -1,0 +1,172 @@
+// Convolutions side by side against one after the other; on the emulator in three orders of the threads.
+#include "kernels/conv_list.h"
+
+#include <cfloat>
+
+#include "kernels/norm.h"
+#include "tests/gpu/check.h"
+
+namespace nascent::test {
+namespace {
+
+using kernels::ConvShape;
+constexpr double kEps = 1e-5, kMomentum = 0.1;
+
+/// One convolution with all it reads and writes; the memory is kept by vectors, which may move it.
+template <class T>
+struct One {
+    Guarded<T> x, w, z, scale, shift, dy, dz_scale, dz_slope, dz_shift, da, dw;
+    Guarded<double> mean, rstd;
+    int running;  // which pair of running statistics
+
+    One(const ConvShape& s, bool aligned, Numbers& numbers, int pair) : running(pair) {
+        const std::size_t c = static_cast<std::size_t>(s.c_out),
+                          in = static_cast<std::size_t>(s.n) * s.h * s.w * s.c_in;
+        auto draw = [&](std::size_t count) { return at_skew(numbers.uniform<T>(count), aligned); };
+        x = draw(in), da = draw(in);
+        w = draw(static_cast<std::size_t>(s.k * s.k * s.c_in) * c), dw = draw(w.size());
+        z = Guarded<T>(s.pixels() * c, aligned ? 0 : 1), dy = draw(z.size());
+        for (Guarded<T>* v : {&dz_scale, &dz_slope, &dz_shift}) *v = draw(c);
+        for (Guarded<T>* v : {&scale, &shift}) *v = Guarded<T>(c);
+        for (Guarded<double>* v : {&mean, &rstd}) *v = Guarded<double>(c);
+    }
+};
+template <class T>
+struct All {
+    std::vector<One<T>> convs;
+    std::vector<Guarded<T>> means, variances;  // running
+};
+
+template <class T>
+All<T> draw(const ConvShape& s, bool aligned, int count, unsigned seed) {
+    Numbers numbers(seed);
+    All<T> all;
+    const std::size_t c = static_cast<std::size_t>(s.c_out);
+    for (int i = 0; i < count; i++) all.convs.emplace_back(s, aligned, numbers, i % (count / 2 + 1));
+    for (int i = 0; i < count / 2 + 1; i++)
+        all.means.push_back(numbers.uniform<T>(c)), all.variances.push_back(magnitudes(numbers.uniform<T>(c)));
+    return all;
+}
+
+template <class T>
+All<T> together(const ConvShape& s, All<T> all, bool on_gpu, bool training) {
+    std::vector<kernels::NormedConv<T>> convs;
+    std::vector<kernels::NormedConvBackward<T>> back;
+    for (std::size_t i = 0; i < all.convs.size(); i++) {
+        One<T>& o = all.convs[i];
+        kernels::NormedConv<T>& c = convs.emplace_back(kernels::NormedConv<T>{o.x.data(), o.w.data(), o.z.data()});
+        if (training)
+            c.mean = o.mean.data(), c.rstd = o.rstd.data(), c.scale = o.scale.data(), c.shift = o.shift.data();
+        const auto pair = static_cast<std::size_t>(o.running);
+        if (training && pair > 0)  // the first pair stands for none
+            c.running_mean = all.means[pair].data(), c.running_var = all.variances[pair].data();
+        back.push_back(
+            {o.x.data(), o.w.data(), o.dy.data(), {}, o.da.data(), i % 3 == 0 ? o.dw.data() : nullptr, i % 2 == 0});
+    }
+    const kernels::Stream stream = where(on_gpu);
+    Workspace forward(kernels::normed_convs_forward_workspace(stream, s, sizeof(T), convs.size())),
+        backward(kernels::conv_backward_workspace(stream, s, sizeof(T)));
+    kernels::normed_convs_forward<T>(stream, s, kEps, kMomentum, convs, forward.get());
+    for (std::size_t i = 0; i < back.size(); i++) {
+        One<T>& o = all.convs[i];
+        back[i].fold = {o.z.data(), o.dz_scale.data(), o.dz_slope.data(), o.dz_shift.data()};
+    }
+    kernels::normed_convs_backward<T>(stream, s, back, backward.get());
+    CHECK(forward.intact());
+    CHECK(backward.intact());
+    return all;
+}
+
+template <class T>
+All<T> one_by_one(const ConvShape& s, All<T> all, bool on_gpu, bool training) {
+    const kernels::Stream stream = where(on_gpu);
+    Workspace workspace(std::max(kernels::conv_forward_workspace(stream, s, sizeof(T)),
+                                 kernels::conv_backward_workspace(stream, s, sizeof(T))));
+    std::vector<double> sums(2 * static_cast<std::size_t>(s.c_out));
+    for (std::size_t i = 0; i < all.convs.size(); i++) {
+        One<T>& o = all.convs[i];
+        const auto pair = static_cast<std::size_t>(o.running);
+        kernels::conv_forward<T>(stream, s, o.x.data(), {nullptr, nullptr, true}, o.w.data(), o.z.data(),
+                                 training ? sums.data() : nullptr, workspace.get());
+        if (training)
+            kernels::norm_finish<T>(stream, {s.c_out, s.pixels(), kEps, kMomentum}, sums.data(), nullptr, nullptr,
+                                    pair > 0 ? all.means[pair].data() : nullptr,
+                                    pair > 0 ? all.variances[pair].data() : nullptr, o.mean.data(), o.rstd.data(),
+                                    o.scale.data(), o.shift.data());
+        kernels::conv_backward<T>(stream, s, o.x.data(), {nullptr, nullptr, true}, o.w.data(), o.dy.data(),
+                                  {o.z.data(), o.dz_scale.data(), o.dz_slope.data(), o.dz_shift.data()}, o.da.data(),
+                                  true, i % 3 == 0 ? o.dw.data() : nullptr, i % 2 == 0, workspace.get());
+    }
+    return all;
+}
+
+template <class T>
+std::vector<Guarded<T>> outputs(All<T> all) {
+    std::vector<Guarded<T>> list;
+    for (One<T>& o : all.convs)
+        for (const Guarded<T>& v : {o.z, o.da, o.dw, o.scale, o.shift, bits_of<T>(o.mean), bits_of<T>(o.rstd)})
+            list.push_back(v);
+    for (const auto* running : {&all.means, &all.variances}) list.insert(list.end(), running->begin(), running->end());
+    return list;
+}
+
+TEST_CASE_TEMPLATE("convolutions side by side are those one after the other", T, float, double) {
+    struct Sample {
+        ConvShape s;
+        int count;  // more than a launch takes, in one
+    };
+    unsigned seed = 50;
+    for (const Sample& sample : {Sample{{1, 1, 1, 3, 2, 3, 1}, 3},
+                                 {{3, 5, 4, 16, 16, 3, 1}, 4},
+                                 {{2, 3, 5, 5, 36, 1, 1}, 3},
+                                 {{2, 2, 3, 4, 4, 3, 1}, 35},
+                                 {{2, 17, 9, 8, 64, 3, 1}, 2},
+                                 {{3, 6, 5, 4, 8, 3, 2}, 2}})
+        for (bool aligned : {true, false}) {
+            const ConvShape& s = sample.s;
+            CAPTURE(s.c_in);
+            CAPTURE(s.c_out);
+            CAPTURE(aligned);
+            const All<T> drawn = draw<T>(s, aligned, sample.count, seed++);
+            for (bool on_gpu : {false, true})
+                for (bool training : {true, false}) {
+                    CAPTURE(on_gpu);
+                    CAPTURE(training);
+                    const All<T> want = one_by_one(s, drawn, on_gpu, training);
+                    const All<T> got = together(s, drawn, on_gpu, training);
+                    for (std::size_t i = 0; i < got.convs.size(); i++) {
+                        const One<T>&a = got.convs[i], &b = want.convs[i];
+                        CHECK(a.z.same_bits(b.z));
+                        CHECK(a.da.same_bits(b.da));
+                        CHECK(a.dw.same_bits(b.dw));
+                        for (const Guarded<T>* v : {&a.z, &a.da, &a.dw, &a.scale, &a.shift}) CHECK(v->intact());
+                        if (!training) {
+                            CHECK(a.scale.same_bits(b.scale));  // not written
+                            continue;
+                        }
+                        double largest = 0;
+                        for (T z : b.z) largest = std::max(largest, std::abs(static_cast<double>(z)));
+                        // Sums of as many terms, in another order; 4: of the mean, its square and both sums.
+                        const double sum = 4 * DBL_EPSILON * static_cast<double>(s.pixels());
+                        for (std::size_t c = 0; c < a.mean.size(); c++) {
+                            const double variance = sum * largest * largest, r = b.rstd[c];
+                            CHECK(std::abs(a.mean[c] - b.mean[c]) <= sum * largest);
+                            CHECK(std::abs(a.rstd[c] - r) <= r * r * r * variance);
+                            CHECK(a.scale[c] == static_cast<T>(a.rstd[c]));
+                            CHECK(a.shift[c] == static_cast<T>(-a.mean[c] * a.rstd[c]));
+                        }
+                        const auto pair = static_cast<std::size_t>(a.running);
+                        const double rounding = 4 * std::numeric_limits<T>::epsilon() + sum;
+                        for (std::size_t c = 0; c < a.mean.size(); c++) {
+                            const double m = want.means[pair][c], v = want.variances[pair][c];
+                            CHECK(std::abs(got.means[pair][c] - m) <= rounding * (1 + largest));
+                            CHECK(std::abs(got.variances[pair][c] - v) <= rounding * (1 + largest * largest));
+                        }
+                    }
+                }
+            in_every_order([&] { return outputs(together(s, drawn, true, true)); });
+        }
+}
+
+}  // namespace
+}  // namespace nascent::test
