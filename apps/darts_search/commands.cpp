@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "engine/io/atomic_file.h"
+#include "nas/algo/sampled_range.h"
 #include "nas/metric/cost.h"
 #include "nas/metric/darts_cost.h"
 #include "nas/run/interrupt.h"
@@ -100,6 +101,8 @@ void show(const std::string& run_or_text, const std::string& space_name, const s
         std::vector<Alphas> all;
         for (const AlphaMoment& m : history.moments) all.push_back(m.alphas);
         files.push_back({"alphas.svg", alpha_strip(space, all)});
+        const RangeHistory ranges = range_history(run_or_text);
+        if (!ranges.moments.empty()) files.push_back({"range.svg", range_plot(ranges)});
         paths = write_all(files, out.empty() ? run_or_text + "/export" : out);
     } else {
         const SearchSpace& space = search_space(space_name);
