@@ -24,8 +24,8 @@ void report(const RunDirectory& directory, bool json) {
     print(result_text(arch, directory.arch_path()));
     print(
         fmt::format("the run is in {0}\n  {0}/arch.json, {0}/events.jsonl, {0}/log.txt, {0}/run.toml\n  {0}/export: "
-                    "cells (svg, dot), alphas.svg, alphas.json, final.safetensors\n",
-                    directory.path()));
+                    "cells (svg, dot), alphas.svg{1}, alphas.json, final.safetensors\n",
+                    directory.path(), fs::exists(directory.path() + "/export/range.svg") ? ", range.svg" : ""));
 }
 
 void work(const SearchConfig& config, RunDirectory& directory, bool json) {
