@@ -16,8 +16,7 @@ void enter(Engine& e, int thread) {
 std::string deadlock(const Engine& e) {
     int a = 0, b = 0;
     while (e.threads[a].state == Thread::done) a++;
-    auto alike = [&](const Thread& t) { return t.state != Thread::done && same_place(t, e.threads[a]); };
-    while (b < e.count && alike(e.threads[b])) b++;
+    while (b < e.count && e.threads[b].state != Thread::done && same(e.threads[b].stop, e.threads[a].stop)) b++;
     return "deadlock: " + text(e, a) + (b < e.count ? ", " + text(e, b) : "");
 }
 
@@ -28,22 +27,20 @@ void fiber_main() {
         acquire(&e.tags->start);
         (*e.kernel)();
         Thread& t = e.self();
-        Stack& mine = *t.stack;
-        mine.copies.clear();  // what was not waited for never arrives
         t.state = Thread::done;
         e.done++;
         e.progress++;
         release(&e.end_tag);
-        Fiber::switch_to(mine.fiber, e.scheduler);
+        Fiber::switch_to(*t.fiber, e.scheduler);
     }
 }
 
 void resume(Engine& e, int thread) {
-    std::deque<Stack>& stacks = e.stacks[kRaces ? e.block % 2 : 0];
+    std::deque<Fiber>& stacks = e.stacks[kRaces ? e.block % 2 : 0];
     while (static_cast<int>(stacks.size()) <= thread) stacks.emplace_back(fiber_main);
-    e.threads[thread].stack = &stacks[thread];
+    e.threads[thread].fiber = &stacks[thread];
     enter(e, thread);
-    Fiber::switch_to(e.scheduler, stacks[thread].fiber);
+    Fiber::switch_to(e.scheduler, stacks[thread]);
 }
 
 void make_turns(Engine& e) {
@@ -107,14 +104,14 @@ Engine& engine() {
 
 void yield(Engine& e) {
     const int thread = e.current;
-    Fiber::switch_to(e.threads[thread].stack->fiber, e.scheduler);
+    Fiber::switch_to(*e.threads[thread].fiber, e.scheduler);
     enter(e, thread);
 }
 
 void fail(Engine& e, std::string message) {
     e.error = std::move(message);
     release(&e.end_tag);
-    Fiber::switch_to(e.self().stack->fiber, e.scheduler);
+    Fiber::switch_to(*e.self().fiber, e.scheduler);
     std::abort();
 }
 
@@ -137,13 +134,11 @@ std::size_t check_launch(const void* kernel, const Launch& at) {
     if (g.x < 1 || g.y < 1 || g.z < 1 || g.x > 2147483647u || g.y > 65535 || g.z > 65535)
         refuse("a grid of " + text(uint3{g.x, g.y, g.z}) + " blocks, expected (1,1,1) to (2147483647,65535,65535)");
     std::scoped_lock lock(allowed_mutex);
-    const auto found = allowed.find(kernel);
-    const bool opted_in = found != allowed.end();
-    const std::size_t limit = opted_in ? std::max(kShared, found->second) : kShared;
+    const std::size_t limit = std::max(kShared, allowed[kernel]);  // 0 where nobody asked
     if (at.shared_bytes > limit)
         refuse(std::to_string(at.shared_bytes) + " bytes of shared memory, the kernel is allowed " +
                std::to_string(limit));
-    return opted_in ? kSharedOptIn : kShared;
+    return allowed[kernel] > 0 ? kSharedOptIn : kShared;
 }
 
 void run(const Launch& at, std::size_t shared_limit, const std::function<void()>& kernel) {
@@ -170,7 +165,7 @@ void run(const Launch& at, std::size_t shared_limit, const std::function<void()>
     acquire(&e.tags->arrive);
     for (auto& warp : e.tags->warp_arrive)
         for (char& tag : warp) acquire(&tag);
-    for (std::deque<Stack>& set : e.stacks) set.clear();
+    for (std::deque<Fiber>& set : e.stacks) set.clear();
     throw Error(std::exchange(e.error, {}) + " in block " + text(blockIdx) + " of the launch at " + text(at.where));
 }
 

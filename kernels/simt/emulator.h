@@ -93,10 +93,9 @@ struct alignas(64) Slot {
     char bytes[64];
 };
 /// Leaves `size` bytes, waits for all lanes of `mask` and returns the slots of 32 lanes, of which those in the mask are
-/// filled; they hold until the lane's next collective.
-const Slot* exchange(unsigned mask, const void* value, std::size_t size, const char* what, const Place& at);
-/// That lane `source` may be read.
-void require_lane(unsigned mask, unsigned source, const char* what, const Place& at);
+/// filled; they hold until the lane's next collective. Lane `source`, if there is one, must be in the mask.
+const Slot* exchange(unsigned mask, const void* value, std::size_t size, const char* what, const Place& at,
+                     int source = -1);
 
 /// A block's variable in shared memory: red zones around, NaN in it at first.
 void* shared(const void* key, const char* name, std::size_t size, std::size_t alignment);
@@ -125,9 +124,9 @@ std::array<T, 32> gather(unsigned mask, const T& value, const char* what, const 
 template <class T>
 T shuffle(unsigned mask, const T& value, unsigned source, const char* what, const Place& at) {
     static_assert(std::is_trivially_copyable_v<T> && (sizeof(T) == 4 || sizeof(T) == 8 || sizeof(T) == 2));
-    require_lane(mask, source, what, at);
     T result;
-    std::memcpy(&result, exchange(mask, &value, sizeof(T), what, at)[source].bytes, sizeof(T));
+    const Slot* all = exchange(mask, &value, sizeof(T), what, at, static_cast<int>(source));
+    std::memcpy(&result, all[source].bytes, sizeof(T));
     return result;
 }
 

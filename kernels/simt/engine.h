@@ -21,34 +21,23 @@ struct Copy {
     unsigned size, valid;
     int group;
 };
-/// A stack and what belongs to the thread that runs on it.
-struct Stack {
-    Fiber fiber;
-    std::vector<Copy> copies;
-    explicit Stack(void (*entry)()) : fiber(entry) {}
+/// Where a thread waits, and for what.
+struct Stop {
+    const char* what = "";
+    unsigned mask = 0;
+    Place at = {};
 };
-
 /// To ThreadSanitizer: what a thread had done, and knew, at a fence. Its address is released there.
-struct Fenced {
-    char tag;
-};
-/// What the threads that changed an atomic had fenced before that, in the order of the changes.
-using Published = std::vector<Fenced*>;
-/// That a thread read what the first `count` published at an atomic, which is its own from its next fence on.
-struct Seen {
-    const void* atomic;
-    std::size_t count;
-};
+using Fenced = char;
 
 struct Thread {
     enum State { ready, at_barrier, in_warp, done } state = ready;
-    Stack* stack = nullptr;
-    const char* what = "";  // it waits for, at
-    Place at;
-    unsigned mask = 0;
-    int group = 0;             // of cp.async: committed so far
-    Fenced* fenced = nullptr;  // at its last fence
-    std::vector<Seen> seen;    // since then
+    Fiber* fiber = nullptr;
+    Stop stop;
+    std::vector<Copy> copies;
+    int group = 0;              // of copies: committed so far
+    Fenced* fenced = nullptr;   // at its last fence
+    std::vector<Fenced*> seen;  // at atomics since then: its own from its next fence on
 };
 
 struct Warp {
@@ -93,17 +82,16 @@ struct Engine {
     // Stacks, one for each thread of a block. A fiber is a thread to ThreadSanitizer, so there blocks take turns with
     // two sets, or neighbouring blocks would seem to be in order.
     Fiber scheduler;
-    std::deque<Stack> stacks[2];
+    std::deque<Fiber> stacks[2];
     unsigned block = 0;
     std::unique_ptr<Tags> tags;
     char end_tag = 0;
-    std::deque<Fenced> fences;  // of the launch
-    std::map<const void*, Published> atomics;
+    std::deque<Fenced> fences;                            // of the launch
+    std::map<const void*, std::vector<Fenced*>> atomics;  // what who changed one had fenced before, in that order
 
     Engine();
     ~Engine();
     Thread& self() { return threads[current]; }
-    Warp& warp() { return warps[current / 32]; }
 };
 
 /// Of the calling thread.
@@ -126,7 +114,6 @@ std::string text(const uint3& v);
 std::string text(const Place& at);
 /// Which thread is where.
 std::string text(const Engine& e, int thread);
-void set_place(Thread& t, const char* what, unsigned mask, const Place& at);
-bool same_place(const Thread& a, const Thread& b);
+bool same(const Stop& a, const Stop& b);
 
 }  // namespace nascent::simt

@@ -10,9 +10,8 @@
 #include "kernels/simt/sanitizers.h"
 
 namespace nascent::simt {
-namespace {
-constexpr std::size_t kGuard = 4096, kStack = 128 * 1024;
-}
+
+static constexpr std::size_t kGuard = 4096, kStack = 128 * 1024;
 
 #ifdef __x86_64__
 // Saves the callee-saved registers on the old stack and its pointer in *from, and restores the same from `to`. It
@@ -69,9 +68,7 @@ Fiber::Fiber(void (*entry)()) {
     makecontext(context, entry, 0);
     sp_ = context;
 #endif
-#if defined(NASCENT_SIMT_TSAN)
-    tsan_ = __tsan_create_fiber(0);
-#endif
+    if constexpr (kRaces) tsan_ = __tsan_create_fiber(0);
 }
 
 Fiber::~Fiber() {
@@ -79,36 +76,28 @@ Fiber::~Fiber() {
     delete static_cast<ucontext_t*>(sp_);
 #endif
     if (!stack_) return;
-#if defined(NASCENT_SIMT_TSAN)
-    __tsan_destroy_fiber(tsan_);
-#endif
+    if constexpr (kRaces) __tsan_destroy_fiber(tsan_);
     ASAN_UNPOISON_MEMORY_REGION(stack_ + kGuard, kStack);  // frames that were abandoned; the addresses are used again
     munmap(stack_, kGuard + kStack);
 }
 
 void Fiber::switch_to(Fiber& from, Fiber& to) {
-#if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_start_switch_fiber(&from.asan_fake_, to.asan_bottom_, to.asan_size_);
-#endif
-#if defined(NASCENT_SIMT_TSAN)
-    if (!from.tsan_) from.tsan_ = __tsan_get_current_fiber();
-    __tsan_switch_to_fiber(to.tsan_, __tsan_switch_to_fiber_no_sync);  // orders nothing, so that races stay visible
-#endif
+    if constexpr (kAddresses) __sanitizer_start_switch_fiber(&from.asan_fake_, to.asan_bottom_, to.asan_size_);
+    if constexpr (kRaces) {
+        if (!from.tsan_) from.tsan_ = __tsan_get_current_fiber();
+        __tsan_switch_to_fiber(to.tsan_, __tsan_switch_to_fiber_no_sync);  // orders nothing, so that races stay visible
+    }
 #ifdef __x86_64__
     nascent_simt_switch(&from.sp_, to.sp_);
 #else
     if (!from.sp_) from.sp_ = new ucontext_t;
     swapcontext(static_cast<ucontext_t*>(from.sp_), static_cast<ucontext_t*>(to.sp_));
 #endif
-#if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_finish_switch_fiber(from.asan_fake_, nullptr, nullptr);
-#endif
+    if constexpr (kAddresses) __sanitizer_finish_switch_fiber(from.asan_fake_, nullptr, nullptr);
 }
 
 void Fiber::on_entry([[maybe_unused]] Fiber& from) {
-#if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_finish_switch_fiber(nullptr, &from.asan_bottom_, &from.asan_size_);
-#endif
+    if constexpr (kAddresses) __sanitizer_finish_switch_fiber(nullptr, &from.asan_bottom_, &from.asan_size_);
 }
 
 }  // namespace nascent::simt

@@ -35,24 +35,23 @@ Engine::~Engine() {
 
 void start_memory(Engine& e) {
     ASAN_POISON_MEMORY_REGION(e.arena, e.used);
-#if defined(NASCENT_SIMT_TSAN)
-    const Untracked untracked;  // so that the mapping makes what other blocks did here be forgotten
-    if (e.used) map(e.arena, (e.used + kRedZone + 4095) / 4096 * 4096, MAP_FIXED);
-    std::erase_if(e.atomics, [&](const auto& a) { return a.first >= e.arena && a.first < e.arena + kArena; });
-#endif
+    if constexpr (kRaces) {  // so that the mapping makes what other blocks did here be forgotten
+        const Untracked untracked;
+        if (e.used) map(e.arena, (e.used + kRedZone + 4095) / 4096 * 4096, MAP_FIXED);
+        std::erase_if(e.atomics, [&](const auto& a) { return a.first >= e.arena && a.first < e.arena + kArena; });
+    }
     e.used = e.bytes = 0;
     e.variables.clear();
 }
 
-std::string check_memory([[maybe_unused]] const Engine& e) {
-#if !defined(__SANITIZE_ADDRESS__)  // which has said more already
+std::string check_memory(const Engine& e) {
+    if constexpr (kAddresses) return "";  // the sanitizer has said more already
     auto red = [](char c) { return c == kRed; };
     for (const Variable& v : e.variables) {
         const char* end = v.data + v.size;
         if (!std::all_of(v.data - kRedZone, v.data, red) || !std::all_of(end, end + kRedZone, red))
             return std::string("shared memory beside ") + v.name + " was written";
     }
-#endif
     return "";
 }
 
@@ -89,7 +88,7 @@ void require_aligned(const void* p, std::size_t alignment, bool in_shared, const
         return c >= v.data && c + alignment <= v.data + v.size;
     });
     if (inside && reinterpret_cast<std::uintptr_t>(p) % alignment == 0) return;
-    set_place(e.self(), what, 0, at);
+    e.self().stop = {what, 0, at};
     fail(e, (inside ? "address is no multiple of " + std::to_string(alignment) : "address is not in shared memory") +
                 ": " + text(e, e.current));
 }
@@ -100,12 +99,12 @@ void cp_async(void* to, const void* from, unsigned size, unsigned valid, const P
     require_aligned(from, size, false, "cp_async from", at);
     note_write(to, size);
     fill(static_cast<char*>(to), size, kNan);
-    e.self().stack->copies.push_back({to, from, size, std::min(valid, size), e.self().group});
+    e.self().copies.push_back({to, from, size, std::min(valid, size), e.self().group});
 }
 void cp_async_commit() { engine().self().group++; }
 void cp_async_wait_all_but(int pending) {
-    const Thread& t = engine().self();
-    std::erase_if(t.stack->copies, [&](const Copy& c) {
+    Thread& t = engine().self();
+    std::erase_if(t.copies, [&](const Copy& c) {
         if (c.group >= t.group - pending) return false;
         note_write(c.to, c.size);
         std::memcpy(c.to, c.from, c.valid);

@@ -50,15 +50,6 @@ T atomicAdd(T* p, std::type_identity_t<T> v) {
     nascent::simt::note_atomic(p);
     return std::atomic_ref<T>(*p).fetch_add(v, std::memory_order_relaxed);
 }
-template <std::integral T>
-T atomicMax(T* p, std::type_identity_t<T> v) {
-    nascent::simt::note_atomic(p);
-    T old = std::atomic_ref<T>(*p).load(std::memory_order_relaxed);
-    while (old < v && !std::atomic_ref<T>(*p).compare_exchange_weak(old, v, std::memory_order_relaxed)) {
-    }
-    return old;
-}
-
 inline unsigned __umulhi(unsigned a, unsigned b) { return static_cast<unsigned>(std::uint64_t{a} * b >> 32); }
 
 struct alignas(16) float4 {

@@ -15,26 +15,21 @@ std::string text(const Engine& e, int thread) {
     const std::string who = "thread " + text(unfold(static_cast<std::size_t>(thread), blockDim));
     if (t.state == Thread::done) return who + " has returned";
     char mask[32] = "";
-    if (t.mask) std::snprintf(mask, sizeof(mask), " mask 0x%08x", t.mask);
-    return who + " is at " + text(t.at) + " (" + t.what + mask + ")";
+    if (t.stop.mask) std::snprintf(mask, sizeof(mask), " mask 0x%08x", t.stop.mask);
+    return who + " is at " + text(t.stop.at) + " (" + t.stop.what + mask + ")";
 }
-bool same_place(const Thread& a, const Thread& b) {
+bool same(const Stop& a, const Stop& b) {
     return a.mask == b.mask && a.at.line() == b.at.line() && a.at.column() == b.at.column() &&
            std::strcmp(a.what, b.what) == 0 && std::strcmp(a.at.file_name(), b.at.file_name()) == 0;
-}
-void set_place(Thread& t, const char* what, unsigned mask, const Place& at) {
-    t.what = what;
-    t.mask = mask;
-    t.at = at;
 }
 
 void sync_block(const Place& at) {
     Engine& e = engine();
     Thread& t = e.self();
-    set_place(t, "__syncthreads", 0, at);
+    t.stop = {"__syncthreads", 0, at};
     e.progress++;
     if (e.arrived == 0) e.first = e.current;
-    if (e.done || !same_place(t, e.threads[e.first])) {
+    if (e.done || !same(t.stop, e.threads[e.first].stop)) {
         int other = e.first;
         for (int i = 0; i < e.count && e.done; i++)
             if (e.threads[i].state == Thread::done) other = i;
@@ -54,19 +49,22 @@ void sync_block(const Place& at) {
 
 unsigned lane() { return static_cast<unsigned>(engine().current % 32); }
 
-const Slot* exchange(unsigned mask, const void* value, std::size_t size, const char* what, const Place& at) {
+const Slot* exchange(unsigned mask, const void* value, std::size_t size, const char* what, const Place& at,
+                     int source) {
     Engine& e = engine();
     Thread& t = e.self();
-    Warp& w = e.warp();
     const int warp = e.current / 32, base = 32 * warp, l = e.current % 32;
+    Warp& w = e.warps[warp];
     if (e.count - base < 32)
         mask &= (1u << (e.count - base)) - 1;  // a full mask may name lanes that a short warp lacks
-    set_place(t, what, mask, at);
+    t.stop = {what, mask, at};
     if (!(mask >> l & 1)) fail(e, "lane not in its own mask: " + text(e, e.current));
+    if (source >= 0 && !(mask >> source & 1))
+        fail(e, "lane " + std::to_string(source) + " is read but not in the mask: " + text(e, e.current));
     const int leader = std::countr_zero(mask);
     Warp::Group& g = w.groups[leader];
     if (g.arrived == 0) g.first = e.current;
-    if (!same_place(t, e.threads[g.first]))
+    if (!same(t.stop, e.threads[g.first].stop))
         fail(e, "divergent collectives: " + text(e, e.current) + ", " + text(e, g.first));
     for (std::size_t i = 0; i < size; i++) w.brought[l].bytes[i] = static_cast<const char*>(value)[i];
     t.state = Thread::in_warp;
@@ -89,25 +87,14 @@ const Slot* exchange(unsigned mask, const void* value, std::size_t size, const c
     return w.found[l];
 }
 
-void require_lane(unsigned mask, unsigned source, const char* what, const Place& at) {
-    Engine& e = engine();
-    set_place(e.self(), what, mask, at);
-    if (!(mask >> source & 1) || e.current / 32 * 32 + static_cast<int>(source) >= e.count)
-        fail(e, "lane " + std::to_string(source) + " is read but not in the mask: " + text(e, e.current));
-}
-
 void fence() {
     if (!kRaces) return;
     const Untracked untracked;
     Engine& e = engine();
     Thread& t = e.self();
-    for (const Seen& seen : t.seen) {
-        const Published& all = e.atomics.at(seen.atomic);
-        for (std::size_t i = 0; i < seen.count; i++) acquire(&all[i]->tag);
-    }
+    for (Fenced* seen : t.seen) acquire(seen);
     t.seen.clear();
-    t.fenced = &e.fences.emplace_back();
-    release(&t.fenced->tag);
+    release(t.fenced = &e.fences.emplace_back());
 }
 
 void note_atomic(const void* p) {
@@ -115,8 +102,8 @@ void note_atomic(const void* p) {
     const Untracked untracked;
     Engine& e = engine();
     Thread& t = e.self();
-    Published& all = e.atomics[p];
-    if (!all.empty()) t.seen.push_back({p, all.size()});
+    std::vector<Fenced*>& all = e.atomics[p];
+    t.seen.insert(t.seen.end(), all.begin(), all.end());
     if (t.fenced) all.push_back(t.fenced);
 }
 

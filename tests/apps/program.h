@@ -4,11 +4,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -47,6 +50,30 @@ inline Outcome finish(pid_t pid, const std::string& folder) {
     waitpid(pid, &status, 0);
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read_text(folder + "/out"),
             read_text(folder + "/err")};
+}
+
+/// Wall time.
+inline double seconds(const std::function<void()>& work) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Starts a program again and again, `command` giving the arguments of the next time, and sends it signal number
+/// `attempt`; pauses before that grow with `whole` (seconds of an undisturbed run here and now), so that the first ones
+/// come early in the run and the last time is let to its end. Returns the outcomes, the last one's code is 0.
+inline std::vector<Outcome> disturb(double whole, const std::function<std::vector<std::string>()>& command,
+                                    const std::function<int(int)>& signal, const std::string& folder,
+                                    const std::string& program = NASCENT_RLNAS) {
+    std::vector<Outcome> all;
+    for (int attempt = 0; attempt < 100; attempt++) {
+        const pid_t pid = start(command(), folder, {}, program);
+        std::this_thread::sleep_for(std::chrono::duration<double>(whole * (0.01 + 0.04 * attempt)));
+        kill(pid, signal(attempt));
+        all.push_back(finish(pid, folder));
+        if (all.back().code == 0) break;
+    }
+    return all;
 }
 
 inline Outcome rlnas(const std::vector<std::string>& arguments) {

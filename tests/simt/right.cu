@@ -146,18 +146,18 @@ __global__ void facts_kernel(const int* x, int* result) {
     r[3] = w;
     r[4] = lane >= 16 ? __shfl_sync(half, v, 20) : 0;
     SIMT_SHARED(int, total);
-    SIMT_SHARED(int, greatest);
+    SIMT_SHARED(int, positive);
     SIMT_SHARED(int, own, [1024]);
-    if (t == 0) total = 0, greatest = -1000;
+    if (t == 0) total = 0, positive = 0;
     __syncthreads();
     atomicAdd(&total, v);
-    atomicMax(&greatest, v);
+    atomicAdd(&positive, v > 0);
     own[t] = v;
     __syncwarp();
     r[5] = own[t ^ 31];
     __syncthreads();
     r[6] = total;
-    r[7] = greatest;
+    r[7] = positive;
 }
 
 __global__ void much_shared_kernel(float* out) {

@@ -197,7 +197,7 @@ TEST_CASE("votes, shuffles, groups of a warp, integer atomics") {
             r[4] = lane >= 16 ? first[20] : 0;
             r[5] = first[lane ^ 31];
             for (int i : x) r[6] += i;
-            r[7] = *std::max_element(x.begin(), x.end());
+            r[7] = static_cast<int>(std::ranges::count_if(x, [](int v) { return v > 0; }));
         }
         in_every_order([&] {
             std::vector<int> result(want.size(), -1);
