@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "engine/io/atomic_file.h"
+#include "nas/algo/sampled_range.h"
 #include "nas/metric/cost.h"
 #include "nas/metric/darts_cost.h"
 #include "nas/run/interrupt.h"
@@ -23,8 +24,8 @@ void report(const RunDirectory& directory, bool json) {
     print(result_text(arch, directory.arch_path()));
     print(
         fmt::format("the run is in {0}\n  {0}/arch.json, {0}/events.jsonl, {0}/log.txt, {0}/run.toml\n  {0}/export: "
-                    "cells (svg, dot), alphas.svg, alphas.json, final.safetensors\n",
-                    directory.path()));
+                    "cells (svg, dot), alphas.svg{1}, alphas.json, final.safetensors\n",
+                    directory.path(), fs::exists(directory.path() + "/export/range.svg") ? ", range.svg" : ""));
 }
 
 void work(const SearchConfig& config, RunDirectory& directory, bool json) {
@@ -100,6 +101,8 @@ void show(const std::string& run_or_text, const std::string& space_name, const s
         std::vector<Alphas> all;
         for (const AlphaMoment& m : history.moments) all.push_back(m.alphas);
         files.push_back({"alphas.svg", alpha_strip(space, all)});
+        const RangeHistory ranges = range_history(run_or_text);
+        if (!ranges.moments.empty()) files.push_back({"range.svg", range_plot(ranges)});
         paths = write_all(files, out.empty() ? run_or_text + "/export" : out);
     } else {
         const SearchSpace& space = search_space(space_name);

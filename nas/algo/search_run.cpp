@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/io/atomic_file.h"
+#include "nas/algo/sampled_range.h"
 #include "nas/algo/search_pictures.h"
 #include "nas/metric/table.h"
 #include "nas/run/interrupt.h"
@@ -181,7 +182,14 @@ void SearchRun::end_epoch() {
                     config_.train.epochs, p.epoch.mean_loss(), p.epoch.accuracy(), valid.accuracy(), d.skips);
     if (p.table) {
         const auto [accuracy, rank] = p.table->standing(p.column, nb201::parse_architecture(d.text).id());
-        record.add("table", JsonObject().add("column", p.column).add("accuracy", accuracy).add("rank", rank));
+        JsonObject table = JsonObject().add("column", p.column).add("accuracy", accuracy).add("rank", rank);
+        if (config_.algo == "drnas") {
+            const SampledRange s =
+                sampled_range(*p.device, p.trainer.alphas()[0], static_cast<std::uint64_t>(config_.run.seed), p.ended,
+                              *p.table, p.column);
+            table.add("sampled", JsonObject().add("least", s.least).add("mean", s.mean).add("most", s.most));
+        }
+        record.add("table", table);
         line += fmt::format(", {} truly {:.2f} %, rank {}", d.text, accuracy, rank);
     }
     directory_.journal().append("epoch", step(), record);
@@ -251,6 +259,8 @@ void SearchRun::write_result() {
     std::vector<Alphas> history;
     for (AlphaMoment& m : alpha_history(directory_.path()).moments) history.push_back(std::move(m.alphas));
     write_file_atomic(to + "/alphas.svg", alpha_strip(p.space, history));
+    const RangeHistory ranges = range_history(directory_.path());
+    if (!ranges.moments.empty()) write_file_atomic(to + "/range.svg", range_plot(ranges));
     p.space.state_of(*p.net, p.trainer.optimizer(), p.batches())
         .write(to + "/final.safetensors", p.net->store().dtype(),
                {{"space", config_.space}, {"step", std::to_string(step())}, {"device", p.target}});

@@ -50,7 +50,11 @@ void Sgd::catch_up(std::span<const int> ranges) {
         for (int range : ranges) {
             ParameterRange& r = store_.range(range);
             if (!steps_[static_cast<std::size_t>(range)]) continue;
-            if (r.last_step == ParameterRange::never && current_tape()) first_reads_.push_back(range);
+            // On a path for the first time, be it that of another loss (alphas') or one that ends at `none`: code that
+            // fills with zeros gives it a zero gradient at least, which is a coasting step with no momentum yet.
+            if (r.last_step == ParameterRange::never && current_tape() &&
+                options_.inactive == SgdOptions::Inactive::coast)
+                r.last_step = step_ - 1;
             double m[4];
             if (!pending(range, m)) continue;
             behind.push_back(
@@ -89,18 +93,8 @@ double Sgd::step(const Tape& tape) {
         if (squares) store_.device().copy_out(&norm, squares, sizeof(norm));
     });
     norm = std::sqrt(norm);
-    start_coasting();
     step_++;
     return norm;
-}
-
-void Sgd::start_coasting() {
-    // On the path but not on the way to the loss (its output met only `none`): the reference code gives such an op a
-    // zero gradient, which is a coasting step with no momentum yet.
-    if (options_.inactive == SgdOptions::Inactive::coast)
-        for (int range : first_reads_)
-            if (store_.range(range).last_step == ParameterRange::never) store_.range(range).last_step = step_ - 1;
-    first_reads_.clear();
 }
 
 void Sgd::peek(int range, void* out) const {

@@ -42,13 +42,11 @@ class Sgd {
 
   private:
     void catch_up(std::span<const int> ranges);
-    void start_coasting();
     ParameterStore& store_;
     SgdOptions options_;
     std::function<double(std::int64_t)> learning_rate_;
     std::int64_t step_ = 0;
-    std::vector<bool> steps_;       // by range
-    std::vector<int> first_reads_;  // ranges never stepped that a recorded forward has read since the last step
+    std::vector<bool> steps_;  // by range
 };
 
 }  // namespace nascent

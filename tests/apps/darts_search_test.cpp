@@ -197,7 +197,7 @@ TEST_CASE("the regularisers and the clean gradients of the sampled searches") {
                 .code == 0);
     CHECK(left(folder / "l2").alphas != left(folder / "kl").alphas);
     REQUIRE(darts_search(small_search("smoke/gdas", folder / "bare")).code == 0);
-    REQUIRE(darts_search(small_search("smoke/gdas", folder / "clean", {"--bare-sums", "false"})).code == 0);
+    REQUIRE(darts_search(small_search("smoke/gdas", folder / "clean", {"--no-bare-sums"})).code == 0);
     CHECK(left(folder / "bare").alphas != left(folder / "clean").alphas);
 }
 
@@ -224,6 +224,33 @@ TEST_CASE("with a table a search on NAS-Bench-201 says the true accuracy and ran
     }
     CHECK(json::parse(o.out).at("table") == records(run, "epoch").back().at("table"));
     CHECK(o.err.find("rank") != std::string::npos);
+}
+
+TEST_CASE("DrNAS with a table draws the range of sampled architectures over the epochs") {
+    TemporaryFolder folder;
+    write_table(folder / "table.csv");
+    const std::string run = folder / "run";
+    REQUIRE(darts_search(small_search("smoke/drnas", run, {"--table", folder / "table.csv"})).code == 0);
+    const auto epochs = records(run, "epoch");
+    for (const json& record : epochs) {
+        const json& s = record.at("table").at("sampled");
+        // The table's accuracies are 50 plus an even number up to 36; nearly uniform draws spread over it.
+        CHECK(s.at("least").get<double>() >= 50);
+        CHECK(s.at("most").get<double>() <= 86);
+        CHECK(s.at("least").get<double>() < s.at("mean").get<double>());
+        CHECK(s.at("mean").get<double>() < s.at("most").get<double>());
+        // The mean of op % 4 over the five is 6 / 5, its deviation 1.17; times 2, six edges, 100 draws.
+        CHECK(std::abs(s.at("mean").get<double>() - 64.4) < 5 * 2 * 1.17 * std::sqrt(6.0 / 100));
+    }
+    CHECK(epochs[0].at("table").at("sampled") != epochs[1].at("table").at("sampled"));
+    const std::string plot = read_text(run + "/export/range.svg");
+    CHECK(plot.find("<polygon") != std::string::npos);
+    CHECK(plot.ends_with("</svg>\n"));
+    REQUIRE(darts_search({"show", run, "--out", folder / "pictures"}).code == 0);
+    CHECK(read_text(folder / "pictures/range.svg") == plot);
+    const std::string other = folder / "other";
+    REQUIRE(darts_search(small_search("smoke/snas", other, {"--table", folder / "table.csv"})).code == 0);
+    CHECK(!fs::exists(other + "/export/range.svg"));
 }
 
 TEST_CASE("a collapse is said once, and ends a search that is to stop at it") {

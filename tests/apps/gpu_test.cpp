@@ -84,8 +84,8 @@ TEST_CASE("a run that began on the gpu goes on on the cpu, and says so") {
           json::parse(read_text(whole + "/arch.json")).at("arch"));
 }
 
-TEST_CASE("a search by gradients runs on the gpu as on the cpu, in both orders") {
-    for (const char* preset : {"smoke/nb201-1st", "smoke/nb201-2nd"}) {
+TEST_CASE("a search by gradients runs on the gpu as on the cpu, in both orders and by every algorithm") {
+    for (const char* preset : {"smoke/nb201-1st", "smoke/nb201-2nd", "smoke/drnas", "smoke/gdas", "smoke/snas"}) {
         CAPTURE(preset);
         TemporaryFolder folder, output;
         auto arguments = [&](const std::string& device) {
