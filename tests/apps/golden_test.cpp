@@ -37,7 +37,7 @@ TEST_CASE("golden says what is wrong with a file, an entry and a command") {
     write_text(folder / "cut.json", "{\"serach_C4_L5\": {}}");
     CHECK(golden(folder / "cut.json", &out) == 6);
     CHECK(out.find("unknown kind") != std::string::npos);
-    write_text(folder / "cut.json", "{\"mixedop_C16_stride1\": {}}");
+    write_text(folder / "cut.json", "{\"evnas_supernet\": {}}");
     CHECK(golden(folder.path(), &out) == 6);
     CHECK(out.find("not yet") != std::string::npos);
 }
@@ -49,6 +49,14 @@ TEST_CASE("golden agrees with the published code's operators, search network, al
     CHECK(code == 0);
     // The second order counts twice: in two passes and as a twin.
     CHECK(out.find("7 entries, 2858 numbers, 0 wrong, 0 not yet") != std::string::npos);
+}
+
+TEST_CASE("golden agrees with PC-DARTS's network, mixed op and shuffle") {
+    std::string out;
+    const int code = golden(NASCENT_SOURCE_DIR "/tests/golden/pcdarts.json", &out);
+    INFO(out);
+    CHECK(code == 0);
+    CHECK(out.find("3 entries, 410 numbers, 0 wrong, 0 not yet") != std::string::npos);
 }
 
 TEST_CASE("golden agrees with DrNAS's gradients and learning rates and with the benchmark's list") {
