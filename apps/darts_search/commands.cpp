@@ -37,7 +37,7 @@ void work(const SearchConfig& config, RunDirectory& directory, bool json) {
 
 /// The alphas that a path holds, and after how many epochs (-1: a file does not say).
 struct Found {
-    NamedAlphas named;
+    SpaceAlphas given;
     int epoch = -1;
 };
 Found newest_alphas(const std::string& path) {
@@ -83,8 +83,8 @@ void resume(const std::string& path, const std::function<void(SearchConfig&)>& c
 
 void derive(const std::string& run_or_file, bool json) {
     const Found found = newest_alphas(run_or_file);
-    const SearchSpace& space = search_space(found.named.space);
-    const SearchSpace::Derived d = space.derive(found.named.alphas);
+    const SearchSpace& space = *found.given.space;
+    const SearchSpace::Derived d = space.derive(found.given.alphas);
     JsonObject all;
     all.add("space", space.name()).add("genotype", d.text).add("skips", d.skips);
     all.add("collapsed", d.skips >= space.collapse_skips());
@@ -96,7 +96,7 @@ void show(const std::string& run_or_text, const std::string& space_name, const s
     std::vector<std::string> paths;
     if (fs::is_directory(run_or_text)) {
         const AlphaHistory history = alpha_history(run_or_text);
-        const SearchSpace& space = search_space(history.space);
+        const SearchSpace& space = *history.space;
         std::vector<SearchSpace::File> files = space.drawings(space.derive(history.moments.back().alphas).text);
         std::vector<Alphas> all;
         for (const AlphaMoment& m : history.moments) all.push_back(m.alphas);

@@ -28,13 +28,13 @@ std::string alphas_to_json(const SearchSpace& space, const Alphas& alphas) {
     return all.text();
 }
 
-NamedAlphas alphas_from_json(const std::string& text, const std::string& source) {
-    NamedAlphas result;
+SpaceAlphas alphas_from_json(const std::string& text, const std::string& source) {
+    SpaceAlphas result{};
     try {
         const auto all = nlohmann::json::parse(text);
         NASCENT_CHECK(all.is_object() && all.contains("space"), data, "{}: expected an object with \"space\"", source);
-        result.space = all.at("space").get<std::string>();
-        for (const AlphaMatrix& m : search_space(result.space).matrices()) {
+        result.space = &search_space(all.at("space").get<std::string>(), all.contains("betas_normal"));
+        for (const AlphaMatrix& m : result.space->matrices()) {
             NASCENT_CHECK(all.contains(m.name), data, "{}: no \"{}\" in it", source, m.name);
             const auto rows = all.at(m.name).get<std::vector<std::vector<double>>>();
             NASCENT_CHECK(rows.size() == m.edges.size(), data, "{}: \"{}\" has {} rows, expected {}", source, m.name,
@@ -68,6 +68,7 @@ std::string alpha_strip(const SearchSpace& space, const std::vector<Alphas>& his
     };
     for (std::size_t m = 0; m < matrices.size(); m++) {
         const std::size_t columns = matrices[m].operators.size();
+        if (columns == 1) continue;
         std::vector<std::vector<double>> weights;
         for (const Alphas& a : history) weights.push_back(darts::softmax_rows(a.at(m), static_cast<int>(columns)));
         text(margin, y + font, matrices[m].name);

@@ -63,6 +63,7 @@ BilevelTrainer::Step BilevelTrainer::step(bool move_alphas) {
     Step result;
     const LabelledBatch train = train_.batch(step);
     const std::int64_t epoch = step / steps_per_epoch();
+    move_alphas = move_alphas && epoch >= training_.begin;
     const bool together = training_.single_level && move_alphas, apart = move_alphas && !together;
     const LabelledBatch alpha = apart ? alpha_.batch(step) : LabelledBatch{};
     const double lr = learning_rate(training_, epoch);

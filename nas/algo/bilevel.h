@@ -29,6 +29,8 @@ struct BilevelTraining {
     double arch_lr = 3e-4;
     AdamOptions arch{.beta1 = 0.5, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 1e-3};
     bool second_order = false;
+    /// Epochs in which only the weights move (PC-DARTS's warm-up).
+    int begin = 0;
     /// Second order's last two passes as one over two copies (ArchitectOptions::twin). Unset: where the device can
     /// capture, where launches cost more than the memory of two copies' activations.
     std::optional<bool> twin = {};

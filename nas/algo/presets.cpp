@@ -1,5 +1,5 @@
-// Settings of published searches: DARTS (ICLR 2019) on CIFAR-10, and on NAS-Bench-201 as its paper (ICLR 2020) ran it,
-// as it ran GDAS (CVPR 2019); DrNAS (ICLR 2021) without partial channels; SNAS (ICLR 2019).
+// Settings of published searches: DARTS (ICLR 2019) and PC-DARTS (ICLR 2020) on CIFAR-10, DARTS on NAS-Bench-201 as its
+// paper (ICLR 2020) ran it, as it ran GDAS (CVPR 2019); DrNAS (ICLR 2021) without partial channels; SNAS (ICLR 2019).
 #include <functional>
 
 #include "engine/base/error.h"
@@ -13,6 +13,18 @@ void darts_cifar10(SearchConfig& c, int order) {
     c.data.norm = "cifar10-darts";
     c.arch.order = order;
     c.run.seed = 2;
+}
+
+void pcdarts_cifar10(SearchConfig& c) {
+    darts_cifar10(c, 1);
+    c.algo = "pcdarts";
+    c.net.partial = 4;
+    c.train.batch = 256;
+    c.train.lr = 0.1;
+    c.train.lr_min = 0;
+    c.arch.lr = 6e-4;
+    c.arch.begin = 15;
+    c.valid.last = 1;
 }
 
 void darts_nb201(SearchConfig& c, int order) {
@@ -101,6 +113,7 @@ const std::vector<Preset>& presets() {
         {"darts/cifar10-2nd", [](SearchConfig& c) { darts_cifar10(c, 2); }},
         {"darts/nb201-1st", [](SearchConfig& c) { darts_nb201(c, 1); }},
         {"darts/nb201-2nd", [](SearchConfig& c) { darts_nb201(c, 2); }},
+        {"pcdarts/cifar10", pcdarts_cifar10},
         {"drnas/nb201-cifar10", [](SearchConfig& c) { drnas_nb201(c, "cifar10-darts"); }},
         {"drnas/nb201-cifar100", [](SearchConfig& c) { drnas_nb201(c, "cifar100-drnas"); }},
         {"drnas/nb201-imagenet16", [](SearchConfig& c) { drnas_nb201(c, "imagenet16"); }},
@@ -111,6 +124,12 @@ const std::vector<Preset>& presets() {
         {"smoke/darts-2nd", [](SearchConfig& c) { darts_cifar10(c, 2), smoke(c); }},
         {"smoke/nb201-1st", [](SearchConfig& c) { darts_nb201(c, 1), smoke(c); }},
         {"smoke/nb201-2nd", [](SearchConfig& c) { darts_nb201(c, 2), smoke(c); }},
+        {"smoke/pcdarts",
+         [](SearchConfig& c) {
+             pcdarts_cifar10(c), smoke(c);
+             c.net.channels = 8;
+             c.arch.begin = 1;
+         }},
         {"smoke/drnas", [](SearchConfig& c) { drnas_nb201(c, "auto"), smoke(c); }},
         {"smoke/gdas", [](SearchConfig& c) { gdas_nb201(c), smoke(c); }},
         {"smoke/snas", [](SearchConfig& c) { snas_nb201(c), smoke(c); }},

@@ -1,5 +1,7 @@
 #include "nas/algo/search_config.h"
 
+#include <fmt/format.h>
+
 #include <charconv>
 #include <utility>
 
@@ -16,9 +18,10 @@ OptionTable search_options(SearchConfig& c) {
     Words presets{"none"};
     presets.insert(presets.end(), preset_names().begin(), preset_names().end());
     t.add("preset", "--preset", c.preset, presets, "settings of a paper's row that all other options change");
-    t.add("algo", "--algo", c.algo, Words{"darts", "drnas", "gdas", "snas"},
-          "how architectures are searched: mixed ops weighed by a softmax, by Dirichlet draws, by the operator that "
-          "Gumbel noise picks, or by concrete variables");
+    t.add(
+        "algo", "--algo", c.algo, Words{"darts", "pcdarts", "drnas", "gdas", "snas"},
+        "how architectures are searched: mixed ops weighed by a softmax, by one times that of the edges, by Dirichlet "
+        "draws, by the operator that Gumbel noise picks, or by concrete variables");
     t.add("space", "--space", c.space, Words{"darts", "nasbench201"}, "search space");
 
     add_picture_options(t, c.data);
@@ -34,6 +37,10 @@ OptionTable search_options(SearchConfig& c) {
     t.add("net.cells", "--cells", c.net.cells, 1, 100, "cells per stage, in the space nasbench201");
     t.add("net.track", "--track", c.net.track,
           "running statistics in the searched cells of nasbench201 (the daggered rows of its table)");
+    t.add("net.partial", "--partial", c.net.partial, 1, 64,
+          "in the space darts: operators see one channel in so many (K), the others go round them");
+    t.add("net.shuffle", "--shuffle", c.net.shuffle,
+          "with --partial, a node's channels are shuffled in K groups (not so in PC-DARTS's random variant)");
     t.add("net.bn_gamma", "--bn-gamma", c.net.bn_gamma, Words{"uniform", "ones"},
           "batch-norm's scale at the start: uniform in 0..1 (PyTorch up to 1.1) or 1");
 
@@ -65,6 +72,7 @@ OptionTable search_options(SearchConfig& c) {
           "a step updates the alphas before or after the weights, or both from the weights' batch (single-level)");
     t.add("arch.in_clip", "--arch-in-clip", c.arch.in_clip,
           "the alphas' gradient counts in the norm that the weights' step clips");
+    t.add("arch.begin", "--arch-begin", c.arch.begin, 0, many, "epochs before the alphas begin to move");
     t.add("arch.kl", "--arch-kl", c.arch.kl, 0, 1e6,
           "with drnas: factor of the divergence from the uniform Dirichlet distribution in the alphas' loss");
     t.add("arch.tau", "--tau", c.arch.tau, 1e-3, 1e6, "with gdas and snas: temperature of the Gumbel noise at first");
@@ -79,6 +87,9 @@ OptionTable search_options(SearchConfig& c) {
 
     t.add("valid.augment", "--valid-augment", c.valid.augment, "validation pictures are cropped and mirrored too");
     t.add("valid.batch", "--valid-batch", c.valid.batch, 0, 1'000'000, "pictures per validation batch, 0: --batch");
+
+    t.add("valid.last", "--valid-last", c.valid.last, 0, many,
+          "validate only after so many epochs at the end, 0: after each");
 
     t.add("search.collapse_skips", "--collapse-skips", c.search.collapse_skips, 0, 64,
           "skip-connects from which on a search counts as collapsed, 0: 2 in a normal cell, 4 in nasbench201");
@@ -99,8 +110,18 @@ void check(const SearchConfig& c) {
     NASCENT_CHECK(!c.train.nesterov || c.train.momentum > 0, usage, "train.nesterov needs train.momentum > 0, it is 0");
     NASCENT_CHECK(c.search.table.empty() || c.space == "nasbench201", usage,
                   "search.table is of the space nasbench201, the space is {}", c.space);
-    NASCENT_CHECK(c.algo == "darts" || c.arch.order == 1, usage, "arch.order = 2 is of darts, the algorithm is {}",
+    const bool darts = c.algo == "darts" || c.algo == "pcdarts";
+    NASCENT_CHECK(darts || c.arch.order == 1, usage, "arch.order = 2 is of darts and pcdarts, the algorithm is {}",
                   c.algo);
+    NASCENT_CHECK((c.algo != "pcdarts" && c.net.partial == 1) || c.space == "darts", usage,
+                  "{} is of the space darts, the space is {}",
+                  c.algo == "pcdarts" ? "pcdarts" : fmt::format("net.partial = {}", c.net.partial), c.space);
+    NASCENT_CHECK(c.net.channels % c.net.partial == 0 && c.net.channels / c.net.partial % 2 == 0, usage,
+                  "net.partial = {} of net.channels = {}: operators must see an even number of channels, as reduction "
+                  "cells halve them",
+                  c.net.partial, c.net.channels);
+    NASCENT_CHECK(c.arch.begin < c.train.epochs, usage,
+                  "arch.begin = {}: the alphas would never move in train.epochs = {}", c.arch.begin, c.train.epochs);
     NASCENT_CHECK(c.arch.turn != "together" || c.arch.order == 1, usage, "arch.turn = together needs arch.order = 1");
     NASCENT_CHECK(c.algo != "gdas" || c.space == "nasbench201", usage,
                   "gdas is of the space nasbench201, the space is {}", c.space);
@@ -117,6 +138,8 @@ void check(const SearchConfig& c) {
     NASCENT_CHECK(c.data.split != "parts" || (!c.data.train_part.empty() && !c.data.valid_part.empty()), usage,
                   "--split parts needs --train-part FIRST:LAST and --valid-part FIRST:LAST");
 }
+
+const SearchSpace& space_of(const SearchConfig& c) { return search_space(c.space, c.algo == "pcdarts"); }
 
 BilevelTraining training_of(const SearchConfig& c) {
     BilevelTraining t;
@@ -147,7 +170,8 @@ BilevelTraining training_of(const SearchConfig& c) {
                                                       : Temperature::Way::before,
                           c.train.epochs};
     t.rule.kl = c.arch.kl;
-    t.matrices = search_space(c.space).matrices();
+    t.matrices = space_of(c).matrices();
+    t.begin = c.arch.begin;
     t.rule.bare_sums = c.arch.bare_sums;
     if (c.arch.twin != "auto") t.twin = c.arch.twin == "on";
     return t;
@@ -182,7 +206,8 @@ std::vector<std::uint32_t> places(const Part& p) {
 }  // namespace
 
 SearchSettings settings_of(const SearchConfig& c, int classes, int size) {
-    return {c.space, classes, size, c.net.channels, c.net.layers, c.net.cells, c.net.track};
+    return {c.space,     classes,     size,          c.net.channels, c.net.layers,
+            c.net.cells, c.net.track, c.net.partial, c.net.shuffle};
 }
 
 Halves halves_of(const SearchConfig& config, const Dataset& set) {

@@ -22,6 +22,8 @@ struct SearchConfig {
         int layers = 8;                    // darts
         int cells = 5;                     // nasbench201, per stage
         bool track = true;                 // nasbench201
+        int partial = 1;                   // darts: K of PC-DARTS
+        bool shuffle = true;               // with partial > 1
         std::string bn_gamma = "uniform";  // uniform | ones
     } net;
 
@@ -48,6 +50,7 @@ struct SearchConfig {
         std::string batches = "fresh";  // fresh | iterator | pairs
         std::string turn = "first";     // first | last | together
         bool in_clip = false;
+        int begin = 0;                    // epochs in which only the weights move
         double kl = 0;                    // drnas
         double tau = 10, tau_last = 0.1;  // gdas, snas
         std::string tau_way = "to-end";   // to-end | after | before
@@ -58,6 +61,7 @@ struct SearchConfig {
     struct Valid {
         bool augment = true;
         int batch = 0;  // 0: as in training
+        int last = 0;   // only after so many epochs at the end; 0: after each
     } valid;
 
     struct Search {
@@ -81,6 +85,7 @@ SearchConfig preset(const std::string& name);
 /// Checks what one option alone cannot tell. Error of kind usage.
 void check(const SearchConfig& config);
 
+const SearchSpace& space_of(const SearchConfig& config);
 BilevelTraining training_of(const SearchConfig& config);
 
 /// Places in the training set of the two halves. Throws Error(usage) where they overlap, are empty or do not fit.

@@ -40,7 +40,7 @@ AlphaHistory alpha_history(const std::string& run) {
         try {
             const auto record = nlohmann::json::parse(line);
             if (record.at("kind") != "genotype") continue;
-            NamedAlphas named = alphas_from_json(record.at("alphas").dump(), fmt::format("{}:{}", path, number));
+            SpaceAlphas named = alphas_from_json(record.at("alphas").dump(), fmt::format("{}:{}", path, number));
             history.space = named.space;
             history.moments.push_back({record.at("epoch").get<int>(), std::move(named.alphas)});
         } catch (const nlohmann::json::exception& e) {

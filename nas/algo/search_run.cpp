@@ -27,7 +27,7 @@ struct SearchRun::Parts {
         : device(make_device(c.run.device, c.run.threads)),
           target(target_of(*device)),
           pictures(c),
-          space(search_space(c.space)),
+          space(space_of(c)),
           net(space.make_net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32,
                              settings_of(c, pictures.set.classes, square_side(pictures.set)))),
           valid(pictures.valid(c)),
@@ -163,23 +163,24 @@ void SearchRun::record_genotype() {
 
 void SearchRun::end_epoch() {
     Parts& p = *parts_;
-    const Score valid = p.trainer.evaluate(p.valid, p.ended, InterruptGuard::requested);
+    const int last = config_.valid.last;
+    const bool validates = last == 0 || p.ended + last >= config_.train.epochs;
+    Score valid;
+    if (validates) valid = p.trainer.evaluate(p.valid, p.ended, InterruptGuard::requested);
     if (InterruptGuard::requested()) return;  // done again when the run goes on
     const SearchSpace::Derived d = p.derived();
     const int limit = config_.search.collapse_skips > 0 ? config_.search.collapse_skips : p.space.collapse_skips();
-    const bool collapsed = d.skips >= limit;
+    const bool collapsed = p.ended >= config_.arch.begin && d.skips >= limit;  // of alphas that have moved
     JsonObject record;
     record.add("epoch", p.ended + 1)
         .add("lr", learning_rate(training_of(config_), p.ended))
         .add("train", score_json(p.epoch))
-        .add("arch_loss", p.arch_loss / static_cast<double>(p.trainer.steps_per_epoch()))
-        .add("valid", score_json(valid))
-        .add("genotype", d.text)
-        .add("skips", d.skips)
-        .add("collapsed", collapsed);
-    std::string line =
-        fmt::format("epoch {}/{}: loss {:.4f}, train {:.2f} %, valid {:.2f} %, {} skip-connects", p.ended + 1,
-                    config_.train.epochs, p.epoch.mean_loss(), p.epoch.accuracy(), valid.accuracy(), d.skips);
+        .add("arch_loss", p.arch_loss / static_cast<double>(p.trainer.steps_per_epoch()));
+    if (validates) record.add("valid", score_json(valid));
+    record.add("genotype", d.text).add("skips", d.skips).add("collapsed", collapsed);
+    std::string line = fmt::format("epoch {}/{}: loss {:.4f}, train {:.2f} %,{} {} skip-connects", p.ended + 1,
+                                   config_.train.epochs, p.epoch.mean_loss(), p.epoch.accuracy(),
+                                   validates ? fmt::format(" valid {:.2f} %,", valid.accuracy()) : "", d.skips);
     if (p.table) {
         const auto [accuracy, rank] = p.table->standing(p.column, nb201::parse_architecture(d.text).id());
         JsonObject table = JsonObject().add("column", p.column).add("accuracy", accuracy).add("rank", rank);

@@ -49,7 +49,7 @@ struct AlphaMoment {
     Alphas alphas;
 };
 struct AlphaHistory {
-    std::string space;
+    const SearchSpace* space = nullptr;
     std::vector<AlphaMoment> moments;
 };
 /// Throws Error(usage) where `run` is no run of this program, Error(data) where its journal is damaged or holds none.

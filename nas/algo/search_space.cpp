@@ -20,6 +20,7 @@ namespace {
 
 class DartsSpace final : public SearchSpace {
   public:
+    explicit DartsSpace(bool edge_weights) : edge_weights_(edge_weights) {}
     std::string name() const override { return "darts"; }
     std::unique_ptr<SearchNet> make_net(Device& device, DType dtype, const SearchSettings& s) const override {
         darts::NetConfig config = darts::search_config("cifar10");
@@ -27,8 +28,9 @@ class DartsSpace final : public SearchSpace {
         config.input_size = s.size;
         config.channels = s.channels;
         config.layers = s.layers;
-        auto net = std::make_unique<DartsNet>(device, dtype, darts::search_net(config));
-        NASCENT_CHECK(net->alphas().size() == 2, usage,
+        const darts::SearchCell cell{.partial = s.partial, .shuffle = s.shuffle, .edge_weights = edge_weights_};
+        auto net = std::make_unique<DartsNet>(device, dtype, darts::search_net(config, cell));
+        NASCENT_CHECK(net->alphas().size() == matrices().size(), usage,
                       "net.layers = {}: a search needs normal and reduction cells, which 3 layers or more have",
                       s.layers);
         return net;
@@ -43,10 +45,15 @@ class DartsSpace final : public SearchSpace {
         std::vector<AlphaMatrix> both{m, m};
         both[0].name = "alphas_normal";
         both[1].name = "alphas_reduce";
+        if (!edge_weights_) return both;
+        for (const char* name : {"betas_normal", "betas_reduce"}) both.push_back({name, m.edges, {"edge"}});
         return both;
     }
     Derived derive(const Alphas& alphas) const override {
-        const darts::Genotype g = darts::derive_genotype(alphas.at(0), alphas.at(1));
+        std::vector<double> weights[] = {darts::softmax_rows(alphas.at(0)), darts::softmax_rows(alphas.at(1))};
+        for (std::size_t i : {0, 1})
+            if (edge_weights_) weights[i] = darts::weigh_edges(std::move(weights[i]), alphas.at(i + 2));
+        const darts::Genotype g = darts::genotype_of_weights(weights[0], weights[1]);
         return {to_string(g), darts::skip_connects(g.normal)};
     }
     int collapse_skips() const override { return darts::kCollapseSkips; }
@@ -71,6 +78,9 @@ class DartsSpace final : public SearchSpace {
         const darts::Cost c = darts::cost_of(darts::evaluation_net(config, darts::parse_genotype(text)));
         to.add("params", c.params).add("macs", darts::macs_json(c));
     }
+
+  private:
+    bool edge_weights_;
 };
 
 class Nb201Space final : public SearchSpace {
@@ -115,10 +125,11 @@ class Nb201Space final : public SearchSpace {
 
 }  // namespace
 
-const SearchSpace& search_space(const std::string& name) {
-    static const DartsSpace darts;
+const SearchSpace& search_space(const std::string& name, bool edge_weights) {
+    static const DartsSpace darts(false), weighed(true);
     static const Nb201Space nb201;
-    if (name == darts.name()) return darts;
+    if (name == darts.name()) return edge_weights ? weighed : darts;
+    NASCENT_CHECK(!edge_weights, usage, "edges are weighed in the space darts alone, not in '{}'", name);
     if (name == nb201.name()) return nb201;
     static constexpr std::array<std::string_view, 2> names = {"darts", "nasbench201"};
     fail(ErrorKind::usage, "unknown space '{}', did you mean {}?", name, nearest_name(name, names));

@@ -27,6 +27,8 @@ struct SearchSettings {
     int layers = 8;     // darts
     int cells = 5;      // nasbench201: per stage
     bool track = true;  // nasbench201: running statistics in the searched cells
+    int partial = 1;    // darts: operators see one channel in so many
+    bool shuffle = true;
 };
 
 class SearchSpace {
@@ -57,20 +59,21 @@ class SearchSpace {
     virtual void add_cost(JsonObject& to, const std::string& text, int classes) const = 0;
 };
 
-/// `darts` or `nasbench201`; throws Error(usage) with the nearest name.
-const SearchSpace& search_space(const std::string& name);
+/// `darts` or `nasbench201`; throws Error(usage) with the nearest name. With `edge_weights` (of darts alone) edges are
+/// weighed too, by betas (PC-DARTS).
+const SearchSpace& search_space(const std::string& name, bool edge_weights = false);
 
 /// {"space":...,NAME:[[...],...],...}, the file that `derive` reads.
 std::string alphas_to_json(const SearchSpace& space, const Alphas& alphas);
-struct NamedAlphas {
-    std::string space;
+struct SpaceAlphas {
+    const SearchSpace* space;
     Alphas alphas;
 };
-/// Throws Error(data) naming `source` and what was expected.
-NamedAlphas alphas_from_json(const std::string& text, const std::string& source);
+/// Of a space with edge weights where the file has betas. Throws Error(data) naming `source` and what was expected.
+SpaceAlphas alphas_from_json(const std::string& text, const std::string& source);
 
 /// The softmax of the alphas over time, a strip per edge: stacked bands in the operators' colours, time to the right.
-/// SVG that stands alone. `history` has at least one entry.
+/// Matrices of one column are left out. SVG that stands alone. `history` has at least one entry.
 std::string alpha_strip(const SearchSpace& space, const std::vector<Alphas>& history);
 
 }  // namespace nascent

@@ -15,8 +15,8 @@ std::vector<std::string> small_search(const std::string& preset, const std::stri
                                       const std::vector<std::string>& more = {}) {
     std::vector<std::string> a{"run", "--preset", preset, "--out", out};
     if (preset.find("darts") != std::string::npos)
-        a.insert(a.end(),
-                 {"--channels", "2", "--layers", "3", "--size", "8", "--epochs", "2", "--synthetic-train", "64"});
+        a.insert(a.end(), {"--channels", preset.find("pcdarts") != std::string::npos ? "8" : "2", "--layers", "3",
+                           "--size", "8", "--epochs", "2", "--synthetic-train", "64"});
     a.insert(a.end(), more.begin(), more.end());
     return a;
 }
@@ -57,8 +57,8 @@ std::vector<json> records(const std::string& run, const std::string& kind) {
 }  // namespace
 
 TEST_CASE("a search derives an architecture each epoch and leaves what it promises") {
-    for (const char* preset :
-         {"smoke/darts-1st", "smoke/nb201-2nd", "smoke/drnas", "smoke/gdas", "smoke/snas", "smoke/snas-darts"}) {
+    for (const char* preset : {"smoke/darts-1st", "smoke/nb201-2nd", "smoke/pcdarts", "smoke/drnas", "smoke/gdas",
+                               "smoke/snas", "smoke/snas-darts"}) {
         CAPTURE(preset);
         TemporaryFolder folder;
         const std::string run = folder / "run";
@@ -114,8 +114,8 @@ TEST_CASE("a search derives an architecture each epoch and leaves what it promis
 }
 
 TEST_CASE("a search that is killed at any moment goes on to the same bits") {
-    for (const char* preset :
-         {"smoke/nb201-1st", "smoke/darts-2nd", "smoke/drnas", "smoke/gdas", "smoke/snas", "smoke/snas-darts"}) {
+    for (const char* preset : {"smoke/nb201-1st", "smoke/darts-2nd", "smoke/pcdarts", "smoke/drnas", "smoke/gdas",
+                               "smoke/snas", "smoke/snas-darts"}) {
         CAPTURE(preset);
         TemporaryFolder folder;
         const std::vector<std::string> setting{"--checkpoint-steps", "1"};
@@ -156,7 +156,7 @@ TEST_CASE("a search that is stopped by SIGTERM, perhaps while it validates, goes
 }
 
 TEST_CASE("the same seed gives the same search with one and two threads, another seed another") {
-    for (const char* preset : {"smoke/nb201-2nd", "smoke/drnas", "smoke/gdas", "smoke/snas-darts"}) {
+    for (const char* preset : {"smoke/nb201-2nd", "smoke/pcdarts", "smoke/drnas", "smoke/gdas", "smoke/snas-darts"}) {
         CAPTURE(preset);
         TemporaryFolder folder;
         for (auto [name, more] : {std::pair<const char*, std::vector<std::string>>{"a", {"--threads", "1"}},
@@ -167,6 +167,27 @@ TEST_CASE("the same seed gives the same search with one and two threads, another
         CHECK(left(folder / "a").weights != left(folder / "c").weights);
         CHECK(left(folder / "a").alphas != left(folder / "c").alphas);
     }
+}
+
+TEST_CASE("PC-DARTS moves its alphas and betas after a warm-up, and validates at the end alone") {
+    TemporaryFolder folder;
+    const std::string run = folder / "run";
+    REQUIRE(darts_search(small_search("smoke/pcdarts", run, {"--epochs", "3", "--arch-begin", "2"})).code == 0);
+    const auto genotypes = records(run, "genotype"), ends = records(run, "epoch");
+    REQUIRE(genotypes.size() == 4);
+    CHECK(genotypes[2].at("alphas") == genotypes[0].at("alphas"));
+    for (const char* moved : {"alphas_normal", "alphas_reduce", "betas_normal", "betas_reduce"}) {
+        CAPTURE(moved);
+        const json &before = genotypes[2].at("alphas").at(moved), after = genotypes[3].at("alphas").at(moved);
+        REQUIRE(before.size() == 14);
+        for (std::size_t e = 0; e < 14; e++) CHECK(before[e] != after[e]);
+    }
+    for (std::size_t e = 0; e < 3; e++) CHECK(ends[e].contains("valid") == (e == 2));
+    CHECK(ends[0].at("arch_loss") == 0);
+    // The random variant mixes no channels.
+    REQUIRE(darts_search(small_search("smoke/pcdarts", folder / "plain", {"--no-shuffle"})).code == 0);
+    REQUIRE(darts_search(small_search("smoke/pcdarts", folder / "usual")).code == 0);
+    CHECK(left(folder / "plain").weights != left(folder / "usual").weights);
 }
 
 TEST_CASE("twin passes give the same bits with one and two threads, and others than two passes") {
@@ -326,6 +347,8 @@ TEST_CASE("darts_search says what is wrong with a command") {
         {small_search("smoke/nb201-1st", out, {"--lr", "0.0001"}), 2, "train.lr_min"},
         {{"run", "--algo", "dranas"}, 2, "did you mean drnas?"},
         {small_search("smoke/gdas", out, {"--space", "darts"}), 2, "gdas is of the space nasbench201"},
+        {small_search("smoke/pcdarts", out, {"--partial", "3"}), 2, "net.partial = 3 of net.channels = 8"},
+        {small_search("smoke/pcdarts", out, {"--arch-begin", "2"}), 2, "arch.begin = 2"},
         {small_search("smoke/drnas", out, {"--order", "2"}), 2, "arch.order"},
         {small_search("smoke/snas", out, {"--tau", "0.001"}), 2, "arch.tau_last"},
         {small_search("smoke/nb201-1st", out, {"--arch-kl", "1"}), 2, "arch.kl is of drnas"},

@@ -32,7 +32,7 @@ Dataset as_cifar10() { return as_large_as("cifar10", 10, 50'000); }
 
 std::size_t weight_count(const SearchConfig& c, int classes, int size) {
     auto device = make_device("cpu", 1);
-    const SearchSpace& space = search_space(c.space);
+    const SearchSpace& space = space_of(c);
     auto net = space.make_net(*device, DType::f32, settings_of(c, classes, size));
     std::size_t count = net->store().parameter_count();
     for (const AlphaMatrix& m : space.matrices()) count -= m.size();
@@ -49,6 +49,8 @@ struct PresetRow {
     double second_lr, last_lr, decay;  // learning rates of epochs 1 and the last, weight decay
     bool nesterov, weights_first, single_level, clip_with_alphas;
     Algo algo;
+    double first_lr = 0.025, arch_lr = 3e-4;
+    int begin = 0, partial = 1, validations = 0;
 };
 constexpr PresetRow preset_rows[] = {
     {"darts/cifar10-1st", "cifar10", 10, 50'000, 391, 40, 1'930'618, 50, 0.02497632074113926, 0.0010236792588607412,
@@ -71,6 +73,27 @@ constexpr PresetRow preset_rows[] = {
      false, false, true, false, Algo::snas},
     {"snas/cifar10", "cifar10", 10, 50'000, 391, 40, 1'930'618, 150, 0.024997368201698147, 0.001002631798301854, 3e-4,
      false, false, true, false, Algo::snas},
+    {"pcdarts/cifar10",
+     "cifar10",
+     10,
+     50'000,
+     98,
+     168,
+     299'578,
+     50,
+     0.09990133642141358,
+     9.866357858642206e-05,
+     3e-4,
+     false,
+     false,
+     false,
+     false,
+     Algo::darts,
+     0.1,
+     6e-4,
+     15,
+     4,
+     1},
 };
 
 }  // namespace
@@ -101,14 +124,18 @@ TEST_CASE("presets are the papers' rows: parameters, steps, learning rates") {
         CHECK(loader.steps_per_epoch() == row.steps);
         CHECK(loader.batch_count(static_cast<std::uint64_t>(row.steps) - 1) == row.last);
         CHECK(t.epochs == row.epochs);
-        CHECK(learning_rate(t, 0) == doctest::Approx(0.025).epsilon(1e-12));
+        CHECK(learning_rate(t, 0) == doctest::Approx(row.first_lr).epsilon(1e-12));
         CHECK(learning_rate(t, 1) == doctest::Approx(row.second_lr).epsilon(1e-12));
         CHECK(learning_rate(t, row.epochs - 1) == doctest::Approx(row.last_lr).epsilon(1e-12));
         CHECK(t.sgd.momentum == 0.9);
         CHECK(t.sgd.clip_norm == 5);
         CHECK(t.sgd.weight_decay == row.decay);
         CHECK(t.sgd.nesterov == row.nesterov);
-        CHECK(t.arch_lr == 3e-4);
+        CHECK(t.arch_lr == row.arch_lr);
+        CHECK(t.begin == row.begin);
+        CHECK(c.net.partial == row.partial);
+        CHECK(c.net.shuffle);
+        CHECK(c.valid.last == row.validations);
         CHECK(t.arch.beta1 == 0.5);
         CHECK(t.arch.beta2 == 0.999);
         CHECK(t.arch.weight_decay == 1e-3);
@@ -158,6 +185,13 @@ TEST_CASE("settings that do not go together are refused") {
     CHECK(contains(refused([](auto& c) { c.train.inactive = "coast"; }), "coast"));
     CHECK(contains(refused([](auto& c) { c.arch.tau = 0.01; }, "smoke/snas"), "arch.tau_last"));
     CHECK(refused([](auto& c) { c.arch.kl = 1e-3; }, "smoke/drnas") == "no error");
+    CHECK(contains(refused([](auto& c) { c.space = "nasbench201"; }, "smoke/pcdarts"), "space darts"));
+    CHECK(contains(refused([](auto& c) { c.net.partial = 2; }), "space darts"));
+    CHECK(
+        contains(refused([](auto& c) { c.net.partial = 3; }, "smoke/pcdarts"), "net.partial = 3 of net.channels = 8"));
+    CHECK(contains(refused([](auto& c) { c.net.partial = 8; }, "smoke/pcdarts"), "even"));
+    CHECK(contains(refused([](auto& c) { c.arch.begin = 3; }, "smoke/pcdarts"), "arch.begin"));
+    CHECK(refused([](auto& c) { c.arch.order = 2; }, "smoke/pcdarts") == "no error");
 }
 
 TEST_CASE("the rate that a second stage begins with") {
@@ -297,14 +331,27 @@ TEST_CASE("spaces derive, read and write alphas") {
     const auto genotype = darts::parse_genotype(darts.derive(two).text);
     CHECK(genotype == darts::derive_genotype(two[0], two[1]));
     CHECK(darts.derive(two).skips == darts::skip_connects(genotype.normal));
-    for (const auto& [space, alphas] : {std::pair{&darts, two}, {&nb201, one}}) {
-        const NamedAlphas back = alphas_from_json(alphas_to_json(*space, alphas), "alphas.json");
-        CHECK(back.space == space->name());
+    // With betas an edge's weights are multiplied by its share of the node.
+    const SearchSpace& weighed = search_space("darts", true);
+    CHECK(contains(message(ErrorKind::usage, [] { search_space("nasbench201", true); }), "darts alone"));
+    Alphas four = two;
+    for (int m : {0, 1}) {
+        std::vector<double>& betas = four.emplace_back(14);
+        for (std::size_t e = 0; e < 14; e++) betas[e] = std::sin(1.1 * static_cast<double>(e) + m);
+    }
+    CHECK(darts::parse_genotype(weighed.derive(four).text) ==
+          darts::genotype_of_weights(darts::weigh_edges(darts::softmax_rows(four[0]), four[2]),
+                                     darts::weigh_edges(darts::softmax_rows(four[1]), four[3])));
+    CHECK(weighed.derive(four).text != darts.derive(two).text);
+    for (const auto& [space, alphas] : {std::pair{&darts, two}, {&nb201, one}, {&weighed, four}}) {
+        const SpaceAlphas back = alphas_from_json(alphas_to_json(*space, alphas), "alphas.json");
+        CHECK(back.space == space);
         CHECK(back.alphas == alphas);
         const std::string strip = alpha_strip(*space, {alphas, alphas, alphas});
         std::size_t polygons = 0, edges = 0;
         for (std::size_t at = 0; (at = strip.find("<polygon", at)) != std::string::npos; at++) polygons++;
-        for (const AlphaMatrix& m : space->matrices()) edges += m.size();
+        for (const AlphaMatrix& m : space->matrices())
+            if (m.operators.size() > 1) edges += m.size();
         CHECK(polygons == edges);  // a band for each edge and operator
         CHECK(strip.ends_with("</svg>\n"));
         Alphas broken = alphas;
