@@ -4,8 +4,8 @@
   cmake --preset bench && cmake --build --preset bench --target bench_path_step bench_darts_step bench_mixed_step
   bench/compare.py nb201-path --batch 64 [--python ENV/bin/python] [--rounds 3]
 
-Workloads: a path of the NAS-Bench-201 supernet, and steps of searches that mix all ops, in the DARTS space and in
-NAS-Bench-201: of the weights alone, or with an architecture step of the first or second order (-first, -second).
+Workloads: a path of the NAS-Bench-201 supernet, and steps of searches that mix all ops, in the DARTS space (with partial
+channels: pcdarts) and in NAS-Bench-201: of the weights alone, or with an architecture step of the first or second order (-first, -second).
 
 Opponents: every Python that has PyTorch (Debian's /usr/bin/python3 and those of --python), in each of: NCHW,
 channels_last, torch.compile where it works, and `tuned` (what a user of this supernet might do to be faster at the same
@@ -22,13 +22,14 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# By name: our program, the script in torch/, arguments of both.
-WORKLOADS = {"nb201-path": ("bench_path_step", "step.py", [])}
-for space, ours, script in (("darts", "bench_darts_step", "darts_step.py"),
-                            ("nb201-mixed", "bench_mixed_step", "nb201_mixed_step.py")):
+# By name: our program, the script in torch/, arguments of both, arguments of the script.
+WORKLOADS = {"nb201-path": ("bench_path_step", "step.py", [], [])}
+for space, ours, script, more in (("darts", "bench_darts_step", "darts_step.py", []),
+                                  ("pcdarts", "bench_pcdarts_step", "darts_step.py", ["--partial", "4"]),
+                                  ("nb201-mixed", "bench_mixed_step", "nb201_mixed_step.py", [])):
     for kind in ("weights", "first", "second"):
         name = space if (space, kind) == ("nb201-mixed", "weights") else f"{space}-{kind}"
-        WORKLOADS[name] = (ours, script, ["--step", kind])
+        WORKLOADS[name] = (ours, script, ["--step", kind], more)
 CONFIGS = {  # by name: arguments of the PyTorch side
     "NCHW": ["--layout", "nchw"],
     "channels_last": ["--layout", "channels_last"],
@@ -154,7 +155,7 @@ def main():
     for name in args.config or []:
         if name not in CONFIGS:
             p.error(f"no configuration '{name}'; known: {'; '.join(CONFIGS)}")
-    program, script, workload = WORKLOADS[args.workload]
+    program, script, workload, network = WORKLOADS[args.workload]
     program, script = os.path.join(args.build, program), os.path.join(HERE, "torch", script)
     if not os.path.exists(program):
         sys.exit(f"{program} is missing: cmake --preset bench && cmake --build --preset bench --target "
@@ -186,7 +187,7 @@ def main():
                                       threads, args.timeout)
                     if error:
                         sys.exit(f"{program}: {error}")
-                    theirs, error = run([python, script, *sizes, "--threads", str(threads), *paths,
+                    theirs, error = run([python, script, *sizes, *network, "--threads", str(threads), *paths,
                                          *CONFIGS[config]], threads, args.timeout)
                     if error:
                         errors[opponent] = error

@@ -9,18 +9,24 @@
 
 namespace nascent::bench {
 
-/// `presets` with -1st and -2nd behind it. --step: `weights` is forward, loss, backward, clip and SGD of the weights
-/// alone (the alphas' gradients are computed where the preset's clipping counts them); `first` and `second` are whole
-/// steps of that order. high_water: activations, gradients (those of parameters too) and scratch, and second weights;
-/// not the weights and optimizers' buffers, which are there between steps.
-inline int time_search_steps(int argc, char** argv, const std::string& presets) {
-    CLI::App app{"Times steps of the search " + presets + "; prints one line of JSON."};
+/// The preset, or where there are two, its name without -1st and -2nd. The alphas move from the first step on. --step:
+/// `weights` is forward, loss, backward, clip and SGD of the weights alone (the alphas' gradients are computed where
+/// the preset's clipping counts them); `first` and `second` are whole steps of that order. high_water: activations,
+/// gradients (those of parameters too) and scratch, and second weights; not the weights and optimizers' buffers, which
+/// are there between steps.
+inline int time_search_steps(int argc, char** argv, const std::string& name) {
+    CLI::App app{"Times steps of the search " + name + "; prints one line of JSON."};
     StepArguments arguments(app);
     std::string kind = "weights";
     app.add_option("--step", kind)->check(CLI::IsMember({"weights", "first", "second"}));
     CLI11_PARSE(app, argc, argv);
 
-    SearchConfig config = preset(presets + (kind == "second" ? "-2nd" : "-1st"));
+    const int order = kind == "second" ? 2 : 1;
+    const std::string ordered = name + (order == 2 ? "-2nd" : "-1st");
+    const std::vector<std::string>& known = preset_names();
+    SearchConfig config = preset(std::find(known.begin(), known.end(), ordered) != known.end() ? ordered : name);
+    config.arch.order = order;
+    config.arch.begin = 0;
     config.data.source = "synthetic";
     config.data.split = "half";
     config.data.norm = "auto";
@@ -29,9 +35,8 @@ inline int time_search_steps(int argc, char** argv, const std::string& presets) 
     check(config);
     Pictured pictures(config);
     StepTiming timing(arguments);
-    const auto net = search_space(config.space)
-                         .make_net(timing.device(), DType::f32,
-                                   settings_of(config, pictures.set.classes, square_side(pictures.set)));
+    const auto net = space_of(config).make_net(timing.device(), DType::f32,
+                                               settings_of(config, pictures.set.classes, square_side(pictures.set)));
     ParameterStore& store = net->store();
     initialise(store, arguments.seed, config.net.bn_gamma == "ones" ? GammaStart::ones : GammaStart::uniform);
     BilevelTrainer trainer(*net, pictures.train(config), pictures.alpha(config), training_of(config));

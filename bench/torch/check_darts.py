@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Compares the DARTS network and steps of this folder, in float64, with reference values in a JSON file.
 
-The file's keys `search_C{c}_L{l}` hold the logits of a training forward, the loss, the norm of the weights' gradients,
-the alphas' gradients, and the logits of an evaluation forward before that;
+The file's keys `search_C{c}_L{l}`, and PC-DARTS's `cifar_K{k}_C{c}_L{l}`, hold the logits of a training forward, the loss, the norm of the weights' gradients,
+the alphas' (and betas') gradients, and of the former the logits of an evaluation forward before that;
 `architect_{no_momentum_buffer|after_one_sgd_step}_{first|second}_order` the alphas' gradients of the architecture step
 on the smallest of those networks. Weights, pictures and alphas follow the file's rule: see `uniform` and `fill`. Both
 the plain and the tuned code are checked.
@@ -20,7 +20,7 @@ except ImportError as error:
 import bilevel
 import darts
 
-KEY = re.compile(r"search_C(\d+)_L(\d+)$")
+KEY = re.compile(r"(?:search|cifar_K(\d+))_C(\d+)_L(\d+)$")
 BATCH = 8
 
 
@@ -46,6 +46,8 @@ def fill(net):
             t.copy_(1 + 0.2 * w if name.endswith("weight") else 0.1 * w)
         else:
             t.copy_((6 / (t.numel() / len(t))) ** 0.5 * w)
+    for b, function, rate in zip(net.alphas[2:], (torch.sin, torch.cos), (1.1, 0.9)):
+        b.data.copy_(0.5 * function(rate * torch.arange(b.numel(), dtype=torch.float64)))
     for a, (rate, offset) in zip(net.alphas, ((1.7, 0), (2.3, 1))):
         a.data.copy_(0.3 * torch.sin(rate * torch.arange(a.numel(), dtype=torch.float64) + offset).reshape(a.shape))
 
@@ -61,15 +63,19 @@ def loss_of(net, x, y):
 
 
 def check_search(net, expected):
-    with torch.no_grad():
-        unseen = net.eval()(batch(0)[0])
+    unseen = None
+    if "eval_logits" in expected:
+        with torch.no_grad():
+            unseen = net.eval()(batch(0)[0])
     logits = net.train()(batch(0)[0])
     loss = torch.nn.functional.cross_entropy(logits, batch(0)[1])
     loss.backward()
     found = {"logits": logits, "loss": loss, "dalpha_normal": net.alphas[0].grad, "dalpha_reduce": net.alphas[1].grad,
              "wgrad_norm": torch.linalg.vector_norm(torch.cat([w.grad.flatten() for w in net.parameters()])),
+             **{name: b.grad for name, b in zip(("dbeta_normal", "dbeta_reduce"), net.alphas[2:])},
              "nparams": torch.tensor(float(sum(w.numel() for w in net.parameters())))}
-    return {**found, "eval_logits": unseen}, {k: v for k, v in expected.items() if k != "genotype"}
+    found["eval_logits"] = unseen
+    return found, {k: v for k, v in expected.items() if k in found}
 
 
 def check_architect(net, build, key, tuned):
@@ -90,18 +96,18 @@ def main():
     args = p.parse_args()
     with open(args.file) as f:
         golden = json.load(f)
-    sizes = sorted(tuple(int(v) for v in m.groups()) for m in map(KEY.match, golden) if m)
+    sizes = sorted(tuple(int(v or 1) for v in m.groups()) for m in map(KEY.match, golden) if m)
     if not sizes:
-        sys.exit(f"{args.file}: no key search_C.._L..")
+        sys.exit(f"{args.file}: no key search_C.._L.. and no cifar_K.._C.._L..")
     wrong = 0
     for key, expected in golden.items():
         search = KEY.match(key)
         if not search and not key.startswith("architect_"):
             continue
-        c, layers = (int(v) for v in search.groups()) if search else sizes[0]
+        partial, c, layers = (int(v or 1) for v in search.groups()) if search else sizes[0]
         for tuned in (False, True):
             def build():
-                return darts.Network(c, layers, tuned=tuned).double()
+                return darts.Network(c, layers, tuned=tuned, partial=partial).double()
 
             net = build()
             fill(net)

@@ -1,6 +1,7 @@
 """The DARTS search network in plain PyTorch (1.13 and newer), with the state-dict names of the original.
 
-Liu, Simonyan & Yang, "DARTS: Differentiable Architecture Search", ICLR 2019."""
+Liu, Simonyan & Yang, "DARTS: Differentiable Architecture Search", ICLR 2019; with partial > 1 the network of Xu et al.,
+"PC-DARTS", ICLR 2020: operators see one channel in `partial`, and edges have weights too."""
 import torch
 from torch import nn
 
@@ -75,12 +76,24 @@ def make_op(name, c, stride):
 class MixedOp(nn.Module):
     """All ops on one edge, weighed. tuned: `none` is left out."""
 
-    def __init__(self, c, stride, tuned):
+    def __init__(self, c, stride, tuned, partial):
         super().__init__()
-        self._ops, self.tuned = nn.ModuleList(make_op(name, c, stride) for name in OPS), tuned
+        self._ops, self.tuned = nn.ModuleList(make_op(name, c // partial, stride) for name in OPS), tuned
+        self.stride, self.partial = stride, partial
 
     def forward(self, x, weights):
         """weights: (8)"""
+        if self.partial == 1:
+            return self.mix(x, weights)
+        seen = x.shape[1] // self.partial
+        around = x[:, seen:]
+        if self.stride == 2:
+            around = torch.nn.functional.max_pool2d(around, 2, 2)
+        y = torch.cat((self.mix(x[:, :seen], weights), around), 1)
+        n, c, h, w = y.shape
+        return y.view(n, self.partial, c // self.partial, h, w).transpose(1, 2).reshape(n, c, h, w)
+
+    def mix(self, x, weights):
         if self.tuned:
             return bilevel.add(w * op(x) for w, op in zip(weights[1:], self._ops[1:]))
         return sum(w * op(x) for w, op in zip(weights, self._ops))
@@ -89,29 +102,33 @@ class MixedOp(nn.Module):
 class Cell(nn.Module):
     """Two preprocessed inputs, four nodes that sum their edges, and the nodes' channels side by side."""
 
-    def __init__(self, c_before, c_in, c, reduction, reduction_before, tuned):
+    def __init__(self, c_before, c_in, c, reduction, reduction_before, tuned, partial):
         super().__init__()
         self.reduction, self.tuned = reduction, tuned
         self.preprocess0 = (FactorizedReduce(c_before, c) if reduction_before else
                             Op(nn.ReLU(), nn.Conv2d(c_before, c, 1, bias=False), plain_bn(c)))
         self.preprocess1 = Op(nn.ReLU(), nn.Conv2d(c_in, c, 1, bias=False), plain_bn(c))
-        self._ops = nn.ModuleList(MixedOp(c, 2 if reduction and j < 2 else 1, tuned) for _, j in EDGES)
+        self._ops = nn.ModuleList(MixedOp(c, 2 if reduction and j < 2 else 1, tuned, partial) for _, j in EDGES)
 
-    def forward(self, before, x, weights):
-        """weights: (14, 8)"""
+    def forward(self, before, x, weights, edges=None):
+        """weights: (14, 8), edges: (14) or None"""
+        def on_edge(e, state):
+            y = self._ops[e](state, weights[e])
+            return y if edges is None else edges[e] * y
+
         states, total = [self.preprocess0(before), self.preprocess1(x)], bilevel.add if self.tuned else sum
         for node in range(2, 2 + NODES):
-            states.append(total(self._ops[e](states[j], weights[e]) for e, (i, j) in enumerate(EDGES) if i == node))
+            states.append(total(on_edge(e, states[j]) for e, (i, j) in enumerate(EDGES) if i == node))
         return torch.cat(states[2:], 1)
 
 
 class Network(bilevel.WithAlphas):
-    """alphas: those of normal and of reduction cells, (14, 8) each.
+    """alphas: those of normal and of reduction cells, (14, 8) each; with partial > 1 also betas, (14) each.
 
     tuned=False sums and multiplies by zero as the published network does. True, at the same result: the op `none` keeps
     its share of the softmax but is not computed, and no sum starts from 0."""
 
-    def __init__(self, channels=16, layers=8, classes=10, tuned=False):
+    def __init__(self, channels=16, layers=8, classes=10, tuned=False, partial=1):
         super().__init__()
         c, c_before, c_in, reduction_before = channels, 3 * channels, 3 * channels, False
         self.stem = nn.Sequential(nn.Conv2d(3, c_in, 3, padding=1, bias=False), nn.BatchNorm2d(c_in))
@@ -119,15 +136,17 @@ class Network(bilevel.WithAlphas):
         for i in range(layers):
             reduction = i in (layers // 3, 2 * layers // 3)
             c *= 2 if reduction else 1
-            self.cells.append(Cell(c_before, c_in, c, reduction, reduction_before, tuned))
+            self.cells.append(Cell(c_before, c_in, c, reduction, reduction_before, tuned, partial))
             c_before, c_in, reduction_before = c_in, NODES * c, reduction
         self.classifier = nn.Linear(c_in, classes)
-        self.make_alphas(*[(len(EDGES), len(OPS))] * 2)
+        self.make_alphas(*[(len(EDGES), len(OPS))] * 2, *[(len(EDGES),)] * (2 if partial > 1 else 0))
 
     def forward(self, x):
         """x: (n, 3, h, w), h and w multiples of four. Returns logits."""
-        weights = [torch.softmax(a, 1) for a in self.alphas]
+        weights = [torch.softmax(a, 1) for a in self.alphas[:2]]
+        nodes = [2 + i for i in range(NODES)]  # edges into each
+        edges = [torch.cat([torch.softmax(part, 0) for part in b.split(nodes)]) for b in self.alphas[2:]] or [None] * 2
         before = x = self.stem(x)
         for cell in self.cells:
-            before, x = x, cell(before, x, weights[cell.reduction])
+            before, x = x, cell(before, x, weights[cell.reduction], edges[cell.reduction])
         return self.classifier(x.mean((2, 3)))
