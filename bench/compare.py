@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs a training step here and in plain PyTorch, in turn on the same cores, and prints how many times more PyTorch needs.
 
-  cmake --preset bench && cmake --build --preset bench --target bench_path_step bench_darts_step bench_mixed_step
+  cmake --preset bench && cmake --build --preset bench --target bench_path_step bench_darts_step bench_pcdarts_step bench_mixed_step
   bench/compare.py nb201-path --batch 64 [--python ENV/bin/python] [--rounds 3]
 
 Workloads: a path of the NAS-Bench-201 supernet, and steps of searches that mix all ops, in the DARTS space (with partial

@@ -48,15 +48,16 @@ NASCENT_EVERYWHERE inline double trigamma(double x) {
 /// (Jankowiak and Obermeyer, arXiv 1806.01851). g is minus the derivative of the regularised incomplete beta function
 /// by a, b held, over its density times y. Of the two hypergeometric series for it (about x = 0 and about y = 0) at
 /// least one has positive terms only, because the two leading factors add up to 1 / a: nothing cancels. In the range of
-/// ops/dirichlet.h no term overflows.
+/// ops/dirichlet.h no term overflows. Not-a-number where an argument is, or infinite.
 NASCENT_EVERYWHERE inline double dirichlet_speed(double a, double b, double x, double y) {
+    constexpr double kTerms = 1e6;  // far more than any argument in range takes
     const double log_x = x > 0.5 ? std::log1p(-y) : std::log(x);
     const double above = digamma(a + 1), all = digamma(a + b);
     const double from_0 = above - all - log_x, from_1 = all - (above - 1 / a) + log_x;
     double term = 1, sum, factor;
     if (from_0 > 0 && (x <= 0.5 || from_1 <= 0)) {
         sum = factor = from_0;
-        for (double n = 0;; n++) {
+        for (double n = 0; n < kTerms; n++) {
             const double ratio = x * (a + b + n) / (a + 1 + n);
             factor += (b - 1) / ((a + 1 + n) * (a + b + n));
             term *= ratio;
@@ -65,13 +66,14 @@ NASCENT_EVERYWHERE inline double dirichlet_speed(double a, double b, double x, d
         }
     }
     sum = factor = from_1;
-    for (double n = 0;; n++) {
+    for (double n = 0; n < kTerms; n++) {
         const double ratio = y * (a + b + n) / (b + 1 + n);
         factor += 1 / (a + b + n);
         term *= ratio;
         sum += term * factor;
         if (ratio < 1 && term * factor <= 0.25 * DBL_EPSILON * (1 - ratio) * sum) return x / b * sum;
     }
+    return NAN;
 }
 
 /// Two uniforms in [0, 1) with 53 bits, of an element: as engine/base/rng.h's Random.

@@ -44,8 +44,8 @@ Tensor softmax(const Tensor& x);
 /// Channels in `groups` groups, interleaved: channel i * groups + g of the result is channel g * (c / groups) + i of x.
 Tensor channel_shuffle(const Tensor& x, int groups);
 /// PC-DARTS's edge normalisation (arXiv 1907.05737, section 3.2): weights (edges, operators) of a cell whose node i has
-/// `first` + i edges, betas (edges) or (edges, 1). The result (edges, operators + 1): the softmax of a node's betas times its edges'
-/// weights, and in the last column that softmax itself.
+/// `first` + i edges, betas (edges) or (edges, 1). The result (edges, operators + 1): the softmax of a node's betas
+/// times its edges' weights, and in the last column that softmax itself.
 Tensor edge_weights(const Tensor& weights, const Tensor& betas, int nodes, int first = 2);
 /// x (n, in), w (out, in), bias (out).
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias);

@@ -33,7 +33,12 @@ SpaceAlphas alphas_from_json(const std::string& text, const std::string& source)
     try {
         const auto all = nlohmann::json::parse(text);
         NASCENT_CHECK(all.is_object() && all.contains("space"), data, "{}: expected an object with \"space\"", source);
-        result.space = &search_space(all.at("space").get<std::string>(), all.contains("betas_normal"));
+        const auto name = all.at("space").get<std::string>();
+        try {
+            result.space = &search_space(name, all.contains("betas_normal") || all.contains("betas_reduce"));
+        } catch (const Error& e) {
+            fail(ErrorKind::data, "{}: \"space\": {}", source, e.what());
+        }
         for (const AlphaMatrix& m : result.space->matrices()) {
             NASCENT_CHECK(all.contains(m.name), data, "{}: no \"{}\" in it", source, m.name);
             const auto rows = all.at(m.name).get<std::vector<std::vector<double>>>();

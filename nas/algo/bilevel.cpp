@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "nas/algo/schedules.h"
@@ -31,7 +32,9 @@ BilevelTrainer::BilevelTrainer(SearchNet& net, BatchSource train, BatchSource al
           net.store(), training.arch, [lr = training.arch_lr](std::int64_t) { return lr; }, architect_.alpha_ranges()) {
     net.set_rule(rule_.get());
     Device& device = net.store().device();
-    if (training.capture && device.can_capture()) segments_ = std::make_unique<Segments>(device);
+    // Where a rule chooses what runs, steps are too unlike each other for captures to come again.
+    const bool repeats = training.rule.algo != Algo::gdas;
+    if (training.capture && repeats && device.can_capture()) segments_ = std::make_unique<Segments>(device);
 }
 
 BilevelTrainer::~BilevelTrainer() { net_.set_rule(nullptr); }
@@ -78,6 +81,12 @@ BilevelTrainer::Step BilevelTrainer::step(bool move_alphas) {
     if (together) alphas();
     if (apart && training_.weights_first) step_alphas();
     return result;
+}
+
+std::int64_t BilevelTrainer::batches() const {
+    const std::int64_t passes = training_.single_level ? 1 : training_.second_order ? 4 : 2;
+    const std::int64_t alone = std::min(step_number(), training_.begin * steps_per_epoch());
+    return step_number() * passes - alone * (passes - 1);
 }
 
 std::string BilevelTrainer::place(std::size_t matrix, std::size_t element, std::size_t columns) const {

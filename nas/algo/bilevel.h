@@ -66,8 +66,8 @@ class BilevelTrainer {
     Step step(bool move_alphas = true);
     std::int64_t step_number() const { return sgd_.step_number(); }
     std::int64_t steps_per_epoch() const { return train_.steps_per_epoch; }
-    /// How many forwards of a step move the running statistics.
-    int passes() const { return training_.single_level ? 1 : training_.second_order ? 4 : 2; }
+    /// How many forwards have moved the running statistics so far.
+    std::int64_t batches() const;
     std::int64_t total_steps() const { return steps_per_epoch() * training_.epochs; }
     bool done() const { return step_number() >= total_steps(); }
 

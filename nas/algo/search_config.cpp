@@ -116,9 +116,8 @@ void check(const SearchConfig& c) {
     NASCENT_CHECK((c.algo != "pcdarts" && c.net.partial == 1) || c.space == "darts", usage,
                   "{} is of the space darts, the space is {}",
                   c.algo == "pcdarts" ? "pcdarts" : fmt::format("net.partial = {}", c.net.partial), c.space);
-    NASCENT_CHECK(c.net.channels % c.net.partial == 0 && c.net.channels / c.net.partial % 2 == 0, usage,
-                  "net.partial = {} of net.channels = {}: operators must see an even number of channels, as reduction "
-                  "cells halve them",
+    NASCENT_CHECK(c.net.channels % c.net.partial == 0, usage,
+                  "net.partial = {} does not divide net.channels = {}, of which operators see one in so many",
                   c.net.partial, c.net.channels);
     NASCENT_CHECK(c.arch.begin < c.train.epochs, usage,
                   "arch.begin = {}: the alphas would never move in train.epochs = {}", c.arch.begin, c.train.epochs);

@@ -8,7 +8,7 @@ namespace nascent {
 
 struct SearchConfig {
     std::string preset = "none";
-    std::string algo = "darts";   // darts | drnas | gdas | snas
+    std::string algo = "darts";   // darts | pcdarts | drnas | gdas | snas
     std::string space = "darts";  // darts | nasbench201
 
     struct Data : PictureOptions {

@@ -51,7 +51,6 @@ struct SearchRun::Parts {
     Score last_valid;
 
     SearchSpace::Derived derived() const { return space.derive(trainer.alphas()); }
-    std::int64_t batches() const { return trainer.step_number() * trainer.passes(); }
 };
 
 SearchRun::SearchRun(const SearchConfig& config, RunDirectory& directory)
@@ -139,6 +138,7 @@ void SearchRun::restore() {
     } catch (const nlohmann::json::exception& e) {
         fail(ErrorKind::checkpoint, "{}: state.json: {}", directory_.path(), e.what());
     }
+    (void)p.trainer.alphas();  // throws where one is out of range
     directory_.log().line(fmt::format("goes on from step {} of {}", step(), total_steps()));
 }
 
@@ -163,14 +163,15 @@ void SearchRun::record_genotype() {
 
 void SearchRun::end_epoch() {
     Parts& p = *parts_;
-    const int last = config_.valid.last;
-    const bool validates = last == 0 || p.ended + last >= config_.train.epochs;
-    Score valid;
-    if (validates) valid = p.trainer.evaluate(p.valid, p.ended, InterruptGuard::requested);
-    if (InterruptGuard::requested()) return;  // done again when the run goes on
     const SearchSpace::Derived d = p.derived();
     const int limit = config_.search.collapse_skips > 0 ? config_.search.collapse_skips : p.space.collapse_skips();
     const bool collapsed = p.ended >= config_.arch.begin && d.skips >= limit;  // of alphas that have moved
+    const bool stops = collapsed && config_.search.stop_on_collapse;
+    const int last = config_.valid.last;
+    const bool validates = stops || last == 0 || p.ended + last >= config_.train.epochs;
+    Score valid;
+    if (validates) valid = p.trainer.evaluate(p.valid, p.ended, InterruptGuard::requested);
+    if (InterruptGuard::requested()) return;  // done again when the run goes on
     JsonObject record;
     record.add("epoch", p.ended + 1)
         .add("lr", learning_rate(training_of(config_), p.ended))
@@ -200,7 +201,7 @@ void SearchRun::end_epoch() {
         directory_.log().warn(fmt::format(
             "{} skip-connects: the search has collapsed, as DARTS does (--stop-on-collapse ends it)", d.skips));
     }
-    p.stopped = collapsed && config_.search.stop_on_collapse;
+    p.stopped = stops;
     p.last_valid = valid;
     p.epoch = {};
     p.arch_loss = 0;
@@ -262,7 +263,7 @@ void SearchRun::write_result() {
     write_file_atomic(to + "/alphas.svg", alpha_strip(p.space, history));
     const RangeHistory ranges = range_history(directory_.path());
     if (!ranges.moments.empty()) write_file_atomic(to + "/range.svg", range_plot(ranges));
-    p.space.state_of(*p.net, p.trainer.optimizer(), p.batches())
+    p.space.state_of(*p.net, p.trainer.optimizer(), p.trainer.batches())
         .write(to + "/final.safetensors", p.net->store().dtype(),
                {{"space", config_.space}, {"step", std::to_string(step())}, {"device", p.target}});
     JsonObject all;

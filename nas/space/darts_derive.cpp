@@ -115,7 +115,8 @@ Genotype derive_genotype(std::span<const double> alphas_normal, std::span<const 
         Scope scope("{} cell", kind);
         return softmax_rows(alphas);
     };
-    return genotype_of_weights(rows("normal", alphas_normal), rows("reduction", alphas_reduce), multiplier);
+    const std::vector<double> normal = rows("normal", alphas_normal);
+    return genotype_of_weights(normal, rows("reduction", alphas_reduce), multiplier);
 }
 
 int skip_connects(std::span<const Gene> genes) {

@@ -188,7 +188,7 @@ Tensor DartsNet::features(const Tensor& x, bool training, Tensor* auxiliary) {
     Tensor weights[2];
     for (bool reduction : {false, true})
         if (alphas_[reduction] >= 0) {
-            const ArchWeights w = arch_weights(reduction);
+            const ArchWeights w = arch_weights(alphas_[reduction], reduction);
             NASCENT_CHECK(w.chosen.empty() && !w.sums, runtime, "cells of the space darts compute all operators");
             weights[reduction] = w.weights;
             if (betas_[reduction] >= 0)

@@ -36,7 +36,7 @@ class DartsNet : public SearchNet {
     const darts::Net& net() const { return net_; }
     ParameterStore& store() override { return store_; }
     const ParameterStore& store() const { return store_; }
-    bool searches() const { return alphas_[0] >= 0; }
+    bool searches() const { return alphas_[0] >= 0 || alphas_[1] >= 0; }
     std::vector<Tensor> logits_of_copies(const Tensor& x, bool training) override;
     /// Of the normal and of the reduction cells, then their edges' betas where the network has them, (edges, 1) each;
     /// empty in an evaluation network.

@@ -33,7 +33,8 @@ std::int64_t fan_in(const Shape& s) {  // (k, k, in, out), (k, k, channels), (ou
 }
 
 Start start_of(const ParameterStore& store, const Parameter& p, GammaStart gamma) {
-    if (p.name.starts_with("alphas") || p.name.starts_with("betas") || p.name.starts_with("arch_parameters")) return {Start::normal, 1e-3};
+    if (p.name.starts_with("alphas") || p.name.starts_with("betas") || p.name.starts_with("arch_parameters"))
+        return {Start::normal, 1e-3};
     const Shape* weights = p.shape.rank() > 1 ? &p.shape : nullptr;
     if (constexpr std::string_view bias = ".bias"; !weights && p.name.ends_with(bias)) {
         const int sibling = store.find(p.name.substr(0, p.name.size() - bias.size()) + ".weight");

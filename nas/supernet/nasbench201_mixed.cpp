@@ -43,7 +43,7 @@ Tensor Nb201MixedNet::mixed_cell(const Cell& cell, const Tensor& x, const ArchWe
 }
 
 std::vector<Tensor> Nb201MixedNet::logits_of_copies(const Tensor& x, bool training) {
-    const ArchWeights arch = arch_weights(0);
+    const ArchWeights arch = arch_weights(arch_parameters_, 0);
     Tensor ones;  // as many as any cell has channels
     if (arch.sums) ones = constants({4 * config().channels}, x.dtype, 1);
     return run_blocks(

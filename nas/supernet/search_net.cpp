@@ -4,8 +4,8 @@
 
 namespace nascent {
 
-ArchWeights SearchNet::arch_weights(int matrix) {
-    const Tensor values = store().read(alphas()[static_cast<std::size_t>(matrix)]);
+ArchWeights SearchNet::arch_weights(int parameter, int matrix) {
+    const Tensor values = store().read(parameter);
     return rule_ ? rule_->weights(values, matrix) : ArchWeights{softmax(values)};
 }
 

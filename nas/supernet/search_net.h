@@ -60,7 +60,8 @@ class SearchNet {
     Tensor penalised(Tensor loss);
 
   protected:
-    ArchWeights arch_weights(int matrix);
+    /// Of the alphas in a parameter, which are matrix number `matrix` to the rule.
+    ArchWeights arch_weights(int parameter, int matrix);
 
   private:
     ArchRule* rule_ = nullptr;

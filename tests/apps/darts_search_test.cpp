@@ -184,6 +184,16 @@ TEST_CASE("PC-DARTS moves its alphas and betas after a warm-up, and validates at
     }
     for (std::size_t e = 0; e < 3; e++) CHECK(ends[e].contains("valid") == (e == 2));
     CHECK(ends[0].at("arch_loss") == 0);
+    // A search that stops before its last epoch validates then.
+    const std::string stopped = folder / "stopped";
+    const Outcome o = darts_search(
+        small_search("smoke/pcdarts", stopped,
+                     {"--epochs", "4", "--arch-begin", "0", "--collapse-skips", "1", "--stop-on-collapse"}));
+    INFO(o.err);
+    REQUIRE(o.code == 0);
+    const json result = json::parse(read_text(stopped + "/arch.json"));
+    CHECK(result.at("valid").at("accuracy").is_number());
+    CHECK(darts_search({"resume", stopped}).code == 0);
     // The random variant mixes no channels.
     REQUIRE(darts_search(small_search("smoke/pcdarts", folder / "plain", {"--no-shuffle"})).code == 0);
     REQUIRE(darts_search(small_search("smoke/pcdarts", folder / "usual")).code == 0);
@@ -323,6 +333,8 @@ TEST_CASE("darts_search says what is wrong with a command") {
     write_text(folder / "short.json", "{\"space\":\"nasbench201\",\"arch_parameters\":[[0,0,0,0,0]]}");
     write_text(folder / "nan.json", "{\"space\":\"nasbench201\",\"arch_parameters\":[[NaN]]}");
     write_text(folder / "other.json", "{\"space\":\"nasbench\"}");
+    write_text(folder / "half.json", "{\"space\":\"darts\",\"betas_reduce\":[]}");
+    write_text(folder / "edges.json", "{\"space\":\"nasbench201\",\"betas_normal\":[]}");
     const std::vector<Wrong> wrongs{
         {{}, 2, "run"},
         {{"serach"}, 2, "did you mean"},
@@ -347,7 +359,7 @@ TEST_CASE("darts_search says what is wrong with a command") {
         {small_search("smoke/nb201-1st", out, {"--lr", "0.0001"}), 2, "train.lr_min"},
         {{"run", "--algo", "dranas"}, 2, "did you mean drnas?"},
         {small_search("smoke/gdas", out, {"--space", "darts"}), 2, "gdas is of the space nasbench201"},
-        {small_search("smoke/pcdarts", out, {"--partial", "3"}), 2, "net.partial = 3 of net.channels = 8"},
+        {small_search("smoke/pcdarts", out, {"--partial", "3"}), 2, "net.partial = 3 does not divide net.channels = 8"},
         {small_search("smoke/pcdarts", out, {"--arch-begin", "2"}), 2, "arch.begin = 2"},
         {small_search("smoke/drnas", out, {"--order", "2"}), 2, "arch.order"},
         {small_search("smoke/snas", out, {"--tau", "0.001"}), 2, "arch.tau_last"},
@@ -361,7 +373,9 @@ TEST_CASE("darts_search says what is wrong with a command") {
         {{"derive", folder.path()}, 2, "events.jsonl"},
         {{"derive", folder / "short.json"}, 3, "1 rows, expected 6"},
         {{"derive", folder / "nan.json"}, 3, "nan.json"},
-        {{"derive", folder / "other.json"}, 2, "did you mean nasbench201?"},
+        {{"derive", folder / "other.json"}, 3, "did you mean nasbench201?"},
+        {{"derive", folder / "half.json"}, 3, "no \"alphas_normal\""},
+        {{"derive", folder / "edges.json"}, 3, "darts alone"},
         {{"show", "DARTS_V3"}, 2, "DARTS_V"},
         {{"cost"}, 2, "genotype"},
         {{"cost", "DARTS_V2", "--space", "dart"}, 2, "did you mean darts?"},
