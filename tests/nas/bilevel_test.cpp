@@ -19,17 +19,17 @@ struct Search {
     std::unique_ptr<Device> device = make_device("cpu", 1);
     std::unique_ptr<SearchNet> net;
     BilevelTrainer trainer;
-    explicit Search(const std::string& name)
-        : config(small(name)),
+    explicit Search(const std::string& name, int begin = 0)
+        : config(small(name, begin)),
           pictures(config),
           net(space_of(config).make_net(*device, DType::f32, settings_of(config, 10, 16))),
           trainer(*net, pictures.train(config), pictures.alpha(config), training_of(config)) {
         initialise(net->store(), 1);
     }
-    static SearchConfig small(const std::string& name) {
+    static SearchConfig small(const std::string& name, int begin) {
         SearchConfig c = preset(name);
         c.train.batch = 2;
-        c.arch.begin = 0;
+        c.arch.begin = begin;
         return c;
     }
     /// Of everything but the alphas.
@@ -46,6 +46,21 @@ struct Search {
 };
 
 }  // namespace
+
+TEST_CASE("batches are counted as running statistics see them, in a warm-up too") {
+    for (const auto& [name, begin, passes] : {std::tuple{"smoke/nb201-1st", 0, 2},
+                                              {"smoke/darts-2nd", 0, 4},
+                                              {"smoke/snas-darts", 0, 1},
+                                              {"smoke/pcdarts", 0, 2},
+                                              {"smoke/pcdarts", 1, 1}}) {
+        CAPTURE(name);
+        Search search(name, begin);
+        for (int step = 1; step <= 2; step++) {
+            search.trainer.step();
+            CHECK(search.trainer.batches() == step * passes);
+        }
+    }
+}
 
 TEST_CASE("a step may leave the alphas alone") {
     for (const char* name : {"smoke/darts-1st", "smoke/darts-2nd", "smoke/nb201-1st", "smoke/pcdarts", "smoke/drnas",
