@@ -57,6 +57,10 @@ OptionTable search_options(SearchConfig& c) {
     t.add("train.inactive", "--inactive", c.train.inactive, Words{"coast", "skip"},
           "weights of operators that a step did not compute (gdas): coast on momentum and decay, or stay as they are");
     t.add("train.dtype", "--dtype", c.train.dtype, Words{"float32", "float64"}, "type of weights and activations");
+    t.add(
+        "train.conv", "--conv", c.train.conv, Words{"direct", "winograd"},
+        "3x3 convolutions of all channels on the cpu (nasbench201's) as they are defined, or by Winograd's algorithm: "
+        "faster, other rounding");
 
     t.add("arch.order", "--order", c.arch.order, 1, 2, "of the alphas' gradient; 2: through one unrolled step");
     t.add("arch.lr", "--arch-lr", c.arch.lr, 0, 1e300, "learning rate of the alphas (Adam)");

@@ -39,6 +39,7 @@ struct SearchConfig {
         double clip = 5;                // 0: off
         std::string inactive = "skip";  // coast | skip
         std::string dtype = "float32";  // float32 | float64
+        std::string conv = "direct";    // direct | winograd
     } train;
 
     struct Arch {

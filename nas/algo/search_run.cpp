@@ -31,7 +31,9 @@ struct SearchRun::Parts {
           net(space.make_net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32,
                              settings_of(c, pictures.set.classes, square_side(pictures.set)))),
           valid(pictures.valid(c)),
-          trainer(*net, pictures.train(c), pictures.alpha(c), training_of(c)) {}
+          trainer(*net, pictures.train(c), pictures.alpha(c), training_of(c)) {
+        device->kernel_options.winograd = c.train.conv == "winograd";
+    }
     std::unique_ptr<Device> device;
     std::string target;
     Pictured pictures;
@@ -65,6 +67,8 @@ SearchRun::SearchRun(const SearchConfig& config, RunDirectory& directory)
                  p.pictures.norm.name),
         weights, p.net->store().parameter_count() - weights, config.train.dtype, p.target,
         p.device->pool() ? fmt::format(" with {} threads", p.device->pool()->threads()) : ""));
+    if (p.device->kind() != DeviceKind::cpu && config.train.conv == "winograd")
+        directory_.log().warn("train.conv = winograd is of the cpu alone: this device computes convolutions directly");
     if (set.skipped > 0) directory_.log().warn(fmt::format("{} corrupt pictures were left out", set.skipped));
     if (!config.search.table.empty()) {
         p.table = BenchmarkTable::read(config.search.table);
