@@ -43,6 +43,16 @@ NASCENT_EVERYWHERE inline double trigamma(double x) {
     return sum + (1 + 1 / (2 * x) + series) / x;
 }
 
+/// ln G(x). C's lgamma also writes a global, which threads of a host may not.
+NASCENT_EVERYWHERE inline double log_gamma(double x) {
+#if defined(__CUDA_ARCH__)
+    return lgamma(x);
+#else
+    int sign;
+    return lgamma_r(x, &sign);
+#endif
+}
+
 /// How fast component x of a Dirichlet variable moves with its own concentration a, b the sum of the others', y = 1 -
 /// x: dx/da = g (1 - x) at a fixed quantile of x, and the other components shrink in proportion: dx_i/da = -g x_i
 /// (Jankowiak and Obermeyer, arXiv 1806.01851). g is minus the derivative of the regularised incomplete beta function

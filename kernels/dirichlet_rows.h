@@ -81,9 +81,9 @@ NASCENT_EVERYWHERE double divergence(int columns, const T* alphas) {
     const double psi = digamma(total);
     for (int i = 0; i < columns; i++) {
         const double c = concentration(alphas[i]);
-        sum += (c - 1) * (digamma(c) - psi) - std::lgamma(c);
+        sum += (c - 1) * (digamma(c) - psi) - log_gamma(c);
     }
-    return std::lgamma(total) - std::lgamma(static_cast<double>(columns)) + sum;
+    return log_gamma(total) - log_gamma(static_cast<double>(columns)) + sum;
 }
 template <class T>
 NASCENT_EVERYWHERE double divergence_gradient(int columns, int i, const T* alphas) {
