@@ -55,7 +55,7 @@ Quotient best_quotient(const F& f, const Rounding& rounding) {
 
 // The emulated gpu is a hundred times slower than the cpu, whose numbers it computes (a test of its own compares them
 // all): a case's quotients there are about as many for all inputs together as on the cpu for one. Sanitizers look at
-// accesses, which are the same whichever element is moved: with them, a sixteenth of those.
+// accesses, which are the same whichever element is moved: with them, a sixteenth of those on either device.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr std::size_t kThinned = 16;
 #else
@@ -106,7 +106,7 @@ TEST_CASE("gradients equal difference quotients") {
             REQUIRE(r.gradients.count(i) == 1);
             // Large inputs are sampled: a wrong term shows in any of its elements.
             const std::size_t most = device.kind() == DeviceKind::gpu ? 1 + 60 / in.size() : 61;
-            const std::size_t stride = (1 + in[i].size() / most) * (device.kind() == DeviceKind::gpu ? kThinned : 1);
+            const std::size_t stride = (1 + in[i].size() / most) * kThinned;
             for (std::size_t k = 0; k < in[i].size(); k += stride) {
                 const double keep = in[i][k];
                 auto at = [&](double d) {
