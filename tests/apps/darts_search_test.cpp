@@ -204,7 +204,8 @@ TEST_CASE("PC-DARTS moves its alphas and betas after a warm-up, and validates at
 TEST_CASE("random search takes the best of its candidates, at the end or after each epoch") {
     TemporaryFolder folder;
     write_table(folder / "table.csv");
-    const std::vector<std::string> table{"--table", folder / "table.csv"};
+    // Weights that coast are brought up to date where a candidate reads them, which rounds.
+    const std::vector<std::string> table{"--table", folder / "table.csv", "--inactive", "skip"};
     auto with = [&](std::vector<std::string> more) {
         more.insert(more.end(), table.begin(), table.end());
         return more;
