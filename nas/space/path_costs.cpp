@@ -1,6 +1,7 @@
 #include "nas/space/path_costs.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "engine/base/error.h"
 
@@ -9,16 +10,23 @@ namespace nascent {
 PathCosts::PathCosts(std::int64_t fixed, const std::vector<std::vector<std::int64_t>>& blocks)
     : fixed_(fixed), low_(fixed), high_(fixed), first_{0} {
     NASCENT_CHECK(!blocks.empty(), usage, "costs of paths without blocks");
-    auto add = [](std::int64_t& sum, std::int64_t cost) {
-        NASCENT_CHECK(!__builtin_add_overflow(sum, cost, &sum), usage, "the costs of paths leave the range of 64 bits");
+    constexpr std::int64_t kMost = std::int64_t{1} << 62;
+    std::int64_t magnitude = 0;  // of any sum over any of the blocks
+    auto add = [&](std::int64_t low, std::int64_t high) {
+        NASCENT_CHECK(low > -kMost && high < kMost, usage, "a cost of {}; expected less than 2^62",
+                      low < 0 ? low : high);
+        magnitude += std::max(std::abs(low), std::abs(high));
+        NASCENT_CHECK(magnitude < kMost, usage, "the costs of a path add up to 2^62 or more");
     };
+    add(fixed, fixed);
     for (std::size_t b = 0; b < blocks.size(); ++b) {
         NASCENT_CHECK(!blocks[b].empty(), usage, "block {} has no choice", b);
         costs_.insert(costs_.end(), blocks[b].begin(), blocks[b].end());
         first_.push_back(costs_.size());
         const auto [least, most] = std::minmax_element(blocks[b].begin(), blocks[b].end());
-        add(low_, *least);
-        add(high_, *most);
+        add(*least, *most);
+        low_ += *least;
+        high_ += *most;
     }
 }
 

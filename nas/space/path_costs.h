@@ -9,8 +9,7 @@ namespace nascent {
 /// Integer costs (parameters, MACs, microseconds) per block and choice, and those of what is in every network.
 class PathCosts {
   public:
-    /// Throws ErrorKind::usage for no block, a block without choices, or costs whose sum could leave the range of
-    /// std::int64_t.
+    /// Throws ErrorKind::usage for no block, a block without choices, or costs that could add up to 2^62.
     PathCosts(std::int64_t fixed, const std::vector<std::vector<std::int64_t>>& blocks);
 
     /// Of one choice per block, by number. Throws ErrorKind::usage for a path of another length or a choice that is
