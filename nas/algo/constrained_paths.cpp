@@ -82,7 +82,6 @@ struct Enumeration {
 
 ConstrainedPaths::ConstrainedPaths(std::vector<Constraint> constraints) : constraints_(std::move(constraints)) {
     NASCENT_CHECK(!constraints_.empty(), usage, "paths without a constraint");
-    std::optional<PathCount> fewest;
     for (std::size_t k = 0; k < constraints_.size(); ++k) {
         const Constraint& c = constraints_[k];
         NASCENT_CHECK(c.costs.blocks() == blocks(), usage, "{} of {} blocks beside {} of {}", c.name, c.costs.blocks(),
@@ -91,11 +90,16 @@ ConstrainedPaths::ConstrainedPaths(std::vector<Constraint> constraints) : constr
             NASCENT_CHECK(c.costs.choices(b).size() == constraints_.front().costs.choices(b).size(), usage,
                           "{} knows {} choices of block {}, {} knows {}", c.name, c.costs.choices(b).size(), b,
                           constraints_.front().name, constraints_.front().costs.choices(b).size());
-        const auto counts = std::make_shared<const PathCounts>(c.costs);
+        std::shared_ptr<const PathCounts> counts;
+        try {
+            counts = std::make_shared<const PathCounts>(c.costs);
+        } catch (const Error&) {  // too many different sums; another constraint may be exact
+            if (constraints_.size() == 1 || (k + 1 == constraints_.size() && !range_)) throw;
+            continue;
+        }
         PathRange range(counts, c.range);
         NASCENT_CHECK(range.count() > 0, usage, "{}", nearest(*counts, c));
-        if (fewest && range.count() >= *fewest) continue;
-        fewest = range.count();
+        if (range_ && range.count() >= range_->count()) continue;
         exact_ = k;
         range_ = std::move(range);
     }

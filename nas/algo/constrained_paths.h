@@ -22,7 +22,8 @@ class ConstrainedPaths {
   public:
     /// Throws ErrorKind::usage for no constraint, constraints over different blocks, and where no path is legal: then
     /// the message tells the nearest costs that can be reached. Throws ErrorKind::runtime where several constraints
-    /// together are met so rarely that neither way finds an end.
+    /// together are met so rarely that neither way finds an end. Costs too finely grained for PathCounts are no error
+    /// as long as others are not.
     explicit ConstrainedPaths(std::vector<Constraint> constraints);
 
     /// A pure function of its arguments; the path has a choice per block.
