@@ -6,9 +6,10 @@
 
 namespace nascent::chain {
 
-/// A stand-alone SVG picture. From left to right the first convolution and, stage below stage, the blocks: wider boxes
-/// for wider expansions or inner widths, taller ones for larger kernels, a colour for each kind; identities are dashed.
-/// Between the stages stand the sizes of the maps. Throws ErrorKind::usage where validate() does.
+/// A stand-alone SVG picture: a line for the first layers, then one per stage, before it the size of its maps and its
+/// width. Taller boxes for larger kernels, wider ones for wider expansions or inner widths, a colour for each kernel
+/// size; identities are dashed. Below a box stand its stride, if that is 2, and its inner width where channels are
+/// searched. Throws ErrorKind::usage where validate() does.
 std::string to_svg(const Space& space, const Architecture& arch);
 
 }  // namespace nascent::chain
