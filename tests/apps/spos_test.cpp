@@ -40,10 +40,10 @@ TEST_CASE("spos cost prints parameters and MACs in every convention") {
     CHECK(mm.at("params") == 3558952);
     const json rlnas = json::parse(spos({"cost", "RLNAS", "--space", "mobilenet"}).out);
     CHECK(rlnas.at("macs") == json{{"mac", 471521184}, {"thop", 473248184}, {"mmrazor", 492058848}});
-    // An architecture that begins with a minus sign is no flag behind --.
-    const json least = json::parse(spos({"cost", "--space", "mobilenet-mmrazor", "--",
-                                         "-1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1"})
-                                       .out);
+    // An architecture that begins with a minus sign is no flag.
+    const json least = json::parse(
+        spos({"cost", "--space", "mobilenet-mmrazor", "-1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1"})
+            .out);
     CHECK(least.at("params") == 2650120);
     // Other pictures and classes: convolutions cost in proportion, the classifier by its classes.
     const json small = json::parse(spos({"cost", "README", "--size", "64", "--classes", "10"}).out);
