@@ -77,10 +77,6 @@ std::vector<State> merge_front(const std::vector<State>& a, const std::vector<St
     return result;
 }
 
-double angle_of(double dot, double first, double second) {
-    return std::acos(std::clamp(dot / std::sqrt(first * second), -1.0, 1.0));
-}
-
 }  // namespace
 
 double PathValues::of(std::span<const int> path) const {
@@ -162,70 +158,6 @@ FractionOptimum least_fraction(const PathValues& numerator, const PathValues& de
         ++best.steps;
         return best;
     }
-}
-
-AngleOptimum largest_angle(const AngleValues& v, const PathCosts& costs, std::int64_t limit) {
-    for (const PathValues* values : {&v.dot, &v.first, &v.second}) check(*values, costs);
-    const double first_least = least(v.first), second_least = least(v.second);
-    NASCENT_CHECK(first_least > 0 && second_least > 0, usage, "norms of paths of {} and {}; expected positive ones",
-                  first_least, second_least);
-    AngleOptimum best{{}, -1, 0, 0};
-    double cosine_bound = -std::numeric_limits<double>::infinity();
-    auto ratio = [&](std::span<const int> path) { return std::sqrt(v.second.of(path) / v.first.of(path)); };
-    /// The bound at t; keeps the better of paths and bounds.
-    auto at = [&](double t) {
-        const FractionOptimum f =
-            least_fraction(combine(2, v.dot, 0, v.dot), combine(t, v.first, 1 / t, v.second), costs, limit);
-        best.steps += f.steps;
-        const double angle = angle_of(v.dot.of(f.path), v.first.of(f.path), v.second.of(f.path));
-        if (angle > best.angle) {
-            best.angle = angle;
-            best.path = f.path;
-        }
-        cosine_bound = std::max(cosine_bound, f.bound);
-        return f;
-    };
-    // Usually the path's own t gives the path again.
-    double t = std::sqrt(second_least / first_least);
-    std::vector<int> before;
-    for (int i = 0; i < 20; ++i) {
-        const FractionOptimum f = at(t);
-        if (f.path == before) break;
-        before = f.path;
-        t = ratio(f.path);
-    }
-    if (v.dot.of(best.path) <= 0) {
-        // Beyond a right angle the fractions are no bound: the least dot product over the least norms is one.
-        const double dot = least(v.dot) - rounding(v.dot);
-        best.bound = std::acos(std::clamp(std::min(dot, 0.0) / std::sqrt(first_least * second_least), -1.0, 1.0));
-        return best;
-    }
-    auto set_bound = [&] {
-        // Rounding of the arc cosine itself: a cosine c is known to an epsilon, its angle to that over sin.
-        best.bound = std::acos(std::clamp(cosine_bound - 4 * kEpsilon, -1.0, 1.0)) * (1 + 4 * kEpsilon);
-        best.bound = std::max(best.bound, best.angle);
-    };
-    set_bound();
-    // A gap beyond rounding: the least fraction has one maximum in t (golden section in its logarithm).
-    if (best.bound - best.angle > 1e-12) {
-        double low = std::log(ratio(best.path)) - 1, high = low + 2;
-        constexpr double kGolden = std::numbers::phi - 1;
-        double a = high - kGolden * (high - low), b = low + kGolden * (high - low);
-        double at_a = at(std::exp(a)).bound, at_b = at(std::exp(b)).bound;
-        for (int i = 0; i < 40 && high - low > 1e-9; ++i) {
-            if (at_a >= at_b) {
-                high = b, b = a, at_b = at_a;
-                a = high - kGolden * (high - low);
-                at_a = at(std::exp(a)).bound;
-            } else {
-                low = a, a = b, at_a = at_b;
-                b = low + kGolden * (high - low);
-                at_b = at(std::exp(b)).bound;
-            }
-        }
-        set_bound();
-    }
-    return best;
 }
 
 }  // namespace nascent

@@ -1,5 +1,5 @@
-// The path through a chain of blocks with the least fraction of two sums, or the largest angle, under a limit on its
-// cost: exact, or with a proof of how far from the optimum it can be at most.
+// The path through a chain of blocks with the least fraction of two sums under a limit on its cost: exact, with a bound
+// that proves it.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -34,21 +34,5 @@ struct FractionOptimum {
 /// every path's denominator is positive.
 FractionOptimum least_fraction(const PathValues& numerator, const PathValues& denominator, const PathCosts& costs,
                                std::int64_t limit);
-
-/// The sums that the angle between two vectors of weights is made of: dot / sqrt(first x second) is its cosine.
-struct AngleValues {
-    PathValues dot, first, second;
-};
-struct AngleOptimum {
-    std::vector<int> path;
-    double angle;  // of the path, radians
-    double bound;  // no path has a larger one
-    int steps;
-};
-/// The largest angle. For every t > 0 the cosine is at least 2 dot / (t first + second / t), with equality at
-/// t^2 = second / first; the least of these fractions bounds all cosines, and where its path is the one that t belongs
-/// to, it is the optimum. Else t is sought where the bound is best. Throws as least_fraction does, with both norms
-/// positive. Where the best path's angle is beyond a right one the bound is valid, but loose.
-AngleOptimum largest_angle(const AngleValues& values, const PathCosts& costs, std::int64_t limit);
 
 }  // namespace nascent
