@@ -35,7 +35,7 @@ struct Region {
 Picture decode_picture(std::span<const std::uint8_t> bytes, const std::string& name);
 
 struct DecodeOptions {
-    /// Turn and mirror JPEGs as their EXIF orientation says (OpenCV's imread does, and so do mmcv's and AngleNAS's
+    /// Turn and mirror JPEGs as their EXIF orientation says (OpenCV's imread does, and so do mmcv's
     /// loaders; PIL's and torchvision's do not). Regions are of the picture as shown.
     bool orientation = false;
     /// JPEG: halve the picture within the decoder, once to three times, while the region keeps at least this many
