@@ -35,13 +35,7 @@ void plan(Request& request, int height, int width, detail::Part& part) {
     const bool swap = swaps_sides(request.orientation);
     const int shown_height = swap ? width : height, shown_width = swap ? height : width;
     Region region{0, 0, shown_height, shown_width};
-    if (request.choose != nullptr) {
-        region = (*request.choose)(shown_height, shown_width);
-        NASCENT_CHECK(region.top >= 0 && region.left >= 0 && region.height > 0 && region.width > 0 &&
-                          region.height <= shown_height - region.top && region.width <= shown_width - region.left,
-                      usage, "a region of {}x{} at ({}, {}) is not inside a picture of {}x{}", region.width,
-                      region.height, region.left, region.top, shown_width, shown_height);
-    }
+    if (request.choose != nullptr) region = checked_region(*request.choose, shown_height, shown_width);
     DecodedRegion& out = request.out;
     out.top = out.left = 0, out.bottom = region.height, out.right = region.width;
     region = stored_region(request.orientation, region, height, width);
@@ -124,6 +118,15 @@ std::vector<Tap> triangle_taps(int from, int to) {
 
 PictureView view_of(const Picture& picture) {
     return {picture.pixels.data(), static_cast<std::size_t>(picture.width) * 3, picture.height, picture.width};
+}
+
+Region checked_region(const ChooseRegion& choose, int height, int width) {
+    const Region r = choose(height, width);
+    NASCENT_CHECK(r.top >= 0 && r.left >= 0 && r.height > 0 && r.width > 0 && r.height <= height - r.top &&
+                      r.width <= width - r.left,
+                  usage, "a region of {}x{} at ({}, {}) is not inside a picture of {}x{}", r.width, r.height, r.left,
+                  r.top, width, height);
+    return r;
 }
 
 static void decode(std::span<const std::uint8_t> bytes, const std::string& name, const DecodeOptions& options,

@@ -45,6 +45,8 @@ struct DecodeOptions {
 
 /// Which part of a picture of this size is wanted; it must lie inside.
 using ChooseRegion = std::function<Region(int height, int width)>;
+/// Asks it; Error(usage) for a region that is empty or reaches outside.
+Region checked_region(const ChooseRegion& choose, int height, int width);
 
 /// The part of a picture and, where the decoder has halved it, what of these pixels the region is.
 struct DecodedRegion {
