@@ -24,8 +24,7 @@ std::vector<std::string> sorted_names(const fs::path& folder, bool folders) {
 ClassFolders listing(const std::string& root) {
     NASCENT_CHECK(fs::is_directory(root), data, "{}: missing; expected a folder per class in it", root);
     ClassFolders all{root, sorted_names(root, true), {}, {}};
-    NASCENT_CHECK(all.class_names.size() >= 2, data, "{}: {} class folders, expected at least 2", root,
-                  all.class_names.size());
+    NASCENT_CHECK(!all.class_names.empty(), data, "{}: no class folders, expected a folder per class", root);
     for (std::size_t c = 0; c < all.class_names.size(); c++) {
         const fs::path folder = fs::path(root) / all.class_names[c];
         const std::vector<std::string> names = sorted_names(folder, false);

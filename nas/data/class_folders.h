@@ -15,8 +15,8 @@ struct ClassFolders {
     std::string path(std::size_t i) const { return root + "/" + files[i]; }
 };
 
-/// Every file of every folder in `root` whose name does not begin with a dot. Throws Error(data) when there are fewer
-/// than two classes, a class without files, or a folder that cannot be read.
+/// Every file of every folder in `root` whose name does not begin with a dot. Throws Error(data) when there is no
+/// class, a class without files, or a folder that cannot be read.
 ClassFolders list_class_folders(const std::string& root);
 
 /// The folders of the two splits of a data set.

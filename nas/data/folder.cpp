@@ -116,6 +116,7 @@ Dataset read_folder(const std::string& path, const DatasetOptions& options) {
     Dataset set;
     set.class_names = train.class_names;
     set.classes = static_cast<int>(set.class_names.size());
+    NASCENT_CHECK(set.classes >= 2, data, "{}: {} class folders, expected at least 2", train.root, set.classes);
     NASCENT_CHECK(options.classes == 0 || options.classes == set.classes, data, "{}: {} class folders, expected {}",
                   train.root, set.classes, options.classes);
     const ClassFolders test = list_class_folders(folders.test);
