@@ -58,8 +58,9 @@ TEST_CASE("pictures: a region of a JPEG has the bits of the whole, whatever its 
     const int width = 83, height = 67;
     std::uint32_t k = 0;
     for (bool progressive : {false, true}) {
-        for (const auto& [columns, rows] :
+        for (const auto& sampling :
              {std::pair(1, 1), std::pair(2, 1), std::pair(1, 2), std::pair(2, 2), std::pair(4, 1), std::pair(4, 2)}) {
+            const int columns = sampling.first, rows = sampling.second;
             const JpegShape shape{columns, rows, 80, ""};
             const std::string file =
                 jpeg(width, height, JCS_RGB, 3, noise(height, width, 3), JCS_UNKNOWN, progressive, shape);
