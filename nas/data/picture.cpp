@@ -129,8 +129,9 @@ Region checked_region(const ChooseRegion& choose, int height, int width) {
     return r;
 }
 
-static void decode(std::span<const std::uint8_t> bytes, const std::string& name, const DecodeOptions& options,
-                   const ChooseRegion* choose, DecodedRegion& out) {
+namespace {
+void decode(std::span<const std::uint8_t> bytes, const std::string& name, const DecodeOptions& options,
+            const ChooseRegion* choose, DecodedRegion& out) {
     static constexpr std::uint8_t jpeg[] = {0xFF, 0xD8, 0xFF};
     static constexpr std::uint8_t png[] = {0x89, 'P', 'N', 'G', 0x0D, 0x0A, 0x1A, 0x0A};
     const bool is_jpeg = starts_with(bytes, jpeg);
@@ -146,6 +147,7 @@ static void decode(std::span<const std::uint8_t> bytes, const std::string& name,
     if (!is_jpeg) cut(out.picture, request.cut);
     if (orientation != 1) out.picture = oriented(std::move(out.picture), orientation);
 }
+}  // namespace
 
 Picture decode_picture(std::span<const std::uint8_t> bytes, const std::string& name) {
     DecodedRegion out;
