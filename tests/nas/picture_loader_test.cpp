@@ -163,6 +163,45 @@ TEST_CASE("picture loader: the same bits for any number of workers, from any ste
     }
 }
 
+TEST_CASE("picture loader: crops that reach outside keep their place when the decoder halves the picture") {
+    TempFolder folder;
+    Pixels ramp_across;
+    for (int i = 0; i < 400 * 100; i++)
+        ramp_across.insert(ramp_across.end(), 3, static_cast<std::uint8_t>(20 + 2 * (i % 100)));
+    const std::string file = jpeg(100, 400, JCS_RGB, 3, ramp_across);
+    for (int i = 0; i < 20; i++)
+        write_file(folder / ("train/" + std::string(i % 2 ? "a/" : "b/") + std::to_string(i)), file);
+    const ClassFolders folders = list_class_folders(folder / "train");
+    PictureLoaderOptions options = small_options("rlnas", 0, 20);
+    options.order = BatchOrder::in_order;
+    options.pipeline.train.lighting = 0;
+    options.pipeline.train.flip = 0;
+    options.pipeline.train.least_area = 1;  // side 200, twice the width: halved three times, 100 / 8 >= 12
+    options.pipeline.format.scale = PixelFormat::Scale::bytes;
+    for (const int least_side : {0, 12}) {
+        PictureLoader<float> loader(folder_source(folders, {.orientation = false, .least_side = least_side}), {},
+                                    options);
+        Batch<float> batch;
+        loader.batch(0, batch);
+        int inside = 0;
+        for (std::uint32_t id = 0; id < 20; id++) {
+            const Region crop = PictureDraws(5, 0, id).crop(options.pipeline.train, 400, 100);
+            REQUIRE(crop.width == 200);
+            for (int x = 0; x < 12; x++) {
+                const double at = (x + 0.5) * 200 / 12 - 0.5 + crop.left;  // the column of the picture
+                const float got = batch.pixels[id * 432 + static_cast<std::size_t>((6 * 12 + x) * 3)];
+                if (at < -8 || at > 107) CHECK(got == 0);
+                if (at < 8 || at > 91) continue;
+                inside++;
+                // The mean of a ramp is the ramp, and so is what is between two means. JPEG's error is at most 5
+                // (data_folder_test), weights and results are rounded.
+                CHECK(std::abs(got - (20 + 2 * at)) < 7);
+            }
+        }
+        CHECK(inside > 60);
+    }
+}
+
 TEST_CASE("picture loader: evaluation is the resized centre, in order, with true labels") {
     TempFolder folder;
     const ClassFolders folders = write_pictures(folder);
