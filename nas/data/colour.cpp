@@ -163,8 +163,10 @@ void brighten(std::span<std::uint8_t> pixels, float factor) {
 void change_contrast(std::span<std::uint8_t> pixels, float factor) {
     if (pixels.empty()) return;
     const std::uint64_t sum = HWY_DYNAMIC_DISPATCH(colour::luma_sum)(pixels.data(), pixels.size());
-    const double mean = static_cast<double>(sum) / static_cast<double>(pixels.size() / 3);
-    HWY_DYNAMIC_DISPATCH(colour::blend_with)(pixels.data(), pixels.size(), static_cast<int>(mean + 0.5), factor);
+    const std::size_t count = pixels.size() / 3;
+    const double mean = static_cast<double>(sum) / static_cast<double>(count);
+    const int base = static_cast<int>(std::floor(mean + 0.5));
+    HWY_DYNAMIC_DISPATCH(colour::blend_with)(pixels.data(), pixels.size(), base, factor);
 }
 
 void saturate(std::span<std::uint8_t> pixels, float factor) {

@@ -19,12 +19,18 @@ constexpr int opencv_one = 2048;
 
 std::size_t padded(int width) { return (static_cast<std::size_t>(width) * 3 + 2 * slack - 1) / slack * slack; }
 
+/// Halves up, as Resample.c rounds (it cuts towards 0 after adding a half).
+int rounded(double value) {
+    value += 0.5;
+    return static_cast<int>(value);
+}
+
 /// The mean of 2x2, which cv2 takes for a reduction by exactly 2.
 void halve(const PictureView& from, const Region& window, std::uint8_t* to) {
     for (int y = window.top; y < window.top + window.height; y++) {
-        const std::uint8_t* row = from.pixels + static_cast<std::size_t>(2 * y) * from.stride;
+        const std::uint8_t* row = from.pixels + 2 * static_cast<std::size_t>(y) * from.stride;
         for (int x = window.left; x < window.left + window.width; x++) {
-            const std::uint8_t* p = row + static_cast<std::size_t>(6 * x);
+            const std::uint8_t* p = row + 6 * static_cast<std::size_t>(x);
             for (int c = 0; c < 3; c++, p++) {
                 *to++ = static_cast<std::uint8_t>((p[0] + p[3] + p[from.stride] + p[from.stride + 3] + 2) >> 2);
             }
@@ -50,8 +56,8 @@ void Resampler::triangle(int size, double begin, double end, int to, int first, 
     std::vector<double> weights(static_cast<std::size_t>(taps.width));
     for (int i = 0; i < count; i++) {
         const double centre = begin + (first + i + 0.5) * scale, inverse = 1.0 / support;
-        const int low = std::max(0, static_cast<int>(centre - support + 0.5));
-        const int high = std::min(size, static_cast<int>(centre + support + 0.5));
+        const int low = std::max(0, rounded(centre - support));
+        const int high = std::min(size, rounded(centre + support));
         double total = 0;
         for (int k = 0; k < high - low; k++) {
             const double distance = std::abs((k + low - centre + 0.5) * inverse);
@@ -63,7 +69,7 @@ void Resampler::triangle(int size, double begin, double end, int to, int first, 
         for (int k = 0; k < high - low; k++) {
             double w = weights[static_cast<std::size_t>(k)];
             if (total != 0.0) w /= total;
-            out[k] = static_cast<std::int32_t>(0.5 + w * (1 << pillow_bits));
+            out[k] = rounded(w * (1 << pillow_bits));
         }
     }
 }
@@ -82,8 +88,8 @@ void Resampler::linear(int size, double begin, double end, int to, int first, in
         if (clamp && low >= size - 1) low = size - 1, position = 0;
         taps.ranges[static_cast<std::size_t>(i)] = {low, 2};
         const auto weight = [](float w) { return static_cast<std::int32_t>(std::lrintf(w * opencv_one)); };
-        taps.weights[static_cast<std::size_t>(2 * i)] = weight(1.0f - position);
-        taps.weights[static_cast<std::size_t>(2 * i + 1)] = weight(position);
+        taps.weights[2 * static_cast<std::size_t>(i)] = weight(1.0f - position);
+        taps.weights[2 * static_cast<std::size_t>(i) + 1] = weight(position);
     }
 }
 
@@ -135,7 +141,7 @@ void Resampler::opencv(const PictureView& from, const Region& window, std::uint8
         const int low = rows_.ranges[static_cast<std::size_t>(y)].first;
         const std::int32_t* upper = line(low);
         const std::int32_t* lower = line(low + 1);
-        rows::mix_rows(upper, lower, &rows_.weights[static_cast<std::size_t>(2 * y)], row_bytes, out_.data());
+        rows::mix_rows(upper, lower, &rows_.weights[2 * static_cast<std::size_t>(y)], row_bytes, out_.data());
         std::memcpy(to, out_.data(), row_bytes);
     }
 }

@@ -92,6 +92,8 @@ std::array<double, 3> PictureDraws::lighting() const {
 EvaluationCrop evaluation_crop(const EvaluationTransform& t, int height, int width) {
     const auto longer = [&](int longer_side, int shorter_side) {
         const double side = static_cast<double>(t.resize) * longer_side / shorter_side;
+        NASCENT_CHECK(side < 1e9, data, "a picture of {}x{} cannot be resized to a shorter side of {}", width, height,
+                      t.resize);
         return std::max(t.resize, t.round_longer ? nearest(side) : static_cast<int>(side));
     };
     EvaluationCrop out{t.resize, t.resize, {0, 0, t.crop, t.crop}};

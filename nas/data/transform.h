@@ -97,6 +97,7 @@ struct EvaluationCrop {
     int height = 0, width = 0;
     Region window;
 };
+/// Throws Error(data) for a strip whose longer side would pass 10^9.
 EvaluationCrop evaluation_crop(const EvaluationTransform& transform, int height, int width);
 
 /// Jitter and lighting as `draws` has them, on (n, 3) RGB bytes.

@@ -205,6 +205,9 @@ TEST_CASE("pictures: evaluation crops round as the originals do") {
     CHECK(c.height == 378);
     CHECK(c.width == 256);
     CHECK(c.window == Region{77, 16, 224, 224});
+    CHECK(contains(error_of(ErrorKind::data, [&] { evaluation_crop(cut, 1, 4'000'000); }),
+                   "4000000x1 cannot be resized"));
+    CHECK(evaluation_crop(cut, 1, 3'000'000).width == 768'000'000);
     c = evaluation_crop(cut, 10, 10);
     CHECK(c.height == 256);
     CHECK(c.width == 256);
