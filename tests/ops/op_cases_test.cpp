@@ -3,6 +3,7 @@
 
 #include <cfloat>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -62,12 +63,15 @@ constexpr std::size_t kThinned = 16;
 constexpr std::size_t kThinned = 1;
 #endif
 
+/// NASCENT_ONLY_OP=name: while one op is being written.
 void for_every_case(const std::function<void(const OpEntry&, const Case&, Device&)>& f) {
+    const char* only = std::getenv("NASCENT_ONLY_OP");
     for (const std::string& device_name : std::vector<std::string>{"cpu", "cpu, winograd", "gpu"}) {
         std::unique_ptr<Device> device = device_name == "gpu" ? gpu_device() : make_device("cpu", 2);
         if (!device) continue;
         device->kernel_options.winograd = device_name == "cpu, winograd";
         for (const OpEntry& op : registered_ops()) {
+            if (only && op.name != std::string(only)) continue;
             const std::vector<Case> cases = op.cases();
             CHECK_MESSAGE(cases.size() >= 2, op.name << " has hardly any cases");
             for (const Case& c : cases) {
