@@ -18,6 +18,9 @@ struct ArchWeights {
     std::vector<int> chosen = {};  // by edge: the operator that alone is computed; empty: all are
     /// Behind the edges' and operators' weights lies one number per node that is added to all its elements.
     bool sums = false;
+    /// By edge and operator: whether it is computed at all (pruned ones are not); empty: all are.
+    std::vector<bool> kept = {};
+    bool keeps(int element) const { return kept.empty() || kept[static_cast<std::size_t>(element)]; }
 };
 
 /// How alphas become weights: what sets the algorithms of a search apart. Networks ask it once per forward and matrix.
