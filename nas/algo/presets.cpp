@@ -1,5 +1,5 @@
 // Settings of published searches: DARTS (ICLR 2019) and PC-DARTS (ICLR 2020) on CIFAR-10, DARTS on NAS-Bench-201 as its
-// paper (ICLR 2020) ran it, as it ran GDAS (CVPR 2019); DrNAS (ICLR 2021) without partial channels; SNAS (ICLR 2019).
+// paper (ICLR 2020) ran it, as it ran GDAS (CVPR 2019); DrNAS (ICLR 2021); SNAS (ICLR 2019).
 #include <functional>
 
 #include "engine/base/error.h"
@@ -66,6 +66,29 @@ void drnas_nb201(SearchConfig& c, const char* norm) {
     c.arch.in_clip = true;
 }
 
+/// Partial channels, of which more are seen by fewer operators in the second half.
+void drnas_nb201_progressive(SearchConfig& c) {
+    drnas_nb201(c, "cifar10-darts");
+    c.net.partial = 4;
+    c.arch.stages = "50:2:3";
+    c.arch.begin = 10;
+}
+
+void drnas_cifar10(SearchConfig& c) {
+    darts_cifar10(c, 1);
+    c.algo = "drnas";
+    c.net.channels = 36;
+    c.net.layers = 20;
+    c.net.none = false;
+    c.net.partial = 6;
+    c.net.bn_gamma = "ones";
+    c.train.lr = 0.1;
+    c.train.lr_min = 0;
+    c.arch.lr = 6e-4;
+    c.arch.stages = "25:4:4";
+    c.arch.begin = 10;
+}
+
 /// One level, and a temperature from 1 to 0.03.
 void snas(SearchConfig& c) {
     c.algo = "snas";
@@ -120,6 +143,8 @@ const std::vector<Preset>& presets() {
         {"drnas/nb201-cifar10", [](SearchConfig& c) { drnas_nb201(c, "cifar10-darts"); }},
         {"drnas/nb201-cifar100", [](SearchConfig& c) { drnas_nb201(c, "cifar100-drnas"); }},
         {"drnas/nb201-imagenet16", [](SearchConfig& c) { drnas_nb201(c, "imagenet16"); }},
+        {"drnas/nb201-progressive", drnas_nb201_progressive},
+        {"drnas/cifar10", drnas_cifar10},
         {"gdas/nb201", gdas_nb201},
         {"snas/nb201", snas_nb201},
         {"snas/cifar10", snas_cifar10},
@@ -134,6 +159,21 @@ const std::vector<Preset>& presets() {
              c.arch.begin = 1;
          }},
         {"smoke/drnas", [](SearchConfig& c) { drnas_nb201(c, "auto"), smoke(c); }},
+        {"smoke/drnas-progressive",
+         [](SearchConfig& c) {
+             drnas_nb201_progressive(c), smoke(c);
+             c.net.channels = 8;
+             c.arch.stages = "1:2:3";
+             c.arch.begin = 0;
+         }},
+        {"smoke/drnas-darts",
+         [](SearchConfig& c) {
+             drnas_cifar10(c), smoke(c);
+             c.net.channels = 8;
+             c.net.partial = 4;
+             c.arch.stages = "1:2:4";
+             c.arch.begin = 0;
+         }},
         {"smoke/gdas", [](SearchConfig& c) { gdas_nb201(c), smoke(c); }},
         {"smoke/snas", [](SearchConfig& c) { snas_nb201(c), smoke(c); }},
         {"smoke/snas-darts", [](SearchConfig& c) { snas_cifar10(c), smoke(c); }},

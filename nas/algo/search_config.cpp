@@ -38,9 +38,13 @@ OptionTable search_options(SearchConfig& c) {
     t.add("net.track", "--track", c.net.track,
           "running statistics in the searched cells of nasbench201 (the daggered rows of its table)");
     t.add("net.partial", "--partial", c.net.partial, 1, 64,
-          "in the space darts: operators see one channel in so many (K), the others go round them");
+          "operators see one channel in so many (K), the others go round them");
     t.add("net.shuffle", "--shuffle", c.net.shuffle,
           "with --partial, a node's channels are shuffled in K groups (not so in PC-DARTS's random variant)");
+    t.add("net.none", "--none", c.net.none, "in the space darts: `none` is one of the operators (not so in drnas)");
+    t.add("net.widening", "--widening", c.net.widening, Words{"released", "net2wider"},
+          "new channels of operators in the next stage: copies of old ones as in DrNAS's program, or such that what "
+          "reads copies divides by their number");
     t.add("net.bn_gamma", "--bn-gamma", c.net.bn_gamma, Words{"uniform", "ones"},
           "batch-norm's scale at the start: uniform in 0..1 (PyTorch up to 1.1) or 1");
 
@@ -50,6 +54,8 @@ OptionTable search_options(SearchConfig& c) {
     t.add("train.lr_min", "--lr-min", c.train.lr_min, 0, 1e6, "learning rate the cosine ends at");
     t.add("train.lr_step", "--lr-step", c.train.lr_step, Words{"after", "before"},
           "the schedule is stepped after an epoch, or before it (the program of 2018 on PyTorch 1.1 and later)");
+    t.add("train.lr_stages", "--lr-stages", c.train.lr_stages, Words{"restart", "continue"},
+          "a stage begins with --lr again, as in DrNAS's program, or the schedule goes on");
     t.add("train.momentum", "--momentum", c.train.momentum, 0, 1, "momentum of SGD");
     t.add("train.nesterov", "--nesterov", c.train.nesterov, "Nesterov's momentum");
     t.add("train.weight_decay", "--weight-decay", c.train.weight_decay, 0, 1e6, "weight decay, on all weights");
@@ -76,7 +82,10 @@ OptionTable search_options(SearchConfig& c) {
           "a step updates the alphas before or after the weights, or both from the weights' batch (single-level)");
     t.add("arch.in_clip", "--arch-in-clip", c.arch.in_clip,
           "the alphas' gradient counts in the norm that the weights' step clips");
-    t.add("arch.begin", "--arch-begin", c.arch.begin, 0, many, "epochs before the alphas begin to move");
+    t.add("arch.begin", "--arch-begin", c.arch.begin, 0, many, "epochs before the alphas begin to move, in each stage");
+    t.add("arch.stages", "--stages", c.arch.stages,
+          "with drnas: EPOCH:K:OPERATORS,...; from that epoch on operators see one channel in K, and so many are left "
+          "of an edge");
     t.add("arch.kl", "--arch-kl", c.arch.kl, 0, 1e6,
           "with drnas: factor of the divergence from the uniform Dirichlet distribution in the alphas' loss");
     t.add("arch.tau", "--tau", c.arch.tau, 1e-3, 1e6, "with gdas and snas: temperature of the Gumbel noise at first");
@@ -117,14 +126,22 @@ void check(const SearchConfig& c) {
     const bool darts = c.algo == "darts" || c.algo == "pcdarts";
     NASCENT_CHECK(darts || c.arch.order == 1, usage, "arch.order = 2 is of darts and pcdarts, the algorithm is {}",
                   c.algo);
-    NASCENT_CHECK((c.algo != "pcdarts" && c.net.partial == 1) || c.space == "darts", usage,
-                  "{} is of the space darts, the space is {}",
-                  c.algo == "pcdarts" ? "pcdarts" : fmt::format("net.partial = {}", c.net.partial), c.space);
+    NASCENT_CHECK(c.net.none || c.space == "darts", usage, "`none` is always an operator of {}", c.space);
     NASCENT_CHECK(c.net.channels % c.net.partial == 0, usage,
                   "net.partial = {} does not divide net.channels = {}, of which operators see one in so many",
                   c.net.partial, c.net.channels);
-    NASCENT_CHECK(c.arch.begin < c.train.epochs, usage,
-                  "arch.begin = {}: the alphas would never move in train.epochs = {}", c.arch.begin, c.train.epochs);
+    const std::vector<Stage> stages = stages_of(c);
+    for (std::size_t s = 0; s < stages.size(); s++) {
+        const int from = stages[s].epoch, to = s + 1 < stages.size() ? stages[s + 1].epoch : c.train.epochs;
+        NASCENT_CHECK(c.arch.begin < to - from, usage, "arch.begin = {}: the alphas would never move in {}",
+                      c.arch.begin,
+                      stages.size() == 1 ? fmt::format("train.epochs = {}", to)
+                                         : fmt::format("the stage from epoch {} to {}", from, to));
+    }
+    NASCENT_CHECK(stages.size() == 1 || c.algo == "drnas", usage, "arch.stages is of drnas, the algorithm is {}",
+                  c.algo);
+    NASCENT_CHECK(stages.size() == 1 || c.train.lr_stages == "continue" || c.train.lr_step == "after", usage,
+                  "train.lr_stages = restart needs train.lr_step = after");
     NASCENT_CHECK(c.arch.turn != "together" || c.arch.order == 1, usage, "arch.turn = together needs arch.order = 1");
     NASCENT_CHECK(c.algo != "gdas" || c.space == "nasbench201", usage,
                   "gdas is of the space nasbench201, the space is {}", c.space);
@@ -142,7 +159,12 @@ void check(const SearchConfig& c) {
                   "--split parts needs --train-part FIRST:LAST and --valid-part FIRST:LAST");
 }
 
-const SearchSpace& space_of(const SearchConfig& c) { return search_space(c.space, c.algo == "pcdarts"); }
+const SearchSpace& space_of(const SearchConfig& c) { return search_space(c.space, c.algo == "pcdarts", c.net.none); }
+
+std::vector<Stage> stages_of(const SearchConfig& c) {
+    const int all = static_cast<int>(space_of(c).matrices()[0].operators.size());
+    return read_stages(c.arch.stages, {0, c.net.partial, all}, c.net.channels);
+}
 
 BilevelTraining training_of(const SearchConfig& c) {
     BilevelTraining t;
@@ -175,6 +197,9 @@ BilevelTraining training_of(const SearchConfig& c) {
     t.rule.kl = c.arch.kl;
     t.matrices = space_of(c).matrices();
     t.begin = c.arch.begin;
+    for (const Stage& s : stages_of(c))
+        if (s.epoch > 0) t.stages.push_back(s.epoch);
+    t.lr_restarts = !t.stages.empty() && c.train.lr_stages == "restart";
     t.rule.bare_sums = c.arch.bare_sums;
     if (c.arch.twin != "auto") t.twin = c.arch.twin == "on";
     return t;

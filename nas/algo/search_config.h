@@ -3,6 +3,7 @@
 #include "nas/algo/bilevel.h"
 #include "nas/algo/common_options.h"
 #include "nas/algo/search_space.h"
+#include "nas/algo/stages.h"
 
 namespace nascent {
 
@@ -19,12 +20,14 @@ struct SearchConfig {
 
     struct Net {
         int channels = 16;
-        int layers = 8;                    // darts
-        int cells = 5;                     // nasbench201, per stage
-        bool track = true;                 // nasbench201
-        int partial = 1;                   // darts: K of PC-DARTS
-        bool shuffle = true;               // with partial > 1
-        std::string bn_gamma = "uniform";  // uniform | ones
+        int layers = 8;                     // darts
+        int cells = 5;                      // nasbench201, per stage
+        bool track = true;                  // nasbench201
+        int partial = 1;                    // K of PC-DARTS and DrNAS
+        bool shuffle = true;                // with partial > 1
+        bool none = true;                   // darts
+        std::string widening = "released";  // released | net2wider
+        std::string bn_gamma = "uniform";   // uniform | ones
     } net;
 
     struct Train {
@@ -32,7 +35,8 @@ struct SearchConfig {
         int batch = 64;
         double lr = 0.025;
         double lr_min = 0.001;
-        std::string lr_step = "after";  // after | before
+        std::string lr_step = "after";      // after | before
+        std::string lr_stages = "restart";  // restart | continue
         double momentum = 0.9;
         bool nesterov = false;
         double weight_decay = 3e-4;
@@ -51,7 +55,8 @@ struct SearchConfig {
         std::string batches = "fresh";  // fresh | iterator | pairs
         std::string turn = "first";     // first | last | together
         bool in_clip = false;
-        int begin = 0;                    // epochs in which only the weights move
+        int begin = 0;                    // epochs in which only the weights move, in each stage
+        std::string stages;               // drnas: EPOCH:K:OPERATORS,...
         double kl = 0;                    // drnas
         double tau = 10, tau_last = 0.1;  // gdas, snas
         std::string tau_way = "to-end";   // to-end | after | before
@@ -95,5 +100,7 @@ struct Halves {
 };
 Halves halves_of(const SearchConfig& config, const Dataset& set);
 SearchSettings settings_of(const SearchConfig& config, int classes, int size);
+/// Of a progressive search; one of others. Throws Error(usage) as read_stages().
+std::vector<Stage> stages_of(const SearchConfig& config);
 
 }  // namespace nascent

@@ -41,6 +41,7 @@ class DartsNet : public SearchNet {
     /// Of the normal and of the reduction cells, then their edges' betas where the network has them, (edges, 1) each;
     /// empty in an evaluation network.
     std::vector<int> alphas() const override;
+    std::vector<std::vector<std::string>> operators() const override;
     /// The parameter that holds the alphas; -1 in an evaluation network.
     int alphas(bool reduction) const { return alphas_[reduction]; }
 
@@ -63,10 +64,13 @@ class DartsNet : public SearchNet {
         std::vector<int> parameters;
         std::vector<std::size_t> norms;  // layers
     };
+
     using Key = std::tuple<darts::Part, int, int, int>;  // part, cell, place, operator
 
     void build();
-    void build_mixed();
+    /// The searched cells with the operators that `arch` keeps; what they were built with is remembered.
+    void build_mixed(bool reduction, const std::vector<bool>& kept);
+    Mixed mixed(const darts::Cell& cell, const std::vector<bool>& kept) const;
     std::size_t layer_of(const std::string& name) const;
     const Group* group(darts::Part part, int cell, int place, int op) const;
     Tensor tensor(const std::string& name) const;
@@ -86,6 +90,7 @@ class DartsNet : public SearchNet {
     std::vector<Ids> ids_;         // by layer
     std::map<Key, Group> groups_;  // the stems of ImageNet are two groups, by place
     std::vector<Mixed> mixed_;     // by cell; none in evaluation networks
+    std::vector<bool> kept_[2];    // what they were built with
     int alphas_[2] = {-1, -1}, betas_[2] = {-1, -1};
 };
 

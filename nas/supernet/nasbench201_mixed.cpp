@@ -9,17 +9,23 @@ namespace nascent {
 using nb201::Op;
 
 Nb201MixedNet::Nb201MixedNet(Device& device, DType dtype, const nb201::NetConfig& config, const Cells& cells)
-    : Nb201Supernet(device, dtype, config,
-                    {.affine = false,
-                     .track_running_stats = cells.track,
-                     .arch_parameters = true,
-                     .partial = cells.partial.of},
-                    cells.edge_weights),
+    : Nb201Supernet(
+          device, dtype, config,
+          {.affine = false, .track_running_stats = cells.track, .arch_parameters = true, .partial = cells.partial.of},
+          cells.edge_weights),
       shape_(cells) {}
+
+std::vector<std::vector<std::string>> Nb201MixedNet::operators() const {
+    std::vector<std::vector<std::string>> all;
+    for (std::size_t l = 0; l < layers_.size(); l++)  // a convolution and its batch-norm
+        if (layers_[l].op >= 0 && layers_[l].kind == nb201::LayerKind::conv)
+            all.push_back({layers_[l].name, layers_[l + 1].name});
+    return all;
+}
 
 Tensor Nb201MixedNet::mixed_cell(const Cell& cell, const Tensor& x, const ArchWeights& arch, const Tensor& ones,
                                  bool training) {
-    std::vector<WeighedTerm> terms;  // `none` adds nothing
+    std::vector<WeighedTerm> terms;                         // `none` adds nothing
     const int columns = nb201::kOps + shape_.edge_weights;  // with betas an edge's row of weights ends with its own
     for (int copy = 0; copy < store_.copies(); copy++) {
         const CopyScope reading(store_, copy);

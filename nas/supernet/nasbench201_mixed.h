@@ -24,7 +24,7 @@ class Nb201MixedNet : public Nb201Supernet, public SearchNet {
     std::vector<int> alphas() const override {
         return betas_ < 0 ? std::vector{arch_parameters_} : std::vector{arch_parameters_, betas_};
     }
-    const Cells& searched() const { return shape_; }
+    std::vector<std::vector<std::string>> operators() const override;
 
   private:
     Tensor mixed_cell(const Cell& cell, const Tensor& x, const ArchWeights& arch, const Tensor& ones, bool training);

@@ -54,6 +54,10 @@ class SearchNet {
     /// The architecture parameters, each alone in a range: a row of numbers per edge.
     virtual std::vector<int> alphas() const = 0;
 
+    /// The operators of searched cells that have weights or running statistics: the names of their layers in order of
+    /// computation (of a FactorizedReduce the two convolutions side by side, then their batch-norm).
+    virtual std::vector<std::vector<std::string>> operators() const = 0;
+
     /// Null, as at first: the weights are the softmax of the rows (DARTS). The rule must outlive the network's use.
     void set_rule(ArchRule* rule) { rule_ = rule; }
     void begin(Pass pass, std::int64_t epoch, std::int64_t number) {

@@ -51,6 +51,7 @@ struct PresetRow {
     Algo algo;
     double first_lr = 0.025, arch_lr = 3e-4;
     int begin = 0, partial = 1, validations = 0;
+    std::size_t last_weights = 0;  // of the network in the last stage, where there are several
 };
 constexpr PresetRow preset_rows[] = {
     {"darts/cifar10-1st", "cifar10", 10, 50'000, 391, 40, 1'930'618, 50, 0.02497632074113926, 0.0010236792588607412,
@@ -94,6 +95,50 @@ constexpr PresetRow preset_rows[] = {
      15,
      4,
      1},
+    {"drnas/nb201-progressive",
+     "cifar10",
+     10,
+     50'000,
+     391,
+     40,
+     174'106,
+     100,
+     0.02499407872438878,
+     0.0010118425512224416,
+     3e-4,
+     false,
+     false,
+     false,
+     true,
+     Algo::drnas,
+     0.025,
+     3e-4,
+     10,
+     4,
+     0,
+     476'506},
+    {"drnas/cifar10",
+     "cifar10",
+     10,
+     50'000,
+     391,
+     40,
+     2'221'750,
+     50,
+     0.09990133642141358,
+     0.0001973271571728441,
+     3e-4,
+     false,
+     false,
+     false,
+     false,
+     Algo::drnas,
+     0.1,
+     6e-4,
+     10,
+     6,
+     0,
+     2'986'462},
 };
 
 }  // namespace
@@ -140,6 +185,18 @@ TEST_CASE("presets are the papers' rows: parameters, steps, learning rates") {
         CHECK(t.arch.beta2 == 0.999);
         CHECK(t.arch.weight_decay == 1e-3);
         CHECK(weight_count(c, row.classes, row.classes == 120 ? 16 : 32) == row.weights);
+        const std::vector<Stage> stages = stages_of(c);
+        CHECK((stages.size() == 2) == (row.last_weights > 0));
+        CHECK(t.lr_restarts == (stages.size() == 2));
+        if (stages.size() == 2) {
+            const bool darts = c.space == "darts";
+            CHECK(stages[0] == Stage{0, darts ? 6 : 4, darts ? 7 : 5});
+            CHECK(stages[1] == Stage{row.epochs / 2, darts ? 4 : 2, darts ? 4 : 3});
+            CHECK(t.stages == std::vector{row.epochs / 2});
+            SearchConfig last = c;
+            last.net.partial = stages[1].partial;
+            CHECK(weight_count(last, row.classes, 32) == row.last_weights);
+        }
         CHECK(t.weights_first == row.weights_first);
         CHECK(t.single_level == row.single_level);
         CHECK(t.clip_with_alphas == row.clip_with_alphas);
@@ -190,8 +247,31 @@ TEST_CASE("settings that do not go together are refused") {
     CHECK(contains(refused([](auto& c) { c.train.inactive = "coast"; }), "coast"));
     CHECK(contains(refused([](auto& c) { c.arch.tau = 0.01; }, "smoke/snas"), "arch.tau_last"));
     CHECK(refused([](auto& c) { c.arch.kl = 1e-3; }, "smoke/drnas") == "no error");
-    CHECK(contains(refused([](auto& c) { c.space = "nasbench201"; }, "smoke/pcdarts"), "space darts"));
-    CHECK(contains(refused([](auto& c) { c.net.partial = 2; }), "space darts"));
+    CHECK(refused([](auto& c) { c.space = "nasbench201"; }, "smoke/pcdarts") == "no error");
+    CHECK(refused([](auto& c) { c.net.partial = 2; }) == "no error");
+    CHECK(contains(refused([](auto& c) { c.net.partial = 3; }), "net.partial = 3 does not divide net.channels = 4"));
+    CHECK(contains(refused([](auto& c) { c.net.none = false; }), "always an operator"));
+    auto stages = [&](const std::string& text) {
+        return refused([&](auto& c) { c.arch.stages = text; }, "smoke/drnas-progressive");
+    };
+    CHECK(stages("") == "no error");
+    CHECK(stages("1:4:5") == "no error");
+    CHECK(stages("1:2:4,2:1:1") == "no error");
+    for (const char* text : {"1", "1:2", "1:2:", "1:2:3:4", "1:2:3,", ",", "a:2:3", "1:2:3 ", "1:2:99999999999"})
+        CHECK(contains(stages(text), "expected EPOCH:K:OPERATORS"));
+    CHECK(contains(stages("0:2:3"), "epoch 0 after one at 0"));
+    CHECK(contains(stages("2:2:3,1:1:2"), "epoch 1 after one at 2"));
+    CHECK(contains(stages("1:3:3"), "K = 3 does not divide net.channels = 8"));
+    CHECK(contains(stages("1:0:3"), "K = 0"));
+    CHECK(contains(stages("1:8:3"), "K = 8 after 4"));
+    CHECK(contains(stages("1:2:6"), "6 operators are to be left of an edge's 5"));
+    CHECK(contains(stages("1:2:0"), "0 operators are to be left of an edge's 5"));
+    CHECK(contains(stages("1:2:3,2:1:4"), "4 operators are to be left of an edge's 3"));
+    CHECK(contains(stages("3:2:3"), "the stage from epoch 3 to 3"));
+    CHECK(
+        contains(refused([](auto& c) { c.arch.begin = 1; }, "smoke/drnas-progressive"), "the stage from epoch 0 to 1"));
+    CHECK(contains(refused([](auto& c) { c.train.lr_step = "before"; }, "smoke/drnas-progressive"), "train.lr_step"));
+    CHECK(contains(refused([](auto& c) { c.arch.stages = "1:1:3"; }), "arch.stages is of drnas"));
     CHECK(contains(refused([](auto& c) { c.net.partial = 3; }, "smoke/pcdarts"),
                    "net.partial = 3 does not divide net.channels = 8"));
     CHECK(refused([](auto& c) { c.net.partial = 8; }, "smoke/pcdarts") == "no error");
@@ -339,7 +419,6 @@ TEST_CASE("spaces derive, read and write alphas") {
     CHECK(darts.derive(two).skips == darts::skip_connects(genotype.normal));
     // With betas an edge's weights are multiplied by its share of the node.
     const SearchSpace& weighed = search_space("darts", true);
-    CHECK(contains(message(ErrorKind::usage, [] { search_space("nasbench201", true); }), "darts alone"));
     Alphas four = two;
     for (int m : {0, 1}) {
         std::vector<double>& betas = four.emplace_back(14);
