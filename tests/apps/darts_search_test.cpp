@@ -240,6 +240,17 @@ TEST_CASE("a progressive search prunes and widens at its stages, and says so") {
         CHECK(left(folder / name).weights != left(run).weights);
     }
     CHECK(records(folder / "meant", "epoch")[1].at("lr").get<double>() < 0.02);
+    // Alphas wait at the start of each stage.
+    REQUIRE(darts_search(small_search("smoke/drnas-progressive", folder / "waits",
+                                      {"--epochs", "4", "--stages", "2:2:3", "--arch-begin", "1"}))
+                .code == 0);
+    const auto waits = records(folder / "waits", "genotype");
+    REQUIRE(waits.size() == 5);
+    auto alphas_after = [&](std::size_t epochs) { return waits[epochs].at("alphas").at("arch_parameters"); };
+    CHECK(alphas_after(1) == alphas_after(0));
+    CHECK(alphas_after(2) != alphas_after(1));
+    CHECK(alphas_after(3) == alphas_after(2));
+    CHECK(alphas_after(4) != alphas_after(3));
     // Of one operator an edge the last stage's derivation is what is left.
     const std::string genotype = ends[2].at("genotype").get<std::string>();
     for (const auto& edge : stages[1].at("edges")) {
