@@ -450,7 +450,7 @@ TEST_CASE("darts_search says what is wrong with a command") {
          3,
          "none"},
         {{"run", "--preset", "drnas/nb201-progressive", "--out", out}, 2, "--data"},
-        {{"run", "--preset", "drnas/cifar10", "--data", folder / "none", "--out", out}, 3, "none"},
+        {{"run", "--preset", "drnas/cifar10", "--data", "cifar10:" + (folder / "none"), "--out", out}, 3, "none"},
         {small_search("smoke/drnas-progressive", out, {"--partial", "3"}), 2, "net.partial = 3 does not divide"},
         {small_search("smoke/drnas-progressive", out, {"--stages", "1:3:3"}), 2, "K = 3 does not divide"},
         {small_search("smoke/drnas-progressive", out, {"--stages", "1:2:6"}), 2,
