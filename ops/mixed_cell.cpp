@@ -225,6 +225,16 @@ std::vector<Case> MixedCell::cases() {
     all.push_back(partial("msd", 4, 2, 1, {4, 4, 4, 2}, 2, 2));
     all.push_back(only(partial("mksd", 4, 2, 2, {2, 4, 4, 3}, 2), 2, 3));
     all.push_back(only(partial("mksd", 4, 2, 2, {2, 4, 4, 3}, 1), 3, 100));
+    // Several pictures' channels side by side: 4, 2 (of 8), 2 (of 6), a picture too many, copies, the first dimension.
+    all.push_back(partial("nmaksd", 16, 4, 2, {4, 4, 3, 3}, 1));
+    all.push_back(partial("nmaksd", 16, 2, 1, {2, 4, 4, 2}, 2));
+    all.push_back(partial("makle", 8, 2, 2, {6, 4, 4, 2}, 2));
+    all.push_back(partial("ksd", 8, 4, 1, {3, 3, 4, 2}, 1));
+    all.push_back(partial("mks", 8, 4, 1, {40, 2, 2, 2}, 2));
+    all.push_back(partial("maksd", 8, 4, 2, {8, 4, 2, 2}, 2, 2));
+    all.push_back(partial("aks", 8, 2, 3, {4, 2, 3, 2}, 1, 1, false));
+    all.push_back(only(partial("mksd", 8, 4, 2, {4, 2, 4, 3}, 2), 2, 3));
+    all.push_back(only(partial("aksd", 8, 4, 2, {4, 2, 4, 3}, 1), 3, 100));
     Case plain_bypass = sample("nothing weighed, one channel in 2", sample_shape("ksb", 4, 1, 2, false, false, 2),
                                {2, 4, 4, 2}, {2, 4, 4, 2});
     all.push_back(plain_bypass);
