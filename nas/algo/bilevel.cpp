@@ -11,7 +11,10 @@
 namespace nascent {
 
 double learning_rate(const BilevelTraining& t, std::int64_t epoch) {
-    return cosine_lr(t.lr, t.lr_min, t.epochs, epoch + (t.lr_step == BilevelTraining::LrStep::before));
+    const bool before = t.lr_step == BilevelTraining::LrStep::before;
+    if (epoch < t.warmup) return t.lr * static_cast<double>(epoch + 1) / t.warmup;
+    if (t.warmup > 0 && before) return resumed_cosine_lr(t.lr, t.lr_min, t.epochs, t.warmup, epoch + 1);
+    return cosine_lr(t.lr, t.lr_min, t.epochs, epoch + before);
 }
 
 BilevelTrainer::BilevelTrainer(SearchNet& net, BatchSource train, BatchSource alpha, const BilevelTraining& training)

@@ -25,9 +25,10 @@ OptionTable search_options(SearchConfig& c) {
     t.add("space", "--space", c.space, Words{"darts", "nasbench201"}, "search space");
 
     add_picture_options(t, c.data);
-    t.add("data.split", "--split", c.data.split, Words{"auto", "half", "nb201", "parts"},
+    t.add("data.split", "--split", c.data.split, Words{"auto", "half", "nb201", "parts", "folders"},
           "pictures of the weights and of the alphas: the two halves in their order, the benchmark's halves of "
-          "CIFAR-10, the two parts given, or auto: nb201 for the benchmark's space on CIFAR-10, else half");
+          "CIFAR-10, the two parts given, the training and the test (or val) pictures, or auto: nb201 for the "
+          "benchmark's space on CIFAR-10, else half");
     t.add("data.train_part", "--train-part", c.data.train_part,
           "FIRST:LAST, pictures of the weights by place, LAST excluded, with --split parts");
     t.add("data.valid_part", "--valid-part", c.data.valid_part, "FIRST:LAST, pictures of the alphas likewise");
@@ -41,6 +42,8 @@ OptionTable search_options(SearchConfig& c) {
           "in the space darts: operators see one channel in so many (K), the others go round them");
     t.add("net.shuffle", "--shuffle", c.net.shuffle,
           "with --partial, a node's channels are shuffled in K groups (not so in PC-DARTS's random variant)");
+    t.add("net.stem", "--stem", c.net.stem, Words{"cifar", "imagenet"},
+          "in the space darts: a convolution, or three that halve the pictures for ImageNet's");
     t.add("net.bn_gamma", "--bn-gamma", c.net.bn_gamma, Words{"uniform", "ones"},
           "batch-norm's scale at the start: uniform in 0..1 (PyTorch up to 1.1) or 1");
 
@@ -50,6 +53,8 @@ OptionTable search_options(SearchConfig& c) {
     t.add("train.lr_min", "--lr-min", c.train.lr_min, 0, 1e6, "learning rate the cosine ends at");
     t.add("train.lr_step", "--lr-step", c.train.lr_step, Words{"after", "before"},
           "the schedule is stepped after an epoch, or before it (the program of 2018 on PyTorch 1.1 and later)");
+    t.add("train.warmup", "--warmup", c.train.warmup, 0, many,
+          "first epochs, in which the rate is lr times 1 / so many, 2 / so many, ... instead");
     t.add("train.momentum", "--momentum", c.train.momentum, 0, 1, "momentum of SGD");
     t.add("train.nesterov", "--nesterov", c.train.nesterov, "Nesterov's momentum");
     t.add("train.weight_decay", "--weight-decay", c.train.weight_decay, 0, 1e6, "weight decay, on all weights");
@@ -69,6 +74,7 @@ OptionTable search_options(SearchConfig& c) {
     t.add("arch.eps", "--arch-eps", c.arch.eps, 0, 1, "Adam's eps");
     t.add("arch.weight_decay", "--arch-weight-decay", c.arch.weight_decay, 0, 1e6,
           "weight decay of the alphas, added to the gradient");
+    t.add("arch.clip", "--arch-clip", c.arch.clip, 0, 1e300, "largest norm of the alphas' gradient, 0 for no limit");
     t.add("arch.batches", "--arch-batches", c.arch.batches, Words{"fresh", "iterator", "pairs"},
           "the alphas' batch: the first of a new shuffle each step, the next of an epoch, or a picture drawn for each "
           "of the weights'");
@@ -123,6 +129,10 @@ void check(const SearchConfig& c) {
     NASCENT_CHECK(c.net.channels % c.net.partial == 0, usage,
                   "net.partial = {} does not divide net.channels = {}, of which operators see one in so many",
                   c.net.partial, c.net.channels);
+    NASCENT_CHECK(c.net.stem == "cifar" || c.space == "darts", usage, "net.stem = {} is of the space darts, it is {}",
+                  c.net.stem, c.space);
+    NASCENT_CHECK(c.train.warmup <= c.train.epochs, usage, "train.warmup = {} is more than train.epochs = {}",
+                  c.train.warmup, c.train.epochs);
     NASCENT_CHECK(c.arch.begin < c.train.epochs, usage,
                   "arch.begin = {}: the alphas would never move in train.epochs = {}", c.arch.begin, c.train.epochs);
     NASCENT_CHECK(c.arch.turn != "together" || c.arch.order == 1, usage, "arch.turn = together needs arch.order = 1");
@@ -150,6 +160,7 @@ BilevelTraining training_of(const SearchConfig& c) {
     t.lr = c.train.lr;
     t.lr_min = c.train.lr_min;
     t.lr_step = c.train.lr_step == "before" ? BilevelTraining::LrStep::before : BilevelTraining::LrStep::after;
+    t.warmup = c.train.warmup;
     t.sgd = {c.train.momentum,
              c.train.weight_decay,
              c.train.nesterov,
@@ -157,7 +168,7 @@ BilevelTraining training_of(const SearchConfig& c) {
              c.train.inactive == "coast" ? SgdOptions::Inactive::coast : SgdOptions::Inactive::skip,
              c.arch.in_clip};
     t.arch_lr = c.arch.lr;
-    t.arch = {c.arch.beta1, c.arch.beta2, c.arch.eps, c.arch.weight_decay, 0};
+    t.arch = {c.arch.beta1, c.arch.beta2, c.arch.eps, c.arch.weight_decay, c.arch.clip};
     t.second_order = c.arch.order == 2;
     t.weights_first = c.arch.turn == "last";
     t.clip_with_alphas = c.arch.in_clip;
@@ -210,7 +221,7 @@ std::vector<std::uint32_t> places(const Part& p) {
 
 SearchSettings settings_of(const SearchConfig& c, int classes, int size) {
     return {c.space,     classes,     size,          c.net.channels, c.net.layers,
-            c.net.cells, c.net.track, c.net.partial, c.net.shuffle};
+            c.net.cells, c.net.track, c.net.partial, c.net.shuffle,  c.net.stem};
 }
 
 Halves halves_of(const SearchConfig& config, const Dataset& set) {
@@ -223,6 +234,13 @@ Halves halves_of(const SearchConfig& config, const Dataset& set) {
                       "data.train_part = {} and data.valid_part = {} overlap: alphas must be judged on other pictures",
                       data.train_part, data.valid_part);
         return {places(train), places(valid)};
+    }
+    if (data.split == "folders") {
+        NASCENT_CHECK(count > 0 && set.test.count() > 0, usage,
+                      "data.split = folders: {} training and {} test pictures, both must have some", count,
+                      set.test.count());
+        return {places({0, static_cast<std::uint32_t>(count)}),
+                places({0, static_cast<std::uint32_t>(set.test.count())}), true};
     }
     const bool benchmark = config.space == "nasbench201" && training_ids("auto", set).size() < count;
     if (data.split == "nb201" || (data.split == "auto" && benchmark)) {

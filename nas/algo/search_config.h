@@ -12,7 +12,7 @@ struct SearchConfig {
     std::string space = "darts";  // darts | nasbench201
 
     struct Data : PictureOptions {
-        std::string split = "auto";  // auto | half | nb201 | parts
+        std::string split = "auto";  // auto | half | nb201 | parts | folders
         std::string train_part;      // FIRST:LAST (excluded) of the training pictures, with split = parts
         std::string valid_part;
     } data;
@@ -24,6 +24,7 @@ struct SearchConfig {
         bool track = true;                 // nasbench201
         int partial = 1;                   // darts: K of PC-DARTS
         bool shuffle = true;               // with partial > 1
+        std::string stem = "cifar";        // darts: cifar | imagenet
         std::string bn_gamma = "uniform";  // uniform | ones
     } net;
 
@@ -33,6 +34,7 @@ struct SearchConfig {
         double lr = 0.025;
         double lr_min = 0.001;
         std::string lr_step = "after";  // after | before
+        int warmup = 0;                 // epochs
         double momentum = 0.9;
         bool nesterov = false;
         double weight_decay = 3e-4;
@@ -48,6 +50,7 @@ struct SearchConfig {
         double beta1 = 0.5, beta2 = 0.999;
         double eps = 1e-8;
         double weight_decay = 1e-3;
+        double clip = 0;                // 0: off
         std::string batches = "fresh";  // fresh | iterator | pairs
         std::string turn = "first";     // first | last | together
         bool in_clip = false;
@@ -89,9 +92,11 @@ void check(const SearchConfig& config);
 const SearchSpace& space_of(const SearchConfig& config);
 BilevelTraining training_of(const SearchConfig& config);
 
-/// Places in the training set of the two halves. Throws Error(usage) where they overlap, are empty or do not fit.
+/// Places in the training set of the two halves; of `valid` in the test set where `held_out`. Throws Error(usage) where
+/// they overlap, are empty or do not fit.
 struct Halves {
     std::vector<std::uint32_t> train, valid;
+    bool held_out = false;
 };
 Halves halves_of(const SearchConfig& config, const Dataset& set);
 SearchSettings settings_of(const SearchConfig& config, int classes, int size);

@@ -23,7 +23,7 @@ class DartsSpace final : public SearchSpace {
     explicit DartsSpace(bool edge_weights) : edge_weights_(edge_weights) {}
     std::string name() const override { return "darts"; }
     std::unique_ptr<SearchNet> make_net(Device& device, DType dtype, const SearchSettings& s) const override {
-        darts::NetConfig config = darts::search_config("cifar10");
+        darts::NetConfig config = darts::search_config(s.stem == "imagenet" ? "imagenet" : "cifar10");
         config.classes = s.classes;
         config.input_size = s.size;
         config.channels = s.channels;
@@ -73,7 +73,7 @@ class DartsSpace final : public SearchSpace {
                 {"reduction.svg", darts::to_svg(g.reduce, g.reduce_concat)}};
     }
     void add_cost(JsonObject& to, const std::string& text, int classes) const override {
-        darts::NetConfig config = darts::evaluation_config("cifar10");
+        darts::NetConfig config = darts::evaluation_config(classes == 1000 ? "imagenet" : "cifar10");
         config.classes = classes;
         const darts::Cost c = darts::cost_of(darts::evaluation_net(config, darts::parse_genotype(text)));
         to.add("params", c.params).add("macs", darts::macs_json(c));

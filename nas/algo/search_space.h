@@ -29,6 +29,7 @@ struct SearchSettings {
     bool track = true;  // nasbench201: running statistics in the searched cells
     int partial = 1;    // darts: operators see one channel in so many
     bool shuffle = true;
+    std::string stem = "cifar";  // darts: cifar | imagenet
 };
 
 class SearchSpace {
