@@ -164,6 +164,12 @@ const std::vector<Preset>& presets() {
          }},
         {"smoke/drnas", [](SearchConfig& c) { drnas_nb201(c, "auto"), smoke(c); }},
         {"smoke/gdas", [](SearchConfig& c) { gdas_nb201(c), smoke(c); }},
+        {"smoke/gdas-darts",
+         [](SearchConfig& c) {
+             darts_cifar10(c, 1), smoke(c);
+             c.algo = "gdas";
+             c.train.inactive = "coast";
+         }},
         {"smoke/snas", [](SearchConfig& c) { snas_nb201(c), smoke(c); }},
         {"smoke/snas-darts", [](SearchConfig& c) { snas_cifar10(c), smoke(c); }},
     };

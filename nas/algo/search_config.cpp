@@ -90,7 +90,8 @@ OptionTable search_options(SearchConfig& c) {
     t.add("arch.tau_way", "--tau-way", c.arch.tau_way, Words{"to-end", "after", "before"},
           "it gets there in the last epoch, would after it, or is stepped before each epoch");
     t.add("arch.bare_sums", "--bare-sums", c.arch.bare_sums,
-          "with gdas: the weights of operators that do not run are added to their node, as in the published code");
+          "with gdas on nasbench201: the weights of operators that do not run are added to their node, as in the "
+          "published code");
     t.add("arch.twin", "--arch-twin", c.arch.twin, Words{"auto", "on", "off"},
           "with --order 2, the last two passes as one over two copies of the network: fewer launches, twice the "
           "activations; auto: on a gpu");
@@ -136,12 +137,12 @@ void check(const SearchConfig& c) {
     NASCENT_CHECK(c.arch.begin < c.train.epochs, usage,
                   "arch.begin = {}: the alphas would never move in train.epochs = {}", c.arch.begin, c.train.epochs);
     NASCENT_CHECK(c.arch.turn != "together" || c.arch.order == 1, usage, "arch.turn = together needs arch.order = 1");
-    NASCENT_CHECK(c.algo != "gdas" || c.space == "nasbench201", usage,
-                  "gdas is of the space nasbench201, the space is {}", c.space);
     NASCENT_CHECK(c.arch.kl == 0 || c.algo == "drnas", usage, "arch.kl is of drnas, the algorithm is {}", c.algo);
     NASCENT_CHECK(c.arch.kl == 0 || c.arch.turn != "together", usage, "arch.kl needs a loss of the alphas' own");
     NASCENT_CHECK(!c.arch.bare_sums || c.algo == "gdas", usage, "arch.bare_sums is of gdas, the algorithm is {}",
                   c.algo);
+    NASCENT_CHECK(!c.arch.bare_sums || c.space == "nasbench201", usage,
+                  "arch.bare_sums is of the space nasbench201, the space is {}", c.space);
     NASCENT_CHECK(c.train.inactive == "skip" || c.algo == "gdas", usage,
                   "train.inactive = coast is of gdas, the algorithm is {}: it computes all operators", c.algo);
     NASCENT_CHECK(c.arch.tau_last <= c.arch.tau, usage, "arch.tau_last = {} is above arch.tau = {}", c.arch.tau_last,

@@ -75,6 +75,8 @@ class DartsNet : public SearchNet {
     Tensor apply(const darts::Cell& cell, int place, int op, const Tensor& x, int stride, bool training);
     Tensor run_cell(const darts::Cell& cell, const Tensor& before, const Tensor& previous, const Tensor& weights,
                     bool training);
+    /// The cell of which each edge computes one operator, by the column of its weight.
+    static Mixed only(const Mixed& all, const std::vector<int>& chosen, int columns);
     Tensor run_mixed(const darts::Cell& cell, const Tensor& before, const Tensor& previous, const Tensor& weights,
                      bool training);
     std::pair<Tensor, Tensor> stems(const Tensor& x, bool training);
@@ -86,6 +88,7 @@ class DartsNet : public SearchNet {
     std::vector<Ids> ids_;         // by layer
     std::map<Key, Group> groups_;  // the stems of ImageNet are two groups, by place
     std::vector<Mixed> mixed_;     // by cell; none in evaluation networks
+    std::vector<int> chosen_[2];   // of normal and reduction cells, for this forward: by edge; empty: all operators
     int alphas_[2] = {-1, -1}, betas_[2] = {-1, -1};
 };
 

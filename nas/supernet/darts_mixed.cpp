@@ -61,9 +61,35 @@ void DartsNet::build_mixed() {
     }
 }
 
+DartsNet::Mixed DartsNet::only(const Mixed& all, const std::vector<int>& chosen, int columns) {
+    Mixed m = all;
+    auto parameter = static_cast<std::size_t>(all.shape.reduce_before ? 3 : 2), norm = std::size_t{2};
+    m.parameters.resize(parameter);
+    m.norms.resize(norm);
+    for (std::size_t place = 0; place < m.shape.edges.size(); place++) {
+        CellEdge& e = m.shape.edges[place];
+        e.ops.clear();
+        for (const CellOp& o : all.shape.edges[place].ops) {
+            const auto parameters = static_cast<std::size_t>(cell_op_parameters(o, e.stride)),
+                       norms = static_cast<std::size_t>(cell_op_norms(o, e.stride));
+            if (o.kind == CellOpKind::bypass || o.weight % columns == chosen.at(place)) {
+                e.ops.push_back(o);
+                for (std::size_t i = 0; i < parameters; i++) m.parameters.push_back(all.parameters[parameter + i]);
+                for (std::size_t i = 0; i < norms; i++) m.norms.push_back(all.norms[norm + i]);
+            }
+            parameter += parameters;
+            norm += norms;
+        }
+    }
+    return m;
+}
+
 Tensor DartsNet::run_mixed(const darts::Cell& cell, const Tensor& before, const Tensor& previous, const Tensor& weights,
                            bool training) {
-    const Mixed& m = mixed_[static_cast<std::size_t>(cell.index)];
+    const Mixed& all_operators = mixed_[static_cast<std::size_t>(cell.index)];
+    const std::vector<int>& chosen = chosen_[cell.reduction];
+    const int columns = static_cast<int>(weights.size() / cell.edges.size());
+    const Mixed m = chosen.empty() ? all_operators : only(all_operators, chosen, columns);
     std::vector<Tensor> parameters;
     std::vector<CellNorm> norms;
     for (int copy = 0; copy < store_.copies(); copy++) {

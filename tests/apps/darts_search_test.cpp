@@ -16,7 +16,8 @@ std::vector<std::string> small_search(const std::string& preset, const std::stri
     std::vector<std::string> a{"run", "--preset", preset, "--out", out};
     if (preset.find("darts") != std::string::npos)
         a.insert(a.end(), {"--channels", preset.find("pcdarts") != std::string::npos ? "8" : "2", "--layers", "3",
-                           "--size", "8", "--epochs", "2", "--synthetic-train", "64"});
+                           "--size", preset.find("imagenet") != std::string::npos ? "64" : "8", "--epochs", "2",
+                           "--synthetic-train", "64"});
     a.insert(a.end(), more.begin(), more.end());
     return a;
 }
@@ -57,8 +58,8 @@ std::vector<json> records(const std::string& run, const std::string& kind) {
 }  // namespace
 
 TEST_CASE("a search derives an architecture each epoch and leaves what it promises") {
-    for (const char* preset : {"smoke/darts-1st", "smoke/nb201-2nd", "smoke/pcdarts", "smoke/drnas", "smoke/gdas",
-                               "smoke/snas", "smoke/snas-darts"}) {
+    for (const char* preset : {"smoke/darts-1st", "smoke/nb201-2nd", "smoke/pcdarts", "smoke/pcdarts-imagenet",
+                               "smoke/drnas", "smoke/gdas", "smoke/gdas-darts", "smoke/snas", "smoke/snas-darts"}) {
         CAPTURE(preset);
         TemporaryFolder folder;
         const std::string run = folder / "run";
@@ -114,8 +115,8 @@ TEST_CASE("a search derives an architecture each epoch and leaves what it promis
 }
 
 TEST_CASE("a search that is killed at any moment goes on to the same bits") {
-    for (const char* preset : {"smoke/nb201-1st", "smoke/darts-2nd", "smoke/pcdarts", "smoke/drnas", "smoke/gdas",
-                               "smoke/snas", "smoke/snas-darts"}) {
+    for (const char* preset : {"smoke/nb201-1st", "smoke/darts-2nd", "smoke/pcdarts", "smoke/pcdarts-imagenet",
+                               "smoke/drnas", "smoke/gdas", "smoke/gdas-darts", "smoke/snas", "smoke/snas-darts"}) {
         CAPTURE(preset);
         TemporaryFolder folder;
         const std::vector<std::string> setting{"--checkpoint-steps", "1"};
@@ -156,7 +157,8 @@ TEST_CASE("a search that is stopped by SIGTERM, perhaps while it validates, goes
 }
 
 TEST_CASE("the same seed gives the same search with one and two threads, another seed another") {
-    for (const char* preset : {"smoke/nb201-2nd", "smoke/pcdarts", "smoke/drnas", "smoke/gdas", "smoke/snas-darts"}) {
+    for (const char* preset :
+         {"smoke/nb201-2nd", "smoke/pcdarts", "smoke/drnas", "smoke/gdas", "smoke/gdas-darts", "smoke/snas-darts"}) {
         CAPTURE(preset);
         TemporaryFolder folder;
         for (auto [name, more] : {std::pair<const char*, std::vector<std::string>>{"a", {"--threads", "1"}},
@@ -358,7 +360,7 @@ TEST_CASE("darts_search says what is wrong with a command") {
         {small_search("smoke/nb201-1st", out, {"--table", folder / "none.csv"}), 3, "none.csv"},
         {small_search("smoke/nb201-1st", out, {"--lr", "0.0001"}), 2, "train.lr_min"},
         {{"run", "--algo", "dranas"}, 2, "did you mean drnas?"},
-        {small_search("smoke/gdas", out, {"--space", "darts"}), 2, "gdas is of the space nasbench201"},
+        {small_search("smoke/gdas", out, {"--space", "darts"}), 2, "bare_sums is of the space nasbench201"},
         {small_search("smoke/pcdarts", out, {"--partial", "3"}), 2, "net.partial = 3 does not divide net.channels = 8"},
         {small_search("smoke/pcdarts", out, {"--arch-begin", "2"}), 2, "arch.begin = 2"},
         {small_search("smoke/drnas", out, {"--order", "2"}), 2, "arch.order"},
