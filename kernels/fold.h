@@ -4,14 +4,16 @@
 #pragma once
 #include <cstddef>
 
-#include "kernels/stream.h"
+#include "kernels/partial.h"
 
 namespace nascent::kernels {
 
 /// States (n, pixels, c), of whose channels the first `seen` lie folded elsewhere: (n / fold, pixels, fold * seen).
-/// `fold` divides n, `groups` divides c (shuffled as by channel_shuffle; 1: not shuffled), `seen` < c.
+/// `fold` divides n, `groups` divides c (shuffled as by channel_shuffle; 1: not shuffled), `seen` < c. With an `order`
+/// (of all c) they are shuffled by that instead.
 struct FoldedShape {
     int n, pixels, c, seen, groups, fold;
+    const ChannelOrder* order = nullptr;
 };
 
 /// `folded` = the first channels of x, whose pixels lie `x_pixel` elements apart.

@@ -16,6 +16,17 @@ template <class T>
 void channel_shuffle(const Stream&, std::size_t pixels, int c, int groups, bool inverse, const T* x, int x_pixel, T* y,
                      int y_pixel, bool accumulate);
 
+/// Any order of channels: channel i of the result is channel at[i].
+struct ChannelOrder {
+    static constexpr int kMost = 512;
+    int c = 0;
+    std::uint16_t at[kMost] = {};
+};
+/// y channel i = x channel order.at[i], `inverse` the way back; else as channel_shuffle.
+template <class T>
+void channel_permute(const Stream&, std::size_t pixels, const ChannelOrder& order, bool inverse, const T* x,
+                     int x_pixel, T* y, int y_pixel, bool accumulate);
+
 /// The maximum of 2 x 2 pixels and its place in them, row by row, as max_pool_plain_forward's: x (n, h, w, c) of even h
 /// and w, `x_pixel` elements from one pixel to the next; z and tap (n, h / 2, w / 2, c).
 template <class T>

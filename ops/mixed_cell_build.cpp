@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "ops/mixed_cell_call.h"
+#include "ops/reference.h"
 
 namespace nascent::cell {
 
@@ -24,6 +25,14 @@ void check_inputs(const MixedCell& op, Inputs in) {
                       name_of(in[i].dtype), name_of(previous.dtype));
     NASCENT_CHECK(s.partial >= 1 && s.channels % s.partial == 0, runtime,
                   "operators see one channel in {}, which does not divide {}", s.partial, s.channels);
+    if (!s.order.empty()) {
+        const auto channels = static_cast<std::size_t>(s.channels);
+        NASCENT_CHECK(s.partial > 1 && s.shuffle && s.order.size() == static_cast<std::size_t>(s.nodes) * channels,
+                      runtime, "orders of {} channels for {} nodes of {}: partial is {}, shuffle {}", s.order.size(),
+                      s.nodes, s.channels, s.partial, s.shuffle);
+        for (std::size_t node = 0; node < static_cast<std::size_t>(s.nodes); node++)
+            check_order(std::span(s.order).subspan(node * channels, channels), s.channels);
+    }
     std::size_t parameters = s.reduce_before ? 3 : 2, norms = 2;
     for (const CellEdge& e : s.edges) {
         const auto bypasses =
@@ -191,6 +200,10 @@ Cell<T>::Cell(const MixedCell& op, Inputs in, int copy, const Sizes& sizes, cons
       sizes_(sizes),
       keeping_(&keeping) {
     y_ = y.as<T>() + before_mine(y);
+    for (auto first = op.shape.order.begin(); first != op.shape.order.end(); first += c_) {
+        orders_.push_back({c_, {}});
+        std::copy_n(first, c_, orders_.back().at);
+    }
     pools_.resize(2 * sizes.state.size());
     pool_norms_.resize(2 * sizes.state.size());
     build_preprocessing();

@@ -236,9 +236,16 @@ class Cell {
     kernels::BranchBackward<T> branch_backward(const kernels::Branch<T>& b, std::size_t parameter) const;
 
     bool folded() const { return sizes_.fold > 1; }
-    kernels::FoldedShape folded_shape(StateSize s) const {
-        return {sizes_.n, s.h * s.w, c_, seen_, op_.shape.shuffle ? op_.shape.partial : 1, sizes_.fold};
+    /// Of a state; a node has its order of channels.
+    kernels::FoldedShape folded_shape(int state) const {
+        const StateSize s = size(state);
+        return {sizes_.n, s.h * s.w, c_, seen_, op_.shape.shuffle ? op_.shape.partial : 1, sizes_.fold, order(state)};
     }
+    const kernels::ChannelOrder* order(int state) const {
+        return state < 2 || orders_.empty() ? nullptr : &orders_[static_cast<std::size_t>(state - 2)];
+    }
+    /// A node's channels between their sums and their places, where several pictures' are not folded.
+    void shuffle(int node, bool inverse, const T* x, int x_pixel, T* to, int to_pixel) const;
 
     const MixedCell& op_;
     Inputs in_;
@@ -260,8 +267,9 @@ class Cell {
         T* y = nullptr;
         int pixel = 0;
         T* folded = nullptr;
-    } sum_;                   // of a node, before its shuffle
-    std::vector<T*> folded_;  // by state: what operators see, where pictures are folded
+    } sum_;                                      // of a node, before its shuffle
+    std::vector<kernels::ChannelOrder> orders_;  // by node; empty: in groups
+    std::vector<T*> folded_;                     // by state: what operators see, where pictures are folded
 
     // Of the backward.
     struct Gradient {

@@ -36,7 +36,7 @@ void Cell<T>::halve(int s) const {
 template <class T>
 void Cell<T>::fold_input(int s) const {
     if (folded())
-        kernels::fold_channels<T>(kernel_stream(), folded_shape(size(s)), preprocessed_[s], c_,
+        kernels::fold_channels<T>(kernel_stream(), folded_shape(s), preprocessed_[s], c_,
                                   folded_[static_cast<std::size_t>(s)]);
 }
 
@@ -63,14 +63,23 @@ void Cell<T>::add_partial_node(int node, Nodes<T>& seen, Nodes<T>& around) {
 }
 
 template <class T>
+void Cell<T>::shuffle(int node, bool inverse, const T* x, int x_pixel, T* to, int to_pixel) const {
+    const std::size_t pixels = sizes_.pixels(size(node));
+    if (order(node))
+        kernels::channel_permute<T>(kernel_stream(), pixels, *order(node), inverse, x, x_pixel, to, to_pixel, false);
+    else
+        kernels::channel_shuffle<T>(kernel_stream(), pixels, c_, op_.shape.partial, inverse, x, x_pixel, to, to_pixel,
+                                    false);
+}
+
+template <class T>
 void Cell<T>::shuffle_node(int node) const {
     T* const y = y_ + static_cast<std::ptrdiff_t>(node - 2) * c_;
     if (folded())
-        kernels::join_folded<T>(kernel_stream(), folded_shape(size(node)), sum_.folded, sum_.y, sum_.pixel, y,
-                                pixel(node), folded_[static_cast<std::size_t>(node)]);
+        kernels::join_folded<T>(kernel_stream(), folded_shape(node), sum_.folded, sum_.y, sum_.pixel, y, pixel(node),
+                                folded_[static_cast<std::size_t>(node)]);
     else if (op_.shape.shuffle)
-        kernels::channel_shuffle<T>(kernel_stream(), sizes_.pixels(size(node)), c_, op_.shape.partial, false, sum_.y,
-                                    sum_.pixel, y, pixel(node), false);
+        shuffle(node, false, sum_.y, sum_.pixel, y, pixel(node));
 }
 
 template <class T>
@@ -81,16 +90,15 @@ void Cell<T>::unshuffle_gradient(int node) {
         // What reached the node through later ones lies apart, folded and around; the last node has nothing but dy.
         const T* const dy = dy_ + static_cast<std::ptrdiff_t>(node - 2) * c_;
         T *const g = scratch(size(node), c_), *const seen = scratch(size(node), seen_);
-        kernels::part_folded<T>(kernel_stream(), folded_shape(size(node)), dy, pixel(node), folded_gradient_[at],
-                                mine.g, mine.pixel, g, c_, seen);
+        kernels::part_folded<T>(kernel_stream(), folded_shape(node), dy, pixel(node), folded_gradient_[at], mine.g,
+                                mine.pixel, g, c_, seen);
         mine = {seen, width_};
         around_[at] = {g + seen_, c_};
         return;
     }
     if (op_.shape.shuffle) {
         T* const g = scratch(size(node), c_);
-        kernels::channel_shuffle<T>(kernel_stream(), sizes_.pixels(size(node)), c_, op_.shape.partial, true, mine.g,
-                                    mine.pixel, g, c_, false);
+        shuffle(node, true, mine.g, mine.pixel, g, c_);
         mine = {g, c_};
     }
     around_[at] = {mine.g + seen_, mine.pixel};
@@ -100,8 +108,7 @@ void Cell<T>::unshuffle_gradient(int node) {
 template <class T>
 void Cell<T>::unfold_gradient(int s) {
     if (folded() && s < 2)
-        kernels::unfold_channels<T>(kernel_stream(), folded_shape(size(s)),
-                                    folded_gradient_[static_cast<std::size_t>(s)],
+        kernels::unfold_channels<T>(kernel_stream(), folded_shape(s), folded_gradient_[static_cast<std::size_t>(s)],
                                     states_[static_cast<std::size_t>(s)].g, c_);
 }
 

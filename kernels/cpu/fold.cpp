@@ -54,8 +54,10 @@ class Shuffle {
 
     Shuffle(const FoldedShape& s, bool inverse) : vectors_((s.c + kLanes<T> - 1) / kLanes<T>), order_(s.c) {
         const int of = s.c / s.groups;
-        for (int c = 0; c < s.c; c++)
-            order_[static_cast<Size>(c)] = inverse ? c % of * s.groups + c / of : c % s.groups * of + c / s.groups;
+        for (int c = 0; c < s.c; c++) {
+            const int from = s.order ? s.order->at[c] : c % s.groups * of + c / s.groups;
+            order_[static_cast<Size>(inverse ? from : c)] = inverse ? c : from;
+        }
         if (vectors_ > kMost) return;
         constexpr int L = kLanes<T>;
         const auto tables = static_cast<Size>(vectors_) * vectors_;

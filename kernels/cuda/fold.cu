@@ -6,6 +6,11 @@
 namespace nascent::kernels::gpu {
 namespace {
 
+/// Where channel c of a shuffled state comes from. The order is the device's copy of the shape's.
+__device__ int source_of(const FoldedShape& s, const ChannelOrder& order, int c) {
+    return order.c > 0 ? order.at[c] : c % s.groups * (s.c / s.groups) + c / s.groups;
+}
+
 /// Where picture n's channel 0 of a pixel lies folded.
 __device__ std::size_t folded_at(const FoldedShape& s, unsigned pixel) {
     const unsigned pixels = static_cast<unsigned>(s.pixels), fold = static_cast<unsigned>(s.fold);
@@ -27,12 +32,12 @@ __global__ void move_kernel(unsigned size, FoldedShape s, T* x, int x_pixel, Fol
 }
 
 template <class T>
-__global__ void join_kernel(unsigned size, FoldedShape s, const T* folded, const T* x, int x_pixel, T* y, int y_pixel,
-                            T* next) {
+__global__ void join_kernel(unsigned size, FoldedShape s, ChannelOrder order, const T* folded, const T* x, int x_pixel,
+                            T* y, int y_pixel, T* next) {
     if (item() >= size) return;
     const unsigned pixel = item() / static_cast<unsigned>(s.c);
     const int c = static_cast<int>(item() % static_cast<unsigned>(s.c));
-    const int from = c % s.groups * (s.c / s.groups) + c / s.groups;
+    const int from = source_of(s, order, c);
     const std::size_t f = folded_at(s, pixel), at = pixel;
     const T value = from < s.seen ? folded[f + from] : x[at * x_pixel + from];
     y[at * y_pixel + c] = value;
@@ -40,18 +45,19 @@ __global__ void join_kernel(unsigned size, FoldedShape s, const T* folded, const
 }
 
 template <class T>
-__global__ void part_kernel(unsigned size, FoldedShape s, const T* dy, int dy_pixel, const T* next, const T* more,
-                            int more_pixel, T* dx, int dx_pixel, T* folded) {
+__global__ void part_kernel(unsigned size, FoldedShape s, ChannelOrder order, const T* dy, int dy_pixel, const T* next,
+                            const T* more, int more_pixel, T* dx, int dx_pixel, T* folded) {
     if (item() >= size) return;
     const unsigned pixel = item() / static_cast<unsigned>(s.c);
-    const int c = static_cast<int>(item() % static_cast<unsigned>(s.c)), of = s.c / s.groups;
-    const int from = c % of * s.groups + c / of;
+    const int c = static_cast<int>(item() % static_cast<unsigned>(s.c)), to = source_of(s, order, c);
     const std::size_t f = folded_at(s, pixel), at = pixel;
-    T value = dy[at * dy_pixel + from];
-    if (next) value += from < s.seen ? next[f + from] : more[at * more_pixel + from];
-    dx[at * dx_pixel + c] = value;
-    if (c < s.seen) folded[f + c] = value;
+    T value = dy[at * dy_pixel + c];
+    if (next) value += c < s.seen ? next[f + c] : more[at * more_pixel + c];
+    dx[at * dx_pixel + to] = value;
+    if (to < s.seen) folded[f + to] = value;
 }
+
+ChannelOrder order_of(const FoldedShape& s) { return s.order ? *s.order : ChannelOrder{}; }
 
 }  // namespace
 
@@ -69,14 +75,15 @@ template <class T>
 void join_folded(const Stream& stream, const FoldedShape& s, const T* folded, const T* x, int x_pixel, T* y,
                  int y_pixel, T* next) {
     const std::size_t size = product({s.n, s.pixels, s.c});
-    simt::launch(join_kernel<T>, items(stream, size), items(size), s, folded, x, x_pixel, y, y_pixel, next);
+    simt::launch(join_kernel<T>, items(stream, size), items(size), s, order_of(s), folded, x, x_pixel, y, y_pixel,
+                 next);
 }
 template <class T>
 void part_folded(const Stream& stream, const FoldedShape& s, const T* dy, int dy_pixel, const T* next, const T* more,
                  int more_pixel, T* dx, int dx_pixel, T* folded) {
     const std::size_t size = product({s.n, s.pixels, s.c});
-    simt::launch(part_kernel<T>, items(stream, size), items(size), s, dy, dy_pixel, next, more, more_pixel, dx,
-                 dx_pixel, folded);
+    simt::launch(part_kernel<T>, items(stream, size), items(size), s, order_of(s), dy, dy_pixel, next, more, more_pixel,
+                 dx, dx_pixel, folded);
 }
 
 #define NASCENT_FOLD(T)                                                                                 \

@@ -19,6 +19,18 @@ __global__ void channel_shuffle_kernel(unsigned size, unsigned c, unsigned group
     out = accumulate ? out + value : value;
 }
 
+/// A thread per element of x.
+template <class T>
+__global__ void channel_permute_kernel(unsigned size, ChannelOrder order, bool inverse, const T* x, int x_pixel, T* y,
+                                       int y_pixel, bool accumulate) {
+    if (item() >= size) return;
+    const std::size_t pixel = item() / static_cast<unsigned>(order.c);
+    const unsigned i = item() % static_cast<unsigned>(order.c), other = order.at[i];
+    T& out = y[pixel * y_pixel + (inverse ? other : i)];
+    const T value = x[pixel * x_pixel + (inverse ? i : other)];
+    out = accumulate ? out + value : value;
+}
+
 template <class T>
 __global__ void halve_kernel(unsigned size, Image x_shape, const T* x, int x_pixel, T* z, std::uint8_t* tap) {
     if (item() >= size) return;
@@ -108,6 +120,14 @@ void channel_shuffle(const Stream& stream, std::size_t pixels, int c, int groups
 }
 
 template <class T>
+void channel_permute(const Stream& stream, std::size_t pixels, const ChannelOrder& order, bool inverse, const T* x,
+                     int x_pixel, T* y, int y_pixel, bool accumulate) {
+    const std::size_t size = pixels * static_cast<std::size_t>(order.c);
+    simt::launch(channel_permute_kernel<T>, items(stream, size), items(size), order, inverse, x, x_pixel, y, y_pixel,
+                 accumulate);
+}
+
+template <class T>
 void halve_forward(const Stream& stream, const Image& s, const T* x, int x_pixel, T* z, std::uint8_t* tap) {
     const std::size_t size = s.size() / 4;
     simt::launch(halve_kernel<T>, items(stream, size), items(size), s, x, x_pixel, z, tap);
@@ -130,6 +150,8 @@ void edge_weights_backward(const Stream& stream, const EdgeRows& s, const T* wei
 }
 
 #define NASCENT_PARTIAL(T)                                                                                          \
+    template void channel_permute(const Stream&, std::size_t, const ChannelOrder&, bool, const T*, int, T*, int,    \
+                                  bool);                                                                            \
     template void halve_forward(const Stream&, const Image&, const T*, int, T*, std::uint8_t*);                     \
     template void halve_backward(const Stream&, const Image&, const std::uint8_t*, const T*, T*, int);              \
     template void channel_shuffle(const Stream&, std::size_t, int, int, bool, const T*, int, T*, int, bool);        \

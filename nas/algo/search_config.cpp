@@ -41,7 +41,11 @@ OptionTable search_options(SearchConfig& c) {
     t.add("net.partial", "--partial", c.net.partial, 1, 64,
           "in the space darts: operators see one channel in so many (K), the others go round them");
     t.add("net.shuffle", "--shuffle", c.net.shuffle,
-          "with --partial, a node's channels are shuffled in K groups (not so in PC-DARTS's random variant)");
+          "with --partial, a node's channels are shuffled in K groups (PC-DARTS's random variant as it was released "
+          "shuffles nothing)");
+    t.add("net.random_order", "--random-order", c.net.random_order,
+          "a node's channels are shuffled in an order drawn for each forward, not in groups (PC-DARTS's random variant "
+          "as it was meant)");
     t.add("net.stem", "--stem", c.net.stem, Words{"cifar", "imagenet"},
           "in the space darts: a convolution, or three that halve the pictures for ImageNet's");
     t.add("net.bn_gamma", "--bn-gamma", c.net.bn_gamma, Words{"uniform", "ones"},
@@ -134,6 +138,10 @@ void check(const SearchConfig& c) {
                   c.net.stem, c.space);
     NASCENT_CHECK(c.train.warmup <= c.train.epochs, usage, "train.warmup = {} is more than train.epochs = {}",
                   c.train.warmup, c.train.epochs);
+    NASCENT_CHECK(!c.net.random_order || (c.net.partial > 1 && c.net.shuffle && c.space == "darts"), usage,
+                  "net.random_order is of partial channels that are shuffled, in the space darts: net.partial = {}, "
+                  "net.shuffle = {}, the space is {}",
+                  c.net.partial, c.net.shuffle, c.space);
     NASCENT_CHECK(c.arch.begin < c.train.epochs, usage,
                   "arch.begin = {}: the alphas would never move in train.epochs = {}", c.arch.begin, c.train.epochs);
     NASCENT_CHECK(c.arch.turn != "together" || c.arch.order == 1, usage, "arch.turn = together needs arch.order = 1");
@@ -188,6 +196,7 @@ BilevelTraining training_of(const SearchConfig& c) {
     t.matrices = space_of(c).matrices();
     t.begin = c.arch.begin;
     t.rule.bare_sums = c.arch.bare_sums;
+    t.capture = !c.net.random_order;  // each step has an order of its own
     if (c.arch.twin != "auto") t.twin = c.arch.twin == "on";
     return t;
 }
@@ -221,8 +230,10 @@ std::vector<std::uint32_t> places(const Part& p) {
 }  // namespace
 
 SearchSettings settings_of(const SearchConfig& c, int classes, int size) {
-    return {c.space,     classes,     size,          c.net.channels, c.net.layers,
-            c.net.cells, c.net.track, c.net.partial, c.net.shuffle,  c.net.stem};
+    SearchSettings s{c.space,     classes,     size,          c.net.channels, c.net.layers,
+                     c.net.cells, c.net.track, c.net.partial, c.net.shuffle,  c.net.stem};
+    if (c.net.random_order) s.order_seed = static_cast<std::uint64_t>(c.run.seed);
+    return s;
 }
 
 Halves halves_of(const SearchConfig& config, const Dataset& set) {

@@ -24,6 +24,7 @@ struct SearchConfig {
         bool track = true;                 // nasbench201
         int partial = 1;                   // darts: K of PC-DARTS
         bool shuffle = true;               // with partial > 1
+        bool random_order = false;         // with shuffle
         std::string stem = "cifar";        // darts: cifar | imagenet
         std::string bn_gamma = "uniform";  // uniform | ones
     } net;

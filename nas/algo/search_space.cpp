@@ -33,6 +33,7 @@ class DartsSpace final : public SearchSpace {
         NASCENT_CHECK(net->alphas().size() == matrices().size(), usage,
                       "net.layers = {}: a search needs normal and reduction cells, which 3 layers or more have",
                       s.layers);
+        if (s.order_seed) net->shuffle_at_random(*s.order_seed);
         return net;
     }
     std::vector<AlphaMatrix> matrices() const override {

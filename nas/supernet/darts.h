@@ -3,6 +3,7 @@
 // batch-norm as another, all else composed of primitive ones.
 #pragma once
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <tuple>
@@ -41,6 +42,9 @@ class DartsNet : public SearchNet {
     /// Of the normal and of the reduction cells, then their edges' betas where the network has them, (edges, 1) each;
     /// empty in an evaluation network.
     std::vector<int> alphas() const override;
+    /// With partial channels a node's channels are shuffled in an order drawn for it anew in every cell and pass of a
+    /// step, not in groups. Throws Error(usage) where the network has none, or more than 512 channels.
+    void shuffle_at_random(std::uint64_t seed);
     /// The parameter that holds the alphas; -1 in an evaluation network.
     int alphas(bool reduction) const { return alphas_[reduction]; }
 
@@ -85,10 +89,11 @@ class DartsNet : public SearchNet {
 
     darts::Net net_;
     ParameterStore store_;
-    std::vector<Ids> ids_;         // by layer
-    std::map<Key, Group> groups_;  // the stems of ImageNet are two groups, by place
-    std::vector<Mixed> mixed_;     // by cell; none in evaluation networks
-    std::vector<int> chosen_[2];   // of normal and reduction cells, for this forward: by edge; empty: all operators
+    std::vector<Ids> ids_;                     // by layer
+    std::map<Key, Group> groups_;              // the stems of ImageNet are two groups, by place
+    std::vector<Mixed> mixed_;                 // by cell; none in evaluation networks
+    std::optional<std::uint64_t> order_seed_;  // of orders of channels
+    std::vector<int> chosen_[2];  // of normal and reduction cells, for this forward: by edge; empty: all operators
     int alphas_[2] = {-1, -1}, betas_[2] = {-1, -1};
 };
 

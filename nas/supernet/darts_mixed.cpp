@@ -1,4 +1,5 @@
 // Cells with all primitives on every edge, as calls of the fused op.
+#include "engine/base/rng.h"
 #include "nas/supernet/copies.h"
 #include "nas/supernet/darts.h"
 
@@ -61,6 +62,17 @@ void DartsNet::build_mixed() {
     }
 }
 
+void DartsNet::shuffle_at_random(std::uint64_t seed) {
+    const darts::SearchCell& search = net_.search;
+    NASCENT_CHECK(search.partial > 1 && search.shuffle, usage, "no channels are shuffled: K = {}, shuffle {}",
+                  search.partial, search.shuffle);
+    for (const darts::Cell& cell : net_.cells)
+        NASCENT_CHECK(cell.channels <= 512, usage, "{} channels to be shuffled at random, expected at most 512",
+                      cell.channels);
+    // Of the stream of architectures, but of another seed than what rules draw.
+    order_seed_ = seed ^ 0x5851F42D4C957F2D;
+}
+
 DartsNet::Mixed DartsNet::only(const Mixed& all, const std::vector<int>& chosen, int columns) {
     Mixed m = all;
     auto parameter = static_cast<std::size_t>(all.shape.reduce_before ? 3 : 2), norm = std::size_t{2};
@@ -89,7 +101,18 @@ Tensor DartsNet::run_mixed(const darts::Cell& cell, const Tensor& before, const 
     const Mixed& all_operators = mixed_[static_cast<std::size_t>(cell.index)];
     const std::vector<int>& chosen = chosen_[cell.reduction];
     const int columns = static_cast<int>(weights.size() / cell.edges.size());
-    const Mixed m = chosen.empty() ? all_operators : only(all_operators, chosen, columns);
+    Mixed m = chosen.empty() ? all_operators : only(all_operators, chosen, columns);
+    if (order_seed_) {
+        const auto forward =
+            static_cast<std::uint64_t>(forward_.number) * 3 + static_cast<std::uint64_t>(forward_.pass);
+        const auto cells = static_cast<std::uint64_t>(net_.cells.size()), nodes = std::uint64_t{12};
+        const auto channels = static_cast<std::uint64_t>(cell.channels);
+        for (std::uint64_t node = 0; node < static_cast<std::uint64_t>(m.shape.nodes); node++)
+            for (std::uint64_t i = 0; i < channels; i++)
+                m.shape.order.push_back(static_cast<std::uint16_t>(
+                    shuffled(*order_seed_, RandomStream::architecture,
+                             (forward * cells + static_cast<std::uint64_t>(cell.index)) * nodes + node, channels, i)));
+    }
     std::vector<Tensor> parameters;
     std::vector<CellNorm> norms;
     for (int copy = 0; copy < store_.copies(); copy++) {

@@ -196,10 +196,17 @@ TEST_CASE("PC-DARTS moves its alphas and betas after a warm-up, and validates at
     const json result = json::parse(read_text(stopped + "/arch.json"));
     CHECK(result.at("valid").at("accuracy").is_number());
     CHECK(darts_search({"resume", stopped}).code == 0);
-    // The random variant mixes no channels.
+    // The random variant mixes no channels as it was released, and as it was meant all of them, anew each forward.
+    for (const char* threads : {"1", "2"})
+        REQUIRE(darts_search(small_search("smoke/pcdarts", folder / ("random" + std::string(threads)),
+                                          {"--random-order", "--threads", threads}))
+                    .code == 0);
+    CHECK(left(folder / "random1") == left(folder / "random2"));
     REQUIRE(darts_search(small_search("smoke/pcdarts", folder / "plain", {"--no-shuffle"})).code == 0);
     REQUIRE(darts_search(small_search("smoke/pcdarts", folder / "usual")).code == 0);
     CHECK(left(folder / "plain").weights != left(folder / "usual").weights);
+    CHECK(left(folder / "random1").weights != left(folder / "usual").weights);
+    CHECK(left(folder / "random1").weights != left(folder / "plain").weights);
 }
 
 TEST_CASE("twin passes give the same bits with one and two threads, and others than two passes") {

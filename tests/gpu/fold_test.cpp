@@ -34,6 +34,25 @@ TEST_CASE_TEMPLATE("gpu folded channels", T, float, double) {
     }
 }
 
+TEST_CASE_TEMPLATE("gpu channel_permute", T, float, double) {
+    for (auto [pixels, c, times] : {std::array{1, 1, 1}, {7, 16, 5}, {200, 8, 3}, {5, 512, 171}})
+        for (bool accumulate : {false, true})
+            for (bool inverse : {false, true}) {
+                CAPTURE(c);
+                const kernels::ChannelOrder order = some_order(c, times, 2);
+                Numbers numbers(42);
+                const auto count = static_cast<std::size_t>(pixels);
+                const auto x = numbers.uniform<T>(count * (c + 3));
+                const Guarded<T> before = numbers.uniform<T>(count * (c + 1));
+                same_bits_in_every_order([&](bool on_gpu) {
+                    std::vector<Guarded<T>> out{before};
+                    kernels::channel_permute<T>(where(on_gpu), count, order, inverse, x.data() + 2, c + 3,
+                                                out[0].data(), c + 1, accumulate);
+                    return out;
+                });
+            }
+}
+
 TEST_CASE_TEMPLATE("gpu halves", T, float, double) {
     for (const kernels::Image s : {kernels::Image{1, 2, 2, 1}, {2, 4, 6, 12}, {3, 6, 2, 17}, {35, 2, 4, 3}}) {
         CAPTURE(s.c);

@@ -11,7 +11,9 @@ std::size_t folded_at(const kernels::FoldedShape& s, int n, int p, int c) {
     return ((static_cast<std::size_t>(n / s.fold) * s.pixels + p) * s.fold + n % s.fold) * s.seen + c;
 }
 /// Where channel c comes from in the shuffle.
-int source_of(const kernels::FoldedShape& s, int c) { return c % s.groups * (s.c / s.groups) + c / s.groups; }
+int source_of(const kernels::FoldedShape& s, int c) {
+    return s.order ? s.order->at[c] : c % s.groups * (s.c / s.groups) + c / s.groups;
+}
 
 /// f(n, p, pixel).
 template <class F>

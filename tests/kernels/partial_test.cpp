@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "kernels/pool_plain.h"
-#include "tests/kernels/check.h"
+#include "tests/kernels/fold_shapes.h"
 
 namespace nascent::test {
 namespace {
@@ -39,6 +39,30 @@ TEST_CASE_TEMPLATE("channel_shuffle is a permutation with an inverse, between an
                                         back.data() + 1, wide, false);
             CHECK(std::equal(x.data(), x.data() + x.size(), back.data()));
             CHECK((y.intact() && back.intact()));
+        }
+}
+
+TEST_CASE_TEMPLATE("channel_permute is an order of channels and its inverse, between any pitches", T, float, double) {
+    for (auto [pixels, c, times] : {std::array{1, 1, 1}, {7, 16, 5}, {600, 8, 3}, {5, 12, 7}, {300, 512, 171}})
+        for (bool accumulate : {false, true}) {
+            CAPTURE(c);
+            const kernels::ChannelOrder order = some_order(c, times, 2);
+            Numbers numbers(static_cast<unsigned>(c));
+            const int wide = c + 3;
+            const auto x = numbers.uniform<T>(static_cast<std::size_t>(pixels * wide));
+            const Guarded<T> before = numbers.uniform<T>(static_cast<std::size_t>(pixels * c));
+            Guarded<T> y = before, back = x;
+            kernels::channel_permute<T>({}, static_cast<std::size_t>(pixels), order, false, x.data() + 1, wide,
+                                        y.data(), c, accumulate);
+            for (int p = 0; p < pixels; p++)
+                for (int i = 0; i < c; i++)
+                    CHECK(y[p * c + i] == (accumulate ? before[p * c + i] : T(0)) + x[p * wide + 1 + order.at[i]]);
+            CHECK(y.intact());
+            if (accumulate) continue;
+            for (int p = 0; p < pixels; p++) std::fill_n(back.data() + p * wide + 1, c, T(-7));
+            kernels::channel_permute<T>({}, static_cast<std::size_t>(pixels), order, true, y.data(), c, back.data() + 1,
+                                        wide, false);
+            CHECK((std::equal(x.data(), x.data() + x.size(), back.data()) && back.intact()));
         }
 }
 

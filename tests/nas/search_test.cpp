@@ -220,6 +220,10 @@ TEST_CASE("settings that do not go together are refused") {
     CHECK(contains(refused([](auto& c) { c.arch.order = 2, c.arch.turn = "together"; }), "together"));
     CHECK(contains(refused([](auto& c) { c.space = "darts"; }, "smoke/gdas"), "bare_sums"));
     CHECK(contains(refused([](auto& c) { c.net.stem = "imagenet"; }), "net.stem"));
+    CHECK(contains(refused([](auto& c) { c.net.random_order = true; }, "smoke/darts-1st"), "net.random_order"));
+    CHECK(contains(refused([](auto& c) { c.net.random_order = true, c.net.shuffle = false; }, "smoke/pcdarts"),
+                   "net.random_order"));
+    CHECK(refused([](auto& c) { c.net.random_order = true; }, "smoke/pcdarts") == "no error");
     CHECK(contains(refused([](auto& c) { c.train.warmup = c.train.epochs + 1; }), "train.warmup"));
     CHECK(contains(refused([](auto& c) { c.arch.kl = 1e-3; }), "arch.kl"));
     CHECK(contains(refused([](auto& c) { c.arch.kl = 1e-3, c.arch.turn = "together"; }, "smoke/drnas"), "arch.kl"));
