@@ -18,8 +18,15 @@ int stage_start(const BilevelTraining& t, std::int64_t epoch) {
 }
 
 double learning_rate(const BilevelTraining& t, std::int64_t epoch) {
-    if (t.lr_restarts) return resumed_cosine_lr(t.lr, t.lr_min, t.epochs, stage_start(t, epoch), epoch);
-    return cosine_lr(t.lr, t.lr_min, t.epochs, epoch + (t.lr_step == BilevelTraining::LrStep::before));
+    const bool before = t.lr_step == BilevelTraining::LrStep::before;
+    if (epoch < t.warmup) return t.lr * static_cast<double>(epoch + 1) / t.warmup;
+    if (t.lr_restarts) {
+        // The scheduler goes on from the rate it was left: a stage's first, or the last of the warm-up.
+        const int start = stage_start(t, epoch), from = start == 0 && t.warmup > 0 ? t.warmup - 1 : start;
+        return resumed_cosine_lr(t.lr, t.lr_min, t.epochs, from, epoch);
+    }
+    if (t.warmup > 0 && before) return resumed_cosine_lr(t.lr, t.lr_min, t.epochs, t.warmup, epoch + 1);
+    return cosine_lr(t.lr, t.lr_min, t.epochs, epoch + before);
 }
 
 BilevelTrainer::BilevelTrainer(SearchNet& net, BatchSource train, BatchSource alpha, const BilevelTraining& training)

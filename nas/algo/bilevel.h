@@ -21,6 +21,9 @@ struct BilevelTraining {
     /// The program steps its scheduler before each epoch. Up to PyTorch 1.0 epoch e then ran at the cosine of e
     /// (`after`: as if stepped after it), since 1.1 the same program runs it at that of e + 1 (`before`).
     enum class LrStep { after, before } lr_step = LrStep::after;
+    /// The first `warmup` epochs run at lr (e + 1) / warmup instead (PC-DARTS on ImageNet overwrites the rate so). With
+    /// `before` the scheduler then goes on from the rate it was left, which is lr.
+    int warmup = 0;
     SgdOptions sgd{.momentum = 0.9,
                    .weight_decay = 3e-4,
                    .nesterov = false,

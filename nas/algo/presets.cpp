@@ -1,5 +1,5 @@
-// Settings of published searches: DARTS (ICLR 2019) and PC-DARTS (ICLR 2020) on CIFAR-10, DARTS on NAS-Bench-201 as its
-// paper (ICLR 2020) ran it, as it ran GDAS (CVPR 2019); DrNAS (ICLR 2021); SNAS (ICLR 2019).
+// Settings of published searches: DARTS (ICLR 2019) and PC-DARTS (ICLR 2020) on CIFAR-10, PC-DARTS on ImageNet, DARTS
+// on NAS-Bench-201 as its paper (ICLR 2020) ran it, as it ran GDAS (CVPR 2019); DrNAS (ICLR 2021); SNAS (ICLR 2019).
 #include <functional>
 
 #include "engine/base/error.h"
@@ -25,6 +25,24 @@ void pcdarts_cifar10(SearchConfig& c) {
     c.arch.lr = 6e-4;
     c.arch.begin = 15;
     c.valid.last = 1;
+}
+
+/// DIR/train and DIR/val hold 10 % and 2.5 % of each of ImageNet's classes.
+void pcdarts_imagenet(SearchConfig& c) {
+    pcdarts_cifar10(c);
+    c.data.split = "folders";
+    c.data.norm = "imagenet";
+    c.data.size = 224;
+    c.net.partial = 2;
+    c.net.stem = "imagenet";
+    c.train.batch = 1024;
+    c.train.lr = 0.5;
+    c.train.warmup = 5;
+    c.arch.lr = 6e-3;
+    c.arch.clip = 5;
+    c.arch.begin = 35;
+    c.arch.batches = "iterator";
+    c.valid.last = 3;
 }
 
 void darts_nb201(SearchConfig& c, int order) {
@@ -89,6 +107,26 @@ void drnas_cifar10(SearchConfig& c) {
     c.arch.begin = 10;
 }
 
+/// DIR/train and DIR/val as of PC-DARTS.
+void drnas_imagenet(SearchConfig& c) {
+    drnas_cifar10(c);
+    c.data.split = "folders";
+    c.data.norm = "imagenet";
+    c.data.size = 224;
+    c.net.stem = "imagenet";
+    c.net.channels = 48;
+    c.net.layers = 14;
+    c.train.batch = 512;
+    c.train.lr = 0.5;
+    c.train.warmup = 5;
+    c.arch.lr = 6e-3;
+    c.arch.clip = 5;
+    c.arch.batches = "iterator";
+    c.arch.stages = "25:3:4";
+    c.valid.last = 3;
+    c.run.seed = 0;
+}
+
 /// One level, and a temperature from 1 to 0.03.
 void snas(SearchConfig& c) {
     c.algo = "snas";
@@ -140,11 +178,13 @@ const std::vector<Preset>& presets() {
         {"darts/nb201-1st", [](SearchConfig& c) { darts_nb201(c, 1); }},
         {"darts/nb201-2nd", [](SearchConfig& c) { darts_nb201(c, 2); }},
         {"pcdarts/cifar10", pcdarts_cifar10},
+        {"pcdarts/imagenet", pcdarts_imagenet},
         {"drnas/nb201-cifar10", [](SearchConfig& c) { drnas_nb201(c, "cifar10-darts"); }},
         {"drnas/nb201-cifar100", [](SearchConfig& c) { drnas_nb201(c, "cifar100-drnas"); }},
         {"drnas/nb201-imagenet16", [](SearchConfig& c) { drnas_nb201(c, "imagenet16"); }},
         {"drnas/nb201-progressive", drnas_nb201_progressive},
         {"drnas/cifar10", drnas_cifar10},
+        {"drnas/imagenet", drnas_imagenet},
         {"gdas/nb201", gdas_nb201},
         {"snas/nb201", snas_nb201},
         {"snas/cifar10", snas_cifar10},
@@ -156,6 +196,15 @@ const std::vector<Preset>& presets() {
          [](SearchConfig& c) {
              pcdarts_cifar10(c), smoke(c);
              c.net.channels = 8;
+             c.arch.begin = 1;
+         }},
+        {"smoke/pcdarts-imagenet",
+         [](SearchConfig& c) {
+             pcdarts_imagenet(c), smoke(c);
+             c.data.split = "folders";
+             c.data.size = 64;
+             c.data.synthetic_test = 32;
+             c.train.warmup = 1;
              c.arch.begin = 1;
          }},
         {"smoke/drnas", [](SearchConfig& c) { drnas_nb201(c, "auto"), smoke(c); }},
@@ -174,7 +223,25 @@ const std::vector<Preset>& presets() {
              c.arch.stages = "1:2:4";
              c.arch.begin = 0;
          }},
+        {"smoke/drnas-imagenet",
+         [](SearchConfig& c) {
+             drnas_imagenet(c), smoke(c);
+             c.data.split = "folders";
+             c.data.size = 64;
+             c.data.synthetic_test = 32;
+             c.net.channels = 8;
+             c.net.partial = 4;
+             c.train.warmup = 1;
+             c.arch.stages = "1:2:4";
+             c.arch.begin = 0;
+         }},
         {"smoke/gdas", [](SearchConfig& c) { gdas_nb201(c), smoke(c); }},
+        {"smoke/gdas-darts",
+         [](SearchConfig& c) {
+             darts_cifar10(c, 1), smoke(c);
+             c.algo = "gdas";
+             c.train.inactive = "coast";
+         }},
         {"smoke/snas", [](SearchConfig& c) { snas_nb201(c), smoke(c); }},
         {"smoke/snas-darts", [](SearchConfig& c) { snas_cifar10(c), smoke(c); }},
     };

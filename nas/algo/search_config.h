@@ -13,7 +13,7 @@ struct SearchConfig {
     std::string space = "darts";  // darts | nasbench201
 
     struct Data : PictureOptions {
-        std::string split = "auto";  // auto | half | nb201 | parts
+        std::string split = "auto";  // auto | half | nb201 | parts | folders
         std::string train_part;      // FIRST:LAST (excluded) of the training pictures, with split = parts
         std::string valid_part;
     } data;
@@ -25,8 +25,10 @@ struct SearchConfig {
         bool track = true;                  // nasbench201
         int partial = 1;                    // K of PC-DARTS and DrNAS
         bool shuffle = true;                // with partial > 1
+        bool random_order = false;          // darts, with shuffle
         bool none = true;                   // darts
         std::string widening = "released";  // released | net2wider
+        std::string stem = "cifar";         // darts: cifar | imagenet
         std::string bn_gamma = "uniform";   // uniform | ones
     } net;
 
@@ -36,6 +38,7 @@ struct SearchConfig {
         double lr = 0.025;
         double lr_min = 0.001;
         std::string lr_step = "after";      // after | before
+        int warmup = 0;                     // epochs
         std::string lr_stages = "restart";  // restart | continue
         double momentum = 0.9;
         bool nesterov = false;
@@ -52,6 +55,7 @@ struct SearchConfig {
         double beta1 = 0.5, beta2 = 0.999;
         double eps = 1e-8;
         double weight_decay = 1e-3;
+        double clip = 0;                // 0: off
         std::string batches = "fresh";  // fresh | iterator | pairs
         std::string turn = "first";     // first | last | together
         bool in_clip = false;
@@ -94,9 +98,11 @@ void check(const SearchConfig& config);
 const SearchSpace& space_of(const SearchConfig& config);
 BilevelTraining training_of(const SearchConfig& config);
 
-/// Places in the training set of the two halves. Throws Error(usage) where they overlap, are empty or do not fit.
+/// Places in the training set of the two halves; of `valid` in the test set where `held_out`. Throws Error(usage) where
+/// they overlap, are empty or do not fit.
 struct Halves {
     std::vector<std::uint32_t> train, valid;
+    bool held_out = false;
 };
 Halves halves_of(const SearchConfig& config, const Dataset& set);
 SearchSettings settings_of(const SearchConfig& config, int classes, int size);

@@ -23,7 +23,7 @@ class DartsSpace final : public SearchSpace {
     DartsSpace(bool edge_weights, bool none) : edge_weights_(edge_weights), none_(none) {}
     std::string name() const override { return "darts"; }
     darts::Net net(const SearchSettings& s) const {
-        darts::NetConfig config = darts::search_config("cifar10");
+        darts::NetConfig config = darts::search_config(s.stem == "imagenet" ? "imagenet" : "cifar10");
         config.classes = s.classes;
         config.input_size = s.size;
         config.channels = s.channels;
@@ -38,6 +38,7 @@ class DartsSpace final : public SearchSpace {
         NASCENT_CHECK(net->alphas().size() == matrices().size(), usage,
                       "net.layers = {}: a search needs normal and reduction cells, which 3 layers or more have",
                       s.layers);
+        if (s.order_seed) net->shuffle_at_random(*s.order_seed);
         return net;
     }
     std::vector<AlphaMatrix> matrices() const override {
@@ -78,7 +79,7 @@ class DartsSpace final : public SearchSpace {
                 {"reduction.svg", darts::to_svg(g.reduce, g.reduce_concat)}};
     }
     void add_cost(JsonObject& to, const std::string& text, int classes) const override {
-        darts::NetConfig config = darts::evaluation_config("cifar10");
+        darts::NetConfig config = darts::evaluation_config(classes == 1000 ? "imagenet" : "cifar10");
         config.classes = classes;
         const darts::Cost c = darts::cost_of(darts::evaluation_net(config, darts::parse_genotype(text)));
         to.add("params", c.params).add("macs", darts::macs_json(c));

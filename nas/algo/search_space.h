@@ -2,6 +2,7 @@
 // they say.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,8 @@ struct SearchSettings {
     bool track = true;  // nasbench201: running statistics in the searched cells
     int partial = 1;    // operators see one channel in so many
     bool shuffle = true;
+    std::string stem = "cifar";                    // darts: cifar | imagenet
+    std::optional<std::uint64_t> order_seed = {};  // darts: of random orders of channels
 };
 
 class SearchSpace {

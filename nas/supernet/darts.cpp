@@ -190,9 +190,10 @@ Tensor DartsNet::features(const Tensor& x, bool training, Tensor* auxiliary) {
     for (bool reduction : {false, true})
         if (alphas_[reduction] >= 0) {
             const ArchWeights w = arch_weights(alphas_[reduction], reduction);
-            NASCENT_CHECK(w.chosen.empty() && !w.sums, runtime, "cells of the space darts compute all operators");
+            NASCENT_CHECK(!w.sums, runtime, "cells of the space darts add no bare sums to their nodes");
             weights[reduction] = w.weights;
             build_mixed(reduction, w.kept);
+            chosen_[reduction] = w.chosen;
             if (betas_[reduction] >= 0)
                 weights[reduction] = edge_weights(w.weights, store_.read(betas_[reduction]), net_.search.nodes);
         }

@@ -3,6 +3,7 @@
 // batch-norm as another, all else composed of primitive ones.
 #pragma once
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <tuple>
@@ -42,6 +43,9 @@ class DartsNet : public SearchNet {
     /// empty in an evaluation network.
     std::vector<int> alphas() const override;
     std::vector<std::vector<std::string>> operators() const override;
+    /// With partial channels a node's channels are shuffled in an order drawn for it anew in every cell and pass of a
+    /// step, not in groups. Throws Error(usage) where the network has none, or more than 512 channels.
+    void shuffle_at_random(std::uint64_t seed);
     /// The parameter that holds the alphas; -1 in an evaluation network.
     int alphas(bool reduction) const { return alphas_[reduction]; }
 
@@ -79,6 +83,8 @@ class DartsNet : public SearchNet {
     Tensor apply(const darts::Cell& cell, int place, int op, const Tensor& x, int stride, bool training);
     Tensor run_cell(const darts::Cell& cell, const Tensor& before, const Tensor& previous, const Tensor& weights,
                     bool training);
+    /// The cell of which each edge computes one operator, by the column of its weight.
+    static Mixed only(const Mixed& all, const std::vector<int>& chosen, int columns);
     Tensor run_mixed(const darts::Cell& cell, const Tensor& before, const Tensor& previous, const Tensor& weights,
                      bool training);
     std::pair<Tensor, Tensor> stems(const Tensor& x, bool training);
@@ -87,10 +93,12 @@ class DartsNet : public SearchNet {
 
     darts::Net net_;
     ParameterStore store_;
-    std::vector<Ids> ids_;         // by layer
-    std::map<Key, Group> groups_;  // the stems of ImageNet are two groups, by place
-    std::vector<Mixed> mixed_;     // by cell; none in evaluation networks
-    std::vector<bool> kept_[2];    // what they were built with
+    std::vector<Ids> ids_;                     // by layer
+    std::map<Key, Group> groups_;              // the stems of ImageNet are two groups, by place
+    std::vector<Mixed> mixed_;                 // by cell; none in evaluation networks
+    std::vector<bool> kept_[2];                // what they were built with
+    std::optional<std::uint64_t> order_seed_;  // of orders of channels
+    std::vector<int> chosen_[2];  // of normal and reduction cells, for this forward: by edge; empty: all operators
     int alphas_[2] = {-1, -1}, betas_[2] = {-1, -1};
 };
 

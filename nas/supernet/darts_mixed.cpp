@@ -1,4 +1,5 @@
 // Cells with all primitives on every edge, as calls of the fused op.
+#include "engine/base/rng.h"
 #include "nas/supernet/copies.h"
 #include "nas/supernet/darts.h"
 
@@ -82,9 +83,57 @@ void DartsNet::build_mixed(bool reduction, const std::vector<bool>& kept) {
         if (cell.reduction == reduction) mixed_[static_cast<std::size_t>(cell.index)] = mixed(cell, kept);
 }
 
+void DartsNet::shuffle_at_random(std::uint64_t seed) {
+    const darts::SearchCell& search = net_.search;
+    NASCENT_CHECK(search.partial > 1 && search.shuffle, usage, "no channels are shuffled: K = {}, shuffle {}",
+                  search.partial, search.shuffle);
+    for (const darts::Cell& cell : net_.cells)
+        NASCENT_CHECK(cell.channels <= 512, usage, "{} channels to be shuffled at random, expected at most 512",
+                      cell.channels);
+    // Of the stream of architectures, but of another seed than what rules draw.
+    order_seed_ = seed ^ 0x5851F42D4C957F2D;
+}
+
+DartsNet::Mixed DartsNet::only(const Mixed& all, const std::vector<int>& chosen, int columns) {
+    Mixed m = all;
+    auto parameter = static_cast<std::size_t>(all.shape.reduce_before ? 3 : 2), norm = std::size_t{2};
+    m.parameters.resize(parameter);
+    m.norms.resize(norm);
+    for (std::size_t place = 0; place < m.shape.edges.size(); place++) {
+        CellEdge& e = m.shape.edges[place];
+        e.ops.clear();
+        for (const CellOp& o : all.shape.edges[place].ops) {
+            const auto parameters = static_cast<std::size_t>(cell_op_parameters(o, e.stride)),
+                       norms = static_cast<std::size_t>(cell_op_norms(o, e.stride));
+            if (o.kind == CellOpKind::bypass || o.weight % columns == chosen.at(place)) {
+                e.ops.push_back(o);
+                for (std::size_t i = 0; i < parameters; i++) m.parameters.push_back(all.parameters[parameter + i]);
+                for (std::size_t i = 0; i < norms; i++) m.norms.push_back(all.norms[norm + i]);
+            }
+            parameter += parameters;
+            norm += norms;
+        }
+    }
+    return m;
+}
+
 Tensor DartsNet::run_mixed(const darts::Cell& cell, const Tensor& before, const Tensor& previous, const Tensor& weights,
                            bool training) {
-    const Mixed& m = mixed_[static_cast<std::size_t>(cell.index)];
+    const Mixed& all_operators = mixed_[static_cast<std::size_t>(cell.index)];
+    const std::vector<int>& chosen = chosen_[cell.reduction];
+    const int columns = static_cast<int>(weights.size() / cell.edges.size());
+    Mixed m = chosen.empty() ? all_operators : only(all_operators, chosen, columns);
+    if (order_seed_) {
+        const auto forward =
+            static_cast<std::uint64_t>(forward_.number) * 3 + static_cast<std::uint64_t>(forward_.pass);
+        const auto cells = static_cast<std::uint64_t>(net_.cells.size()), nodes = std::uint64_t{12};
+        const auto channels = static_cast<std::uint64_t>(cell.channels);
+        for (std::uint64_t node = 0; node < static_cast<std::uint64_t>(m.shape.nodes); node++)
+            for (std::uint64_t i = 0; i < channels; i++)
+                m.shape.order.push_back(static_cast<std::uint16_t>(
+                    shuffled(*order_seed_, RandomStream::architecture,
+                             (forward * cells + static_cast<std::uint64_t>(cell.index)) * nodes + node, channels, i)));
+    }
     std::vector<Tensor> parameters;
     std::vector<CellNorm> norms;
     for (int copy = 0; copy < store_.copies(); copy++) {

@@ -61,12 +61,18 @@ class SearchNet {
     /// Null, as at first: the weights are the softmax of the rows (DARTS). The rule must outlive the network's use.
     void set_rule(ArchRule* rule) { rule_ = rule; }
     void begin(Pass pass, std::int64_t epoch, std::int64_t number) {
+        forward_ = {pass, number};
         if (rule_) rule_->begin(pass, epoch, number);
     }
     /// The alphas' loss with the rule's penalties.
     Tensor penalised(Tensor loss);
 
   protected:
+    /// What the forwards that follow are for.
+    struct Forward {
+        Pass pass = Pass::evaluation;
+        std::int64_t number = 0;
+    } forward_;
     /// Of the alphas in a parameter, which are matrix number `matrix` to the rule.
     ArchWeights arch_weights(int parameter, int matrix);
 

@@ -16,8 +16,10 @@ std::vector<std::string> small_search(const std::string& preset, const std::stri
     std::vector<std::string> a{"run", "--preset", preset, "--out", out};
     if (preset.find("darts") != std::string::npos)
         a.insert(a.end(),
-                 {"--channels", preset.find("snas") != std::string::npos || preset.find("smoke/darts") == 0 ? "2" : "8",
-                  "--layers", "3", "--size", "8", "--epochs", "2", "--synthetic-train", "64"});
+                 {"--channels",
+                  preset.find("pcdarts") != std::string::npos || preset.find("drnas") != std::string::npos ? "8" : "2",
+                  "--layers", "3", "--size", preset.find("imagenet") != std::string::npos ? "64" : "8", "--epochs", "2",
+                  "--synthetic-train", "64"});
     a.insert(a.end(), more.begin(), more.end());
     return a;
 }
@@ -58,8 +60,9 @@ std::vector<json> records(const std::string& run, const std::string& kind) {
 }  // namespace
 
 TEST_CASE("a search derives an architecture each epoch and leaves what it promises") {
-    for (const char* preset : {"smoke/darts-1st", "smoke/nb201-2nd", "smoke/pcdarts", "smoke/drnas", "smoke/gdas",
-                               "smoke/snas", "smoke/snas-darts", "smoke/drnas-progressive", "smoke/drnas-darts"}) {
+    for (const char* preset : {"smoke/darts-1st", "smoke/nb201-2nd", "smoke/pcdarts", "smoke/pcdarts-imagenet",
+                               "smoke/drnas", "smoke/gdas", "smoke/gdas-darts", "smoke/snas", "smoke/snas-darts",
+                               "smoke/drnas-progressive", "smoke/drnas-darts", "smoke/drnas-imagenet"}) {
         CAPTURE(preset);
         TemporaryFolder folder;
         const std::string run = folder / "run";
@@ -117,8 +120,9 @@ TEST_CASE("a search derives an architecture each epoch and leaves what it promis
 }
 
 TEST_CASE("a search that is killed at any moment goes on to the same bits") {
-    for (const char* preset : {"smoke/nb201-1st", "smoke/darts-2nd", "smoke/pcdarts", "smoke/drnas", "smoke/gdas",
-                               "smoke/snas", "smoke/snas-darts", "smoke/drnas-progressive", "smoke/drnas-darts"}) {
+    for (const char* preset : {"smoke/nb201-1st", "smoke/darts-2nd", "smoke/pcdarts", "smoke/pcdarts-imagenet",
+                               "smoke/drnas", "smoke/gdas", "smoke/gdas-darts", "smoke/snas", "smoke/snas-darts",
+                               "smoke/drnas-progressive", "smoke/drnas-darts", "smoke/drnas-imagenet"}) {
         CAPTURE(preset);
         TemporaryFolder folder;
         const std::vector<std::string> setting{"--checkpoint-steps", "1"};
@@ -159,8 +163,8 @@ TEST_CASE("a search that is stopped by SIGTERM, perhaps while it validates, goes
 }
 
 TEST_CASE("the same seed gives the same search with one and two threads, another seed another") {
-    for (const char* preset : {"smoke/nb201-2nd", "smoke/pcdarts", "smoke/drnas", "smoke/gdas", "smoke/snas-darts",
-                               "smoke/drnas-progressive", "smoke/drnas-darts"}) {
+    for (const char* preset : {"smoke/nb201-2nd", "smoke/pcdarts", "smoke/drnas", "smoke/gdas", "smoke/gdas-darts",
+                               "smoke/snas-darts", "smoke/drnas-progressive", "smoke/drnas-darts"}) {
         CAPTURE(preset);
         TemporaryFolder folder;
         for (auto [name, more] : {std::pair<const char*, std::vector<std::string>>{"a", {"--threads", "1"}},
@@ -198,10 +202,17 @@ TEST_CASE("PC-DARTS moves its alphas and betas after a warm-up, and validates at
     const json result = json::parse(read_text(stopped + "/arch.json"));
     CHECK(result.at("valid").at("accuracy").is_number());
     CHECK(darts_search({"resume", stopped}).code == 0);
-    // The random variant mixes no channels.
+    // The random variant mixes no channels as it was released, and as it was meant all of them, anew each forward.
+    for (const char* threads : {"1", "2"})
+        REQUIRE(darts_search(small_search("smoke/pcdarts", folder / ("random" + std::string(threads)),
+                                          {"--random-order", "--threads", threads}))
+                    .code == 0);
+    CHECK(left(folder / "random1") == left(folder / "random2"));
     REQUIRE(darts_search(small_search("smoke/pcdarts", folder / "plain", {"--no-shuffle"})).code == 0);
     REQUIRE(darts_search(small_search("smoke/pcdarts", folder / "usual")).code == 0);
     CHECK(left(folder / "plain").weights != left(folder / "usual").weights);
+    CHECK(left(folder / "random1").weights != left(folder / "usual").weights);
+    CHECK(left(folder / "random1").weights != left(folder / "plain").weights);
 }
 
 TEST_CASE("a progressive search prunes and widens at its stages, and says so") {
@@ -439,7 +450,7 @@ TEST_CASE("darts_search says what is wrong with a command") {
         {small_search("smoke/nb201-1st", out, {"--table", folder / "none.csv"}), 3, "none.csv"},
         {small_search("smoke/nb201-1st", out, {"--lr", "0.0001"}), 2, "train.lr_min"},
         {{"run", "--algo", "dranas"}, 2, "did you mean drnas?"},
-        {small_search("smoke/gdas", out, {"--space", "darts"}), 2, "gdas is of the space nasbench201"},
+        {small_search("smoke/gdas", out, {"--space", "darts"}), 2, "bare_sums is of the space nasbench201"},
         {small_search("smoke/pcdarts", out, {"--partial", "3"}), 2, "net.partial = 3 does not divide net.channels = 8"},
         {small_search("smoke/pcdarts", out, {"--arch-begin", "2"}), 2, "arch.begin = 2"},
         {small_search("smoke/drnas", out, {"--order", "2"}), 2, "arch.order"},

@@ -178,7 +178,8 @@ TEST_CASE("pruned operators are not launched") {
             for (std::size_t e = 0; e < m.edges.size(); e++) of[e * m.operators.size() + (darts ? 5 : 1)] = true;
         }
         const Work all = work(*net, {}), few = work(*net, one);
-        MESSAGE(std::string(darts ? "darts" : "nasbench201"), ": ", all.launches, " launches, of one operator ", few.launches);
+        MESSAGE(std::string(darts ? "darts" : "nasbench201"), ": ", all.launches, " launches, of one operator ",
+                few.launches);
         CHECK(few.launches < all.launches);
         CHECK(std::isfinite(few.loss));
         if (darts) continue;
@@ -202,6 +203,21 @@ TEST_CASE("a stage begins with the first rate as released, or goes on, and alpha
     CHECK(learning_rate(t, 50) == 0.025);
     CHECK(learning_rate(t, 51) == doctest::Approx(0.024246141782124923).epsilon(1e-12));
     CHECK(learning_rate(t, 99) == doctest::Approx(0.0010118425512224416).epsilon(1e-12));
+    // DrNAS on ImageNet: the scheduler goes on from what the warm-up left.
+    BilevelTraining warm;
+    warm.epochs = 50;
+    warm.lr = 0.5;
+    warm.lr_min = 0;
+    warm.warmup = 5;
+    warm.stages = {25};
+    CHECK(learning_rate(warm, 3) == 0.4);
+    CHECK(learning_rate(warm, 24) == doctest::Approx(0.265697).epsilon(1e-5));
+    warm.lr_restarts = true;
+    CHECK(learning_rate(warm, 4) == 0.5);
+    CHECK(learning_rate(warm, 5) == doctest::Approx(0.495548).epsilon(1e-5));
+    CHECK(learning_rate(warm, 24) == doctest::Approx(0.269938).epsilon(1e-5));
+    CHECK(learning_rate(warm, 25) == 0.5);
+    CHECK(learning_rate(warm, 26) == doctest::Approx(0.468605).epsilon(1e-5));
 }
 
 TEST_CASE("a masked rule draws of all operators and leaves the pruned ones out") {
