@@ -223,7 +223,7 @@ const std::vector<Preset>& presets() {
              c.arch.stages = "1:2:4";
              c.arch.begin = 0;
          }},
-        {"smoke/drnas-imagenet",
+        {"smoke/drnas-darts-imagenet",
          [](SearchConfig& c) {
              drnas_imagenet(c), smoke(c);
              c.data.split = "folders";

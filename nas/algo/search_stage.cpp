@@ -57,8 +57,9 @@ void SearchRun::change_stage() {
                                     .add("partial", to.partial)
                                     .add("operators", to.operators)
                                     .add("edges", edges));
-    directory_.log().say(fmt::format("stage {} of {}: operators see one channel in {}, {} of an edge are left: {}",
-                                     p.stage + 1, p.stages.size(), to.partial, to.operators, fmt::join(edges, "; ")));
+    directory_.log().say(fmt::format("stage {} of {}: operators see one channel in {}, {} of an edge are left",
+                                     p.stage + 1, p.stages.size(), to.partial, to.operators));
+    for (const std::string& edge : edges) directory_.log().line("  " + edge);
 }
 
 }  // namespace nascent

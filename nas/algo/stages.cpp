@@ -116,8 +116,11 @@ std::vector<int> operators_left(const Kept& kept, const std::vector<AlphaMatrix>
 
 std::vector<std::string> describe(const Kept& kept, const std::vector<AlphaMatrix>& matrices) {
     std::vector<std::string> lines;
+    const auto of_operators =
+        std::count_if(matrices.begin(), matrices.end(), [](const AlphaMatrix& m) { return m.operators.size() > 1; });
     for_each_edge(matrices, [&](std::size_t m, std::size_t first, std::size_t e) {
-        std::string& line = lines.emplace_back(matrices[m].edges[e] + ":");
+        std::string& line = lines.emplace_back(of_operators > 1 ? matrices[m].name + " " : "");
+        line += matrices[m].edges[e] + ":";
         for (std::size_t o = 0; o < matrices[m].operators.size(); o++)
             if (kept.empty() || kept[m][first + o]) line += " " + matrices[m].operators[o];
     });

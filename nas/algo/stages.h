@@ -31,7 +31,8 @@ Kept pruned(const Alphas& alphas, const std::vector<AlphaMatrix>& matrices, int 
 std::vector<std::string> kept_texts(const Kept& kept);
 Kept kept_of(const std::vector<std::string>& texts, const std::vector<AlphaMatrix>& matrices);
 
-/// How many operators each edge has left, and their names: "1<-0: skip_connect nor_conv_3x3".
+/// How many operators each edge has left, and their names: "1<-0: skip_connect nor_conv_3x3", behind the matrix's name
+/// where there are several.
 std::vector<int> operators_left(const Kept& kept, const std::vector<AlphaMatrix>& matrices);
 std::vector<std::string> describe(const Kept& kept, const std::vector<AlphaMatrix>& matrices);
 

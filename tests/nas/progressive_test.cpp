@@ -94,6 +94,9 @@ TEST_CASE("of each edge the largest alphas are kept, of equals the first, and no
     CHECK(operators_left(two, matrices) == std::vector<int>{2, 2});
     CHECK(operators_left({}, matrices) == std::vector<int>{3, 3});
     CHECK(describe(two, matrices) == std::vector<std::string>{"1<-0: y z", "2<-0: x y"});
+    std::vector<AlphaMatrix> both{matrices[0], matrices[0]};
+    both[1].name = "b";
+    CHECK(describe({}, both)[2] == "b 1<-0: x y z");
     CHECK(pruned({{-9, pruned_alpha, -8, pruned_alpha, -7, pruned_alpha}, {0, 0}}, matrices, 2) ==
           Kept{{true, false, true, false, true, false}, {true, true}});
     CHECK(kept_of(kept_texts(two), matrices) == two);
