@@ -33,6 +33,8 @@ struct ArchRuleOptions {
     /// gdas: operators that were not drawn add their straight-through weight, as in the published code, so that the
     /// alphas of each get the sum over all elements of its node's gradient. Else nothing of theirs is added.
     bool bare_sums = false;
+    /// drnas: by matrix, edge and operator, what was not pruned; empty: all.
+    std::vector<std::vector<bool>> kept = {};
 };
 
 /// Null for darts. A drawn row is shared by all cells of the matrix; each forward draws anew, in evaluation too.

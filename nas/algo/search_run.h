@@ -28,6 +28,11 @@ class SearchRun {
     struct Parts;
     void restore();
     void save();
+    /// The stage that a checkpoint is of, before the network is built; then all else in it, or a fresh start.
+    void read_stage(const Checkpoint& found);
+    void start(const std::optional<Checkpoint>& found);
+    bool stage_is_due() const;
+    void change_stage();
     void advance(struct ProgressState& shown);
     void record_genotype();
     bool choose();

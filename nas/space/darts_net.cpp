@@ -205,10 +205,10 @@ Net search_net(const NetConfig& config, const SearchCell& shape) {
         const Edge& edge = cell.edges[static_cast<std::size_t>(e)];
         const std::string prefix = fmt::format("cells.{}._ops.{}", cell.index, e);
         const int seen = cell.channels / shape.partial;
-        for (int op = 0; op < kPrimitives; ++op) {
+        for (int op = shape.first_op(); op < kPrimitives; ++op) {
             to.at({.part = Part::edge, .cell = cell.index, .place = e, .op = op, .affine = false});
-            to.op(fmt::format("{}._ops.{}", prefix, op), static_cast<Op>(op), edge_input(cell, edge, seen), edge.stride,
-                  true);
+            to.op(fmt::format("{}._ops.{}", prefix, op - shape.first_op()), static_cast<Op>(op),
+                  edge_input(cell, edge, seen), edge.stride, true);
         }
         // Of the channels that no operator sees, reduction cells take the maximum of 2 x 2.
         if (shape.partial > 1 && edge.stride == 2) {

@@ -34,6 +34,10 @@ struct SearchCell {
     int partial = 1;            // K of PC-DARTS: operators see the first channels / K
     bool shuffle = true;        // with K > 1: a node's channels are shuffled in K groups
     bool edge_weights = false;  // PC-DARTS's betas: edges are weighed too
+    bool none = true;           // `none` is one of the operators (not so in DrNAS)
+    /// Columns of alphas, and the operator of the first.
+    int operators() const { return none ? kPrimitives : kPrimitives - 1; }
+    int first_op() const { return none ? 0 : 1; }
     bool operator==(const SearchCell&) const = default;
 };
 

@@ -54,7 +54,7 @@ void DartsNet::build() {
                 const std::string name = reduction ? "alphas_reduce" : "alphas_normal";
                 store_.begin_range(name);
                 alphas_[reduction] =
-                    store_.add(name, {static_cast<std::int64_t>(cell.edges.size()), darts::kPrimitives});
+                    store_.add(name, {static_cast<std::int64_t>(cell.edges.size()), net_.search.operators()});
             }
     for (bool reduction : {false, true}) {
         if (!net_.search.edge_weights || alphas_[reduction] < 0) continue;
@@ -63,7 +63,8 @@ void DartsNet::build() {
         store_.begin_range(name);
         betas_[reduction] = store_.add(name, {alphas[0], 1});
     }
-    if (searches()) build_mixed();
+    if (!searches()) return;
+    for (const darts::Cell& cell : net_.cells) mixed_.push_back(mixed(cell, {}));
 }
 
 const DartsNet::Group* DartsNet::group(Part part, int cell, int place, int op) const {
@@ -189,8 +190,10 @@ Tensor DartsNet::features(const Tensor& x, bool training, Tensor* auxiliary) {
     for (bool reduction : {false, true})
         if (alphas_[reduction] >= 0) {
             const ArchWeights w = arch_weights(alphas_[reduction], reduction);
-            NASCENT_CHECK(w.chosen.empty() && !w.sums, runtime, "cells of the space darts compute all operators");
+            NASCENT_CHECK(!w.sums, runtime, "cells of the space darts add no bare sums to their nodes");
             weights[reduction] = w.weights;
+            build_mixed(reduction, w.kept);
+            chosen_[reduction] = w.chosen;
             if (betas_[reduction] >= 0)
                 weights[reduction] = edge_weights(w.weights, store_.read(betas_[reduction]), net_.search.nodes);
         }

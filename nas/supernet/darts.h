@@ -3,6 +3,7 @@
 // batch-norm as another, all else composed of primitive ones.
 #pragma once
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <tuple>
@@ -41,6 +42,10 @@ class DartsNet : public SearchNet {
     /// Of the normal and of the reduction cells, then their edges' betas where the network has them, (edges, 1) each;
     /// empty in an evaluation network.
     std::vector<int> alphas() const override;
+    std::vector<std::vector<std::string>> operators() const override;
+    /// With partial channels a node's channels are shuffled in an order drawn for it anew in every cell and pass of a
+    /// step, not in groups. Throws Error(usage) where the network has none, or more than 512 channels.
+    void shuffle_at_random(std::uint64_t seed);
     /// The parameter that holds the alphas; -1 in an evaluation network.
     int alphas(bool reduction) const { return alphas_[reduction]; }
 
@@ -63,10 +68,13 @@ class DartsNet : public SearchNet {
         std::vector<int> parameters;
         std::vector<std::size_t> norms;  // layers
     };
+
     using Key = std::tuple<darts::Part, int, int, int>;  // part, cell, place, operator
 
     void build();
-    void build_mixed();
+    /// The searched cells with the operators that `arch` keeps; what they were built with is remembered.
+    void build_mixed(bool reduction, const std::vector<bool>& kept);
+    Mixed mixed(const darts::Cell& cell, const std::vector<bool>& kept) const;
     std::size_t layer_of(const std::string& name) const;
     const Group* group(darts::Part part, int cell, int place, int op) const;
     Tensor tensor(const std::string& name) const;
@@ -75,6 +83,8 @@ class DartsNet : public SearchNet {
     Tensor apply(const darts::Cell& cell, int place, int op, const Tensor& x, int stride, bool training);
     Tensor run_cell(const darts::Cell& cell, const Tensor& before, const Tensor& previous, const Tensor& weights,
                     bool training);
+    /// The cell of which each edge computes one operator, by the column of its weight.
+    static Mixed only(const Mixed& all, const std::vector<int>& chosen, int columns);
     Tensor run_mixed(const darts::Cell& cell, const Tensor& before, const Tensor& previous, const Tensor& weights,
                      bool training);
     std::pair<Tensor, Tensor> stems(const Tensor& x, bool training);
@@ -83,9 +93,12 @@ class DartsNet : public SearchNet {
 
     darts::Net net_;
     ParameterStore store_;
-    std::vector<Ids> ids_;         // by layer
-    std::map<Key, Group> groups_;  // the stems of ImageNet are two groups, by place
-    std::vector<Mixed> mixed_;     // by cell; none in evaluation networks
+    std::vector<Ids> ids_;                     // by layer
+    std::map<Key, Group> groups_;              // the stems of ImageNet are two groups, by place
+    std::vector<Mixed> mixed_;                 // by cell; none in evaluation networks
+    std::vector<bool> kept_[2];                // what they were built with
+    std::optional<std::uint64_t> order_seed_;  // of orders of channels
+    std::vector<int> chosen_[2];  // of normal and reduction cells, for this forward: by edge; empty: all operators
     int alphas_[2] = {-1, -1}, betas_[2] = {-1, -1};
 };
 
