@@ -12,6 +12,7 @@
 #include "engine/io/safetensors.h"
 #include "nas/algo/evolution_json.h"
 #include "nas/algo/rlnas_config.h"
+#include "nas/space/chain_published.h"
 #include "nas/space/darts_genotypes.h"
 #include "nas/space/nasbench201.h"
 
@@ -132,6 +133,16 @@ int main(int argc, char** argv) {
     put("architecture", "tuple", "(1,0,4,4,2,2)");
     put("architecture", "index", "#123");
     put("architecture", "sparse", "|nor_conv_3x3~0|+|nor_conv_3x3~1|+|skip_connect~0|skip_connect~2|");
+    for (const chain::Published& p : chain::published_architectures()) {
+        put("architecture", std::string(p.name), std::string(p.text));
+        const chain::Space space = chain::space(p.space);
+        if (!space.channels)
+            put("architecture", std::string(p.name) + ".yaml",
+                chain::to_yaml(space, chain::parse_architecture(space, p.text)));
+    }
+    put("architecture", "name", "arch_README");
+    put("architecture", "old.yaml",
+        "stage_1_block_0:\n  chosen:\n  - shuffle_7x7\n# one\nstage_1_block_1: {chosen: [x]}");
     for (const darts::Published& p : darts::published_cells()) {
         if (p.family == darts::Family::nasbench201) continue;
         put("genotype", std::string(p.name) + (p.family == darts::Family::recurrent ? "_rnn" : ""),
