@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/memory/parameter_store.h"
+#include "nas/space/darts_code.h"
 #include "nas/space/darts_net.h"
 #include "nas/supernet/search_net.h"
 #include "ops/mixed_cell.h"
@@ -19,7 +20,8 @@ namespace nascent {
 class DartsNet : public SearchNet {
   public:
     /// Parameters are zero until set(). A network with edges of all primitives has alphas, (edges, 8) for the normal
-    /// and for the reduction cells, in ranges of their own behind the weights.
+    /// and for the reduction cells, in ranges of their own behind the weights. With affine batch norms (SearchCell::
+    /// affine) it has none and only knows paths. Each operator of each edge is a range.
     DartsNet(Device& device, DType dtype, darts::Net net);
 
     struct Output {
@@ -29,6 +31,11 @@ class DartsNet : public SearchNet {
     /// x (n, s, s, 3), in the current execution. Training uses batch statistics and moves the running ones. Paths are
     /// not dropped.
     Output forward(const Tensor& x, bool training);
+
+    /// Logits of the network whose cells have the path's operators alone: of one with edges of all primitives, whose
+    /// alphas play no part. Statistics move and gradients arise for operators on the path only. Throws Error(usage)
+    /// for a path that is no valid() code, Error(runtime) for a network of other cells.
+    Tensor forward(const Tensor& x, const darts::Code& path, bool training);
 
     /// All layers one after another, of a network that is one chain (an operator by itself).
     Tensor chain(const Tensor& x, bool training);
@@ -77,9 +84,12 @@ class DartsNet : public SearchNet {
                     bool training);
     Tensor run_mixed(const darts::Cell& cell, const Tensor& before, const Tensor& previous, const Tensor& weights,
                      bool training);
+    Tensor run_path(const darts::Cell& cell, const Tensor& before, const Tensor& previous, const darts::CellCode& path,
+                    bool training);
+    Tensor preprocessed(const darts::Cell& cell, int input, const Tensor& x, bool training);
     std::pair<Tensor, Tensor> stems(const Tensor& x, bool training);
     /// The last cell's output; sets `auxiliary` as in Output.
-    Tensor features(const Tensor& x, bool training, Tensor* auxiliary);
+    Tensor features(const Tensor& x, bool training, Tensor* auxiliary, const darts::Code* path = nullptr);
 
     darts::Net net_;
     ParameterStore store_;
