@@ -1,18 +1,23 @@
 // Paths through a DARTS supernet against networks that have nothing but the path, and against the mixed network.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <set>
 
 #include "engine/base/rng.h"
+#include "nas/algo/darts_path_trainer.h"
 #include "nas/algo/darts_paths.h"
 #include "nas/algo/loss.h"
 #include "nas/supernet/darts.h"
 #include "nas/supernet/darts_angle_table.h"
 #include "nas/supernet/initialise.h"
+#include "nas/supernet/training_state.h"
 #include "ops/reference.h"
 
 using namespace nascent;
@@ -212,4 +217,50 @@ TEST_CASE("steps on paths turn the weights, and only theirs") {
     const darts::Angle angle(parts, darts::AngleSwitches::rlnas_cifar10());
     CHECK(angle.angle(paths[0]) > 0);
     CHECK_THROWS_AS(step(net, [&](const Tensor& x) { return net.forward(x, darts::Code{}, true); }), Error);
+}
+
+TEST_CASE("learning rates of RLNAS on DARTS") {
+    const DartsPathTraining t;
+    CHECK(std::fabs(learning_rate(t, 0) - 0.02499905) < 5e-9);
+    CHECK(std::fabs(learning_rate(t, 248) - 0.00100095) < 5e-9);
+    CHECK(learning_rate(t, 249) == 0.001);
+    DartsPathTraining after = t;
+    after.lr_step = DartsPathTraining::LrStep::after_epoch;
+    CHECK(learning_rate(after, 0) == 0.025);
+    CHECK(learning_rate(after, 1) == learning_rate(t, 0));
+}
+
+TEST_CASE("training on paths goes on to the same bits") {
+    const auto device = make_device("cpu");
+    BatchSource source{[&](std::int64_t) {
+                           return LabelledBatch{pictures(*device), labels(*device)};
+                       },
+                       4, [] { return 0.0; }};
+    for (auto draws : {DartsPathTraining::Draws::numpy, DartsPathTraining::Draws::counters}) {
+        DartsPathTraining training;
+        training.epochs = 2;
+        training.draws = draws;
+        DartsNet whole(*device, DType::f64, darts::search_net(kConfig, {.affine = true}));
+        DartsNet broken(*device, DType::f64, darts::search_net(kConfig, {.affine = true}));
+        for (DartsNet* n : {&whole, &broken}) initialise(n->store(), 9);
+        DartsPathTrainer one(whole, source, training), two(broken, source, training);
+        CHECK(one.total_steps() == 8);
+        while (!one.done()) {
+            const auto a = one.step(), b = two.step();
+            CHECK(a.loss == b.loss);
+            CHECK(a.gradient_norm == b.gradient_norm);
+            CHECK(a.gradient_norm > 0);
+            if (two.step_number() != 5) continue;
+            // The second goes on from what a checkpoint holds, in a network of its own.
+            const std::string file =
+                std::filesystem::temp_directory_path() / fmt::format("nascent_paths_{}.safetensors", ::getpid());
+            write_safetensors(file, TrainingState::of(broken.store(), two.optimizer()).tensors());
+            initialise(broken.store(), 1);
+            two.optimizer().set_step_number(0);
+            TrainingState::restore(SafeTensors::read(file), broken.store(), two.optimizer());
+            std::filesystem::remove(file);
+        }
+        for (const Parameter& p : whole.store().parameters()) REQUIRE(whole.get(p.name) == broken.get(p.name));
+        for (const Buffer& b : whole.store().buffers()) REQUIRE(whole.get(b.name) == broken.get(b.name));
+    }
 }
