@@ -23,6 +23,16 @@ struct CommandLine {
     rlnas::CostRequest cost;
     bool json = false;
 
+    /// The preset that was asked for, with all else the user gave on top.
+    RlnasConfig chosen() const {
+        RlnasConfig asked;
+        OptionTable probe = rlnas_options(asked);
+        apply(probe, overrides);
+        RlnasConfig result = rlnas_preset(asked.preset);
+        OptionTable on_preset = rlnas_options(result);
+        apply(on_preset, overrides);
+        return result;
+    }
     /// The configuration of `base` with what the user gave on top.
     void change(RlnasConfig& base) {
         OptionTable on_base = rlnas_options(base);
@@ -75,7 +85,7 @@ int run(int argc, char** argv) {
     if (!parse_command_line(app, argc, argv)) return 0;
     auto change = [&](RlnasConfig& base) { c.change(base); };
     if (*whole || *train) {
-        c.change(c.config);
+        c.config = c.chosen();
         if (*train) c.config.run.until = "train";
         rlnas::run(c.config, c.json);
     } else if (*search) {
@@ -85,7 +95,7 @@ int run(int argc, char** argv) {
         if (!files) {
             rlnas::search_run(c.directory, change, c.json);
         } else {
-            c.change(c.config);
+            c.config = c.chosen();
             rlnas::search_files(c.initial, c.trained, c.config, c.json);
         }
     } else if (*rank) {

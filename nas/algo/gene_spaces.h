@@ -22,7 +22,7 @@ class DartsGenes : public GeneSpace {
     };
     static Rules cifar10() { return {}; }
     static Rules imagenet() { return {.mutate_to_none = false, .max_cost = 600'000'000}; }
-    /// `costs` is read only with a limit. Throws ErrorKind::usage for a limit below the cheapest candidate, and as
+    /// `costs` is read only with a limit. Throws ErrorKind::usage for a limit below what all candidates cost, and as
     /// darts::check_operators() does.
     DartsGenes(const Rules& rules, const darts::CodeCosts& costs,
                darts::EdgeOperators operators = darts::all_operators());

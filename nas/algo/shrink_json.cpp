@@ -12,6 +12,20 @@ namespace {
 using nlohmann::json;
 constexpr const char* kFormat = "nascent shrunk space";
 
+/// Of operators, layers and counts: nothing that a narrower type would turn into another number.
+int integer(const json& j, const std::string& source) {
+    const bool whole = j.is_number_integer();
+    const auto value = whole ? j.get<std::int64_t>() : 0;
+    NASCENT_CHECK(whole && value >= -1 && value <= 1'000'000, data,
+                  "{}: {} where an operator, a layer or a count stands", source, j.dump().substr(0, 100));
+    return static_cast<int>(value);
+}
+
+const json& list(const json& j, const char* what, const std::string& source) {
+    NASCENT_CHECK(j.is_array(), data, "{}: {} is no list", source, what);
+    return j;
+}
+
 void check_layer(const std::vector<int>& left, const std::vector<int>& whole, std::size_t layer,
                  const std::string& source) {
     NASCENT_CHECK(!left.empty(), data, "{}: layer {} has no operator", source, layer);
@@ -60,14 +74,14 @@ ShrinkState read_shrunk_space(std::string_view text, const std::string& source, 
         NASCENT_CHECK(name == space, data, "{}: a part of the space '{}', not of '{}'", source, name.substr(0, 100),
                       space);
         ShrinkState state;
-        for (const json& layer : j.at("layers")) {
+        for (const json& layer : list(j.at("layers"), "layers", source)) {
             NASCENT_CHECK(state.operators.size() < full.size(), data, "{}: more than the space's {} layers", source,
                           full.size());
             std::vector<int> ops;
-            for (const json& op : layer) {
-                NASCENT_CHECK(op.is_number_integer() && ops.size() < 256, data,
-                              "{}: layer {}: expected a list of operator numbers", source, state.operators.size());
-                ops.push_back(op.get<int>());
+            for (const json& op : list(layer, "a layer", source)) {
+                NASCENT_CHECK(ops.size() < 256, data, "{}: layer {} has more than 256 operators", source,
+                              state.operators.size());
+                ops.push_back(integer(op, source));
             }
             check_layer(ops, full[state.operators.size()], state.operators.size(), source);
             state.operators.push_back(std::move(ops));
@@ -75,17 +89,17 @@ ShrinkState read_shrunk_space(std::string_view text, const std::string& source, 
         NASCENT_CHECK(state.operators.size() == full.size(), data, "{}: {} layers; the space has {}", source,
                       state.operators.size(), full.size());
         OperatorLists replayed = full;
-        for (const json& s : j.at("stages")) {
+        for (const json& s : list(j.at("stages"), "stages", source)) {
             ShrinkState::Stage stage;
             stage.base_replaced = s.at("base_replaced").get<bool>();
-            for (const json& d : s.at("dropped")) {
-                const LayerOperator which{d.at(0).get<int>(), d.at(1).get<int>()};
+            for (const json& d : list(s.at("dropped"), "dropped", source)) {
+                const LayerOperator which{integer(d.at(0), source), integer(d.at(1), source)};
                 const bool inside = which.layer >= 0 && static_cast<std::size_t>(which.layer) < replayed.size();
                 NASCENT_CHECK(inside && std::erase(replayed[static_cast<std::size_t>(which.layer)], which.op) == 1,
                               data, "{}: stage {} drops operator {} of layer {}, which is not there", source,
                               state.stages.size(), which.op, which.layer);
                 stage.dropped.push_back(which);
-                stage.scores.push_back({which, d.at(2).get<double>(), d.at(3).get<int>()});
+                stage.scores.push_back({which, d.at(2).get<double>(), integer(d.at(3), source)});
             }
             state.stages.push_back(std::move(stage));
         }

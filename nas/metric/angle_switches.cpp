@@ -104,9 +104,9 @@ AngleComparison compare_switches(const std::function<ChainTable(const ChainAngle
 }
 
 std::string to_text(const AngleComparison& c) {
-    std::string text = fmt::format("{:<34} {:>10} {:>8} {:>6}\n", "angle", "mean (rad)", "tau-b", "best");
+    std::string text = fmt::format("{:<36} {:>10} {:>8} {:>6}\n", "angle", "mean (rad)", "tau-b", "best");
     for (std::size_t i = 0; i < c.variants.size(); ++i)
-        text += fmt::format("{:<34} {:>10.6f} {:>8.4f} {:>6}\n", c.variants[i].name, c.mean[i], c.tau[i][0], c.best[i]);
+        text += fmt::format("{:<36} {:>10.6f} {:>8.4f} {:>6}\n", c.variants[i].name, c.mean[i], c.tau[i][0], c.best[i]);
     return text;
 }
 

@@ -17,7 +17,6 @@ namespace nascent::darts {
 inline constexpr int kNodes = 4;
 inline constexpr int kEdges = edge_count(kNodes);  // 14
 inline constexpr int kNodeInputs = 2;              // of the edges into a node, how many a valid cell uses
-inline constexpr int kWirings = 180;               // choices of two inputs for each node: 1 x 3 x 6 x 10
 
 /// Edge edge_index(node, from): state `from` into node `node`, which is state 2 + node.
 struct EdgePlace {
@@ -33,7 +32,8 @@ inline constexpr std::array<EdgePlace, kEdges> kEdgePlaces = [] {
     return all;
 }();
 
-/// Numbers of primitives (darts::Op below kPrimitives) by edge.
+/// Numbers of primitives (darts::Op below kPrimitives) by edge. There are 1 x 3 x 6 x 10 = 180 choices of two inputs
+/// for each node, and 7^8 of operators on them.
 using CellCode = std::array<std::uint8_t, kEdges>;
 
 struct Code {

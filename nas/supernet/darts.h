@@ -57,6 +57,8 @@ class DartsNet : public SearchNet {
     /// Values that lie as the parameter's do (its gradient, say), in PyTorch's layout.
     std::vector<double> torch_order(const std::string& name, const Tensor& values) const;
     std::vector<double> get(const std::string& name) const;
+    /// Values of the network's type in host memory that lie as parameter number `parameter` does, in PyTorch's layout.
+    std::vector<double> torch_order(int parameter, const void* host) const;
 
   private:
     struct Ids {  // parameters and buffers of a layer, -1 for none

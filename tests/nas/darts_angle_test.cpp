@@ -330,4 +330,13 @@ TEST_CASE("angles in the DARTS space are those of the published programs") {
         const Code one{codes[i].normal, codes[i].normal};
         CHECK(std::fabs(Angle(imagenet, AngleSwitches::anglenas()).angle(one) - of_abs[i]) < 1e-9);
     }
+    // And the first 200 training paths: the sum of their angles, and that of angle times number.
+    double sum = 0, numbered = 0;
+    for (int i = 0; i < 200; ++i) {
+        const double a = Angle(cifar10, AngleSwitches::rlnas_cifar10()).angle(numpy_training_path(1, i));
+        sum += a;
+        numbered += (i + 1) * a;
+    }
+    CHECK(std::fabs(sum - 197.507304686021) < 1e-9);
+    CHECK(std::fabs(numbered - 19833.464613262808) < 1e-7);
 }

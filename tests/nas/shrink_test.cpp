@@ -359,6 +359,10 @@ TEST_CASE("shrunk spaces go through files") {
     CHECK(contains(message(with("]],\"stages\"", "],[0]],\"stages\"")), "more than the space's 21 layers"));
     CHECK(message(with("\"stages\":[{", "\"stages\":[],\"were\":[{")).empty());  // a space without its history
     CHECK(contains(message(with("\"dropped\":[[", "\"dropped\":[[77,1,0.5,3],[")), "stage 0"));
+    CHECK(contains(message(with("\"layers\":[[", "\"layers\":[7,[")), "a layer is no list"));
+    // 4294967296 is 0 in 32 bits.
+    CHECK(contains(message(with("\"layers\":[[", "\"layers\":[[4294967296,")), "4294967296"));
+    CHECK(contains(message(with("\"layers\":[[", "\"layers\":[[0.5,")), "0.5"));
     CHECK(contains(message("{"), "space.json"));
     CHECK(contains(message("[]"), "format"));
     // Nothing that a flipped byte makes of it crashes or passes for another space of the same stages.
