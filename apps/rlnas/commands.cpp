@@ -4,7 +4,10 @@
 
 #include <filesystem>
 
+#include "engine/io/atomic_file.h"
 #include "nas/algo/rlnas_darts.h"
+#include "nas/algo/rlnas_shrink.h"
+#include "nas/algo/shrink_json.h"
 #include "nas/metric/cost.h"
 #include "nas/run/interrupt.h"
 #include "nas/run/program.h"
@@ -133,6 +136,26 @@ void rank(const std::string& path, const std::function<void(RlnasConfig&)>& chan
     NASCENT_CHECK(!config.search.table.empty(), usage, "no table to rank against: give --table FILE.csv");
     const SearchResult result = search_states(request_of(path, config), nullptr);
     print(json ? to_json(*result.judgement).text() + "\n" : to_text(*result.judgement));
+}
+
+void shrink(const ShrinkRequest& r, const RlnasConfig& given, const std::function<void(RlnasConfig&)>& change,
+            bool json) {
+    RlnasConfig config = given;
+    std::string initial = r.initial, trained = r.trained, out = r.out;
+    if (!r.directory.empty()) {
+        config = read_config(r.directory);
+        change(config);
+        const SearchRequest request = request_of(r.directory, config);
+        initial = request.initial;
+        trained = request.trained;
+        if (out.empty()) out = r.directory + "/export/shrunk_space.json";
+    }
+    resolve(config, false);
+    NASCENT_CHECK(config.space == "nasbench201", usage, "shrink drops operators of nasbench201, not of {}",
+                  config.space);
+    const ShrinkResult result = shrink_states(config, initial, trained);
+    if (!out.empty()) write_file_atomic(out, shrunk_space_json(config.space, result.state));
+    print(json ? to_json(result) + "\n" : to_text(result));
 }
 
 void cost(const CostRequest& r, bool json) {

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <set>
 
 #include "nas/space/darts_code.h"
 #include "tests/apps/program.h"
@@ -98,4 +99,40 @@ TEST_CASE("settings of one space are refused in the other") {
     CHECK(rlnas(small_run(folder / "d", {"--max-flops", "1000"})).code == 2);
     CHECK(rlnas(smoke(folder / "e", {"--preset", "rlnas/dart"})).code == 2);
     CHECK(rlnas({"rank", "--run", folder / "nothing"}).code == 2);
+}
+
+TEST_CASE("rlnas shrink says what it dropped and where that truly stands") {
+    TemporaryFolder folder;
+    const std::string run = folder / "run", table = folder / "table.csv";
+    REQUIRE(rlnas(small_run(run)).code == 0);
+    write_table(table);
+    const Outcome o = rlnas({"shrink", "--run", run, "--table", table, "--json"});
+    INFO(o.err);
+    REQUIRE(o.code == 0);
+    const json result = json::parse(o.out);
+    CHECK(result["dropped"].size() == 20);
+    std::set<int> ranks;
+    double last = -1;
+    for (const json& d : result["dropped"]) {
+        ranks.insert(d["true_rank"].get<int>());
+        CHECK(d["score"].get<double>() >= last);
+        last = d["score"];
+    }
+    CHECK(ranks.size() == 20);
+    CHECK(*ranks.begin() >= 1);
+    CHECK(*ranks.rbegin() <= 30);
+    const json space = json::parse(read_text(run + "/export/shrunk_space.json"));
+    CHECK(space["size"] == result["size"]);
+    std::size_t left = 0;
+    for (const json& layer : space["layers"]) left += layer.size();
+    CHECK(left == 10);
+    // The same of the files, without a table.
+    const Outcome files = rlnas(
+        {"shrink", "--init", run + "/export/init.safetensors", "--final", run + "/export/final.safetensors", "--json"});
+    INFO(files.err);
+    REQUIRE(files.code == 0);
+    CHECK(json::parse(files.out)["dropped"].size() == 20);
+    CHECK(rlnas({"shrink"}).code == 2);
+    REQUIRE(rlnas(smoke(folder / "darts")).code == 0);
+    CHECK(rlnas({"shrink", "--run", folder / "darts"}).code == 2);
 }
