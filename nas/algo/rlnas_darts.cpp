@@ -68,7 +68,7 @@ struct DartsRlnasRun::Parts {
           set(load_pictures(c.data, c.run)),
           ids(training_ids(c.data.split, set)),
           net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32,
-              darts::search_net(net_config(c, set), {.affine = true})) {
+              darts::search_net(net_config(c, set), {.affine = c.net.affine})) {
         device->kernel_options.winograd = c.train.conv == "winograd";
         const Normalisation norm = normalisation(c.data.norm, set);
         normalisation_name = norm.name;

@@ -12,6 +12,7 @@ namespace {
 void darts_cifar10(RlnasConfig& c) {
     c.space = "darts";
     c.data.norm = "cifar10-darts";
+    c.net.affine = true;
     c.train.nesterov = false;
     c.train.weight_decay = 3e-4;
     c.train.clip = 5;

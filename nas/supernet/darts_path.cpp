@@ -7,6 +7,9 @@ namespace nascent {
 Tensor DartsNet::run_path(const darts::Cell& cell, const Tensor& before, const Tensor& previous,
                           const darts::CellCode& path, bool training) {
     Scope scope("cell {}", cell.index);
+    // The fused op knows no gamma and beta; it has all nodes side by side.
+    if (!net_.search.affine && cell.concat.size() == darts::kNodes)
+        return run_fused_path(cell, before, previous, path, training);
     std::vector<Tensor> states = {preprocessed(cell, 0, before, training), preprocessed(cell, 1, previous, training)};
     for (std::size_t place = 0; place < cell.edges.size(); place++) {
         if (path[place] == 0) continue;

@@ -55,7 +55,7 @@ darts::Net darts_supernet(const StateDict& state, int input_size, const std::str
                   config.channels);
     config.stem_multiplier = stem / config.channels;
     try {
-        return darts::search_net(config, {.affine = true});
+        return darts::search_net(config, {.affine = all.contains("cells.0.preprocess1.op.2.weight")});
     } catch (const Error& e) {
         fail(ErrorKind::checkpoint, "no DARTS supernet: {}", e.what());
     }

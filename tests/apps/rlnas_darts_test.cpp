@@ -70,6 +70,16 @@ TEST_CASE("rlnas trains and searches the DARTS space") {
     CHECK(limited["search"]["exact"]["angle"].get<double>() < search["exact"]["angle"].get<double>());
 }
 
+TEST_CASE("rlnas on DARTS without affine batch norms") {
+    TemporaryFolder folder;
+    const Outcome o = rlnas(smoke(folder / "run", {"--no-affine", "--json"}));
+    INFO(o.err);
+    REQUIRE(o.code == 0);
+    const json result = json::parse(o.out);
+    CHECK(result["search"]["exact"]["proved"] == true);
+    CHECK(result["search"]["exact"]["angle"].get<double>() > 1e-4);
+}
+
 TEST_CASE("a DARTS run that is killed at any moment goes on to the same bits") {
     TemporaryFolder folder;
     const std::vector<std::string> longer{"--epochs", "40", "--checkpoint-steps", "7"};

@@ -145,7 +145,7 @@ TEST_CASE("a path is the mixed network with weights of one and zero") {
     DartsNet mixed(*device, DType::f64, darts::search_net(kConfig));
     DartsNet twin(*device, DType::f64, darts::search_net(kConfig));
     for (DartsNet* net : {&mixed, &twin}) initialise(net->store(), 6);
-    for (std::int64_t i = 0; i < 4; i++) {
+    for (std::int64_t i = 0; i < 12; i++) {
         const darts::Code code = darts::training_path(8, i);
         CAPTURE(darts::to_string(code));
         OneHot rule(code);
