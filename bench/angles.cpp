@@ -100,7 +100,7 @@ void training_path(benchmark::State& state) {
 BENCHMARK(training_path)->Arg(0)->Arg(1);
 
 void optimum(benchmark::State& state, AngleProblem& problem) {
-    AngleOptimum found;
+    LargestAngle found;
     for (auto _ : state) found = maximise_angle(problem);
     state.counters["gap"] = found.gap();
     state.counters["problems"] = static_cast<double>(found.linear_problems);

@@ -32,7 +32,7 @@ void evolve(AngleSearch& result, const GeneSpace& space, const AngleSearchReques
 }
 
 void solve(AngleSearch& result, AngleProblem& problem, const std::function<std::int64_t(const Genes&)>& cost) {
-    const AngleOptimum found = maximise_angle(problem);
+    const LargestAngle found = maximise_angle(problem);
     result.best = {found.genes, found.angle, cost(found.genes)};
     result.bound = found.bound;
     result.exact = found.exact;

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "engine/io/json_text.h"
-#include "nas/algo/angle_optimum.h"
 #include "nas/algo/evolution.h"
 #include "nas/algo/gene_spaces.h"
+#include "nas/algo/largest_angle.h"
 #include "nas/metric/darts_angle.h"
 #include "nas/space/darts_net.h"
 

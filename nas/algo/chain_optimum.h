@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "nas/algo/angle_optimum.h"
+#include "nas/algo/largest_angle.h"
 #include "nas/metric/chain_angle.h"
 
 namespace nascent {

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "nas/algo/angle_optimum.h"
 #include "nas/algo/darts_paths.h"
+#include "nas/algo/largest_angle.h"
 #include "nas/metric/darts_angle.h"
 #include "nas/metric/darts_code_cost.h"
 

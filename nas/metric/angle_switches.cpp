@@ -76,23 +76,27 @@ AngleComparison compare_switches(const darts::AngleParts& parts, std::span<const
 AngleComparison compare_switches(const std::function<ChainTable(const ChainAngleRules&)>& table,
                                  std::span<const std::vector<int>> architectures, const ChainAngleRules& base,
                                  const std::string& name) {
-    std::vector<std::pair<std::string, ChainAngleRules>> settings = {{name, base}};
+    struct Setting {
+        std::string name;
+        ChainAngleRules rules;
+    };
+    std::vector<Setting> settings = {{name, base}};
     auto flag = [&](const char* which, bool ChainAngleRules::*member) {
         ChainAngleRules r = base;
         r.*member = !(r.*member);
-        settings.emplace_back(fmt::format("{} {}", which, base.*member ? "off" : "on"), r);
+        settings.push_back(Setting{fmt::format("{} {}", which, base.*member ? "off" : "on"), r});
     };
     const bool eye = base.identity == ChainAngleRules::Identity::eye;
     ChainAngleRules other = base;
     other.identity = eye ? ChainAngleRules::Identity::none : ChainAngleRules::Identity::eye;
-    settings.emplace_back(eye ? "identity none" : "identity eye", other);
+    settings.push_back(Setting{eye ? "identity none" : "identity eye", other});
     flag("inner norms", &ChainAngleRules::inner_norms);
     flag("last norm", &ChainAngleRules::last_norm);
     flag("norms of stem and head", &ChainAngleRules::base_norms);
     flag("classifier bias", &ChainAngleRules::classifier_bias);
     for (const auto& [published, rules] :
          {std::pair{"rlnas", ChainAngleRules::rlnas()}, std::pair{"anglenas", ChainAngleRules::anglenas()}}) {
-        if (!(rules == base)) settings.emplace_back(published, rules);
+        if (!(rules == base)) settings.push_back(Setting{published, rules});
     }
     std::vector<AngleVariant> variants;
     for (const auto& [which, rules] : settings) {

@@ -41,7 +41,7 @@ class AngleProblem {
     virtual AngleSums least() const = 0;
 };
 
-struct AngleOptimum {
+struct LargestAngle {
     std::vector<int> genes;
     double angle = 0;
     /// No candidate within the limit has a larger angle; `angle` itself where `exact`, up to rounding (about 1e-12).
@@ -54,6 +54,6 @@ struct AngleOptimum {
 /// Throws ErrorKind::usage where no candidate is within the limit, ErrorKind::data where every angle is undefined
 /// (weights without length). An angle above a right angle is found by the same steps but not proved: its bound is what
 /// the least sums allow.
-AngleOptimum maximise_angle(AngleProblem& problem, std::int64_t budget = 20'000'000);
+LargestAngle maximise_angle(AngleProblem& problem, std::int64_t budget = 20'000'000);
 
 }  // namespace nascent

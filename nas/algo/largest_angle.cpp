@@ -1,4 +1,4 @@
-#include "nas/algo/angle_optimum.h"
+#include "nas/algo/largest_angle.h"
 
 #include <algorithm>
 #include <cmath>
@@ -16,7 +16,7 @@ class Maximiser {
   public:
     explicit Maximiser(AngleProblem& problem) : problem_(problem) {}
 
-    AngleOptimum run(std::int64_t budget) {
+    LargestAngle run(std::int64_t budget) {
         // Any start will do; the least dot product is often near.
         solve({1, 0, 0}, false);
         NASCENT_CHECK(sums_.n0 > 0 && sums_.n1 > 0 && std::isfinite(cosine_), data,
@@ -97,7 +97,7 @@ class Maximiser {
     }
 
     AngleProblem& problem_;
-    AngleOptimum best_;
+    LargestAngle best_;
     AngleSums sums_;
     double cosine_ = 0, s_ = 1, bound_ = -1;
     bool improved_ = false;
@@ -105,6 +105,6 @@ class Maximiser {
 
 }  // namespace
 
-AngleOptimum maximise_angle(AngleProblem& problem, std::int64_t budget) { return Maximiser(problem).run(budget); }
+LargestAngle maximise_angle(AngleProblem& problem, std::int64_t budget) { return Maximiser(problem).run(budget); }
 
 }  // namespace nascent

@@ -1,6 +1,6 @@
 // The largest angle by solving for it: against every candidate of small spaces, against evolution and chance in whole
 // ones.
-#include "nas/algo/angle_optimum.h"
+#include "nas/algo/largest_angle.h"
 
 #include <doctest/doctest.h>
 
@@ -139,7 +139,7 @@ TEST_CASE("the largest angle of a chain is the best of all candidates") {
             CAPTURE(limit);
             const Best best = brute_force(table, limit);
             ChainProblem problem(table, limit);
-            const AngleOptimum found = maximise_angle(problem);
+            const LargestAngle found = maximise_angle(problem);
             CHECK(found.exact);
             CHECK(found.genes == best.genes);
             CHECK(found.angle == best.angle);
@@ -156,7 +156,7 @@ TEST_CASE("without a list of candidates the bound still holds") {
     for (std::uint32_t seed = 0; seed < 20; ++seed) {
         const ChainTable table = random_chain(seed, 6, 4);
         ChainProblem problem(table, 2500);
-        const AngleOptimum found = maximise_angle(problem, 0);
+        const LargestAngle found = maximise_angle(problem, 0);
         const double best = brute_force(table, 2500).angle;
         CHECK_FALSE(found.exact);
         CHECK(found.bound >= best);
@@ -169,7 +169,7 @@ TEST_CASE("angles above a right angle are found but not proved") {
     for (std::uint32_t seed = 0; seed < 10; ++seed) {
         const ChainTable table = random_chain(seed, 5, 3, 1.8, 2.6);
         ChainProblem problem(table, -1);
-        const AngleOptimum found = maximise_angle(problem);
+        const LargestAngle found = maximise_angle(problem);
         const double best = brute_force(table, -1).angle;
         CHECK(found.angle > 1.58);
         CHECK_FALSE(found.exact);
@@ -183,7 +183,7 @@ TEST_CASE("the largest angle of RLNAS's MobileNet space within 475M") {
         const ChainTable table = random_mobilenet(seed);
         ChainProblem problem(table, 475'000'000);
         const auto start = std::chrono::steady_clock::now();
-        const AngleOptimum found = maximise_angle(problem);
+        const LargestAngle found = maximise_angle(problem);
         const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
         MESSAGE("MobileNet: ", found.angle, " rad, gap ", found.gap(), ", ", found.linear_problems,
                 " linear problems, listed ", found.listed, ", ", took.count(), " ms");
@@ -264,7 +264,7 @@ TEST_CASE("the largest angle in small DARTS spaces is the best of all candidates
                 CAPTURE(seed);
                 CAPTURE(limit);
                 DartsProblem problem(angle, costs, limit, operators);
-                const AngleOptimum found = maximise_angle(problem);
+                const LargestAngle found = maximise_angle(problem);
                 const Code code = darts::code_from(found.genes);
                 CHECK(found.exact);
                 CHECK(darts::valid(code));
@@ -293,7 +293,7 @@ TEST_CASE("the largest angle in the whole DARTS space") {
         const darts::Angle angle(random_parts(8), darts::AngleSwitches::rlnas_imagenet());
         const auto start = std::chrono::steady_clock::now();
         DartsProblem problem(angle, costs, limit);
-        const AngleOptimum found = maximise_angle(problem);
+        const LargestAngle found = maximise_angle(problem);
         const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
         MESSAGE("DARTS, limit ", limit, ": ", found.angle, " rad, gap ", found.gap(), ", ", found.linear_problems,
                 " linear problems, listed ", found.listed, ", ", took.count(), " ms");
