@@ -12,6 +12,7 @@ enum class Algo {
     drnas,  // Dirichlet samples (Chen et al., ICLR 2021)
     gdas,   // the one operator that the Gumbel-max trick draws (Dong and Yang, CVPR 2019)
     snas,   // concrete relaxation (Xie et al., ICLR 2019)
+    rsps,   // random search with shared weights (Li and Talwalkar, UAI 2019): no alphas move
 };
 
 /// The temperature of Gumbel-softmax, from `first` to `last` by epoch.
@@ -41,5 +42,6 @@ std::unique_ptr<ArchRule> make_arch_rule(const ArchRuleOptions& options);
 std::unique_ptr<ArchRule> make_drnas(const ArchRuleOptions& options);
 std::unique_ptr<ArchRule> make_gdas(const ArchRuleOptions& options);
 std::unique_ptr<ArchRule> make_snas(const ArchRuleOptions& options);
+std::unique_ptr<ArchRule> make_rsps(const ArchRuleOptions& options);
 
 }  // namespace nascent

@@ -33,7 +33,7 @@ BilevelTrainer::BilevelTrainer(SearchNet& net, BatchSource train, BatchSource al
     net.set_rule(rule_.get());
     Device& device = net.store().device();
     // Where a rule chooses what runs, steps are too unlike each other for captures to come again.
-    const bool repeats = training.rule.algo != Algo::gdas;
+    const bool repeats = training.rule.algo != Algo::gdas && training.rule.algo != Algo::rsps;
     if (training.capture && repeats && device.can_capture()) segments_ = std::make_unique<Segments>(device);
 }
 
@@ -121,6 +121,11 @@ std::vector<std::vector<double>> BilevelTrainer::alphas() const {
 
 Score BilevelTrainer::evaluate(const BatchSource& source, std::int64_t epoch, const std::function<bool()>& stop) {
     return nascent::evaluate(net_, arena_, source, epoch * source.steps_per_epoch, source.steps_per_epoch, stop);
+}
+
+Score BilevelTrainer::evaluate_candidate(const BatchSource& source, std::int64_t number) {
+    return nascent::evaluate(
+        net_, arena_, source, number, 1, [] { return false; }, Pass::selection);
 }
 
 }  // namespace nascent

@@ -76,6 +76,8 @@ class BilevelTrainer {
     std::vector<std::vector<double>> alphas() const;
     /// All of a source's epoch number `epoch`, in evaluation mode.
     Score evaluate(const BatchSource& source, std::int64_t epoch, const std::function<bool()>& stop);
+    /// One batch of a source, by the architecture that the rule has for the candidate of this number.
+    Score evaluate_candidate(const BatchSource& source, std::int64_t number);
 
     Sgd& optimizer() { return sgd_; }
     const Sgd& optimizer() const { return sgd_; }

@@ -12,7 +12,7 @@ constexpr int kProbes = 1 << 15;  // draws that decide for drawing again
 constexpr int kHits = 32;         // and how many of them must be legal: then kTries fail with a chance below e^-1000
 constexpr int kTries = 1 << 20;
 constexpr std::int64_t kNodes = 40'000'000;  // of the search for all legal paths
-constexpr std::size_t kListed = 50'000'000;  // choices in the list
+constexpr std::size_t kListed = 10'000'000;  // choices in the list
 
 std::string nearest(const PathCounts& counts, const Constraint& c) {
     std::string reached;

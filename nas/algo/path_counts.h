@@ -33,7 +33,7 @@ std::string to_string(const CostRange& range);
 class PathCounts {
   public:
     /// Entries of all tables together; at 16 bytes each.
-    static constexpr std::size_t kMaxEntries = std::size_t{1} << 24;
+    static constexpr std::size_t kMaxEntries = std::size_t{1} << 22;
 
     /// Throws ErrorKind::usage where there are more paths than 2^126, or more different sums than kMaxEntries: costs in
     /// finer units than they are known to.

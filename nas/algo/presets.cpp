@@ -1,5 +1,6 @@
 // Settings of published searches: DARTS (ICLR 2019) and PC-DARTS (ICLR 2020) on CIFAR-10, DARTS on NAS-Bench-201 as its
-// paper (ICLR 2020) ran it, as it ran GDAS (CVPR 2019); DrNAS (ICLR 2021) without partial channels; SNAS (ICLR 2019).
+// paper (ICLR 2020) ran it, as it ran GDAS (CVPR 2019) and RSPS
+// (UAI 2019); DrNAS (ICLR 2021) without partial channels; SNAS (ICLR 2019).
 #include <functional>
 
 #include "engine/base/error.h"
@@ -48,6 +49,16 @@ void gdas_nb201(SearchConfig& c) {
     c.train.epochs = 250;
     c.train.inactive = "coast";
     c.arch.bare_sums = true;  // tau's defaults are this run's
+}
+
+void rsps_nb201(SearchConfig& c) {
+    darts_nb201(c, 1);
+    c.algo = "rsps";
+    c.arch.in_clip = false;
+    c.net.track = false;
+    c.train.epochs = 250;
+    c.train.inactive = "coast";
+    c.valid.batch = 512;
 }
 
 /// The space as DrNAS's code searches it.
@@ -121,6 +132,7 @@ const std::vector<Preset>& presets() {
         {"drnas/nb201-cifar100", [](SearchConfig& c) { drnas_nb201(c, "cifar100-drnas"); }},
         {"drnas/nb201-imagenet16", [](SearchConfig& c) { drnas_nb201(c, "imagenet16"); }},
         {"gdas/nb201", gdas_nb201},
+        {"rsps/nb201", rsps_nb201},
         {"snas/nb201", snas_nb201},
         {"snas/cifar10", snas_cifar10},
         {"smoke/darts-1st", [](SearchConfig& c) { darts_cifar10(c, 1), smoke(c); }},
@@ -135,6 +147,7 @@ const std::vector<Preset>& presets() {
          }},
         {"smoke/drnas", [](SearchConfig& c) { drnas_nb201(c, "auto"), smoke(c); }},
         {"smoke/gdas", [](SearchConfig& c) { gdas_nb201(c), smoke(c); }},
+        {"smoke/rsps", [](SearchConfig& c) { rsps_nb201(c), smoke(c), c.search.candidates = 20; }},
         {"smoke/snas", [](SearchConfig& c) { snas_nb201(c), smoke(c); }},
         {"smoke/snas-darts", [](SearchConfig& c) { snas_cifar10(c), smoke(c); }},
     };

@@ -19,9 +19,9 @@ OptionTable search_options(SearchConfig& c) {
     presets.insert(presets.end(), preset_names().begin(), preset_names().end());
     t.add("preset", "--preset", c.preset, presets, "settings of a paper's row that all other options change");
     t.add(
-        "algo", "--algo", c.algo, Words{"darts", "pcdarts", "drnas", "gdas", "snas"},
+        "algo", "--algo", c.algo, Words{"darts", "pcdarts", "drnas", "gdas", "snas", "rsps"},
         "how architectures are searched: mixed ops weighed by a softmax, by one times that of the edges, by Dirichlet "
-        "draws, by the operator that Gumbel noise picks, or by concrete variables");
+        "draws, by the operator that Gumbel noise picks, or by concrete variables; or at random with shared weights");
     t.add("space", "--space", c.space, Words{"darts", "nasbench201"}, "search space");
 
     add_picture_options(t, c.data);
@@ -95,6 +95,10 @@ OptionTable search_options(SearchConfig& c) {
     t.add("valid.last", "--valid-last", c.valid.last, 0, many,
           "validate only after so many epochs at the end, 0: after each");
 
+    t.add("search.candidates", "--candidates", c.search.candidates, 1, 1'000'000,
+          "with rsps: random architectures, a validation batch each, of which the best is taken");
+    t.add("search.choose_last", "--choose-last", c.search.choose_last, 0, many,
+          "with rsps: it is taken only after so many epochs at the end, 0: after each");
     t.add("search.collapse_skips", "--collapse-skips", c.search.collapse_skips, 0, 64,
           "skip-connects from which on a search counts as collapsed, 0: 2 in a normal cell, 4 in nasbench201");
     t.add("search.stop_on_collapse", "--stop-on-collapse", c.search.stop_on_collapse, "end a search that collapsed");
@@ -126,14 +130,17 @@ void check(const SearchConfig& c) {
     NASCENT_CHECK(c.arch.begin < c.train.epochs, usage,
                   "arch.begin = {}: the alphas would never move in train.epochs = {}", c.arch.begin, c.train.epochs);
     NASCENT_CHECK(c.arch.turn != "together" || c.arch.order == 1, usage, "arch.turn = together needs arch.order = 1");
-    NASCENT_CHECK(c.algo != "gdas" || c.space == "nasbench201", usage,
-                  "gdas is of the space nasbench201, the space is {}", c.space);
+    const bool one_path = c.algo == "gdas" || c.algo == "rsps";  // of an edge's operators one runs
+    NASCENT_CHECK(!one_path || c.space == "nasbench201", usage, "{} is of the space nasbench201, the space is {}",
+                  c.algo, c.space);
     NASCENT_CHECK(c.arch.kl == 0 || c.algo == "drnas", usage, "arch.kl is of drnas, the algorithm is {}", c.algo);
     NASCENT_CHECK(c.arch.kl == 0 || c.arch.turn != "together", usage, "arch.kl needs a loss of the alphas' own");
     NASCENT_CHECK(!c.arch.bare_sums || c.algo == "gdas", usage, "arch.bare_sums is of gdas, the algorithm is {}",
                   c.algo);
-    NASCENT_CHECK(c.train.inactive == "skip" || c.algo == "gdas", usage,
-                  "train.inactive = coast is of gdas, the algorithm is {}: it computes all operators", c.algo);
+    NASCENT_CHECK(c.train.inactive == "skip" || one_path, usage,
+                  "train.inactive = coast is of gdas and rsps, the algorithm is {}: it computes all operators", c.algo);
+    NASCENT_CHECK(c.algo != "rsps" || (c.arch.begin == 0 && !c.arch.in_clip && c.arch.turn != "together"), usage,
+                  "rsps has no alphas: arch.begin, arch.in_clip and arch.turn = together are not of it");
     NASCENT_CHECK(c.arch.tau_last <= c.arch.tau, usage, "arch.tau_last = {} is above arch.tau = {}", c.arch.tau_last,
                   c.arch.tau);
     const bool parts = !c.data.train_part.empty() || !c.data.valid_part.empty();
@@ -165,6 +172,7 @@ BilevelTraining training_of(const SearchConfig& c) {
     t.rule.algo = c.algo == "drnas"  ? Algo::drnas
                   : c.algo == "gdas" ? Algo::gdas
                   : c.algo == "snas" ? Algo::snas
+                  : c.algo == "rsps" ? Algo::rsps
                                      : Algo::darts;
     t.rule.seed = static_cast<std::uint64_t>(c.run.seed);
     t.rule.temperature = {c.arch.tau, c.arch.tau_last,
@@ -174,7 +182,7 @@ BilevelTraining training_of(const SearchConfig& c) {
                           c.train.epochs};
     t.rule.kl = c.arch.kl;
     t.matrices = space_of(c).matrices();
-    t.begin = c.arch.begin;
+    t.begin = c.algo == "rsps" ? c.train.epochs : c.arch.begin;
     t.rule.bare_sums = c.arch.bare_sums;
     if (c.arch.twin != "auto") t.twin = c.arch.twin == "on";
     return t;

@@ -8,7 +8,7 @@ namespace nascent {
 
 struct SearchConfig {
     std::string preset = "none";
-    std::string algo = "darts";   // darts | pcdarts | drnas | gdas | snas
+    std::string algo = "darts";   // darts | pcdarts | drnas | gdas | snas | rsps
     std::string space = "darts";  // darts | nasbench201
 
     struct Data : PictureOptions {
@@ -66,6 +66,8 @@ struct SearchConfig {
     } valid;
 
     struct Search {
+        int candidates = 100;    // rsps: architectures that are compared
+        int choose_last = 1;     // rsps: only after so many epochs at the end; 0: after each
         int collapse_skips = 0;  // 0: the space's own
         bool stop_on_collapse = false;
         std::string table;         // "": none

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/io/atomic_file.h"
+#include "nas/algo/rsps.h"
 #include "nas/algo/sampled_range.h"
 #include "nas/algo/search_pictures.h"
 #include "nas/metric/table.h"
@@ -52,7 +53,19 @@ struct SearchRun::Parts {
     double arch_loss = 0;
     Score last_valid;
 
-    SearchSpace::Derived derived() const { return space.derive(trainer.alphas()); }
+    std::vector<int> chosen;  // rsps: the architecture it has, edge by edge
+
+    /// Where architectures are chosen among candidates, the one chosen is written as alphas too: those of one weight
+    /// per edge.
+    Alphas alphas() const {
+        Alphas all = trainer.alphas();
+        if (chosen.empty()) return all;
+        const std::size_t operators = all[0].size() / chosen.size();
+        for (std::size_t i = 0; i < all[0].size(); i++)
+            all[0][i] = static_cast<std::size_t>(chosen[i / operators]) == i % operators ? 1 : 0;
+        return all;
+    }
+    SearchSpace::Derived derived() const { return space.derive(alphas()); }
 };
 
 SearchRun::SearchRun(const SearchConfig& config, RunDirectory& directory)
@@ -102,6 +115,7 @@ void SearchRun::save() {
                                   .add("warned", p.warned)
                                   .add("epoch", epoch)
                                   .add("valid", valid)
+                                  .add("chosen", p.chosen)
                                   .add("pictures", p.pictures.halves.train.size() + p.pictures.halves.valid.size())
                                   .add("target", p.target)
                                   .text();
@@ -128,6 +142,7 @@ void SearchRun::restore() {
         state.at("ended").get_to(p.ended);
         state.at("stopped").get_to(p.stopped);
         state.at("warned").get_to(p.warned);
+        state.at("chosen").get_to(p.chosen);
         for (auto [name, score] : {std::pair{"epoch", &p.epoch}, {"valid", &p.last_valid}}) {
             const auto& from = state.at(name);
             from.at("loss").get_to(score->loss);
@@ -153,9 +168,14 @@ bool SearchRun::done() const {
     return parts_->recorded > parts_->ended && (parts_->stopped || parts_->ended == config_.train.epochs);
 }
 
+bool SearchRun::has_collapsed(int skips) const {
+    const int own = parts_->space.collapse_skips(), wanted = config_.search.collapse_skips;
+    return config_.algo != "rsps" && skips >= (wanted > 0 ? wanted : own);  // what is drawn at random cannot
+}
+
 void SearchRun::record_genotype() {
     Parts& p = *parts_;
-    const Alphas alphas = p.trainer.alphas();
+    const Alphas alphas = p.alphas();
     const SearchSpace::Derived d = p.space.derive(alphas);
     JsonObject record;
     record.add("epoch", p.ended).add("genotype", d.text).add("skips", d.skips);
@@ -165,11 +185,25 @@ void SearchRun::record_genotype() {
     p.recorded = p.ended + 1;
 }
 
+/// False: a signal came; it is done again when the run goes on.
+bool SearchRun::choose() {
+    Parts& p = *parts_;
+    const int last = config_.search.choose_last;
+    if (config_.algo != "rsps" || (last > 0 && p.ended + last < config_.train.epochs)) return true;
+    const auto found = choose_candidate(p.trainer, p.valid, static_cast<std::uint64_t>(config_.run.seed), p.ended,
+                                        config_.search.candidates, p.space.matrices()[0], InterruptGuard::requested);
+    if (!found) return false;
+    p.chosen = found->chosen;
+    directory_.log().line(fmt::format("of {} candidates after {} epochs the best has {:.2f} % of its batch",
+                                      config_.search.candidates, p.ended + 1, found->score.accuracy()));
+    return true;
+}
+
 void SearchRun::end_epoch() {
     Parts& p = *parts_;
+    if (!choose()) return;
     const SearchSpace::Derived d = p.derived();
-    const int limit = config_.search.collapse_skips > 0 ? config_.search.collapse_skips : p.space.collapse_skips();
-    const bool collapsed = p.ended >= config_.arch.begin && d.skips >= limit;  // of alphas that have moved
+    const bool collapsed = p.ended >= config_.arch.begin && has_collapsed(d.skips);  // of alphas that have moved
     const bool stops = collapsed && config_.search.stop_on_collapse;
     const int last = config_.valid.last;
     const bool validates = stops || last == 0 || p.ended + last >= config_.train.epochs;
@@ -261,7 +295,7 @@ void SearchRun::write_result() {
     const SearchSpace::Derived d = p.derived();
     const std::string to = directory_.export_folder();
     for (const SearchSpace::File& f : p.space.drawings(d.text)) write_file_atomic(to + "/" + f.name, f.content);
-    write_file_atomic(to + "/alphas.json", alphas_to_json(p.space, p.trainer.alphas()) + "\n");
+    write_file_atomic(to + "/alphas.json", alphas_to_json(p.space, p.alphas()) + "\n");
     std::vector<Alphas> history;
     for (AlphaMoment& m : alpha_history(directory_.path()).moments) history.push_back(std::move(m.alphas));
     write_file_atomic(to + "/alphas.svg", alpha_strip(p.space, history));
@@ -272,8 +306,7 @@ void SearchRun::write_result() {
                {{"space", config_.space}, {"step", std::to_string(step())}, {"device", p.target}});
     JsonObject all;
     all.add("algo", config_.algo).add("space", config_.space).add("genotype", d.text).add("skips", d.skips);
-    const int limit = config_.search.collapse_skips > 0 ? config_.search.collapse_skips : p.space.collapse_skips();
-    all.add("collapsed", d.skips >= limit).add("stopped", p.stopped).add("epochs", p.ended);
+    all.add("collapsed", has_collapsed(d.skips)).add("stopped", p.stopped).add("epochs", p.ended);
     all.add("classes", p.pictures.set.classes).add("valid", score_json(p.last_valid)).add("device", p.target);
     p.space.add_cost(all, d.text, p.pictures.set.classes);
     if (p.table) {

@@ -30,6 +30,8 @@ class SearchRun {
     void save();
     void advance(struct ProgressState& shown);
     void record_genotype();
+    bool choose();
+    bool has_collapsed(int skips) const;
     void end_epoch();
     bool epoch_is_due() const;
     bool done() const;

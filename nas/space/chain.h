@@ -90,9 +90,9 @@ void validate(const Space& space, const Architecture& arch);
 
 /// Reads `(2, 1, 0, ...)` as people paste it: any brackets or none, commas or blanks between, ids or MMRazor's names,
 /// `arch = ` before it, quotation marks around it; with channels a second such list of scale ids behind the first, all
-/// kUnscaled where it is missing. Or the text of an MMRazor subnet file: `backbone.layers.0.0: {chosen: shuffle_7x7}`, in flow or block style, as JSON,
-/// or in the older form `stage_1_block_0: chosen: [shuffle_7x7]`. Throws ErrorKind::usage naming line, column and what
-/// was expected.
+/// kUnscaled where it is missing. Or the text of an MMRazor subnet file: `backbone.layers.0.0: {chosen: shuffle_7x7}`,
+/// in flow or block style, as JSON, or in the older form `stage_1_block_0: chosen: [shuffle_7x7]`. Throws
+/// ErrorKind::usage naming line, column and what was expected.
 Architecture parse_architecture(const Space& space, std::string_view text);
 /// `(2, 1, 0, ...)`; `((2, 1, ...), (4, 4, ...))` with scales. One text per architecture.
 std::string to_string(const Architecture& arch);

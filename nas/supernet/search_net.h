@@ -9,8 +9,8 @@
 namespace nascent {
 
 /// What the forwards of a search are for: the alphas' loss, the weights' loss (of both, where one batch trains both),
-/// an evaluation.
-enum class Pass { architecture, weights, evaluation };
+/// an evaluation, the choice among candidates.
+enum class Pass { architecture, weights, evaluation, selection };
 
 /// What a matrix of alphas is to the mixed ops that it weighs, for one forward.
 struct ArchWeights {

@@ -58,7 +58,7 @@ std::vector<json> records(const std::string& run, const std::string& kind) {
 
 TEST_CASE("a search derives an architecture each epoch and leaves what it promises") {
     for (const char* preset : {"smoke/darts-1st", "smoke/nb201-2nd", "smoke/pcdarts", "smoke/drnas", "smoke/gdas",
-                               "smoke/snas", "smoke/snas-darts"}) {
+                               "smoke/rsps", "smoke/snas", "smoke/snas-darts"}) {
         CAPTURE(preset);
         TemporaryFolder folder;
         const std::string run = folder / "run";
@@ -115,7 +115,7 @@ TEST_CASE("a search derives an architecture each epoch and leaves what it promis
 
 TEST_CASE("a search that is killed at any moment goes on to the same bits") {
     for (const char* preset : {"smoke/nb201-1st", "smoke/darts-2nd", "smoke/pcdarts", "smoke/drnas", "smoke/gdas",
-                               "smoke/snas", "smoke/snas-darts"}) {
+                               "smoke/rsps", "smoke/snas", "smoke/snas-darts"}) {
         CAPTURE(preset);
         TemporaryFolder folder;
         const std::vector<std::string> setting{"--checkpoint-steps", "1"};
@@ -156,7 +156,8 @@ TEST_CASE("a search that is stopped by SIGTERM, perhaps while it validates, goes
 }
 
 TEST_CASE("the same seed gives the same search with one and two threads, another seed another") {
-    for (const char* preset : {"smoke/nb201-2nd", "smoke/pcdarts", "smoke/drnas", "smoke/gdas", "smoke/snas-darts"}) {
+    for (const char* preset :
+         {"smoke/nb201-2nd", "smoke/pcdarts", "smoke/drnas", "smoke/gdas", "smoke/rsps", "smoke/snas-darts"}) {
         CAPTURE(preset);
         TemporaryFolder folder;
         for (auto [name, more] : {std::pair<const char*, std::vector<std::string>>{"a", {"--threads", "1"}},
@@ -198,6 +199,39 @@ TEST_CASE("PC-DARTS moves its alphas and betas after a warm-up, and validates at
     REQUIRE(darts_search(small_search("smoke/pcdarts", folder / "plain", {"--no-shuffle"})).code == 0);
     REQUIRE(darts_search(small_search("smoke/pcdarts", folder / "usual")).code == 0);
     CHECK(left(folder / "plain").weights != left(folder / "usual").weights);
+}
+
+TEST_CASE("random search takes the best of its candidates, at the end or after each epoch") {
+    TemporaryFolder folder;
+    write_table(folder / "table.csv");
+    // Weights that coast are brought up to date where a candidate reads them, which rounds.
+    const std::vector<std::string> table{"--table", folder / "table.csv", "--inactive", "skip"};
+    auto with = [&](std::vector<std::string> more) {
+        more.insert(more.end(), table.begin(), table.end());
+        return more;
+    };
+    REQUIRE(darts_search(small_search("smoke/rsps", folder / "end", table)).code == 0);
+    REQUIRE(darts_search(small_search("smoke/rsps", folder / "each", with({"--choose-last", "0"}))).code == 0);
+    REQUIRE(darts_search(small_search("smoke/rsps", folder / "one", with({"--candidates", "1"}))).code == 0);
+    const auto end = records(folder / "end", "genotype"), each = records(folder / "each", "genotype");
+    REQUIRE(end.size() == 4);
+    // Nothing is chosen before the end; afterwards the choice does not depend on earlier ones.
+    for (int e : {1, 2}) CHECK(end[static_cast<std::size_t>(e)].at("alphas") == end[0].at("alphas"));
+    CHECK(end[3].at("alphas") != end[0].at("alphas"));
+    CHECK(end[3].at("alphas") == each[3].at("alphas"));
+    CHECK(each[1].at("alphas") != each[0].at("alphas"));
+    for (const json& row : end[3].at("alphas").at("arch_parameters")) {
+        double sum = 0;
+        for (double x : row) sum += x;
+        CHECK(sum == 1);
+    }
+    CHECK(left(folder / "end").weights == left(folder / "each").weights);
+    CHECK(left(folder / "end").weights == left(folder / "one").weights);
+    CHECK(left(folder / "end").alphas != left(folder / "one").alphas);
+    const json result = json::parse(read_text(folder / "end" + "/arch.json"));
+    CHECK(result.at("genotype") == end[3].at("genotype"));
+    CHECK(result.at("collapsed") == false);
+    CHECK(read_text(folder / "end" + "/log.txt").find("of 20 candidates after 3 epochs") != std::string::npos);
 }
 
 TEST_CASE("twin passes give the same bits with one and two threads, and others than two passes") {

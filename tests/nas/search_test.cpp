@@ -69,6 +69,8 @@ constexpr PresetRow preset_rows[] = {
      0.0010059212756112208, 3e-4, false, false, false, true, Algo::drnas},
     {"gdas/nb201", "cifar10", 10, 50'000, 391, 40, 1'686'106, 250, 0.024999052530445796, 0.0010009474695542066, 5e-4,
      true, true, false, true, Algo::gdas},
+    {"rsps/nb201", "cifar10", 10, 50'000, 391, 40, 1'686'106, 250, 0.024999052530445796, 0.0010009474695542066, 5e-4,
+     true, true, false, false, Algo::rsps, 0.025, 3e-4, 250},
     {"snas/nb201", "cifar10", 10, 50'000, 391, 40, 1'686'106, 100, 0.02499407872438878, 0.0010059212756112208, 3e-4,
      false, false, false, true, Algo::snas},
     {"snas/cifar10", "cifar10", 10, 50'000, 391, 40, 1'930'618, 150, 0.024997368201698147, 0.001002631798301854, 3e-4,
@@ -152,7 +154,8 @@ TEST_CASE("presets are the papers' rows: parameters, steps, learning rates") {
         }
         (void)normalisation(c.data.norm, set);
         const bool gdas = row.algo == Algo::gdas;
-        CHECK((t.sgd.inactive == SgdOptions::Inactive::coast) == gdas);
+        const bool one_path = gdas || row.algo == Algo::rsps;
+        CHECK((t.sgd.inactive == SgdOptions::Inactive::coast) == one_path);
         CHECK(t.rule.bare_sums == gdas);
         if (gdas) CHECK((t.rule.temperature.at(0) == 10 && std::abs(t.rule.temperature.at(249) - 0.1) < 1e-12));
         if (row.algo == Algo::snas) {  // from 10 in steps of 9 / epochs, or from 1 to 0.03
@@ -161,7 +164,7 @@ TEST_CASE("presets are the papers' rows: parameters, steps, learning rates") {
             CHECK(t.rule.temperature.at(row.epochs - 1) ==
                   doctest::Approx(row.single_level ? 0.03 : 10 - 99 * 0.09).epsilon(1e-12));
         }
-        CHECK(c.net.track == !gdas);
+        CHECK(c.net.track == !one_path);
         CHECK(c.valid.augment == !(row.nesterov));
     }
     for (const std::string& name : unknown) {
@@ -183,7 +186,11 @@ TEST_CASE("settings that do not go together are refused") {
     };
     CHECK(contains(refused([](auto& c) { c.arch.order = 2; }, "smoke/drnas"), "arch.order"));
     CHECK(contains(refused([](auto& c) { c.arch.order = 2, c.arch.turn = "together"; }), "together"));
-    CHECK(contains(refused([](auto& c) { c.space = "darts"; }, "smoke/gdas"), "nasbench201"));
+    for (const char* one_path : {"smoke/gdas", "smoke/rsps"})
+        CHECK(contains(refused([](auto& c) { c.space = "darts"; }, one_path), "nasbench201"));
+    CHECK(contains(refused([](auto& c) { c.arch.begin = 1; }, "smoke/rsps"), "rsps has no alphas"));
+    CHECK(contains(refused([](auto& c) { c.arch.in_clip = true; }, "smoke/rsps"), "rsps has no alphas"));
+    CHECK(contains(refused([](auto& c) { c.arch.turn = "together"; }, "smoke/rsps"), "rsps has no alphas"));
     CHECK(contains(refused([](auto& c) { c.arch.kl = 1e-3; }), "arch.kl"));
     CHECK(contains(refused([](auto& c) { c.arch.kl = 1e-3, c.arch.turn = "together"; }, "smoke/drnas"), "arch.kl"));
     CHECK(contains(refused([](auto& c) { c.arch.bare_sums = true; }), "bare_sums"));
