@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/memory/parameter_store.h"
+#include "nas/space/darts_code.h"
 #include "nas/space/darts_net.h"
 #include "nas/supernet/search_net.h"
 #include "ops/mixed_cell.h"
@@ -20,7 +21,8 @@ namespace nascent {
 class DartsNet : public SearchNet {
   public:
     /// Parameters are zero until set(). A network with edges of all primitives has alphas, (edges, 8) for the normal
-    /// and for the reduction cells, in ranges of their own behind the weights.
+    /// and for the reduction cells, in ranges of their own behind the weights. With affine batch norms (SearchCell::
+    /// affine) it has none and only knows paths. Each operator of each edge is a range.
     DartsNet(Device& device, DType dtype, darts::Net net);
 
     struct Output {
@@ -30,6 +32,12 @@ class DartsNet : public SearchNet {
     /// x (n, s, s, 3), in the current execution. Training uses batch statistics and moves the running ones. Paths are
     /// not dropped.
     Output forward(const Tensor& x, bool training);
+
+    /// Logits of the network whose cells have the path's operators alone: of one with edges of all primitives, whose
+    /// alphas play no part. Cells without affine batch norms are one fused op each. Statistics move and gradients arise
+    /// for operators on the path only. Throws Error(usage) for a path that is no valid() code, Error(runtime) for a
+    /// network of other cells.
+    Tensor forward(const Tensor& x, const darts::Code& path, bool training);
 
     /// All layers one after another, of a network that is one chain (an operator by itself).
     Tensor chain(const Tensor& x, bool training);
@@ -55,6 +63,8 @@ class DartsNet : public SearchNet {
     /// Values that lie as the parameter's do (its gradient, say), in PyTorch's layout.
     std::vector<double> torch_order(const std::string& name, const Tensor& values) const;
     std::vector<double> get(const std::string& name) const;
+    /// Values of the network's type in host memory that lie as parameter number `parameter` does, in PyTorch's layout.
+    std::vector<double> torch_order(int parameter, const void* host) const;
 
   private:
     struct Ids {  // parameters and buffers of a layer, -1 for none
@@ -63,6 +73,8 @@ class DartsNet : public SearchNet {
     struct Group {
         std::size_t first = 0, last = 0;  // layers
     };
+    /// Appends the convolutions' parameters and the batch norms (layers) of a group, in order.
+    void take(const Group* group, std::vector<int>& parameters, std::vector<std::size_t>& norms) const;
     struct Mixed {  // a cell of all primitives: what the fused op reads, in its order
         CellShape shape;
         std::vector<int> parameters;
@@ -87,9 +99,15 @@ class DartsNet : public SearchNet {
     static Mixed only(const Mixed& all, const std::vector<int>& chosen, int columns);
     Tensor run_mixed(const darts::Cell& cell, const Tensor& before, const Tensor& previous, const Tensor& weights,
                      bool training);
+    Tensor run_path(const darts::Cell& cell, const Tensor& before, const Tensor& previous, const darts::CellCode& path,
+                    bool training);
+    /// The same as one fused op, of cells whose batch norms are not affine.
+    Tensor run_fused_path(const darts::Cell& cell, const Tensor& before, const Tensor& previous,
+                          const darts::CellCode& path, bool training);
+    Tensor preprocessed(const darts::Cell& cell, int input, const Tensor& x, bool training);
     std::pair<Tensor, Tensor> stems(const Tensor& x, bool training);
     /// The last cell's output; sets `auxiliary` as in Output.
-    Tensor features(const Tensor& x, bool training, Tensor* auxiliary);
+    Tensor features(const Tensor& x, bool training, Tensor* auxiliary, const darts::Code* path = nullptr);
 
     darts::Net net_;
     ParameterStore store_;

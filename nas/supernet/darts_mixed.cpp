@@ -29,6 +29,33 @@ CellOp cell_op(int op, int weight) {
 
 }  // namespace
 
+void DartsNet::take(const Group* g, std::vector<int>& parameters, std::vector<std::size_t>& norms) const {
+    for (std::size_t i = g ? g->first : 0; g && i < g->last; i++) {
+        const darts::LayerKind kind = net_.layers[i].kind;
+        if (kind == darts::LayerKind::conv) parameters.push_back(ids_[i].weight);
+        if (kind == darts::LayerKind::batch_norm) norms.push_back(i);
+    }
+}
+
+Tensor DartsNet::run_fused_path(const darts::Cell& cell, const Tensor& before, const Tensor& previous,
+                                const darts::CellCode& path, bool training) {
+    Mixed m;
+    m.shape = {cell.reduction_before, cell.channels, cell.edges.back().to - 1, {}};
+    for (int input : {0, 1}) take(group(darts::Part::preprocess, cell.index, input, -1), m.parameters, m.norms);
+    for (std::size_t place = 0; place < cell.edges.size(); place++) {
+        if (path[place] == 0) continue;
+        const darts::Edge& e = cell.edges[place];
+        m.shape.edges.push_back({e.from, e.to, e.stride, {cell_op(path[place], -1)}});
+        take(group(darts::Part::edge, cell.index, static_cast<int>(place), path[place]), m.parameters, m.norms);
+    }
+    std::vector<Tensor> parameters;
+    std::vector<CellNorm> norms;
+    for (int id : m.parameters) parameters.push_back(store_.read(id));
+    for (std::size_t layer : m.norms)
+        norms.push_back({store_.buffer(ids_[layer].mean), store_.buffer(ids_[layer].variance)});
+    return mixed_cell(m.shape, before, previous, {}, parameters, norms, training);
+}
+
 DartsNet::Mixed DartsNet::mixed(const darts::Cell& cell, const std::vector<bool>& kept) const {
     Mixed m;
     const int nodes = cell.edges.back().to - 1;
@@ -36,15 +63,7 @@ DartsNet::Mixed DartsNet::mixed(const darts::Cell& cell, const std::vector<bool>
     m.shape = {cell.reduction_before, cell.channels, nodes, {}, search.partial, search.shuffle};
     // With betas an edge's row of weights ends with its own.
     const int columns = search.operators() + search.edge_weights;
-    auto take = [&](darts::Part part, int place, int op) {
-        const Group* g = group(part, cell.index, place, op);
-        for (std::size_t i = g ? g->first : 0; g && i < g->last; i++) {
-            const darts::LayerKind kind = net_.layers[i].kind;
-            if (kind == darts::LayerKind::conv) m.parameters.push_back(ids_[i].weight);
-            if (kind == darts::LayerKind::batch_norm) m.norms.push_back(i);
-        }
-    };
-    for (int input : {0, 1}) take(darts::Part::preprocess, input, -1);
+    for (int input : {0, 1}) take(group(darts::Part::preprocess, cell.index, input, -1), m.parameters, m.norms);
     for (std::size_t place = 0; place < cell.edges.size(); place++) {
         const darts::Edge& e = cell.edges[place];
         m.shape.edges.push_back({e.from, e.to, e.stride, {}});
@@ -55,7 +74,7 @@ DartsNet::Mixed DartsNet::mixed(const darts::Cell& cell, const std::vector<bool>
                 place * static_cast<std::size_t>(search.operators()) + static_cast<std::size_t>(column);
             if (!kept.empty() && !kept[element]) continue;  // pruned: neither computed nor kept in memory
             m.shape.edges.back().ops.push_back(cell_op(op, row + column));
-            take(darts::Part::edge, static_cast<int>(place), op);
+            take(group(darts::Part::edge, cell.index, static_cast<int>(place), op), m.parameters, m.norms);
         }
         if (search.partial > 1)
             m.shape.edges.back().ops.push_back(
