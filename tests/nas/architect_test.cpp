@@ -265,7 +265,7 @@ TEST_CASE("the mixed NAS-Bench-201 network with one operator certain is that arc
         const nb201::Architecture arch = nb201::parse_architecture(text);
         for (bool training : {true, false})
             for (bool track : {true, false}) {
-                Nb201MixedNet mixed(*device, DType::f64, config, track);
+                Nb201MixedNet mixed(*device, DType::f64, config, {.track = track});
                 Nb201Supernet path(*device, DType::f64, config, {.affine = false, .track_running_stats = track});
                 initialise(mixed.store(), 3);
                 initialise(path.store(), 3);
