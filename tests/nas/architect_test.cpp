@@ -47,7 +47,8 @@ std::unique_ptr<SearchNet> make_net(Device& device, DType dtype, bool darts) {
         config.input_size = side;
         net = std::make_unique<DartsNet>(device, dtype, darts::search_net(config));
     } else {
-        net = std::make_unique<Nb201MixedNet>(device, dtype, nb201::NetConfig{classes, side, 4, 1}, Nb201MixedNet::Cells{});
+        net = std::make_unique<Nb201MixedNet>(device, dtype, nb201::NetConfig{classes, side, 4, 1},
+                                              Nb201MixedNet::Cells{});
     }
     initialise(net->store(), 5);
     // Alphas and momenta of a search that is under way.
