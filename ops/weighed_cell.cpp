@@ -20,7 +20,7 @@ Tensor WeighedCell::reference(Inputs in) const {
                 const Term& t = terms[i];
                 if (t.to != to) continue;
                 const Tensor& whole = node[static_cast<std::size_t>(t.from)];
-                const int seen = channels(whole), all_channels = static_cast<int>(whole.shape[3]);
+                const int all_channels = static_cast<int>(whole.shape[3]), seen = all_channels / partial.of;
                 const Tensor x = partial.of == 1 ? whole
                                  : t.bypass()    ? slice_channels(whole, seen, all_channels - seen)
                                                  : slice_channels(whole, 0, seen);
@@ -36,9 +36,9 @@ Tensor WeighedCell::reference(Inputs in) const {
                 sum = sum.defined() ? add(sum, y) : y;
             }
             const Tensor like = node[0].detached();
-            const int seen = channels(like), around = static_cast<int>(like.shape[3]) - seen;
+            const int all_channels = static_cast<int>(like.shape[3]), seen = all_channels / partial.of;
             if (!sums[0].defined()) sums[0] = zero(partial.of == 1 ? like : slice_channels(like, 0, seen));
-            if (partial.of > 1 && !sums[1].defined()) sums[1] = zero(slice_channels(like, seen, around));
+            if (partial.of > 1 && !sums[1].defined()) sums[1] = zero(slice_channels(like, seen, all_channels - seen));
             Tensor& y = node[static_cast<std::size_t>(to)];
             y = partial.of == 1 ? sums[0] : concat(sums);
             if (partial.of > 1 && partial.shuffle) y = channel_shuffle(y, partial.of);
