@@ -119,7 +119,7 @@ Tensor mbconv(const Tensor& x, int stride, std::span<const NormedConv> convs) {
     }
     std::vector<Tensor> in{x};
     append_inputs(in, convs);
-    return apply(MbConv{std::move(links)}, in);
+    return nascent::apply(MbConv{std::move(links)}, in);
 }
 
 }  // namespace nascent

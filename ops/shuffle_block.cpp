@@ -215,7 +215,7 @@ Tensor shuffle_block(const Tensor& x, ShuffleOrder order, int stride, std::span<
     std::vector<Tensor> in{x};
     append_inputs(in, main);
     append_inputs(in, projection);
-    return apply(ShuffleBlock{order, stride, links_of(main, stride), links_of(projection, stride)}, in);
+    return nascent::apply(ShuffleBlock{order, stride, links_of(main, stride), links_of(projection, stride)}, in);
 }
 
 }  // namespace nascent

@@ -5,9 +5,8 @@ namespace nascent {
 namespace {
 
 template <bool Six>
-struct Relu {
-    static constexpr const char* name = Six ? "relu6" : "relu";
-    bool operator==(const Relu&) const = default;
+struct AnyRelu {
+    bool operator==(const AnyRelu&) const = default;
     Tensor forward(Inputs in, Saved&) const {
         Tensor y = empty(in[0].shape, in[0].dtype);
         with_type(y.dtype, [&](auto zero) {
@@ -45,10 +44,16 @@ struct Relu {
                 {"used twice", {{2, 3, 3, 5}}, [run](Inputs in) { return add(run(in), run(in)); }}};
     }
 };
+struct Relu : AnyRelu<false> {
+    static constexpr const char* name = "relu";
+};
+struct Relu6 : AnyRelu<true> {
+    static constexpr const char* name = "relu6";
+};
 
 }  // namespace
 
-Tensor relu(const Tensor& x) { return apply(Relu<false>{}, {x}); }
-Tensor relu6(const Tensor& x) { return apply(Relu<true>{}, {x}); }
+Tensor relu(const Tensor& x) { return apply(Relu{}, {x}); }
+Tensor relu6(const Tensor& x) { return apply(Relu6{}, {x}); }
 
 }  // namespace nascent
