@@ -111,8 +111,8 @@ struct ShuffleBlock {
         // The even channels, then the odd ones: a shuffle of c / 2 groups.
         const Tensor x = stride == 1 && !interleaved() ? channel_shuffle(in[0], static_cast<int>(c / 2)) : in[0];
         const int half = static_cast<int>(c / 2);
-        const Tensor first = stride == 2 ? branch(x, of_projection(in), projection) : slice_channels(x, 0, half);
         const Tensor second = branch(stride == 2 ? x : slice_channels(x, half, half), of_main(in), main);
+        const Tensor first = stride == 2 ? branch(x, of_projection(in), projection) : slice_channels(x, 0, half);
         const std::array parts{first, second};
         const Tensor y = concat(parts);
         return interleaved() ? channel_shuffle(y, 2) : y;
