@@ -33,7 +33,6 @@ void point_link_backward(const Stream& stream, const LinkCall<T>& call, void* wo
     const LinkShape& s = call.s;
     const PointLayout<T> layout(stream, s, true);
     constexpr int B = kBlock<T>, W = kPanel<T>;
-    constexpr std::size_t kRunBlock = static_cast<std::size_t>(kRun) * B;
     T* packed = at_bytes<T>(workspace, layout.weights);  // (panels of c_in, c_out, W)
     if (call.target.da.x) pack_panels(call.w, s.c_out, s.c_in, true, packed);
     T* partials = at_bytes<T>(workspace, layout.partials);
@@ -48,12 +47,12 @@ void point_link_backward(const Stream& stream, const LinkCall<T>& call, void* wo
         if (call.target.sums) std::fill_n(sums, 2 * padded, 0.0);
         for (std::size_t first = layout.cut.begin(chunk); first < layout.cut.end(chunk); first += kRun) {
             const int width = static_cast<int>(std::min<std::size_t>(kRun, layout.cut.end(chunk) - first));
-            fill_gradient(call.gradient, call.fold, s.c_out, first, width, 0, s.c_out, kRunBlock, dz);
+            fill_gradient(call.gradient, call.fold, s.c_out, first, width, 0, s.c_out, kRunBlock<T>, dz);
             if (call.dw) {
-                fill_pixels(call.input, first, width, 0, s.c_in, kRunBlock, a);
+                fill_pixels(call.input, first, width, 0, s.c_in, kRunBlock<T>, a);
                 for (int c = 0; c < s.c_in; c += B)
                     weight_gradient(
-                        Window<T>{a + static_cast<std::size_t>(c / B) * kRunBlock, 0, dz, 0, kRunBlock, 1, width},
+                        Window<T>{a + static_cast<std::size_t>(c / B) * kRunBlock<T>, 0, dz, 0, kRunBlock<T>, 1, width},
                         std::min(B, s.c_in - c), vectors, partial + static_cast<std::size_t>(c) * layout.out_padded,
                         static_cast<std::size_t>(layout.out_padded));
             }
@@ -62,7 +61,7 @@ void point_link_backward(const Stream& stream, const LinkCall<T>& call, void* wo
             const T* weights = packed;
             for (int c = 0; c < s.c_in; c += W, weights += static_cast<std::size_t>(s.c_out) * W) {
                 const int count = std::min(W, s.c_in - c);
-                panel_product(PanelInput<T>{dz, kRunBlock, s.c_out, weights}, width, count, 0, StorePanel<T>{panel});
+                panel_product(PanelInput<T>{dz, kRunBlock<T>, s.c_out, weights}, width, count, 0, StorePanel<T>{panel});
                 finish_pixels(call.target, call.input, first, width, c, count, static_cast<const T*>(panel), W,
                               run_sums + c, padded);
             }

@@ -22,7 +22,6 @@ void point_link_forward(const Stream& stream, const LinkShape& s, const Normed<T
     T* packed = at_bytes<T>(workspace, layout.weights);
     pack_panels(w, s.c_in, s.c_out, false, packed);
     const int padded = layout.summed_padded(s.c_out);
-    constexpr std::size_t kRunBlock = static_cast<std::size_t>(kRun) * kBlock<T>;
     parallel(stream, static_cast<int>(layout.cut.count), [&](int chunk, int worker) HWY_ATTR {
         T* a = at_bytes<T>(workspace, layout.scratch + layout.worker * static_cast<std::size_t>(worker));
         T* run_sums = sums ? at_bytes<T>(a, layout.run_sums) : nullptr;
@@ -30,13 +29,13 @@ void point_link_forward(const Stream& stream, const LinkShape& s, const Normed<T
         if (sums) std::fill_n(partial, 2 * padded, 0.0);
         for (std::size_t first = layout.cut.begin(chunk); first < layout.cut.end(chunk); first += kRun) {
             const int width = static_cast<int>(std::min<std::size_t>(kRun, layout.cut.end(chunk) - first));
-            fill_pixels(input, first, width, 0, s.c_in, kRunBlock, a);
+            fill_pixels(input, first, width, 0, s.c_in, kRunBlock<T>, a);
             if (sums) std::fill_n(run_sums, 2 * padded, T(0));
             const StoreZ<T> store{z + first * static_cast<std::size_t>(s.c_out), s.c_out, s.c_out, run_sums,
                                   static_cast<std::size_t>(padded)};
             const T* panel = packed;
             for (int c = 0; c < s.c_out; c += kPanel<T>, panel += static_cast<std::size_t>(s.c_in) * kPanel<T>)
-                panel_product(PanelInput<T>{a, kRunBlock, s.c_in, panel}, width, std::min(kPanel<T>, s.c_out - c), c,
+                panel_product(PanelInput<T>{a, kRunBlock<T>, s.c_in, panel}, width, std::min(kPanel<T>, s.c_out - c), c,
                               store);
             if (sums)
                 for (int c = 0; c < 2 * padded; c++) partial[c] += static_cast<double>(run_sums[c]);

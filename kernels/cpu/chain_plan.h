@@ -11,6 +11,10 @@ namespace nascent::kernels {
 
 /// Pixels of a 1x1 convolution that are multiplied together.
 inline constexpr int kRun = 64;
+/// From one block of a run's channels to the next: not a multiple of 4 KiB, which would all fall into one set of the
+/// first cache.
+template <class T>
+inline constexpr std::size_t kRunBlock = static_cast<std::size_t>(kRun + 1) * kBlock<T>;
 
 /// Pixels in at most 32 chunks, large enough that partial sums of weights, which each chunk has of its own, cost little
 /// beside the products.
@@ -52,9 +56,9 @@ struct PointLayout : Layout {
         const int summed = backward ? s.c_in : s.c_out, padded = ceil_div(summed, kPanel<T>) * kPanel<T>;
         sums = take(sizeof(double) * 2 * padded * cut.count);
         Layout own;
-        own.take(sizeof(T) * kRun * in_padded);
+        own.take(sizeof(T) * (kRun + 1) * in_padded);
         if (backward) {
-            leaving = own.take(sizeof(T) * kRun * out_padded);
+            leaving = own.take(sizeof(T) * (kRun + 1) * out_padded);
             panel = own.take(sizeof(T) * kRun * kPanel<T>);
         }
         run_sums = own.take(sizeof(T) * 2 * padded);

@@ -6,8 +6,9 @@
 #define NASCENT_KERNELS_CPU_CHAIN_ROWS_INL_H_
 #endif
 
+#include <hwy/cache_control.h>
+
 #include <algorithm>
-#include <limits>
 
 #include "kernels/cpu/chain_plan.h"
 #include "kernels/cpu/simd-inl.h"
@@ -79,6 +80,9 @@ struct Affine {
     HWY_INLINE Vector<T> operator()(Vector<T> x) const { return hn::MulAdd(x, scale, shift); }
 };
 
+/// Pixels that are asked for before they are read: a channel vector of each comes from memory.
+inline constexpr int kPixelsAhead = 24;
+
 /// What a link reads of `width` pixels from `first` on, channels [c, c + count), to pixels kBlock elements apart in
 /// blocks `block` elements apart.
 template <class T>
@@ -93,8 +97,10 @@ HWY_NOINLINE void fill_pixels(const Normed<T>& from, std::size_t first, int widt
             const T* x = from.x.x + first * pixel + static_cast<std::size_t>(c + i) * Step;
             T* q = to + i / B * block + i % B;
             if (left >= L)
-                for (int p = 0; p < width; p++, x += pixel, q += B)
+                for (int p = 0; p < width; p++, x += pixel, q += B) {
+                    hwy::Prefetch(x + kPixelsAhead * pixel);
                     store<T>(activate<A, T>(affine(load_every<Step>(x, L))), q);
+                }
             else
                 for (int p = 0; p < width; p++, x += pixel, q += B)
                     store<T>(activate<A, T>(affine(load_every<Step>(x, left))), q);
@@ -119,6 +125,8 @@ HWY_NOINLINE void fill_gradient(const NormedGradient<T>& from, const NormFold<T>
             T* q = to + i / B * block + i % B;
             auto pixels = [&](int lanes) HWY_ATTR {
                 for (int p = 0; p < width; p++, g += pixel, z += z_pixel, q += B) {
+                    hwy::Prefetch(z + kPixelsAhead * z_pixel);
+                    hwy::Prefetch(g + kPixelsAhead * pixel);
                     const Vector<T> v = load_first(z, lanes);
                     const Vector<T> masked = mask<A, T>(affine(v), load_every<Step>(g, lanes));
                     store<T>(hn::MulAdd(masked, scale, hn::MulAdd(v, slope, shift)), q);
