@@ -81,7 +81,7 @@ struct Affine {
 };
 
 /// Pixels that are asked for before they are read: a channel vector of each comes from memory.
-inline constexpr int kPixelsAhead = 24;
+inline constexpr int kPixelsAhead = 64;
 
 /// What a link reads of `width` pixels from `first` on, channels [c, c + count), to pixels kBlock elements apart in
 /// blocks `block` elements apart.
