@@ -114,9 +114,9 @@ __global__ void __launch_bounds__(kThreads)
     T* const taps = dz + side * side * kPitch<T>;
     const int c = static_cast<int>(blockIdx.y) * kChunk<T>, pad = s.k / 2;
     const TilePlace at = place(tiles, blockIdx.x);
+    const int half = s.stride - 1;  // strides are 1 and 2: shifts instead of divisions
     // The first output that meets the tile, which may lie outside.
-    const int y0 = (at.y + pad - s.k + 9 * s.stride) / s.stride - 8,
-              x0 = (at.x + pad - s.k + 9 * s.stride) / s.stride - 8;
+    const int y0 = (at.y + pad - s.k + s.stride) >> half, x0 = (at.x + pad - s.k + s.stride) >> half;
     load_window(source, {at.n, y0, x0, 1, side, side, 1, s.n, out_h, out_w}, c, groups_of<T>(s.c_in, c), kPitch<T>, dz);
     load_taps(w, s.k * s.k, s.c_in, c, taps);
     __syncthreads();
@@ -124,13 +124,15 @@ __global__ void __launch_bounds__(kThreads)
     const int y = at.y + pixel / kSide, x = at.x + pixel % kSide;
     if (y >= s.h || x >= s.w || c + group >= s.c_in) return;
     Wide<T> sum = {};
+#pragma unroll 1
     for (int i = 0; i < s.k; i++) {
         const int down = y + pad - i - y0 * s.stride;
-        if (down % s.stride != 0) continue;
+        if (down & half) continue;
+#pragma unroll 1
         for (int j = 0; j < s.k; j++) {
             const int right = x + pad - j - x0 * s.stride;
-            if (right % s.stride != 0) continue;
-            const Wide<T> a = load<V>(dz + (down / s.stride * side + right / s.stride) * kPitch<T> + group);
+            if (right & half) continue;
+            const Wide<T> a = load<V>(dz + ((down >> half) * side + (right >> half)) * kPitch<T> + group);
             const Wide<T> b = load<V>(taps + (i * s.k + j) * kChunk<T> + group);
 #pragma unroll
             for (int o = 0; o < V; o++) sum.v[o] = std::fma(a.v[o], b.v[o], sum.v[o]);
