@@ -9,7 +9,18 @@
 namespace nascent {
 
 /// What the numbers are for; each purpose has its own stream, so adding one moves no other.
-enum class RandomStream : std::uint32_t { init, path, order, augment, labels, synthetic, search, test, architecture, dropout };
+enum class RandomStream : std::uint32_t {
+    init,
+    path,
+    order,
+    augment,
+    labels,
+    synthetic,
+    search,
+    test,
+    architecture,
+    dropout
+};
 
 /// One Philox block of four words, with ways to read it.
 class Random {

@@ -23,7 +23,7 @@ struct LinkCall {
     const T* w;
     const NormedGradient<T>& gradient;
     const NormFold<T>& fold;
-    const LinkTarget<T>& target;
+    const CpuTarget<T> target;
     T* dw;
     bool accumulate_dw;
 };
@@ -67,6 +67,7 @@ void point_link_backward(const Stream& stream, const LinkCall<T>& call, void* wo
             }
             if (call.target.sums) flush_sums(run_sums, padded, s.c_in, sums, padded);
         }
+        if (call.target.stream) hwy::FlushStream();
     });
     if (call.target.da.x && call.target.sums)
         add_link_sums(at_bytes<double>(workspace, layout.sums), static_cast<int>(layout.cut.count), padded, s.c_in,
@@ -182,6 +183,7 @@ void depth_link_backward(const Stream& stream, const LinkCall<T>& call, void* wo
                 depth_block_backward(call, layout, packed,
                                      DepthBlock<T>{n, c, std::min(B, s.c_in - c), strip, dz, row,
                                                    partial + static_cast<std::size_t>(c) * layout.taps, sums});
+        if (call.target.stream) hwy::FlushStream();
     });
     if (call.target.da.x && call.target.sums)
         add_link_sums(at_bytes<double>(workspace, layout.sums), layout.images.count, layout.padded, s.c_in,
@@ -207,12 +209,12 @@ void any_link_backward(const Stream& stream, const LinkCall<T>& call, void* work
 void link_backward_f32(const Stream& stream, const LinkShape& s, const Normed<float>& input, const float* w,
                        const NormedGradient<float>& gradient, const NormFold<float>& fold,
                        const LinkTarget<float>& target, float* dw, bool accumulate_dw, void* workspace) {
-    any_link_backward(stream, LinkCall<float>{s, input, w, gradient, fold, target, dw, accumulate_dw}, workspace);
+    any_link_backward(stream, LinkCall<float>{s, input, w, gradient, fold, {target, s}, dw, accumulate_dw}, workspace);
 }
 void link_backward_f64(const Stream& stream, const LinkShape& s, const Normed<double>& input, const double* w,
                        const NormedGradient<double>& gradient, const NormFold<double>& fold,
                        const LinkTarget<double>& target, double* dw, bool accumulate_dw, void* workspace) {
-    any_link_backward(stream, LinkCall<double>{s, input, w, gradient, fold, target, dw, accumulate_dw}, workspace);
+    any_link_backward(stream, LinkCall<double>{s, input, w, gradient, fold, {target, s}, dw, accumulate_dw}, workspace);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -15,6 +15,33 @@ namespace nascent {
 namespace kernels {
 namespace HWY_NAMESPACE {
 
+/// As StoreZ, past the caches: channels are whole lines.
+template <class T>
+struct StreamZ {
+    StoreZ<T> to;
+    template <int P, int V>
+    HWY_INLINE void operator()(const Vector<T> (&acc)[P][V], int x, int vector) const {
+        constexpr int L = kLanes<T>;
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) {
+            const int c = (vector + v) * L;
+            T* q = to.z + static_cast<std::ptrdiff_t>(x) * to.pixel + c;
+            // The order of StoreZ.
+            Vector<T> sum[2] = {zero<T>(), zero<T>()}, square[2] = {zero<T>(), zero<T>()};
+            if (to.sums) sum[0] = load(to.sums + c), square[0] = load(to.sums + to.padded + c);
+#pragma GCC unroll 32
+            for (int p = 0; p < P; p++) {
+                hn::Stream(acc[p][v], Tag<T>(), q + static_cast<std::ptrdiff_t>(p) * to.pixel);
+                sum[p % 2] = hn::Add(sum[p % 2], acc[p][v]);
+                square[p % 2] = hn::MulAdd(acc[p][v], acc[p][v], square[p % 2]);
+            }
+            if (!to.sums) continue;
+            store<T>(hn::Add(sum[0], sum[1]), to.sums + c);
+            store<T>(hn::Add(square[0], square[1]), to.sums + to.padded + c);
+        }
+    }
+};
+
 template <class T>
 void point_link_forward(const Stream& stream, const LinkShape& s, const Normed<T>& input, const T* w, T* z,
                         double* sums, void* workspace) {
@@ -22,6 +49,7 @@ void point_link_forward(const Stream& stream, const LinkShape& s, const Normed<T
     T* packed = at_bytes<T>(workspace, layout.weights);
     pack_panels(w, s.c_in, s.c_out, false, packed);
     const int padded = layout.summed_padded(s.c_out);
+    const bool stream_z = streams(z, s.out_pixels(), s.c_out);
     parallel(stream, static_cast<int>(layout.cut.count), [&](int chunk, int worker) HWY_ATTR {
         T* a = at_bytes<T>(workspace, layout.scratch + layout.worker * static_cast<std::size_t>(worker));
         T* run_sums = sums ? at_bytes<T>(a, layout.run_sums) : nullptr;
@@ -34,12 +62,18 @@ void point_link_forward(const Stream& stream, const LinkShape& s, const Normed<T
             const StoreZ<T> store{z + first * static_cast<std::size_t>(s.c_out), s.c_out, s.c_out, run_sums,
                                   static_cast<std::size_t>(padded)};
             const T* panel = packed;
-            for (int c = 0; c < s.c_out; c += kPanel<T>, panel += static_cast<std::size_t>(s.c_in) * kPanel<T>)
-                panel_product(PanelInput<T>{a, kRunBlock<T>, s.c_in, panel}, width, std::min(kPanel<T>, s.c_out - c), c,
-                              store);
+            for (int c = 0; c < s.c_out; c += kPanel<T>, panel += static_cast<std::size_t>(s.c_in) * kPanel<T>) {
+                const PanelInput<T> in{a, kRunBlock<T>, s.c_in, panel};
+                const int columns = std::min(kPanel<T>, s.c_out - c);
+                if (stream_z)
+                    panel_product(in, width, columns, c, StreamZ<T>{store});
+                else
+                    panel_product(in, width, columns, c, store);
+            }
             if (sums)
                 for (int c = 0; c < 2 * padded; c++) partial[c] += static_cast<double>(run_sums[c]);
         }
+        if (stream_z) hwy::FlushStream();
     });
     if (sums)
         add_link_sums(at_bytes<double>(workspace, layout.sums), static_cast<int>(layout.cut.count), padded, s.c_out,
@@ -48,7 +82,7 @@ void point_link_forward(const Stream& stream, const LinkShape& s, const Normed<T
 
 /// `width` pixels of a made row to z, channels from c on, with the sums of `run` added to.
 template <class T>
-void store_row(const T* row, int width, int count, std::size_t pixel, T* z, T* run) {
+void store_row(const T* row, int width, int count, std::size_t pixel, bool stream, T* z, T* run) {
     constexpr int L = kLanes<T>, B = kBlock<T>;
     for (int i = 0; i < count; i += L) {
         Vector<T> sum = load(run + i), squares = load(run + B + i);
@@ -56,7 +90,7 @@ void store_row(const T* row, int width, int count, std::size_t pixel, T* z, T* r
             T* q = z + i;
             for (int x = 0; x < width; x++, q += pixel) {
                 const Vector<T> v = load(row + x * B + i);
-                store_first<T>(v, q, lanes);
+                put_first<T>(v, q, lanes, stream);
                 sum = hn::Add(sum, v);
                 squares = hn::MulAdd(v, v, squares);
             }
@@ -78,6 +112,7 @@ void depth_link_forward(const Stream& stream, const LinkShape& s, const Normed<T
     T* packed = at_bytes<T>(workspace, layout.weights);
     pack_taps(w, layout.taps, s.c_in, packed);
     const int oh = s.out_h(), ow = s.out_w();
+    const bool stream_z = streams(z, s.out_pixels(), s.c_out);
     parallel(stream, layout.images.count, [&](int chunk, int worker) HWY_ATTR {
         T* strip = at_bytes<T>(workspace, layout.scratch + layout.worker * static_cast<std::size_t>(worker));
         T* row = at_bytes<T>(strip, layout.row);
@@ -104,7 +139,7 @@ void depth_link_forward(const Stream& stream, const LinkShape& s, const Normed<T
                                 {strip + static_cast<std::ptrdiff_t>(y - y0) * s.stride * layout.in_row + lane,
                                  static_cast<std::size_t>(layout.in_row), s.k, weights + lane, row + lane, B, false},
                                 s.k, s.stride, 1, ow);
-                        store_row(row, ow, count, static_cast<std::size_t>(s.c_in),
+                        store_row(row, ow, count, static_cast<std::size_t>(s.c_in), stream_z,
                                   z + (static_cast<std::size_t>(n) * oh + y) * ow * s.c_in + c, run);
                         if (summed += ow; sums && (summed >= kRun || y + 1 == y1)) {
                             flush_sums(run, B, count, partial + c, layout.padded);
@@ -113,6 +148,7 @@ void depth_link_forward(const Stream& stream, const LinkShape& s, const Normed<T
                     }
                 }
             }
+        if (stream_z) hwy::FlushStream();
     });
     if (sums) add_link_sums(at_bytes<double>(workspace, layout.sums), layout.images.count, layout.padded, s.c_in, sums);
 }

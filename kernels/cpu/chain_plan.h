@@ -2,6 +2,7 @@
 // threads.
 #pragma once
 #include <algorithm>
+#include <cstdint>
 
 #include "kernels/chain.h"
 #include "kernels/cpu/chunks.h"
@@ -28,6 +29,15 @@ struct PixelCut {
     std::size_t begin(int chunk) const { return static_cast<std::size_t>(chunk) * size; }
     std::size_t end(int chunk) const { return std::min(pixels, begin(chunk) + size); }
 };
+
+/// Whether a dense (pixels, channels) at `to` is written past the caches: whole lines of a tensor that is read again
+/// only when it has long left them, so that its lines need not be fetched to be overwritten.
+template <class T>
+bool streams(const T* to, std::size_t pixels, int channels) {
+    constexpr std::size_t kLarge = std::size_t{16} << 20;
+    return pixels * static_cast<std::size_t>(channels) * sizeof(T) >= kLarge && channels % kBlock<T> == 0 &&
+           reinterpret_cast<std::uintptr_t>(to) % 64 == 0;
+}
 
 /// Weights of a 1x1 convolution are packed in panels two cache lines wide: (panels, rows, kPanel), zeros behind the
 /// columns.

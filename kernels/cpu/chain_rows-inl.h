@@ -46,6 +46,15 @@ HWY_INLINE void store_pairs(Vector<T> a, Vector<T> b, T* p, int count) {
     }
 }
 
+/// The first `count` lanes to p; `stream` (as streams()): all of them, past the caches.
+template <class T>
+HWY_INLINE void put_first(Vector<T> v, T* p, int count, bool stream) {
+    if (stream)
+        hn::Stream(v, Tag<T>(), p);
+    else
+        store_first<T>(v, p, count);
+}
+
 template <Activation A, class T>
 HWY_INLINE Vector<T> activate(Vector<T> v) {  // no minimum or maximum: not-a-number stays what it is
     if constexpr (A != Activation::none) v = hn::IfThenZeroElse(hn::Lt(v, zero<T>()), v);
@@ -140,10 +149,18 @@ HWY_NOINLINE void fill_gradient(const NormedGradient<T>& from, const NormFold<T>
     });
 }
 
+/// A target, and whether it is written as streams() says, which asks for one that is overwritten and dense.
+template <class T>
+struct CpuTarget : LinkTarget<T> {
+    bool stream;
+    CpuTarget(const LinkTarget<T>& to, const LinkShape& s)
+        : LinkTarget<T>(to), stream(to.sums && to.da.x && streams(to.da.x, s.in_pixels(), s.c_in)) {}
+};
+
 /// The target's channels [c, c + count) of `width` pixels from `first` on, from `gradient` whose pixels lie `pitch`
 /// apart. Sums are added to sums[0..) and sums[stride..).
 template <class T>
-HWY_NOINLINE void finish_pixels(const LinkTarget<T>& to, const Normed<T>& in, std::size_t first, int width, int c,
+HWY_NOINLINE void finish_pixels(const CpuTarget<T>& to, const Normed<T>& in, std::size_t first, int width, int c,
                                 int count, const T* gradient, int pitch, T* sums, int stride) {
     constexpr int L = kLanes<T>;
     const bool reads = to.sums || in.activation != Activation::none;
@@ -187,7 +204,7 @@ HWY_NOINLINE void finish_pixels(const LinkTarget<T>& to, const Normed<T>& in, st
                         store_first<T>(past, r, lanes);
                     }
                     if (to.accumulate) v = hn::Add(v, load_first(q, lanes));
-                    store_first<T>(v, q, lanes);
+                    put_first<T>(v, q, lanes, to.stream);
                 }
             };
             if (left >= L)

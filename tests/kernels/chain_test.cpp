@@ -226,6 +226,47 @@ TEST_CASE_TEMPLATE("link_backward gives both gradients, what goes round them, an
         }
 }
 
+TEST_CASE_TEMPLATE("what is written past the caches has the same bits", T, float, double) {
+    for (const LinkShape& s : {LinkShape{2, 400, 350, 16, 16}, LinkShape{1, 700, 401, 16, 16, 3, 1, true}}) {
+        Numbers numbers(7);
+        const std::size_t in = s.in_pixels() * static_cast<std::size_t>(s.c_in),
+                          out = s.out_pixels() * static_cast<std::size_t>(s.c_out);
+        const auto x = numbers.uniform<T>(in),
+                   w = numbers.uniform<T>(static_cast<std::size_t>(s.depthwise ? 9 * s.c_in : s.c_in * s.c_out));
+        const auto g = numbers.uniform<T>(out), fold = numbers.uniform<T>(3 * static_cast<std::size_t>(s.c_out));
+        // Whole lines are streamed; a buffer that begins beside one is not.
+        for_each_target([&] {
+            std::vector<Guarded<T>> z, da;
+            std::vector<Guarded<double>> sums;
+            for (std::size_t skew : {0, 1}) {
+                std::vector<T> memory(std::max(in, out) + 64 / sizeof(T) + 1);
+                auto address = reinterpret_cast<std::uintptr_t>(memory.data());
+                T* to = memory.data() + (64 - address % 64) % 64 / sizeof(T) + skew;
+                Guarded<double> z_sums(2 * static_cast<std::size_t>(s.c_out)),
+                    da_sums(2 * static_cast<std::size_t>(s.c_in));
+                Workspace space(kernels::link_forward_workspace({}, s, sizeof(T)));
+                kernels::link_forward<T>({}, s, {{x.data(), s.c_in, 1}}, w.data(), to, z_sums.data(), space.get());
+                Guarded<T> copy(out);
+                std::copy_n(to, out, copy.begin());
+                z.push_back(copy), sums.push_back(z_sums);
+                Workspace back(kernels::link_backward_workspace({}, s, sizeof(T)));
+                kernels::LinkTarget<T> target;
+                target.da = {to, s.c_in, 1};
+                target.sums = da_sums.data();
+                kernels::link_backward<T>({}, s, {{x.data(), s.c_in, 1}}, w.data(),
+                                          {{g.data(), s.c_out, 1}, copy.data()},
+                                          {nullptr, fold.data(), fold.data() + s.c_out, fold.data() + 2 * s.c_out},
+                                          target, nullptr, false, back.get());
+                Guarded<T> gradient(in);
+                std::copy_n(to, in, gradient.begin());
+                da.push_back(gradient), sums.push_back(da_sums);
+            }
+            CHECK((z[0].same_bits(z[1]) && da[0].same_bits(da[1])));
+            CHECK((sums[0].same_bits(sums[2]) && sums[1].same_bits(sums[3])));
+        });
+    }
+}
+
 TEST_CASE_TEMPLATE("chain_output, link_sums and link_gradient", T, float, double) {
     unsigned seed = 90;
     for (auto [pixels, c] : {std::pair{1, 1}, {70, 5}, {1000, 16}, {333, 33}})
