@@ -19,13 +19,16 @@ template <class T>
 void dirichlet_draw(const Stream&, const DrawKey&, int rows, int columns, const T* alphas, double* drawn);
 
 /// weights = x + J (concentrations(alphas) - drawn ones), J the pathwise derivative of x at what was drawn: x itself
-/// where the alphas are those of the draw. In T they stay inside (0, 1).
+/// where the alphas are those of the draw. In T they stay inside (0, 1). `kept` (rows, columns; null: all) is 1 for
+/// components that are kept and 0 for those that are not, which become 0 while the others are divided by their sum; a
+/// row keeps one at least.
 template <class T>
-void dirichlet_forward(const Stream&, int rows, int columns, const T* alphas, const double* drawn, T* weights);
-/// dalphas (+)= its gradient.
+void dirichlet_forward(const Stream&, int rows, int columns, const T* alphas, const double* drawn, const double* kept,
+                       T* weights);
+/// dalphas (+)= its gradient, exactly 0 for what is not kept where the alphas are those of the draw.
 template <class T>
-void dirichlet_backward(const Stream&, int rows, int columns, const T* alphas, const double* drawn, const T* dweights,
-                        T* dalphas, bool accumulate);
+void dirichlet_backward(const Stream&, int rows, int columns, const T* alphas, const double* drawn, const double* kept,
+                        const T* dweights, T* dalphas, bool accumulate);
 
 /// y[0] = scale * the sum over rows of KL(Dir(concentrations) || Dir(1, .., 1)).
 template <class T>

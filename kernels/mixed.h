@@ -13,12 +13,17 @@ namespace nascent::kernels {
 
 /// What branches read: a = x * scale + shift per channel (null: a = x). x is (n, h, w, c), `pixel` elements from one
 /// pixel to the next: a state may be some channels of a wider tensor.
+/// With `fold` > 1 (the cpu only) `fold` pictures lie side by side in c (kernels/fold.h), and in its branches' c_out,
+/// which is c; one picture's channels are a power of two, all together at most a cache line. n counts what is folded.
+/// Weights and their gradients are of one picture's channels; vectors of channels (scale, shift, mean, rstd, maps) are
+/// as long as c, alike in each picture's, and their statistics are those of all pictures.
 template <class T>
 struct Source {
     const T* x;
     int h, w, c, pixel;
     const T* scale = nullptr;
     const T* shift = nullptr;
+    int fold = 1;
 };
 
 enum class BranchKind {
@@ -107,6 +112,7 @@ struct MixedNodeGradient {
     const T* g;  // of y
     int pixel;
     std::span<const MixedTermGradient<T>> terms;
+    int fold = 1;  // as a source's
 };
 
 /// One read of g and z for the maps and weights of all terms. `workspace` as nodes_backward_workspace.
@@ -184,7 +190,7 @@ struct RunningNorm {
 template <class T>
 void running_update(const Stream&, double eps, double momentum, std::span<const RunningNorm<T>> norms);
 
-/// Evaluation: scale = 1 / sqrt(running_var + eps), shift = -running_mean * scale.
+/// Evaluation: scale = 1 / sqrt(running_var + eps), shift = -running_mean * scale; (fold, c) each, see Source.
 template <class T>
 struct RunningScale {
     const T* running_mean;
@@ -192,6 +198,7 @@ struct RunningScale {
     T* scale;
     T* shift;
     int c;
+    int fold = 1;
 };
 template <class T>
 void running_scales(const Stream&, double eps, std::span<const RunningScale<T>> norms);

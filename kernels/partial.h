@@ -1,9 +1,11 @@
 // What partial channels need beside a mixed cell's passes (PC-DARTS, Xu et al., ICLR 2020, arXiv 1907.05737): the
-// channel shuffle, and weights of operators times weights of edges.
+// channel shuffle, what stride 2 leaves of the channels that go round operators, and weights of operators times weights
+// of edges.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 
-#include "kernels/stream.h"
+#include "kernels/node.h"
 
 namespace nascent::kernels {
 
@@ -13,6 +15,25 @@ namespace nascent::kernels {
 template <class T>
 void channel_shuffle(const Stream&, std::size_t pixels, int c, int groups, bool inverse, const T* x, int x_pixel, T* y,
                      int y_pixel, bool accumulate);
+
+/// Any order of channels: channel i of the result is channel at[i].
+struct ChannelOrder {
+    static constexpr int kMost = 512;
+    int c = 0;
+    std::uint16_t at[kMost] = {};
+};
+/// y channel i = x channel order.at[i], `inverse` the way back; else as channel_shuffle.
+template <class T>
+void channel_permute(const Stream&, std::size_t pixels, const ChannelOrder& order, bool inverse, const T* x,
+                     int x_pixel, T* y, int y_pixel, bool accumulate);
+
+/// The maximum of 2 x 2 pixels and its place in them, row by row, as max_pool_plain_forward's: x (n, h, w, c) of even h
+/// and w, `x_pixel` elements from one pixel to the next; z and tap (n, h / 2, w / 2, c).
+template <class T>
+void halve_forward(const Stream&, const Image& x_shape, const T* x, int x_pixel, T* z, std::uint8_t* tap);
+/// dx = dz where the taps say, 0 elsewhere.
+template <class T>
+void halve_backward(const Stream&, const Image& x_shape, const std::uint8_t* tap, const T* dz, T* dx, int dx_pixel);
 
 /// Edges in the order of their nodes: node i has `first` + i.
 struct EdgeRows {

@@ -2,6 +2,7 @@
 
 #include "engine/autograd/op.h"
 #include "kernels/dirichlet_math.h"
+#include "ops/constants.h"
 #include "ops/kernel_stream.h"
 #include "ops/reference.h"
 
@@ -22,22 +23,24 @@ struct Dirichlet {
         const Rows r(in[0]);
         NASCENT_CHECK(in[1].shape == Shape({3, r.rows, r.columns}) && in[1].dtype == DType::f64, runtime,
                       "expected a draw (3, {}, {}), got {}", r.rows, r.columns, in[1].shape.text());
+        NASCENT_CHECK(in.size() == 2 || (in[2].shape == in[0].shape && in[2].dtype == DType::f64), runtime,
+                      "expected what is kept of ({}, {}), got {}", r.rows, r.columns, in[2].shape.text());
         Tensor y = empty(in[0].shape, in[0].dtype);
         with_type(y.dtype, [&](auto zero) {
             using T = decltype(zero);
             kernels::dirichlet_forward<T>(kernel_stream(), r.rows, r.columns, in[0].as<T>(), in[1].as<double>(),
-                                          y.as<T>());
+                                          kept(in), y.as<T>());
         });
         return y;
     }
     void backward(const Tensor& dy, std::span<Into> into, Inputs in, const Saved&) const {
-        NASCENT_CHECK(!into[1], runtime, "a draw has no gradient");
+        NASCENT_CHECK(!into[1] && (in.size() == 2 || !into[2]), runtime, "a draw has no gradient");
         if (!into[0]) return;
         const Rows r(in[0]);
         with_type(dy.dtype, [&](auto zero) {
             using T = decltype(zero);
             kernels::dirichlet_backward<T>(kernel_stream(), r.rows, r.columns, in[0].as<T>(), in[1].as<double>(),
-                                           dy.as<T>(), into[0].as<T>(), into[0].accumulate());
+                                           kept(in), dy.as<T>(), into[0].as<T>(), into[0].accumulate());
         });
     }
     static std::vector<Case> cases() {
@@ -56,8 +59,24 @@ struct Dirichlet {
                            return add(dirichlet(softmax(in[0]), drawn), dirichlet(in[0], drawn));
                        },
                        {true, false}});
+        for (auto [rows, columns] : {std::pair{6, 5}, {14, 7}, {33, 3}, {2, 2}, {1, 1}})
+            all.push_back({"of some, near the draw's alphas " + Shape({rows, columns}).text(),
+                           {{rows, columns}, {rows, columns}},
+                           [](Inputs in) {
+                               const Tensor near = weighted(in[0], constants({1}, in[0].dtype, 0.01), 0);
+                               std::vector<double> kept(in[0].size());
+                               for (std::size_t i = 0; i < kept.size(); i++)
+                                   kept[i] = (i * 7 + 3) % 5 < 3 || i % static_cast<std::size_t>(in[0].shape[1]) ==
+                                                                        0;  // one of a row at least
+                               return dirichlet(add(in[1], near), dirichlet_draw(in[1], {11, 5, 3, 0}),
+                                                constants(in[0].shape, DType::f64, kept));
+                           },
+                           {true, false}});
         return all;
     }
+
+  private:
+    static const double* kept(Inputs in) { return in.size() > 2 ? in[2].as<double>() : nullptr; }
 };
 
 struct DirichletKl {
@@ -109,7 +128,10 @@ Tensor dirichlet_draw(const Tensor& alphas, const DrawKey& key) {
     return drawn;
 }
 
-Tensor dirichlet(const Tensor& alphas, const Tensor& drawn) { return apply(Dirichlet{}, {alphas, drawn}); }
+Tensor dirichlet(const Tensor& alphas, const Tensor& drawn, const Tensor& kept) {
+    if (kept.defined()) return apply(Dirichlet{}, {alphas, drawn, kept});
+    return apply(Dirichlet{}, {alphas, drawn});
+}
 
 Tensor dirichlet_kl(const Tensor& alphas, double scale) { return apply(DirichletKl{scale}, {alphas}); }
 

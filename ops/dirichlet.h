@@ -32,7 +32,10 @@ Tensor dirichlet_draw(const Tensor& alphas, const DrawKey& key);
 /// The drawn rows, of the alphas' type, with the exact pathwise gradient of the draw by the alphas: dL/dalpha_j =
 /// (alpha_j > 0 ? 1 : exp(alpha_j)) g_j (v_j - sum_i x_i v_i), g by kernels/dirichlet_math.h's series in double. For
 /// other alphas than those of the draw the value follows that gradient's tangent.
-Tensor dirichlet(const Tensor& alphas, const Tensor& drawn);
+/// `kept`, of the alphas' shape in float64 (undefined: all), is 1 for components that are kept and 0 for the others,
+/// which become 0; the kept ones are divided by their sum. So DrNAS's pruned operators are left out: by their alphas
+/// the gradient is 0, and the kept rows are Dirichlet variables of the kept concentrations.
+Tensor dirichlet(const Tensor& alphas, const Tensor& drawn, const Tensor& kept = {});
 
 /// scale * the sum over rows of KL(Dir(concentrations) || Dir(1, .., 1)), of shape (1).
 Tensor dirichlet_kl(const Tensor& alphas, double scale);

@@ -89,7 +89,11 @@ Tensor MixedCell::reference(Inputs in) const {
             }
             Tensor& state = states[static_cast<std::size_t>(node)];
             state = shape.partial == 1 ? sums[0] : concat(sums);
-            if (shape.partial > 1 && shape.shuffle) state = channel_shuffle(state, shape.partial);
+            const auto channels = static_cast<std::size_t>(shape.channels);
+            if (shape.partial > 1 && shape.shuffle)
+                state = shape.order.empty()
+                            ? channel_shuffle(state, shape.partial)
+                            : channel_permute(state, std::span(shape.order).subspan((node - 2) * channels, channels));
         }
         all.push_back(concat(std::span(states).subspan(2)));
     }
@@ -225,6 +229,28 @@ std::vector<Case> MixedCell::cases() {
     all.push_back(partial("msd", 4, 2, 1, {4, 4, 4, 2}, 2, 2));
     all.push_back(only(partial("mksd", 4, 2, 2, {2, 4, 4, 3}, 2), 2, 3));
     all.push_back(only(partial("mksd", 4, 2, 2, {2, 4, 4, 3}, 1), 3, 100));
+    // Several pictures' channels side by side: 4, 2 (of 8), 2 (of 6), a picture too many, copies, the first dimension.
+    all.push_back(partial("nmaksd", 16, 4, 2, {4, 4, 3, 3}, 1));
+    all.push_back(partial("nmaksd", 16, 2, 1, {2, 4, 4, 2}, 2));
+    all.push_back(partial("makle", 8, 2, 2, {6, 4, 4, 2}, 2));
+    all.push_back(partial("ksd", 8, 4, 1, {3, 3, 4, 2}, 1));
+    all.push_back(partial("mks", 8, 4, 1, {40, 2, 2, 2}, 2));
+    all.push_back(partial("maksd", 8, 4, 2, {8, 4, 2, 2}, 2, 2));
+    all.push_back(partial("aks", 8, 2, 3, {4, 2, 3, 2}, 1, 1, false));
+    auto ordered = [](const std::string& ops, int channels, int of, int nodes, const Shape& x, int stride,
+                      int copies = 1) {
+        CellShape s = sample_shape(ops + "b", channels, nodes, stride, false, true, of);
+        for (int node = 0; node < nodes; node++)
+            for (int c = 0; c < channels; c++)
+                s.order.push_back(static_cast<std::uint16_t>((c * 3 + node + 1) % channels));
+        return sample(fmt::format("{} {}, one channel in {}, in an order given", ops, x.text(), of), s, x, x, false,
+                      copies);
+    };
+    all.push_back(ordered("mks", 8, 4, 2, {4, 2, 4, 3}, 2));
+    all.push_back(ordered("asd", 8, 2, 3, {3, 3, 2, 2}, 1));
+    all.push_back(ordered("ks", 4, 2, 2, {4, 2, 2, 2}, 1, 2));
+    all.push_back(only(partial("mksd", 8, 4, 2, {4, 2, 4, 3}, 2), 2, 3));
+    all.push_back(only(partial("aksd", 8, 4, 2, {4, 2, 4, 3}, 1), 3, 100));
     Case plain_bypass = sample("nothing weighed, one channel in 2", sample_shape("ksb", 4, 1, 2, false, false, 2),
                                {2, 4, 4, 2}, {2, 4, 4, 2});
     all.push_back(plain_bypass);

@@ -2,6 +2,7 @@
 // weighed, and the nodes that sum them (Liu et al., DARTS, arXiv 1806.09055, section 2; quark0/darts
 // cnn/model_search.py).
 #pragma once
+#include <cstdint>
 #include <vector>
 
 #include "ops/norm_args.h"
@@ -41,6 +42,9 @@ struct CellShape {
     // them (each edge has one `bypass`), and a node's sum of both, side by side, is shuffled in `partial` groups.
     int partial = 1;
     bool shuffle = true;
+    // (nodes, channels), with partial > 1 and shuffle: instead of in groups a node's channels are shuffled in an order
+    // of its own: channel i is channel order[i] of the sums.
+    std::vector<std::uint16_t> order = {};
     bool operator==(const CellShape&) const = default;
 };
 

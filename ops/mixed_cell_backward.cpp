@@ -55,6 +55,8 @@ void Cell<T>::begin_backward(const Tensor& dy, std::span<Into> into, T* dweights
     middle_.resize(branches_.size());
     middle_map_.resize(branches_.size());
     halved_gradient_.resize(states_.size());
+    around_.resize(states_.size());
+    folded_gradient_.resize(states_.size());
 }
 
 /// From a node's gradient to the maps of its terms and the weights' gradients, and through the second halves of its
@@ -72,37 +74,37 @@ void Cell<T>::add_node_gradient(int node, NodesBackward<T>& to, BranchesBackward
             terms.push_back({{from.x, from.pixel, nullptr, nullptr, weight(*e.op)}, nullptr, nullptr, {}, dweight});
             continue;
         }
-        reach_[i] = {mine.g, mine.pixel, make_map<T>(seen_)};
-        terms.push_back({{e.last.z, seen_, e.end.scale, e.end.shift, weight(*e.op)},
+        reach_[i] = {mine.g, mine.pixel, make_map<T>(width_)};
+        terms.push_back({{e.last.z, width_, e.end.scale, e.end.shift, weight(*e.op)},
                          e.end.mean,
                          e.end.rstd,
                          reach_[i].map,
                          dweight});
         if (!e.twice()) continue;
-        middle_[i] = {scratch(size(node), seen_), seen_};
-        middle_map_[i] = make_map<T>(seen_);
-        kernels::SourceBackward<T> source{middle_source(e), middle_[i].g, seen_, {}};
+        middle_[i] = {scratch(size(node), seen_), width_};
+        middle_map_[i] = make_map<T>(width_);
+        kernels::SourceBackward<T> source{middle_source(e), middle_[i].g, width_, {}};
         source.mean = e.middle.mean, source.rstd = e.middle.rstd, source.map = middle_map_[i];
         seconds.add(source, {});
         seconds.add(branch_backward(e.last, e.parameter + 2), {reach_[i]});
     }
-    to.add(mine.g, mine.pixel, std::move(terms));
+    to.add(mine.g, mine.pixel, std::move(terms), sizes_.fold);
 }
 
-/// The gradient of a state whose nodes are done.
+/// The gradient of a state whose nodes are done; folded, only what comes through its operators.
 template <class T>
 void Cell<T>::add_state_gradient(int s, BranchesBackward<T>& to) {
     std::vector<kernels::Skip<T>> around;
-    if (s >= 2) around.push_back({dy_ + static_cast<std::ptrdiff_t>(s - 2) * c_, pixel(s)});
+    if (s >= 2 && !folded()) around.push_back({dy_ + static_cast<std::ptrdiff_t>(s - 2) * c_, pixel(s)});
     for (const EdgeBranch<T>& e : branches_) {
         if (e.edge->from != s || e.has_branch()) continue;
         const Gradient& node = states_[static_cast<std::size_t>(e.edge->to)];
         around.push_back({node.g, node.pixel, weight(*e.op)});
     }
-    Gradient& mine = states_[static_cast<std::size_t>(s)];
-    if (op_.shape.partial == 1) mine = {scratch(size(s), c_), c_};
-    if (halved(s)) around.push_back({mine.g, mine.pixel});
-    to.add({state(s), mine.g, c_, {}}, std::move(around));
+    Gradient mine = states_[static_cast<std::size_t>(s)];
+    if (op_.shape.partial == 1) mine = states_[static_cast<std::size_t>(s)] = {scratch(size(s), c_), c_};
+    if (folded()) mine = {folded_gradient_[static_cast<std::size_t>(s)] = scratch(size(s), seen_), width_};
+    to.add({state(s), mine.g, mine.pixel, {}}, std::move(around));
     std::vector<kernels::BranchGradient<T>> pools[2];
     for (std::size_t i = 0; i < branches_.size(); i++) {
         const EdgeBranch<T>& e = branches_[i];
@@ -110,7 +112,7 @@ void Cell<T>::add_state_gradient(int s, BranchesBackward<T>& to) {
         if (e.pooled())
             pools[e.op->kind == CellOpKind::max_pool ? 0 : 1].push_back(reach_[i]);
         else if (e.twice())
-            to.add(branch_backward(e.first, e.parameter), {{middle_[i].g, seen_, middle_map_[i]}});
+            to.add(branch_backward(e.first, e.parameter), {{middle_[i].g, width_, middle_map_[i]}});
         else
             to.add(branch_backward(e.last, e.parameter), {reach_[i]});
     }
@@ -150,9 +152,9 @@ void Cells<T>::node_backward(int node) {
         c.add_node_gradient(node, terms, seconds);
         c.add_bypass_weights(node, around);
     }
-    terms.run(pixels, seen());
+    terms.run(pixels / static_cast<std::size_t>(sizes_.fold), width());
     around.run(pixels, this->around());
-    seconds.run(sizes_.n);
+    seconds.run(pictures());
 }
 
 template <class T>
@@ -167,7 +169,9 @@ void Cells<T>::states_backward(std::span<const int> states) {
         }
         for (Cell<T>& c : cells_) c.add_state_gradient(s, all);
     }
-    all.run(sizes_.n);
+    all.run(pictures());
+    for (int s : states)
+        for (Cell<T>& c : cells_) c.unfold_gradient(s);
 }
 
 template <class T>

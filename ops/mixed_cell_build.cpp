@@ -1,6 +1,9 @@
 #include <algorithm>
+#include <bit>
+#include <numeric>
 
 #include "ops/mixed_cell_call.h"
+#include "ops/reference.h"
 
 namespace nascent::cell {
 
@@ -22,6 +25,14 @@ void check_inputs(const MixedCell& op, Inputs in) {
                       name_of(in[i].dtype), name_of(previous.dtype));
     NASCENT_CHECK(s.partial >= 1 && s.channels % s.partial == 0, runtime,
                   "operators see one channel in {}, which does not divide {}", s.partial, s.channels);
+    if (!s.order.empty()) {
+        const auto channels = static_cast<std::size_t>(s.channels);
+        NASCENT_CHECK(s.partial > 1 && s.shuffle && s.order.size() == static_cast<std::size_t>(s.nodes) * channels,
+                      runtime, "orders of {} channels for {} nodes of {}: partial is {}, shuffle {}", s.order.size(),
+                      s.nodes, s.channels, s.partial, s.shuffle);
+        for (std::size_t node = 0; node < static_cast<std::size_t>(s.nodes); node++)
+            check_order(std::span(s.order).subspan(node * channels, channels), s.channels);
+    }
     std::size_t parameters = s.reduce_before ? 3 : 2, norms = 2;
     for (const CellEdge& e : s.edges) {
         const auto bypasses =
@@ -41,6 +52,15 @@ void check_inputs(const MixedCell& op, Inputs in) {
                   copies * parameters, copies * norms);
 }
 
+/// As many pictures as fill a cache line with a power of two of channels, and as divide `pictures`.
+int fold_of(const MixedCell& op, const Tensor& previous, int pictures) {
+    const int seen = op.shape.channels / op.shape.partial;
+    const int line = 64 / static_cast<int>(size_of(previous.dtype));
+    if (op.shape.partial == 1 || kernel_stream().where == kernels::Where::gpu) return 1;
+    if (seen >= line || !std::has_single_bit(static_cast<unsigned>(seen))) return 1;
+    return std::gcd(pictures, line / seen);
+}
+
 }  // namespace
 
 Sizes sizes_of(const MixedCell& op, Inputs in) {
@@ -48,6 +68,7 @@ Sizes sizes_of(const MixedCell& op, Inputs in) {
     const CellShape& s = op.shape;
     Sizes sizes;
     sizes.n = static_cast<int>(in[1].shape[0]) / op.copies;
+    sizes.fold = fold_of(op, in[1], sizes.n);
     std::vector<StateSize>& size = sizes.state;
     const StateSize start{static_cast<int>(in[1].shape[1]), static_cast<int>(in[1].shape[2])};
     size.assign(static_cast<std::size_t>(s.nodes) + 2, start);
@@ -127,15 +148,15 @@ void Cell<T>::build_edges(int from) {
         const auto place = static_cast<std::size_t>(2 * from + (max ? 0 : 1));
         kernels::Branch<T>& pool = pools_[place];
         if (!pool.z) {
-            pool = {max ? BranchKind::max_pool : BranchKind::avg_pool, 0, seen_};
+            pool = {max ? BranchKind::max_pool : BranchKind::avg_pool, 0, width_};
             pool.stride = stride;
             pool.z = nodes_tensor(out, seen_);
             if (max) pool.tap = taps(out, seen_);
-            if (op_.training) pool_norms_[place] = norm(seen_);
+            if (op_.training) pool_norms_[place] = norm(width_);
             give(pool, pool_norms_[place]);
         }
         e.last = pool;
-        e.end = op_.training ? pool_norms_[place] : norm(seen_);
+        e.end = op_.training ? pool_norms_[place] : norm(width_);
     }
     for (EdgeBranch<T>& e : branches_) {
         if (e.edge->from != from || e.pooled()) continue;
@@ -143,7 +164,7 @@ void Cell<T>::build_edges(int from) {
         out = {(s.h - 1) / stride + 1, (s.w - 1) / stride + 1};
         auto give_z = [&](kernels::Branch<T>& b, Norm<T>& n) {
             b.z = nodes_tensor(out, seen_);
-            n = norm(seen_);
+            n = norm(width_);
             give(b, n);
         };
         if (e.op->kind == CellOpKind::skip) {
@@ -151,17 +172,17 @@ void Cell<T>::build_edges(int from) {
             NASCENT_CHECK(s.h % 2 == 0 && s.w % 2 == 0, runtime,
                           "a skip of stride 2 (FactorizedReduce) needs even sizes, state {} is {} x {}", from, s.h,
                           s.w);
-            e.last = reduce(e.parameter, seen_);
+            e.last = reduce(e.parameter, width_);
             give_z(e.last, e.end);
             continue;
         }
         kernels::Branch<T>& b = e.twice() ? e.first : e.last;
-        b = {BranchKind::separable, 0, seen_};
+        b = {BranchKind::separable, 0, width_};
         b.k = e.op->k, b.stride = stride, b.dilation = e.twice() ? 1 : 2;
         b.depth = parameter(e.parameter), b.point = parameter(e.parameter + 1);
         give_z(b, e.twice() ? e.middle : e.end);
         if (!e.twice()) continue;
-        e.last = {BranchKind::separable, 0, seen_};
+        e.last = {BranchKind::separable, 0, width_};
         e.last.k = e.op->k;
         e.last.depth = parameter(e.parameter + 2), e.last.point = parameter(e.parameter + 3);
         give_z(e.last, e.end);
@@ -175,13 +196,21 @@ Cell<T>::Cell(const MixedCell& op, Inputs in, int copy, const Sizes& sizes, cons
       copy_(copy),
       c_(op.shape.channels),
       seen_(c_ / op.shape.partial),
+      width_(seen_ * sizes.fold),
       sizes_(sizes),
       keeping_(&keeping) {
     y_ = y.as<T>() + before_mine(y);
+    for (auto first = op.shape.order.begin(); first != op.shape.order.end(); first += c_) {
+        orders_.push_back({c_, {}});
+        std::copy_n(first, c_, orders_.back().at);
+    }
     pools_.resize(2 * sizes.state.size());
     pool_norms_.resize(2 * sizes.state.size());
     build_preprocessing();
     halved_.resize(sizes.state.size());
+    folded_.resize(sizes.state.size());
+    for (int from = 0; folded() && from < op.shape.nodes + 1; from++)
+        folded_[static_cast<std::size_t>(from)] = nodes_tensor(size(from), seen_);
     for (int from = 0; from < op.shape.nodes + 1; from++) {
         build_edges(from);
         build_bypass(from);
@@ -198,15 +227,17 @@ kernels::Source<T> Cell<T>::input(std::size_t i) const {
 
 template <class T>
 kernels::Source<T> Cell<T>::state(int s) const {
-    const T* x = s < 2 ? preprocessed_[s] : y_ + static_cast<std::ptrdiff_t>(s - 2) * c_;
-    return {x, size(s).h, size(s).w, seen_, pixel(s)};
+    if (folded())
+        return {
+            folded_[static_cast<std::size_t>(s)], size(s).h, size(s).w, width_, width_, nullptr, nullptr, sizes_.fold};
+    return {unfolded(s), size(s).h, size(s).w, seen_, pixel(s)};
 }
 
 /// The first half of a separable convolution, normalised, as what the second half reads.
 template <class T>
 kernels::Source<T> Cell<T>::middle_source(const EdgeBranch<T>& e) const {
     const StateSize s = size(e.edge->to);
-    return {e.first.z, s.h, s.w, seen_, seen_, e.middle.scale, e.middle.shift};
+    return {e.first.z, s.h, s.w, width_, width_, e.middle.scale, e.middle.shift, sizes_.fold};
 }
 
 template class Cell<float>;

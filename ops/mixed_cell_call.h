@@ -1,11 +1,11 @@
 // One call of mixed_cell: the branches, nodes and batch-norms of each copy with their memory, allocated by the forward
 // and found again by the backward, and the passes over all copies' together.
 #pragma once
-#include <deque>
-
 #include "engine/autograd/op.h"
+#include "kernels/fold.h"
 #include "kernels/mixed.h"
 #include "ops/mixed_cell.h"
+#include "ops/mixed_cell_lists.h"
 
 namespace nascent {
 
@@ -58,7 +58,7 @@ struct Bypass {
     const CellEdge* edge;
     const CellOp* op;
 };
-/// What stride 2 leaves of a state for them: the maximum of 2 x 2, of all its channels.
+/// What stride 2 leaves of a state for them: the maximum of 2 x 2.
 template <class T>
 struct Halved {
     T* z = nullptr;
@@ -72,6 +72,7 @@ struct StateSize {
 /// What all copies are alike in: pictures of a copy, and the states' sizes.
 struct Sizes {
     int n = 0;
+    int fold = 1;  // pictures that operators see side by side (kernels/fold.h): by the shapes alone, 1 on a gpu
     std::vector<StateSize> state;
     std::size_t pixels(StateSize s) const { return static_cast<std::size_t>(n) * s.h * s.w; }
 };
@@ -95,56 +96,6 @@ class Keeping {
     std::size_t next_ = 0;
 };
 
-/// What the copies' cells have for one pass. Branches are of the source that was added last.
-template <class T>
-struct Branches {
-    std::vector<kernels::Source<T>> sources;
-    std::vector<kernels::Branch<T>> branches;
-    void add(kernels::Branch<T> b) {
-        b.source = static_cast<int>(sources.size()) - 1;
-        branches.push_back(b);
-    }
-    void run(int n) const;
-};
-template <class T>
-struct Nodes {
-    std::deque<std::vector<kernels::MixedTerm<T>>> terms;
-    std::vector<kernels::MixedNode<T>> nodes;
-    void add(T* y, int pixel, std::vector<kernels::MixedTerm<T>> sum) {
-        nodes.push_back({y, pixel, terms.emplace_back(std::move(sum))});
-    }
-    void run(std::size_t pixels, int channels) const {
-        kernels::nodes_forward<T>(kernel_stream(), pixels, channels, nodes);
-    }
-};
-template <class T>
-struct BranchesBackward {
-    std::vector<kernels::SourceBackward<T>> sources;
-    std::vector<kernels::BranchBackward<T>> branches;
-    std::deque<std::vector<kernels::Skip<T>>> skips;
-    std::deque<std::vector<kernels::BranchGradient<T>>> gradients;
-    kernels::SourceBackward<T>& add(const kernels::SourceBackward<T>& s, std::vector<kernels::Skip<T>> around) {
-        sources.push_back(s);
-        sources.back().skips = skips.emplace_back(std::move(around));
-        return sources.back();
-    }
-    void add(kernels::BranchBackward<T> b, std::vector<kernels::BranchGradient<T>> from) {
-        b.branch.source = static_cast<int>(sources.size()) - 1;
-        b.gradients = gradients.emplace_back(std::move(from));
-        branches.push_back(b);
-    }
-    void run(int n) const;
-};
-template <class T>
-struct NodesBackward {
-    std::deque<std::vector<kernels::MixedTermGradient<T>>> terms;
-    std::vector<kernels::MixedNodeGradient<T>> nodes;
-    void add(const T* g, int pixel, std::vector<kernels::MixedTermGradient<T>> sum) {
-        nodes.push_back({g, pixel, terms.emplace_back(std::move(sum))});
-    }
-    void run(std::size_t pixels, int channels) const;
-};
-
 /// One copy of the cell. What it has for a pass it adds to that of all copies.
 template <class T>
 class Cell {
@@ -158,6 +109,7 @@ class Cell {
     void add_node(int node, Nodes<T>& to) const;
     // With partial channels instead: a node before its shuffle, `around` the operators, and the shuffle.
     void halve(int state) const;
+    void fold_input(int input) const;
     void add_partial_node(int node, Nodes<T>& seen, Nodes<T>& around);
     void shuffle_node(int node) const;
     /// Running statistics, moved towards this batch's, or read (evaluation).
@@ -176,10 +128,12 @@ class Cell {
     /// Of what goes round a state's operators, where it reaches the nodes.
     StateSize bypass_size(int state) const;
     void double_gradient(int state) const;
+    void unfold_gradient(int state);
     void add_preprocessed_gradient(NodesBackward<T>& to);
     void add_input_gradient(int input, BranchesBackward<T>& to);
 
   private:
+    /// `fold` pictures' channels side by side, alike.
     Norm<T> norm(int channels) {
         Norm<T> n;
         n.scale = keeping_->tensor({2, channels}, dtype_of<T>()).template as<T>();
@@ -213,6 +167,8 @@ class Cell {
     StateSize size(int state) const { return sizes_.state[static_cast<std::size_t>(state)]; }
     kernels::Source<T> input(std::size_t i) const;
     kernels::Source<T> state(int s) const;
+    /// All channels of a state, `pixel(s)` apart.
+    const T* unfolded(int s) const { return s < 2 ? preprocessed_[s] : y_ + static_cast<std::ptrdiff_t>(s - 2) * c_; }
     int pixel(int s) const { return s < 2 ? c_ : op_.shape.nodes * c_; }
     kernels::Source<T> middle_source(const EdgeBranch<T>& e) const;
 
@@ -228,9 +184,21 @@ class Cell {
     void for_each_running(F&& f) const;
     kernels::BranchBackward<T> branch_backward(const kernels::Branch<T>& b, std::size_t parameter) const;
 
+    bool folded() const { return sizes_.fold > 1; }
+    /// Of a state; a node has its order of channels.
+    kernels::FoldedShape folded_shape(int state) const {
+        const StateSize s = size(state);
+        return {sizes_.n, s.h * s.w, c_, seen_, op_.shape.shuffle ? op_.shape.partial : 1, sizes_.fold, order(state)};
+    }
+    const kernels::ChannelOrder* order(int state) const {
+        return state < 2 || orders_.empty() ? nullptr : &orders_[static_cast<std::size_t>(state - 2)];
+    }
+    /// A node's channels between their sums and their places, where several pictures' are not folded.
+    void shuffle(int node, bool inverse, const T* x, int x_pixel, T* to, int to_pixel) const;
+
     const MixedCell& op_;
     Inputs in_;
-    int copy_, c_, seen_;  // channels of a state, and those that operators see
+    int copy_, c_, seen_, width_;  // channels of a state, those that operators see, and as many pictures' as are folded
     const Sizes& sizes_;
     Keeping* keeping_;  // while it is built
 
@@ -247,7 +215,10 @@ class Cell {
     struct {
         T* y = nullptr;
         int pixel = 0;
-    } sum_;  // of a node, before its shuffle
+        T* folded = nullptr;
+    } sum_;                                      // of a node, before its shuffle
+    std::vector<kernels::ChannelOrder> orders_;  // by node; empty: in groups
+    std::vector<T*> folded_;                     // by state: what operators see, where pictures are folded
 
     // Of the backward.
     struct Gradient {
@@ -258,6 +229,8 @@ class Cell {
     const T* dy_ = nullptr;
     T* dweights_ = nullptr;
     std::vector<Gradient> states_;
+    std::vector<Gradient> around_;                   // by node: of what goes round its operators
+    std::vector<T*> folded_gradient_;                // by state
     std::vector<kernels::BranchGradient<T>> reach_;  // by branch: what reaches it from its node
     std::vector<Gradient> middle_;                   // by branch: gradient of a separable one's middle
     std::vector<kernels::NormMap<T>> middle_map_;
@@ -282,6 +255,9 @@ class Cells {
     /// Of a state that operators see, and of those that go round them.
     int seen() const { return op_.shape.channels / op_.shape.partial; }
     int around() const { return op_.shape.channels - seen(); }
+    /// Pictures that operators see, and the channels of each.
+    int pictures() const { return sizes_.n / sizes_.fold; }
+    int width() const { return seen() * sizes_.fold; }
     void node_backward(int node);
     void states_backward(std::span<const int> states);
     void preprocessing_backward();

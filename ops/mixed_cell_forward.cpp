@@ -41,7 +41,8 @@ void Cell<T>::update_running() const {
 template <class T>
 void Cell<T>::add_running(std::vector<kernels::RunningScale<T>>& to) const {
     for_each_running([&](const CellNorm& r, const Norm<T>& n, StateSize, int channels) {
-        to.push_back({r.mean.as<T>(), r.variance.as<T>(), n.scale, n.shift, channels});
+        to.push_back(
+            {r.mean.as<T>(), r.variance.as<T>(), n.scale, n.shift, channels, channels == c_ ? 1 : sizes_.fold});
     });
 }
 
@@ -82,7 +83,7 @@ std::vector<kernels::MixedTerm<T>> Cell<T>::terms(int node) const {
         if (e.edge->to != node) continue;
         const kernels::Source<T> from = state(e.edge->from);
         if (e.has_branch())
-            all.push_back({e.last.z, seen_, e.end.scale, e.end.shift, weight(*e.op)});
+            all.push_back({e.last.z, width_, e.end.scale, e.end.shift, weight(*e.op)});
         else
             all.push_back({from.x, from.pixel, nullptr, nullptr, weight(*e.op)});
     }
@@ -111,8 +112,8 @@ void Cells<T>::leave(int s) {
         c.add_leaving(s, firsts, seconds);
         c.halve(s);
     }
-    firsts.run(sizes_.n);
-    seconds.run(sizes_.n);
+    firsts.run(pictures());
+    seconds.run(pictures());
 }
 
 template <class T>
@@ -126,7 +127,7 @@ void Cells<T>::node(int node) {
     ScratchScope scratch(current_arena());
     Nodes<T> others;
     for (Cell<T>& c : cells_) c.add_partial_node(node, sums, others);
-    sums.run(pixels, seen());
+    sums.run(pixels / static_cast<std::size_t>(sizes_.fold), width());
     others.run(pixels, around());
     for (const Cell<T>& c : cells_) c.shuffle_node(node);
 }
@@ -145,6 +146,8 @@ Tensor Cells<T>::forward() {
     Nodes<T> preprocessed;
     for (const Cell<T>& c : cells_) c.add_preprocessed(preprocessed);
     preprocessed.run(sizes_.pixels(sizes_.state[0]), channels);
+    for (int input : {0, 1})
+        for (const Cell<T>& c : cells_) c.fold_input(input);
     for (int input : {0, 1}) leave(input);
     for (int i = 2; i <= last; i++) {
         node(i);

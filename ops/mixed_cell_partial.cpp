@@ -1,14 +1,9 @@
 // Partial channels: what goes round the operators, and the shuffle of a node's two parts.
 #include "kernels/partial.h"
-#include "kernels/pool_plain.h"
+#include "ops/kernel_stream.h"
 #include "ops/mixed_cell_call.h"
 
 namespace nascent::cell {
-namespace {
-
-kernels::PoolShape halving(int n, StateSize s, int channels) { return {{n, s.h, s.w, channels}, 2, 2, 0}; }
-
-}  // namespace
 
 template <class T>
 void Cell<T>::build_bypass(int from) {
@@ -20,7 +15,7 @@ void Cell<T>::build_bypass(int from) {
             "channels that go round operators of stride 2 are those of an input of even size; state {} is {} x {}",
             from, s.h, s.w);
         const StateSize half{s.h / 2, s.w / 2};
-        halved_[static_cast<std::size_t>(from)] = {nodes_tensor(half, c_), taps(half, c_)};
+        halved_[static_cast<std::size_t>(from)] = {nodes_tensor(half, c_ - seen_), taps(half, c_ - seen_)};
     }
 }
 
@@ -33,25 +28,34 @@ template <class T>
 void Cell<T>::halve(int s) const {
     if (!halved(s)) return;
     const Halved<T>& to = halved_[static_cast<std::size_t>(s)];
-    kernels::max_pool_plain_forward<T>(kernel_stream(), halving(sizes_.n, size(s), c_), preprocessed_[s], to.z, to.tap);
+    kernels::halve_forward<T>(kernel_stream(), {sizes_.n, size(s).h, size(s).w, c_ - seen_}, preprocessed_[s] + seen_,
+                              c_, to.z, to.tap);
+}
+
+/// What operators see of an input, where they see several pictures side by side.
+template <class T>
+void Cell<T>::fold_input(int s) const {
+    if (folded())
+        kernels::fold_channels<T>(kernel_stream(), folded_shape(s), preprocessed_[s], c_,
+                                  folded_[static_cast<std::size_t>(s)]);
 }
 
 template <class T>
 kernels::MixedTerm<T> Cell<T>::bypass_term(const Bypass& b) const {
-    const kernels::Source<T> from = state(b.edge->from);
-    if (halved(b.edge->from))
-        return {halved_[static_cast<std::size_t>(b.edge->from)].z + seen_, c_, nullptr, nullptr, weight(*b.op)};
-    return {from.x + seen_, from.pixel, nullptr, nullptr, weight(*b.op)};
+    const int from = b.edge->from;
+    if (halved(from)) return {halved_[static_cast<std::size_t>(from)].z, c_ - seen_, nullptr, nullptr, weight(*b.op)};
+    return {unfolded(from) + seen_, pixel(from), nullptr, nullptr, weight(*b.op)};
 }
 
 /// Without a shuffle the sums are the node.
 template <class T>
 void Cell<T>::add_partial_node(int node, Nodes<T>& seen, Nodes<T>& around) {
-    if (op_.shape.shuffle)
+    if (op_.shape.shuffle || folded())
         sum_ = {scratch(size(node), c_), c_};
     else
         sum_ = {y_ + static_cast<std::ptrdiff_t>(node - 2) * c_, pixel(node)};
-    seen.add(sum_.y, sum_.pixel, terms(node));
+    if (folded()) sum_.folded = scratch(size(node), seen_);
+    seen.add(folded() ? sum_.folded : sum_.y, folded() ? width_ : sum_.pixel, terms(node));
     std::vector<kernels::MixedTerm<T>> others;
     for (const Bypass& b : bypasses_)
         if (b.edge->to == node) others.push_back(bypass_term(b));
@@ -59,62 +63,93 @@ void Cell<T>::add_partial_node(int node, Nodes<T>& seen, Nodes<T>& around) {
 }
 
 template <class T>
+void Cell<T>::shuffle(int node, bool inverse, const T* x, int x_pixel, T* to, int to_pixel) const {
+    const std::size_t pixels = sizes_.pixels(size(node));
+    if (order(node))
+        kernels::channel_permute<T>(kernel_stream(), pixels, *order(node), inverse, x, x_pixel, to, to_pixel, false);
+    else
+        kernels::channel_shuffle<T>(kernel_stream(), pixels, c_, op_.shape.partial, inverse, x, x_pixel, to, to_pixel,
+                                    false);
+}
+
+template <class T>
 void Cell<T>::shuffle_node(int node) const {
-    if (!op_.shape.shuffle) return;
-    kernels::channel_shuffle<T>(kernel_stream(), sizes_.pixels(size(node)), c_, op_.shape.partial, false, sum_.y,
-                                sum_.pixel, y_ + static_cast<std::ptrdiff_t>(node - 2) * c_, pixel(node), false);
+    T* const y = y_ + static_cast<std::ptrdiff_t>(node - 2) * c_;
+    if (folded())
+        kernels::join_folded<T>(kernel_stream(), folded_shape(node), sum_.folded, sum_.y, sum_.pixel, y, pixel(node),
+                                folded_[static_cast<std::size_t>(node)]);
+    else if (op_.shape.shuffle)
+        shuffle(node, false, sum_.y, sum_.pixel, y, pixel(node));
 }
 
 template <class T>
 void Cell<T>::unshuffle_gradient(int node) {
-    if (!op_.shape.shuffle) return;
-    Gradient& mine = states_[static_cast<std::size_t>(node)];
-    T* const g = scratch(size(node), c_);
-    kernels::channel_shuffle<T>(kernel_stream(), sizes_.pixels(size(node)), c_, op_.shape.partial, true, mine.g,
-                                mine.pixel, g, c_, false);
-    mine = {g, c_};
+    const auto at = static_cast<std::size_t>(node);
+    Gradient& mine = states_[at];
+    if (folded()) {
+        // What reached the node through later ones lies apart, folded and around; the last node has nothing but dy.
+        const T* const dy = dy_ + static_cast<std::ptrdiff_t>(node - 2) * c_;
+        T *const g = scratch(size(node), c_), *const seen = scratch(size(node), seen_);
+        kernels::part_folded<T>(kernel_stream(), folded_shape(node), dy, pixel(node), folded_gradient_[at], mine.g,
+                                mine.pixel, g, c_, seen);
+        mine = {seen, width_};
+        around_[at] = {g + seen_, c_};
+        return;
+    }
+    if (op_.shape.shuffle) {
+        T* const g = scratch(size(node), c_);
+        shuffle(node, true, mine.g, mine.pixel, g, c_);
+        mine = {g, c_};
+    }
+    around_[at] = {mine.g + seen_, mine.pixel};
+}
+
+/// All channels of an input's gradient lie together; a node's are put together where it is parted.
+template <class T>
+void Cell<T>::unfold_gradient(int s) {
+    if (folded() && s < 2)
+        kernels::unfold_channels<T>(kernel_stream(), folded_shape(s), folded_gradient_[static_cast<std::size_t>(s)],
+                                    states_[static_cast<std::size_t>(s)].g, c_);
 }
 
 template <class T>
 void Cell<T>::add_bypass_weights(int node, NodesBackward<T>& to) const {
     if (!dweights_) return;
-    const Gradient& mine = states_[static_cast<std::size_t>(node)];
+    const Gradient& mine = around_[static_cast<std::size_t>(node)];
     std::vector<kernels::MixedTermGradient<T>> terms;
     for (const Bypass& b : bypasses_)
         if (b.edge->to == node && b.op->weight >= 0)
             terms.push_back({bypass_term(b), nullptr, nullptr, {}, dweights_ + b.op->weight});
-    if (!terms.empty()) to.add(mine.g + seen_, mine.pixel, std::move(terms));
+    if (!terms.empty()) to.add(mine.g, mine.pixel, std::move(terms));
 }
 
-/// The channels that go round: of the state, or of its half. The others of a half get zeros, which its backward adds.
+/// The channels that go round: of the state, or of its half.
 template <class T>
 void Cell<T>::add_bypass_gradient(int s, Nodes<T>& to) {
     Gradient& mine = states_[static_cast<std::size_t>(s)];
     mine = {scratch(size(s), c_), c_};
-    T* g = mine.g;
+    Gradient to_state{mine.g + seen_, c_};
     if (halved(s)) {
-        const StateSize half = bypass_size(s);
-        const Tensor t = empty({sizes_.n, half.h, half.w, c_}, dtype_of<T>());
-        t.device->fill(t.data, 0, t.bytes());
-        g = halved_gradient_[static_cast<std::size_t>(s)] = t.template as<T>();
+        to_state = {scratch(bypass_size(s), c_ - seen_), c_ - seen_};
+        halved_gradient_[static_cast<std::size_t>(s)] = to_state.g;
     }
     std::vector<kernels::MixedTerm<T>> sum;
-    if (s >= 2) sum.push_back({dy_ + static_cast<std::ptrdiff_t>(s - 2) * c_ + seen_, pixel(s)});
+    if (s >= 2 && !folded()) sum.push_back({dy_ + static_cast<std::ptrdiff_t>(s - 2) * c_ + seen_, pixel(s)});
     for (const Bypass& b : bypasses_) {
         if (b.edge->from != s) continue;
-        const Gradient& node = states_[static_cast<std::size_t>(b.edge->to)];
-        sum.push_back({node.g + seen_, node.pixel, nullptr, nullptr, weight(*b.op)});
+        const Gradient& node = around_[static_cast<std::size_t>(b.edge->to)];
+        sum.push_back({node.g, node.pixel, nullptr, nullptr, weight(*b.op)});
     }
-    to.add(g + seen_, c_, std::move(sum));
+    to.add(to_state.g, to_state.pixel, std::move(sum));
 }
 
-/// All channels of a state from those of its half; what reaches the operators' comes on top.
+/// From a state's half to the channels of the state that go round.
 template <class T>
 void Cell<T>::double_gradient(int s) const {
     if (!halved(s)) return;
     const auto at = static_cast<std::size_t>(s);
-    kernels::max_pool_plain_backward<T>(kernel_stream(), halving(sizes_.n, size(s), c_), halved_[at].tap,
-                                        halved_gradient_[at], states_[at].g, false);
+    kernels::halve_backward<T>(kernel_stream(), {sizes_.n, size(s).h, size(s).w, c_ - seen_}, halved_[at].tap,
+                               halved_gradient_[at], states_[at].g + seen_, c_);
 }
 
 template class Cell<float>;

@@ -45,6 +45,10 @@ Tensor weighted(const Tensor& x, const Tensor& weights, int index);
 Tensor softmax(const Tensor& x);
 /// Channels in `groups` groups, interleaved: channel i * groups + g of the result is channel g * (c / groups) + i of x.
 Tensor channel_shuffle(const Tensor& x, int groups);
+/// Channel i of the result is channel order[i]. Throws Error(runtime) unless that is an order of x's channels.
+Tensor channel_permute(const Tensor& x, std::span<const std::uint16_t> order);
+/// Throws Error(runtime) unless `order` has each of `channels` (at most 512) once.
+void check_order(std::span<const std::uint16_t> order, std::int64_t channels);
 /// PC-DARTS's edge normalisation (arXiv 1907.05737, section 3.2): weights (edges, operators) of a cell whose node i has
 /// `first` + i edges, betas (edges) or (edges, 1). The result (edges, operators + 1): the softmax of a node's betas
 /// times its edges' weights, and in the last column that softmax itself.

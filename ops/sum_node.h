@@ -5,7 +5,7 @@
 
 namespace nascent {
 
-enum class EdgeOp { skip, conv, pool, constant };  // constant: of a weighed_cell alone
+enum class EdgeOp { skip, conv, pool, constant, bypass };  // the last two: of a weighed_cell alone
 
 struct EdgeTerm {
     EdgeOp op;

@@ -15,23 +15,33 @@ Tensor WeighedCell::reference(Inputs in) const {
         std::vector<std::size_t> kernels;  // by term
         for (const Term& t : terms) kernels.push_back(t.has_kernel() ? kernel++ : 0);
         for (int to = 1; to < nodes; to++) {
-            if (std::none_of(terms.begin(), terms.end(), [&](const Term& t) { return t.to == to; }))
-                node[static_cast<std::size_t>(to)] = zero(node[0].detached());
+            Tensor sums[2];  // of operators, of what goes round them
             for (std::size_t i = 0; i < terms.size(); i++) {
                 const Term& t = terms[i];
                 if (t.to != to) continue;
-                const Tensor& x = node[static_cast<std::size_t>(t.from)];
+                const Tensor& whole = node[static_cast<std::size_t>(t.from)];
+                const int seen = channels(whole), all_channels = static_cast<int>(whole.shape[3]);
+                const Tensor x = partial.of == 1 ? whole
+                                 : t.bypass()    ? slice_channels(whole, seen, all_channels - seen)
+                                                 : slice_channels(whole, 0, seen);
                 const CellNorm& running = norms[static_cast<std::size_t>(copy) * terms.size() + i];
                 // A constant: batch-norm of zeros is its beta.
                 Tensor y = t.op == EdgeOp::constant ? batch_norm(zero(x.detached()), in[kernels[i]], in[kernels[i]], {})
-                           : t.op == EdgeOp::skip   ? x
                            : t.op == EdgeOp::pool   ? avg_pool(x, 3, 1, 1)
-                                                    : batch_norm(conv2d(relu(x), in[kernels[i]]), {}, {},
-                                                                 {running.mean, running.variance, training});
-                y = weighted(y, in[1], t.weight);
-                Tensor& sum = node[static_cast<std::size_t>(to)];
+                           : t.op == EdgeOp::conv   ? batch_norm(conv2d(relu(x), in[kernels[i]]), {}, {},
+                                                                 {running.mean, running.variance, training})
+                                                    : x;
+                if (t.weight >= 0) y = weighted(y, in[1], t.weight);
+                Tensor& sum = sums[t.bypass()];
                 sum = sum.defined() ? add(sum, y) : y;
             }
+            const Tensor like = node[0].detached();
+            const int seen = channels(like), around = static_cast<int>(like.shape[3]) - seen;
+            if (!sums[0].defined()) sums[0] = zero(partial.of == 1 ? like : slice_channels(like, 0, seen));
+            if (partial.of > 1 && !sums[1].defined()) sums[1] = zero(slice_channels(like, seen, around));
+            Tensor& y = node[static_cast<std::size_t>(to)];
+            y = partial.of == 1 ? sums[0] : concat(sums);
+            if (partial.of > 1 && partial.shuffle) y = channel_shuffle(y, partial.of);
         }
         all.push_back(node.back());
     }
@@ -40,17 +50,25 @@ Tensor WeighedCell::reference(Inputs in) const {
 
 namespace {
 
-/// Every edge of `nodes` nodes with the letters' operators: skip (s), pool (p), convolutions (1, 3), constants (c).
-Case sample(const std::string& ops, int nodes, const Shape& x, std::vector<int> wanted = {}, int copies = 1) {
-    Case c{fmt::format("{} {}{}", ops, x.text(), copies > 1 ? fmt::format(", {} copies", copies) : ""), {x}, {}};
+/// Every edge of `nodes` nodes with the letters' operators: skip (s), pool (p), convolutions (1, 3), constants (c),
+/// bypasses, weighed (b) or not (B).
+Case sample(const std::string& ops, int nodes, const Shape& x, std::vector<int> wanted = {}, int copies = 1,
+            const PartialChannels& partial = {}) {
+    Case c{fmt::format("{} {}{}{}", ops, x.text(), copies > 1 ? fmt::format(", {} copies", copies) : "",
+                       partial.of > 1
+                           ? fmt::format(", one channel in {}{}", partial.of, partial.shuffle ? "" : ", not shuffled")
+                           : ""),
+           {x},
+           {}};
+    const std::int64_t seen = x[3] / partial.of;
     const int edges = nodes * (nodes - 1) / 2;
     c.inputs.push_back({edges, static_cast<std::int64_t>(ops.size())});
     for (int e = 0; e < copies * edges; e++)
         for (char o : ops)
             if (o == '1' || o == '3')
-                c.inputs.push_back({o - '0', o - '0', x[3], x[3]});
+                c.inputs.push_back({o - '0', o - '0', seen, seen});
             else if (o == 'c')
-                c.inputs.push_back({x[3]});
+                c.inputs.push_back({seen});
     if (ops.find('c') != std::string::npos)
         for (const Shape& s : c.inputs) c.differentiable.push_back(s.rank() != 1);
     if (!wanted.empty()) {
@@ -58,7 +76,7 @@ Case sample(const std::string& ops, int nodes, const Shape& x, std::vector<int> 
         for (int i : wanted) c.differentiable[static_cast<std::size_t>(i)] = true;
         c.what += ", some gradients";
     }
-    c.run = [ops, nodes, copies](Inputs in) {
+    c.run = [ops, nodes, copies, partial](Inputs in) {
         std::vector<WeighedTerm> terms;
         std::size_t kernel = 2;
         for (int copy = 0; copy < copies; copy++) {
@@ -66,15 +84,17 @@ Case sample(const std::string& ops, int nodes, const Shape& x, std::vector<int> 
             for (int to = 1; to < nodes; to++)
                 for (int from = 0; from < to; from++)
                     for (char o : ops) {
-                        const EdgeOp op = o == 's'   ? EdgeOp::skip
-                                          : o == 'p' ? EdgeOp::pool
-                                          : o == 'c' ? EdgeOp::constant
-                                                     : EdgeOp::conv;
-                        const bool plain = op == EdgeOp::skip || op == EdgeOp::pool;
-                        terms.push_back({op, from, to, weight++, plain ? Tensor{} : in[kernel++]});
+                        const EdgeOp op = o == 's'               ? EdgeOp::skip
+                                          : o == 'p'             ? EdgeOp::pool
+                                          : o == 'c'             ? EdgeOp::constant
+                                          : o == 'b' || o == 'B' ? EdgeOp::bypass
+                                                                 : EdgeOp::conv;
+                        const bool has = op == EdgeOp::conv || op == EdgeOp::constant;
+                        terms.push_back({op, from, to, weight++, has ? in[kernel++] : Tensor{}});
+                        if (o == 'B') terms.back().weight = -1;
                     }
         }
-        return weighed_cell(in[0], in[1], terms, true, 0, copies);
+        return weighed_cell(in[0], in[1], terms, true, 0, copies, partial);
     };
     return c;
 }
@@ -102,6 +122,26 @@ std::vector<Case> WeighedCell::cases() {
     all.push_back(sample("c", 2, {2, 3, 3, 5}));
     all.push_back(sample("s3c", 3, {2, 4, 3, 3}));
     all.push_back(sample("s3c", 3, {4, 3, 3, 2}, {}, 2));
+    auto partial = [](const std::string& ops, int nodes, const Shape& x, int of, std::vector<int> wanted = {},
+                      int copies = 1, bool shuffle = true) {
+        return sample(ops, nodes, x, std::move(wanted), copies, {of, shuffle});
+    };
+    all.push_back(partial("s13pB", 4, {2, 4, 3, 6}, 3));
+    all.push_back(partial("s13pb", 3, {2, 3, 4, 8}, 4));
+    all.push_back(partial("s3pB", 3, {1, 3, 5, 34}, 2));
+    all.push_back(partial("1pB", 2, {35, 2, 2, 4}, 4));
+    all.push_back(partial("s3b", 3, {2, 3, 3, 4}, 2, {}, 1, false));
+    all.push_back(partial("s13pB", 3, {2, 3, 3, 4}, 2, {1}));
+    all.push_back(partial("3pb", 3, {2, 3, 3, 4}, 2, {2, 4}));
+    all.push_back(partial("3pB", 3, {2, 3, 3, 4}, 2, {0}));
+    all.push_back(partial("s13pb", 3, {4, 3, 3, 4}, 2, {}, 2));
+    all.push_back(partial("3B", 2, {6, 2, 3, 4}, 4, {0, 1}, 3));
+    all.push_back(partial("s3cB", 3, {2, 4, 3, 6}, 2));
+    all.push_back(partial("B", 3, {2, 3, 2, 4}, 2));
+    Case beside = partial("s3pB", 3, {2, 4, 3, 4}, 2);
+    beside.what = "partial, x also used elsewhere";
+    beside.run = [run = beside.run](Inputs in) { return add(in[0], run(in)); };
+    all.push_back(beside);
     // One operator an edge, nodes that nothing reaches or nothing reads.
     Case few{"few terms", {{2, 3, 4, 3}, {2, 5}, {3, 3, 3, 3}}, [](Inputs in) {
                  const WeighedTerm terms[] = {{EdgeOp::pool, 0, 1, 3}, {EdgeOp::conv, 0, 3, 7, in[2]}};
@@ -114,24 +154,36 @@ std::vector<Case> WeighedCell::cases() {
         return add(in[0], weighed_cell(in[0], in[1], terms, true, 4));
     };
     all.push_back(few);
+    // Edges whose operators were all pruned but one, or that only go round.
+    all.push_back({"few terms, one channel in 2", {{2, 3, 4, 4}, {2, 5}, {3, 3, 2, 2}}, [](Inputs in) {
+                       const WeighedTerm terms[] = {{EdgeOp::pool, 0, 1, 3},    {EdgeOp::bypass, 0, 1, -1},
+                                                    {EdgeOp::bypass, 0, 2, 4},  {EdgeOp::conv, 0, 3, 7, in[2]},
+                                                    {EdgeOp::bypass, 1, 3, -1}, {EdgeOp::skip, 2, 3, 1}};
+                       return weighed_cell(in[0], in[1], terms, true, 4, 1, {2, true});
+                   }});
     return all;
 }
 
 Tensor weighed_cell(const Tensor& x, const Tensor& weights, std::span<const WeighedTerm> terms, bool training,
-                    int nodes, int copies) {
-    WeighedCell op{std::max(1, nodes), {}, {}, training, copies};
+                    int nodes, int copies, const PartialChannels& partial) {
+    WeighedCell op{std::max(1, nodes), {}, {}, training, copies, partial};
     NASCENT_CHECK(copies >= 1 && x.shape.rank() == 4 && x.shape[0] % copies == 0 &&
                       terms.size() % static_cast<std::size_t>(copies) == 0,
                   runtime, "weighed_cell: {} terms on x {} for {} copies", terms.size(), x.shape.text(), copies);
+    NASCENT_CHECK(partial.of >= 1 && x.shape[3] % partial.of == 0, runtime,
+                  "weighed_cell: operators see one channel in {}, which does not divide {}", partial.of, x.shape[3]);
+    const std::int64_t seen = op.channels(x);
     const std::size_t each = terms.size() / static_cast<std::size_t>(copies);
     std::vector<Tensor> inputs{x, weights};
     for (std::size_t i = 0; i < terms.size(); i++) {
         const WeighedTerm& t = terms[i];
-        NASCENT_CHECK(
-            t.from >= 0 && t.from < t.to && t.weight >= 0 && static_cast<std::size_t>(t.weight) < weights.size(),
-            runtime, "weighed_cell: no term from node {} to node {} with weight {} of {}", t.from, t.to, t.weight,
-            weights.size());
         const WeighedCell::Term term{t.op, t.from, t.to, t.weight};
+        NASCENT_CHECK(t.from >= 0 && t.from < t.to && t.weight >= (term.bypass() ? -1 : 0) &&
+                          t.weight < static_cast<std::int64_t>(weights.size()),
+                      runtime, "weighed_cell: no term from node {} to node {} with weight {} of {}", t.from, t.to,
+                      t.weight, weights.size());
+        NASCENT_CHECK(!term.bypass() || partial.of > 1, runtime,
+                      "weighed_cell: nothing goes round operators that see all channels");
         if (i < each) {
             op.nodes = std::max(op.nodes, t.to + 1);
             op.terms.push_back(term);
@@ -139,13 +191,12 @@ Tensor weighed_cell(const Tensor& x, const Tensor& weights, std::span<const Weig
         NASCENT_CHECK(op.terms[i % each] == term, runtime, "weighed_cell: term {} of copy {} is another than copy 0's",
                       i % each, i / each);
         op.norms.push_back(t.norm);
-        NASCENT_CHECK(t.op != EdgeOp::constant || t.kernel.shape == Shape({x.shape[3]}), runtime,
-                      "weighed_cell: a constant {} for {} channels", t.kernel.shape.text(), x.shape[3]);
-        if (t.op == EdgeOp::constant) inputs.push_back(t.kernel);
-        if (t.op != EdgeOp::conv) continue;
-        const kernels::ConvShape s = conv_shape(x, t.kernel, 1);
-        NASCENT_CHECK(s.c_out == s.c_in, runtime, "kernel {} changes the number of channels", t.kernel.shape.text());
-        inputs.push_back(t.kernel);
+        NASCENT_CHECK(t.op != EdgeOp::constant || t.kernel.shape == Shape({seen}), runtime,
+                      "weighed_cell: a constant {} for {} channels", t.kernel.shape.text(), seen);
+        const std::int64_t k = t.kernel.shape.rank() > 0 ? t.kernel.shape[0] : 0;
+        NASCENT_CHECK(t.op != EdgeOp::conv || ((k == 1 || k == 3) && t.kernel.shape == Shape({k, k, seen, seen})),
+                      runtime, "weighed_cell: a kernel {} for {} channels", t.kernel.shape.text(), seen);
+        if (term.has_kernel()) inputs.push_back(t.kernel);
     }
     NASCENT_CHECK(op.nodes > 1, runtime, "weighed_cell: no terms");
     return nascent::apply(op, inputs);

@@ -16,6 +16,7 @@ struct WeighedCell {
         EdgeOp op;
         int from, to, weight;
         bool has_kernel() const { return op == EdgeOp::conv || op == EdgeOp::constant; }
+        bool bypass() const { return op == EdgeOp::bypass; }
         bool operator==(const Term&) const = default;
     };
     int nodes;  // the input and those after it
@@ -23,6 +24,7 @@ struct WeighedCell {
     std::vector<CellNorm> norms;  // of the terms, copy by copy
     bool training;
     int copies;
+    PartialChannels partial = {};
 
     Tensor forward(Inputs in, Saved& saved) const;
     void backward(const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) const;
@@ -33,6 +35,16 @@ struct WeighedCell {
         return std::any_of(terms.begin(), terms.end(),
                            [&](const Term& t) { return t.from == node && t.op == EdgeOp::pool; });
     }
+    bool bypassed(int node) const {
+        return std::any_of(terms.begin(), terms.end(), [&](const Term& t) { return t.to == node && t.bypass(); });
+    }
+    /// Whether the channels that operators see are copied out of the node, to lie densely as convolutions read them.
+    bool packs(int node) const {
+        return partial.of > 1 && std::any_of(terms.begin(), terms.end(), [&](const Term& t) {
+                   return t.from == node && !t.bypass() && t.op != EdgeOp::constant;
+               });
+    }
+    int channels(const Tensor& x) const { return static_cast<int>(x.shape[3]) / partial.of; }  // that operators see
     const CellNorm& norm(int copy, std::size_t term) const {
         return norms[static_cast<std::size_t>(copy) * terms.size() + term];
     }
@@ -40,8 +52,8 @@ struct WeighedCell {
 
 namespace cell {
 
-/// What the forward keeps, by its place in `saved`: the nodes behind the input, pools, then of each convolution z,
-/// scale and shift, mean and rstd; each of all copies.
+/// What the forward keeps, by its place in `saved`: the nodes behind the input, what is packed of nodes, pools, then of
+/// each convolution z, scale and shift, mean and rstd; each of all copies.
 template <class T>
 struct WeighedKept {
     struct Conv {
@@ -49,16 +61,23 @@ struct WeighedKept {
         T *z, *scale, *shift;
         double *mean, *rstd;
     };
-    int copies;
-    std::size_t image;                    // elements of a copy's node
-    std::vector<T*> node, pool;           // of the first copy, the others' behind it
+    int copies, seen, channels;           // channels that operators see, all
+    std::size_t whole_image, image;       // elements of a copy's node, and of what operators see of it
+    std::vector<T*> whole;                // nodes of the first copy, the others' behind it
+    std::vector<T*> node, pool;           // what operators see of them, and its pool
     std::vector<std::vector<Conv>> conv;  // by copy, by term; none where it is none
 
     WeighedKept(const WeighedCell& op, Inputs in, const Saved& saved)
-        : copies(op.copies), image(in[0].size() / static_cast<std::size_t>(op.copies)) {
+        : copies(op.copies),
+          seen(op.channels(in[0])),
+          channels(static_cast<int>(in[0].shape[3])),
+          whole_image(in[0].size() / static_cast<std::size_t>(op.copies)),
+          image(whole_image / static_cast<std::size_t>(op.partial.of)) {
         std::size_t next = 0, kernel = 2;
-        const auto c = static_cast<std::size_t>(in[0].shape[3]);
-        for (int i = 0; i < op.nodes; i++) node.push_back(i == 0 ? in[0].as<T>() : saved[next++].as<T>());
+        for (int i = 0; i < op.nodes; i++) whole.push_back(i == 0 ? in[0].as<T>() : saved[next++].as<T>());
+        for (int i = 0; i < op.nodes; i++)
+            node.push_back(op.packs(i) ? saved[next++].as<T>() : whole[static_cast<std::size_t>(i)]);
+        const auto c = static_cast<std::size_t>(seen);
         for (int i = 0; i < op.nodes; i++) pool.push_back(op.pooled(i) ? saved[next++].as<T>() : nullptr);
         for (std::size_t copy = 0; copy < static_cast<std::size_t>(copies); copy++) {
             std::vector<Conv>& all = conv.emplace_back();
@@ -75,16 +94,20 @@ struct WeighedKept {
         }
     }
     T* node_of(int copy, int i) const { return node[static_cast<std::size_t>(i)] + before(copy); }
+    T* whole_of(int copy, int i) const {
+        return whole[static_cast<std::size_t>(i)] + static_cast<std::size_t>(copy) * whole_image;
+    }
     std::size_t before(int copy) const { return static_cast<std::size_t>(copy) * image; }
     const Conv& conv_of(int copy, std::size_t term) const { return conv[static_cast<std::size_t>(copy)][term]; }
-    kernels::MixedTerm<T> term(const WeighedCell& op, Inputs in, int copy, std::size_t i, int pixel) const {
+    kernels::MixedTerm<T> term(const WeighedCell& op, Inputs in, int copy, std::size_t i) const {
         const WeighedCell::Term& t = op.terms[i];
-        const T* weight = in[1].as<T>() + t.weight;
-        const Conv& c = conv_of(copy, i);
-        if (t.op == EdgeOp::constant) return {in[c.kernel].template as<T>(), 0, nullptr, nullptr, weight};
-        if (t.op == EdgeOp::conv) return {c.z, pixel, c.scale, c.shift, weight};
+        const T* weight = t.weight < 0 ? nullptr : in[1].as<T>() + t.weight;
+        const Conv& own = conv_of(copy, i);
+        if (t.bypass()) return {whole_of(copy, t.from) + seen, channels, nullptr, nullptr, weight};
+        if (t.op == EdgeOp::constant) return {in[own.kernel].template as<T>(), 0, nullptr, nullptr, weight};
+        if (t.op == EdgeOp::conv) return {own.z, seen, own.scale, own.shift, weight};
         const T* from = (t.op == EdgeOp::pool ? pool : node)[static_cast<std::size_t>(t.from)] + before(copy);
-        return {from, pixel, nullptr, nullptr, weight};
+        return {from, seen, nullptr, nullptr, weight};
     }
 };
 

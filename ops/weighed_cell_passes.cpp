@@ -1,18 +1,15 @@
 #include "kernels/conv_list.h"
 #include "kernels/primitive.h"
-#include "ops/weighed_cell_call.h"
+#include "ops/weighed_cell_partial.h"
 
 namespace nascent {
 namespace {
 
+using cell::image_of_copy;
 using cell::WeighedKept;
+using cell::WeighedPartial;
+using cell::WeighedPartialBackward;
 
-/// The pictures of one copy.
-kernels::Image image_of_copy(const WeighedCell& op, const Tensor& x) {
-    kernels::Image image = image_of(x);
-    image.n /= op.copies;
-    return image;
-}
 kernels::ConvShape shape_of(const kernels::Image& image, std::int64_t k) {
     return {image.n, image.h, image.w, image.c, image.c, static_cast<int>(k), 1};
 }
@@ -25,17 +22,11 @@ struct Forward {
     const WeighedKept<T>& kept;
     kernels::Image image = image_of_copy(op, in[0]);
     kernels::Stream stream = kernel_stream();
+    WeighedPartial<T> partial{op, in, kept};
 
     void sum(int node) const {
-        std::vector<std::vector<kernels::MixedTerm<T>>> terms(static_cast<std::size_t>(op.copies));
-        std::vector<kernels::MixedNode<T>> nodes;
-        for (int copy = 0; copy < op.copies; copy++) {
-            auto& sum = terms[static_cast<std::size_t>(copy)];
-            for (std::size_t i = 0; i < op.terms.size(); i++)
-                if (op.terms[i].to == node) sum.push_back(kept.term(op, in, copy, i, image.c));
-            nodes.push_back({kept.node_of(copy, node), image.c, sum});
-        }
-        kernels::nodes_forward<T>(stream, image.pixels(), image.c, nodes);
+        if (op.partial.of == 1) return partial.sum(node, false, kept.whole[static_cast<std::size_t>(node)]);
+        partial.node(node);
     }
     /// Of all copies: it has no parameters.
     void pool(int node) const {
@@ -83,16 +74,19 @@ Tensor run_forward(const WeighedCell& op, Inputs in, Saved& saved) {
     const Tensor& x = in[0];
     for (int i = 1; i < op.nodes; i++) saved.push_back(empty(x.shape, x.dtype));
     const Tensor y = saved.back();
+    const Shape seen{x.shape[0], x.shape[1], x.shape[2], op.channels(x)}, vectors{2 * op.copies, seen[3]};
     for (int i = 0; i < op.nodes; i++)
-        if (op.pooled(i)) saved.push_back(empty(x.shape, x.dtype));
-    const Shape vectors{2 * op.copies, x.shape[3]};
+        if (op.packs(i)) saved.push_back(empty(seen, x.dtype));
+    for (int i = 0; i < op.nodes; i++)
+        if (op.pooled(i)) saved.push_back(empty(seen, x.dtype));
     for (const auto& t : op.terms)
         if (t.op == EdgeOp::conv)
-            saved.insert(saved.end(), {empty(x.shape, x.dtype), empty(vectors, x.dtype), empty(vectors, DType::f64)});
+            saved.insert(saved.end(), {empty(seen, x.dtype), empty(vectors, x.dtype), empty(vectors, DType::f64)});
     const WeighedKept<T> kept(op, in, saved);
     const Forward<T> forward{op, in, kept};
     for (int node = 0; node < op.nodes; node++) {
         if (node > 0) forward.sum(node);
+        if (op.packs(node)) forward.partial.pack(node);
         if (op.pooled(node)) forward.pool(node);
         for (std::int64_t k : {1, 3}) forward.convs(node, k);
     }
@@ -111,9 +105,13 @@ struct Backward {
     std::vector<std::vector<kernels::NormMap<T>>> maps;  // by copy, by term
     kernels::Image image = image_of_copy(op, in[0]);
     kernels::Stream stream = kernel_stream();
+    WeighedPartialBackward<T> partial{{op, in, kept}, {}, {}};
 
+    /// Of all channels of a node.
+    const T* whole(int node) const { return node == op.nodes - 1 ? dy : g[static_cast<std::size_t>(node)]; }
+    /// Of what operators see of a node's sum.
     const T* gradient(int copy, int node) const {
-        return (node == op.nodes - 1 ? dy : g[static_cast<std::size_t>(node)]) + kept.before(copy);
+        return (op.partial.of == 1 ? whole(node) : partial.of_seen[static_cast<std::size_t>(node)]) + kept.before(copy);
     }
 
     /// The maps and weights' gradients of what a node sums.
@@ -124,8 +122,8 @@ struct Backward {
             const auto c = static_cast<std::size_t>(copy);
             for (std::size_t i = 0; i < op.terms.size(); i++) {
                 const WeighedCell::Term& term = op.terms[i];
-                if (term.to != node) continue;
-                kernels::MixedTermGradient<T> t{kept.term(op, in, copy, i, image.c)};
+                if (term.to != node || term.bypass()) continue;
+                kernels::MixedTermGradient<T> t{kept.term(op, in, copy, i)};
                 if (term.op == EdgeOp::conv && op.training)
                     t.mean = kept.conv[c][i].mean, t.rstd = kept.conv[c][i].rstd;
                 if (term.op == EdgeOp::conv || term.op == EdgeOp::pool) t.map = maps[c][i];
@@ -143,14 +141,18 @@ struct Backward {
 
     /// The gradient of a node (where it is wanted) from those of the nodes that read it, and the kernels' gradients.
     void of_node(int node, bool accumulate) const {
-        T* const da = g[static_cast<std::size_t>(node)];
-        if (da) around_convolutions(node, accumulate);
+        T* const whole = g[static_cast<std::size_t>(node)];
+        ScratchScope scratch(current_arena());
+        // Of the channels that operators see: the node's own, or a dense tensor's.
+        T* const da = op.partial.of == 1 || !whole ? whole : partial.dense();
+        if (da) around_convolutions(node, da, accumulate && da == whole);
         for (std::size_t i = 0; i < op.terms.size(); i++)
             if (op.terms[i].from == node && op.terms[i].op == EdgeOp::conv) conv(i, da);
+        if (da != whole) partial.join(node, da, whole, accumulate);
     }
 
   private:
-    void around_convolutions(int node, bool accumulate) const {
+    void around_convolutions(int node, T* of, bool accumulate) const {
         const auto copies = static_cast<std::size_t>(op.copies);
         std::vector<std::vector<kernels::Skip<T>>> skips(copies);
         std::vector<std::vector<kernels::BranchGradient<T>>> pools(copies);
@@ -158,7 +160,7 @@ struct Backward {
         std::vector<kernels::BranchBackward<T>> branches;
         for (int copy = 0; copy < op.copies; copy++) {
             const auto c = static_cast<std::size_t>(copy);
-            T* const da = g[static_cast<std::size_t>(node)] + kept.before(copy);
+            T* const da = of + kept.before(copy);
             if (accumulate) skips[c].push_back({da, image.c});
             for (std::size_t i = 0; i < op.terms.size(); i++) {
                 const WeighedCell::Term& t = op.terms[i];
@@ -202,10 +204,11 @@ struct Backward {
 template <class T>
 void run_backward(const WeighedCell& op, const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) {
     const WeighedKept<T> kept(op, in, saved);
-    const std::int64_t c = dy.shape[3];
+    const std::int64_t c = kept.seen;
     const std::size_t weights = in[1].size();
     ScratchScope scratch(current_arena());
     Backward<T> back{op, in, kept, into, dy.as<T>(), nullptr, {}, {}};
+    if (op.partial.of > 1) back.partial.begin();
     if (into[1]) {  // what no term names has a gradient of zero
         const Tensor t = empty({op.copies, static_cast<std::int64_t>(weights)}, in[1].dtype);
         t.device->fill(t.data, 0, t.bytes());
@@ -222,6 +225,7 @@ void run_backward(const WeighedCell& op, const Tensor& dy, std::span<Into> into,
     }
     for (int node = op.nodes - 1; node > 0; node--) {
         if (node < op.nodes - 1) back.of_node(node, false);
+        if (op.partial.of > 1) back.partial.part(node, back.whole(node), back.dweights);
         back.of_terms(node);
     }
     back.of_node(0, into[0].accumulate());

@@ -4,6 +4,10 @@
 
 #include <filesystem>
 
+#include "engine/io/atomic_file.h"
+#include "nas/algo/rlnas_darts.h"
+#include "nas/algo/rlnas_shrink.h"
+#include "nas/algo/shrink_json.h"
 #include "nas/metric/cost.h"
 #include "nas/run/interrupt.h"
 #include "nas/run/program.h"
@@ -33,10 +37,27 @@ void report(const SearchResult& result, const RlnasConfig& config, RunDirectory*
         d, directory->arch_path(), d, d, d, d));
 }
 
+void report(const DartsSearchResult& result, RunDirectory* directory, bool json) {
+    if (json) return print(to_json(result) + "\n");
+    print(to_text(result));
+    if (!directory) return;
+    const std::string& d = directory->path();
+    print(
+        fmt::format("the run is in {}\n  {}\n  {}/export: normal.svg, reduction.svg, switches.txt, init.safetensors, "
+                    "final.safetensors\n",
+                    d, directory->arch_path(), d));
+}
+
 void work(const RlnasConfig& config, RunDirectory& directory, bool json) {
     InterruptGuard interrupts;
+    const bool darts = config.space == "darts";
     // A finished training needs its data no more.
-    if (!fs::exists(trained_path(directory))) RlnasRun(config, directory).train();
+    if (!fs::exists(trained_path(directory))) {
+        if (darts)
+            DartsRlnasRun(config, directory).train();
+        else
+            RlnasRun(config, directory).train();
+    }
     if (config.run.until == "train") {
         if (json)
             return print(JsonObject().add("run", directory.path()).add("trained", trained_path(directory)).text() +
@@ -44,6 +65,9 @@ void work(const RlnasConfig& config, RunDirectory& directory, bool json) {
         return print(fmt::format("trained: {}\nsearch it with: rlnas search --run {}\n", trained_path(directory),
                                  directory.path()));
     }
+    if (darts)
+        return report(search_darts_states(config, initial_path(directory), trained_path(directory), true, &directory),
+                      &directory, json);
     report(search_states({config, initial_path(directory), trained_path(directory), true}, &directory), config,
            &directory, json);
 }
@@ -80,6 +104,9 @@ void search_run(const std::string& path, const std::function<void(RlnasConfig&)>
     const SearchRequest request = request_of(path, config);
     RunDirectory directory = RunDirectory::open(path);
     InterruptGuard interrupts;
+    if (config.space == "darts")
+        return report(search_darts_states(config, request.initial, request.trained, false, &directory), &directory,
+                      json);
     report(search_states(request, &directory), config, &directory, json);
 }
 
@@ -90,6 +117,11 @@ void search_files(const std::string& initial, const std::string& trained, const 
     NASCENT_CHECK(out.empty() || !fs::exists(out + "/run.toml"), usage,
                   "{}: holds a run; search its own states with --run {}, or choose another folder", out, out);
     InterruptGuard interrupts;
+    if (config.space == "darts") {
+        const DartsSearchResult result = search_darts_states(config, initial, trained, false, nullptr);
+        if (!out.empty()) write_result(result, out);
+        return report(result, nullptr, json);
+    }
     const SearchResult result = search_states({config, initial, trained}, nullptr);
     if (!out.empty()) write_result(result, config, out);
     report(result, config, nullptr, json);
@@ -99,9 +131,31 @@ void rank(const std::string& path, const std::function<void(RlnasConfig&)>& chan
     RlnasConfig config = read_config(path);
     change(config);
     resolve(config, false);
+    NASCENT_CHECK(config.space == "nasbench201", usage, "rank compares with a benchmark table; of {} there is none",
+                  config.space);
     NASCENT_CHECK(!config.search.table.empty(), usage, "no table to rank against: give --table FILE.csv");
     const SearchResult result = search_states(request_of(path, config), nullptr);
     print(json ? to_json(*result.judgement).text() + "\n" : to_text(*result.judgement));
+}
+
+void shrink(const ShrinkRequest& r, const RlnasConfig& given, const std::function<void(RlnasConfig&)>& change,
+            bool json) {
+    RlnasConfig config = given;
+    std::string initial = r.initial, trained = r.trained, out = r.out;
+    if (!r.directory.empty()) {
+        config = read_config(r.directory);
+        change(config);
+        const SearchRequest request = request_of(r.directory, config);
+        initial = request.initial;
+        trained = request.trained;
+        if (out.empty()) out = r.directory + "/export/shrunk_space.json";
+    }
+    resolve(config, false);
+    NASCENT_CHECK(config.space == "nasbench201", usage, "shrink drops operators of nasbench201, not of {}",
+                  config.space);
+    const ShrinkResult result = shrink_states(config, initial, trained);
+    if (!out.empty()) write_file_atomic(out, shrunk_space_json(config.space, result.state));
+    print(json ? to_json(result) + "\n" : to_text(result));
 }
 
 void cost(const CostRequest& r, bool json) {

@@ -17,6 +17,14 @@ void search_files(const std::string& initial, const std::string& trained, const 
 /// Prints how the run's angles rank a table; writes nothing.
 void rank(const std::string& directory, const std::function<void(RlnasConfig&)>& change, bool json);
 
+/// Drops operators of NAS-Bench-201 by the angles of a finished run, or of two files where `directory` is empty; writes
+/// export/shrunk_space.json into the run, or `out` where it is not empty.
+struct ShrinkRequest {
+    std::string directory, initial, trained, out;
+};
+void shrink(const ShrinkRequest& request, const RlnasConfig& config, const std::function<void(RlnasConfig&)>& change,
+            bool json);
+
 struct CostRequest {
     std::string arch, space = "nasbench201";
     int classes = 10, size = 32, channels = 16, cells = 5;

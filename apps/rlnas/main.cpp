@@ -19,10 +19,20 @@ struct CommandLine {
     RlnasConfig config;
     OptionTable table = rlnas_options(config), resumable = table.only(resumable_keys());
     Overrides overrides;
-    std::string directory, initial, trained;
+    std::string directory, initial, trained, shrunk;
     rlnas::CostRequest cost;
     bool json = false;
 
+    /// The preset that was asked for, with all else the user gave on top.
+    RlnasConfig chosen() const {
+        RlnasConfig asked;
+        OptionTable probe = rlnas_options(asked);
+        apply(probe, overrides);
+        RlnasConfig result = rlnas_preset(asked.preset);
+        OptionTable on_preset = rlnas_options(result);
+        apply(on_preset, overrides);
+        return result;
+    }
     /// The configuration of `base` with what the user gave on top.
     void change(RlnasConfig& base) {
         OptionTable on_base = rlnas_options(base);
@@ -53,6 +63,9 @@ int run(int argc, char** argv) {
         add_command(app, c, "search", "search the states of a trained run, or of two files", Options::search);
     CLI::App* rank =
         add_command(app, c, "rank", "how well the angles of a run rank a benchmark table", Options::search);
+    CLI::App* shrink =
+        add_command(app, c, "shrink", "drop operators of nasbench201 by the mean angle of architectures that have them",
+                    Options::search);
     CLI::App* resume = add_command(app, c, "resume", "go on with a run that was stopped", Options::resume);
     CLI::App* cost =
         add_command(app, c, "cost", "parameters and multiply-accumulates of an architecture", Options::none);
@@ -60,6 +73,11 @@ int run(int argc, char** argv) {
     search->add_option("--init", c.initial, "supernet before training (safetensors, PyTorch's names)")
         ->option_text("FILE");
     search->add_option("--final", c.trained, "supernet after training")->option_text("FILE");
+    shrink->add_option("--run", c.directory, "folder of a run")->option_text("DIR");
+    shrink->add_option("--init", c.initial, "supernet before training")->option_text("FILE");
+    shrink->add_option("--final", c.trained, "supernet after training")->option_text("FILE");
+    shrink->add_option("--to", c.shrunk, "where the shrunk space is written, else the run's export folder")
+        ->option_text("FILE");
     rank->add_option("--run", c.directory, "folder of a run")->option_text("DIR");
     resume->add_option("directory", c.directory, "folder of the run")->option_text("DIR");
     cost->add_option("architecture", c.cost.arch,
@@ -75,7 +93,7 @@ int run(int argc, char** argv) {
     if (!parse_command_line(app, argc, argv)) return 0;
     auto change = [&](RlnasConfig& base) { c.change(base); };
     if (*whole || *train) {
-        c.change(c.config);
+        c.config = c.chosen();
         if (*train) c.config.run.until = "train";
         rlnas::run(c.config, c.json);
     } else if (*search) {
@@ -85,9 +103,14 @@ int run(int argc, char** argv) {
         if (!files) {
             rlnas::search_run(c.directory, change, c.json);
         } else {
-            c.change(c.config);
+            c.config = c.chosen();
             rlnas::search_files(c.initial, c.trained, c.config, c.json);
         }
+    } else if (*shrink) {
+        const bool files = !c.initial.empty() && !c.trained.empty();
+        NASCENT_CHECK(c.directory.empty() == files && c.initial.empty() == c.trained.empty(), usage,
+                      "shrink needs --run DIR, or --init FILE and --final FILE");
+        rlnas::shrink({c.directory, c.initial, c.trained, c.shrunk}, c.chosen(), change, c.json);
     } else if (*rank) {
         NASCENT_CHECK(!c.directory.empty(), usage, "rank needs --run DIR");
         rlnas::rank(c.directory, change, c.json);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares the DARTS network and steps of this folder, in float64, with reference values in a JSON file.
 
-The file's keys `search_C{c}_L{l}`, and PC-DARTS's `cifar_K{k}_C{c}_L{l}`, hold the logits of a training forward, the loss, the norm of the weights' gradients,
+The file's keys `search_C{c}_L{l}`, and PC-DARTS's `{cifar|imagenet}_K{k}_C{c}_L{l}`, hold the logits of a training forward, the loss, the norm of the weights' gradients,
 the alphas' (and betas') gradients, and of the former the logits of an evaluation forward before that;
 `architect_{no_momentum_buffer|after_one_sgd_step}_{first|second}_order` the alphas' gradients of the architecture step
 on the smallest of those networks. Weights, pictures and alphas follow the file's rule: see `uniform` and `fill`. Both
@@ -20,8 +20,8 @@ except ImportError as error:
 import bilevel
 import darts
 
-KEY = re.compile(r"(?:search|cifar_K(\d+))_C(\d+)_L(\d+)$")
-BATCH = 8
+KEY = re.compile(r"(?:search|(cifar|imagenet)_K(\d+))_C(\d+)_L(\d+)$")
+BATCH = {False: (8, 32), True: (4, 64)}  # pictures and their size; with the stems of ImageNet
 
 
 def uniform(count, seed):
@@ -52,10 +52,11 @@ def fill(net):
         a.data.copy_(0.3 * torch.sin(rate * torch.arange(a.numel(), dtype=torch.float64) + offset).reshape(a.shape))
 
 
-def batch(number):
+def batch(number, imagenet=False):
     """Pictures and labels of the batch for weights (0) or alphas (1)."""
-    x = 3 ** 0.5 * (2 * uniform(BATCH * 3 * 32 * 32, 99 + number) - 1)
-    return x.reshape(BATCH, 3, 32, 32), (3 * torch.arange(BATCH) + 1 + 2 * number) % 10
+    n, size = BATCH[imagenet]
+    x = 3 ** 0.5 * (2 * uniform(n * 3 * size * size, 99 + number) - 1)
+    return x.reshape(n, 3, size, size), (3 * torch.arange(n) + 1 + 2 * number) % 10
 
 
 def loss_of(net, x, y):
@@ -63,12 +64,12 @@ def loss_of(net, x, y):
 
 
 def check_search(net, expected):
-    unseen = None
+    unseen, (x, labels) = None, batch(0, net.imagenet)
     if "eval_logits" in expected:
         with torch.no_grad():
-            unseen = net.eval()(batch(0)[0])
-    logits = net.train()(batch(0)[0])
-    loss = torch.nn.functional.cross_entropy(logits, batch(0)[1])
+            unseen = net.eval()(x)
+    logits = net.train()(x)
+    loss = torch.nn.functional.cross_entropy(logits, labels)
     loss.backward()
     found = {"logits": logits, "loss": loss, "dalpha_normal": net.alphas[0].grad, "dalpha_reduce": net.alphas[1].grad,
              "wgrad_norm": torch.linalg.vector_norm(torch.cat([w.grad.flatten() for w in net.parameters()])),
@@ -96,7 +97,7 @@ def main():
     args = p.parse_args()
     with open(args.file) as f:
         golden = json.load(f)
-    sizes = sorted(tuple(int(v or 1) for v in m.groups()) for m in map(KEY.match, golden) if m)
+    sizes = sorted(tuple(int(v or 1) for v in m.groups()[1:]) for m in map(KEY.match, golden) if m)
     if not sizes:
         sys.exit(f"{args.file}: no key search_C.._L.. and no cifar_K.._C.._L..")
     wrong = 0
@@ -104,10 +105,11 @@ def main():
         search = KEY.match(key)
         if not search and not key.startswith("architect_"):
             continue
-        partial, c, layers = (int(v or 1) for v in search.groups()) if search else sizes[0]
+        partial, c, layers = (int(v or 1) for v in search.groups()[1:]) if search else sizes[0]
+        imagenet = bool(search) and search[1] == "imagenet"
         for tuned in (False, True):
             def build():
-                return darts.Network(c, layers, tuned=tuned, partial=partial).double()
+                return darts.Network(c, layers, tuned=tuned, partial=partial, imagenet=imagenet).double()
 
             net = build()
             fill(net)

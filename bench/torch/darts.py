@@ -128,10 +128,17 @@ class Network(bilevel.WithAlphas):
     tuned=False sums and multiplies by zero as the published network does. True, at the same result: the op `none` keeps
     its share of the softmax but is not computed, and no sum starts from 0."""
 
-    def __init__(self, channels=16, layers=8, classes=10, tuned=False, partial=1):
+    def __init__(self, channels=16, layers=8, classes=10, tuned=False, partial=1, imagenet=False):
         super().__init__()
-        c, c_before, c_in, reduction_before = channels, 3 * channels, 3 * channels, False
-        self.stem = nn.Sequential(nn.Conv2d(3, c_in, 3, padding=1, bias=False), nn.BatchNorm2d(c_in))
+        c, c_before, c_in, reduction_before = channels, 3 * channels, 3 * channels, imagenet
+        if imagenet:  # three halvings
+            half = {"kernel_size": 3, "stride": 2, "padding": 1, "bias": False}
+            self.stem0 = nn.Sequential(nn.Conv2d(3, c_in // 2, **half), nn.BatchNorm2d(c_in // 2), nn.ReLU(),
+                                       nn.Conv2d(c_in // 2, c_in, **half), nn.BatchNorm2d(c_in))
+            self.stem1 = nn.Sequential(nn.ReLU(), nn.Conv2d(c_in, c_in, **half), nn.BatchNorm2d(c_in))
+        else:
+            self.stem = nn.Sequential(nn.Conv2d(3, c_in, 3, padding=1, bias=False), nn.BatchNorm2d(c_in))
+        self.imagenet = imagenet
         self.cells = nn.ModuleList()
         for i in range(layers):
             reduction = i in (layers // 3, 2 * layers // 3)
@@ -142,11 +149,15 @@ class Network(bilevel.WithAlphas):
         self.make_alphas(*[(len(EDGES), len(OPS))] * 2, *[(len(EDGES),)] * (2 if partial > 1 else 0))
 
     def forward(self, x):
-        """x: (n, 3, h, w), h and w multiples of four. Returns logits."""
+        """x: (n, 3, h, w), h and w multiples of four, with the stems of ImageNet of 32. Returns logits."""
         weights = [torch.softmax(a, 1) for a in self.alphas[:2]]
         nodes = [2 + i for i in range(NODES)]  # edges into each
         edges = [torch.cat([torch.softmax(part, 0) for part in b.split(nodes)]) for b in self.alphas[2:]] or [None] * 2
-        before = x = self.stem(x)
+        if self.imagenet:
+            before = self.stem0(x)
+            x = self.stem1(before)
+        else:
+            before = x = self.stem(x)
         for cell in self.cells:
             before, x = x, cell(before, x, weights[cell.reduction], edges[cell.reduction])
         return self.classifier(x.mean((2, 3)))

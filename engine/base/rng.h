@@ -19,6 +19,8 @@ enum class RandomStream : std::uint32_t {
     search,
     test,
     architecture,
+    picture,
+    widening,
     dropout
 };
 

@@ -4,34 +4,35 @@
 namespace nascent::kernels::cpu {
 
 namespace {
-DrawnRow drawn_row(const double* drawn, int rows, int columns, int row) {
-    return {const_cast<double*>(drawn), rows, columns, row};
+DrawnRow drawn_row(const double* drawn, const double* kept, int rows, int columns, int row) {
+    return {const_cast<double*>(drawn), kept, rows, columns, row};
 }
 }  // namespace
 
 template <class T>
 void dirichlet_draw(const Stream& stream, const DrawKey& key, int rows, int columns, const T* alphas, double* drawn) {
     for_each(stream, rows, [&](int row) {
-        draw_row(key, row, columns, alphas + Size(row) * columns, {drawn, rows, columns, row});
+        draw_row(key, row, columns, alphas + Size(row) * columns, {drawn, nullptr, rows, columns, row});
     });
 }
 
 template <class T>
-void dirichlet_forward(const Stream& stream, int rows, int columns, const T* alphas, const double* drawn, T* weights) {
+void dirichlet_forward(const Stream& stream, int rows, int columns, const T* alphas, const double* drawn,
+                       const double* kept, T* weights) {
     for_each(stream, rows, [&](int row) {
-        weights_row(columns, alphas + Size(row) * columns, drawn_row(drawn, rows, columns, row),
+        weights_row(columns, alphas + Size(row) * columns, drawn_row(drawn, kept, rows, columns, row),
                     weights + Size(row) * columns);
     });
 }
 
 template <class T>
 void dirichlet_backward(const Stream& stream, int rows, int columns, const T* alphas, const double* drawn,
-                        const T* dweights, T* dalphas, bool accumulate) {
+                        const double* kept, const T* dweights, T* dalphas, bool accumulate) {
     for_each(stream, rows, [&](int row) {
         const Size at = Size(row) * columns;
         for (int i = 0; i < columns; i++)
             put(dalphas[at + i],
-                weights_gradient(columns, i, alphas[at + i], drawn_row(drawn, rows, columns, row), dweights + at),
+                weights_gradient(columns, i, alphas + at, drawn_row(drawn, kept, rows, columns, row), dweights + at),
                 accumulate);
     });
 }
@@ -53,11 +54,12 @@ void dirichlet_kl_backward(const Stream&, int rows, int columns, double scale, c
         }
 }
 
-#define NASCENT_DIRICHLET(T)                                                                                \
-    template void dirichlet_draw(const Stream&, const DrawKey&, int, int, const T*, double*);               \
-    template void dirichlet_forward(const Stream&, int, int, const T*, const double*, T*);                  \
-    template void dirichlet_backward(const Stream&, int, int, const T*, const double*, const T*, T*, bool); \
-    template void dirichlet_kl_forward(const Stream&, int, int, double, const T*, T*);                      \
+#define NASCENT_DIRICHLET(T)                                                                                        \
+    template void dirichlet_draw(const Stream&, const DrawKey&, int, int, const T*, double*);                       \
+    template void dirichlet_forward(const Stream&, int, int, const T*, const double*, const double*, T*);           \
+    template void dirichlet_backward(const Stream&, int, int, const T*, const double*, const double*, const T*, T*, \
+                                     bool);                                                                         \
+    template void dirichlet_kl_forward(const Stream&, int, int, double, const T*, T*);                              \
     template void dirichlet_kl_backward(const Stream&, int, int, double, const T*, const T*, T*, bool);
 NASCENT_DIRICHLET(float)
 NASCENT_DIRICHLET(double)

@@ -69,11 +69,42 @@ void add_partials(const T* partials, std::size_t partial_size, int chunks, int r
         }
 }
 
+/// The same of pictures side by side: (channels, outputs) of each, the partials' columns from `first` on.
+template <class T>
+void add_folded_partials(const BackwardBranch<T>& p, const T* partials, int chunks, int first, int outputs, T* to,
+                         bool accumulate) {
+    const int channels = p.size.channels;
+    for (int i = 0; i < channels; i++)
+        for (int o = 0; o < outputs; o++, to++) {
+            const T* from = partials + i * kBlock<T> + first + o;
+            T sum = accumulate ? *to : T(0);
+            for (int chunk = 0; chunk < chunks; chunk++, from += p.partial_size)
+                for (int g = 0; g < p.size.fold; g++) sum += from[g * channels];
+            *to = sum;
+        }
+}
+
 template <class T>
 void add_weight_partials(const BackwardBranch<T>& p, int chunks, int channels) {
     const BranchBackward<T>& b = *p.backward;
     const BranchSize<T>& size = p.size;
     const std::size_t half = static_cast<std::size_t>(size.in_padded) * size.half_padded;
+    if (size.fold > 1) {
+        const int of = size.half_channels();
+        if (b.dpoint) add_folded_partials(p, p.partials, chunks, 0, of, b.dpoint, b.accumulate_point);
+        if (b.dpoint_odd)
+            add_folded_partials(p, p.partials + half, chunks, of, of, b.dpoint_odd, b.accumulate_point_odd);
+        for (int t = 0; b.ddepth && t < size.taps; t++)
+            for (int c = 0; c < size.channels; c++) {
+                const T* from = p.partials + size.point() + t * kBlock<T> + c;
+                T& to = b.ddepth[t * size.channels + c];
+                T sum = b.accumulate_depth ? to : T(0);
+                for (int chunk = 0; chunk < chunks; chunk++, from += p.partial_size)
+                    for (int g = 0; g < size.fold; g++) sum += from[g * size.channels];
+                to = sum;
+            }
+        return;
+    }
     if (b.dpoint)
         add_partials(p.partials, p.partial_size, chunks, channels, size.half_out, size.half_padded, b.dpoint,
                      b.accumulate_point);
@@ -177,8 +208,10 @@ void backward(const Stream& stream, int n, std::span<const SourceBackward<T>> so
         const double* partial = at_bytes<double>(workspace, layout.source_sums[i]);
         for (int chunk = 0; to.mean && chunk < images.count; chunk++)
             for (int k = 0; k < 2 * padded; k++) s[static_cast<std::size_t>(k)] += *partial++;
-        norm_map(c, static_cast<double>(n) * to.source.h * to.source.w, 1.0, s.data(), s.data() + padded, to.mean,
-                 to.rstd, to.source.scale, to.map);
+        const int fold = to.source.fold;
+        sum_folded(s.data(), c, fold), sum_folded(s.data() + padded, c, fold);
+        norm_map(c, static_cast<double>(n) * fold * to.source.h * to.source.w, 1.0, s.data(), s.data() + padded,
+                 to.mean, to.rstd, to.source.scale, to.map);
     }
 }
 

@@ -11,6 +11,7 @@
 
 #include "kernels/cpu/conv_tiles-inl.h"
 #include "kernels/cpu/depthwise-inl.h"
+#include "kernels/cpu/folded_tiles-inl.h"
 #include "kernels/cpu/mixed_fill-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -29,7 +30,8 @@ struct PackedBranch {
     BranchSize<T> size;
     const T* depth;
     const T* point;
-    double* partials;  // (chunks, 2, halves * half_padded)
+    double* partials;  // (chunks, 2, outputs * half_padded)
+    Spread<T> spread{size.channels};
 };
 
 template <class T>
@@ -44,7 +46,7 @@ void pack_point(const T* w, int rows, int columns, int padded, T* to) {
 template <class T>
 void point_rows(const PackedBranch<T>& p, int channels, const T* entering, std::size_t block_size,
                 std::size_t half_stride, int width, T* z, T* sums, double* partial) {
-    for (int half = 0; half < p.size.halves; half++) {
+    for (int half = 0; half < p.size.outputs; half++) {
         Taps<T> taps;
         taps.count = 1;
         taps.channels = channels;
@@ -53,11 +55,19 @@ void point_rows(const PackedBranch<T>& p, int channels, const T* entering, std::
         taps.w[0] = p.point + static_cast<std::size_t>(half) * channels * p.size.half_padded;
         T* half_sums = partial ? sums + half * 2 * p.size.half_padded : nullptr;
         if (half_sums) std::fill_n(half_sums, 2 * p.size.half_padded, T(0));
-        gemm_taps(taps, entering + half * half_stride, width,
-                  StoreZ<T>{z + half * p.size.half_out, p.branch->c_out, p.size.half_out, half_sums,
-                            static_cast<std::size_t>(p.size.half_padded)});
+        const StoreZ<T> out{z + half * p.size.half_out, p.branch->c_out, p.size.half_out, half_sums,
+                            static_cast<std::size_t>(p.size.half_padded)};
+        if (p.size.fold > 1)
+            folded_product(FoldedTaps<T>{&p.spread,
+                                         channels,
+                                         p.size.halves,
+                                         {0, half_stride},
+                                         {p.point, p.point + p.size.channels * kBlock<T>}},
+                           entering, width, out);
+        else
+            gemm_taps(taps, entering + half * half_stride, width, out);
         if (!partial) continue;
-        const int all = p.size.halves * p.size.half_padded;
+        const int all = p.size.outputs * p.size.half_padded;
         for (int c = 0; c < p.size.half_padded; c++) {
             partial[half * p.size.half_padded + c] += static_cast<double>(half_sums[c]);
             partial[all + half * p.size.half_padded + c] += static_cast<double>(half_sums[p.size.half_padded + c]);
@@ -148,22 +158,25 @@ void pool_image(const Source<T>& s, const T* image, const BranchSize<T>& size, i
 template <class T>
 void finish(const PackedBranch<T>& p, int n, int chunks, double eps) {
     const Branch<T>& b = *p.branch;
-    const double count = static_cast<double>(n) * p.size.pixels;
-    const int all = p.size.halves * p.size.half_padded;
-    for (int c = 0; c < b.c_out; c++) {
+    const int all = p.size.outputs * p.size.half_padded, fold = p.size.fold, of = b.c_out / fold;
+    const double count = static_cast<double>(n) * fold * p.size.pixels;
+    for (int c = 0; c < of; c++) {
         const int at = c / p.size.half_out * p.size.half_padded + c % p.size.half_out;
         double sum = 0, squares = 0;
-        for (int chunk = 0; chunk < chunks; chunk++) {
-            sum += p.partials[static_cast<std::size_t>(chunk) * 2 * all + at];
-            squares += p.partials[static_cast<std::size_t>(chunk) * 2 * all + all + at];
-        }
+        for (int chunk = 0; chunk < chunks; chunk++)
+            for (int g = 0; g < fold; g++) {
+                sum += p.partials[static_cast<std::size_t>(chunk) * 2 * all + at + g * of];
+                squares += p.partials[static_cast<std::size_t>(chunk) * 2 * all + all + at + g * of];
+            }
         const double mean = sum / count;
         // Rounding may leave a constant channel's variance a little below zero.
         const double rstd = 1 / std::sqrt(std::max(0.0, squares / count - mean * mean) + eps);
-        b.mean[c] = mean;
-        b.rstd[c] = rstd;
-        b.scale[c] = static_cast<T>(rstd);
-        b.shift[c] = static_cast<T>(-mean * rstd);
+        for (int i = c; i < b.c_out; i += of) {
+            b.mean[i] = mean;
+            b.rstd[i] = rstd;
+            b.scale[i] = static_cast<T>(rstd);
+            b.shift[i] = static_cast<T>(-mean * rstd);
+        }
     }
 }
 
@@ -180,11 +193,16 @@ void forward(const Stream& stream, int n, double eps, std::span<const Source<T>>
         packed.push_back({&b, BranchSize<T>(b, s), depth, point,
                           b.mean ? at_bytes<double>(workspace, layout.of[i].partials) : nullptr});
         const BranchSize<T>& size = packed.back().size;
-        if (b.kind == BranchKind::separable) pack_depth(b.depth, size.taps, s.c, depth);
+        if (b.kind == BranchKind::separable) pack_depth(b.depth, size.taps, s.c, size.fold, depth);
         if (is_pool(b.kind)) continue;
-        for (int half = 0; half < size.halves; half++)
-            pack_point(half == 0 ? b.point : b.point_odd, s.c, size.half_out, size.half_padded,
-                       point + static_cast<std::size_t>(half) * s.c * size.half_padded);
+        for (int half = 0; half < size.halves; half++) {
+            const T* const w = half == 0 ? b.point : b.point_odd;
+            if (size.fold > 1)
+                pack_folded(size.channels, size.fold, half_of(w, size, half), point + half * size.channels * kBlock<T>);
+            else
+                pack_point(w, s.c, size.half_out, size.half_padded,
+                           point + static_cast<std::size_t>(half) * s.c * size.half_padded);
+        }
     }
     auto get = [&](std::size_t i) -> const Branch<T>& { return branches[i]; };
     const auto ranges = branches_of_sources<T>(sources.size(), branches.size(), get);
@@ -199,7 +217,7 @@ void forward(const Stream& stream, int n, double eps, std::span<const Source<T>>
         if (pad >= 0) clear_border(place, plane);
         for (int i = ranges[index].first; i < ranges[index].second; i++) {
             const PackedBranch<T>& p = packed[static_cast<std::size_t>(i)];
-            const int all = 2 * p.size.halves * p.size.half_padded;
+            const int all = 2 * p.size.outputs * p.size.half_padded;
             if (p.partials) std::fill_n(p.partials + static_cast<std::size_t>(chunk) * all, all, 0.0);
         }
         for (int image = images.begin(chunk); image < images.end(chunk); image++) {
@@ -210,7 +228,7 @@ void forward(const Stream& stream, int n, double eps, std::span<const Source<T>>
                 const Branch<T>& b = *p.branch;
                 const std::size_t at = static_cast<std::size_t>(image) * p.size.pixels * b.c_out;
                 double* partial =
-                    p.partials ? p.partials + static_cast<std::size_t>(chunk) * 2 * p.size.halves * p.size.half_padded
+                    p.partials ? p.partials + static_cast<std::size_t>(chunk) * 2 * p.size.outputs * p.size.half_padded
                                : nullptr;
                 if (b.kind == BranchKind::separable) {
                     separable_image(p, s.c, place, plane, entering, sums, b.z + at, partial);

@@ -8,6 +8,7 @@
 
 #include "kernels/cpu/conv_tiles-inl.h"
 #include "kernels/cpu/depthwise-inl.h"
+#include "kernels/cpu/folded_tiles-inl.h"
 #include "kernels/cpu/mixed_fill-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -38,6 +39,7 @@ struct BackwardBranch {
     BranchSize<T> size;
     T *depth, *flipped, *point, *partials;
     std::size_t partial_size;
+    Spread<T> spread{size.channels};
     bool weights() const { return backward->ddepth || backward->dpoint || backward->dpoint_odd; }
 };
 
@@ -54,7 +56,8 @@ void pack_phases(const Branch<T>& b, const BranchSize<T>& size, int channels, T*
                 for (int j = 0; j < h.count; j++)
                     for (int c = 0; c < channels; c++)
                         to[(static_cast<std::size_t>(c / B) * taps + i * h.count + j) * B + c % B] =
-                            b.depth[(static_cast<std::size_t>(v.taps[i]) * b.k + h.taps[j]) * channels + c];
+                            b.depth[(static_cast<std::size_t>(v.taps[i]) * b.k + h.taps[j]) * size.channels +
+                                    c % size.channels];
             to += static_cast<std::size_t>(size.blocks_in) * taps * B;
         }
 }
@@ -87,9 +90,10 @@ struct Scratch {
 
 /// dpoint (channels, padded) += sum over the pixels of entering times leaving, whose blocks lie `block` elements apart.
 template <class T>
-void point_gradient(const T* entering, const T* leaving, std::size_t block, int pixels, int channels, int out,
-                    T* dpoint, int padded) {
+void point_gradient(const BackwardBranch<T>& p, const T* entering, const T* leaving, std::size_t block, int pixels,
+                    int channels, int out, T* dpoint, int padded) {
     constexpr int B = kBlock<T>;
+    if (p.size.fold > 1) return folded_weight_gradient(p.spread, channels, entering, leaving, pixels, dpoint);
     for (int b = 0; b * B < channels; b++)
         weight_gradient(Window<T>{entering + b * block, 0, leaving, 0, block, 1, pixels}, std::min(B, channels - b * B),
                         ceil_div(out, kLanes<T>), dpoint + static_cast<std::size_t>(b) * B * padded,
@@ -113,7 +117,7 @@ template <class T>
 void fill_leaving(const BackwardBranch<T>& p, int image, int first, int pixels, std::size_t block, T* to) {
     const Branch<T>& b = p.backward->branch;
     const std::size_t at = static_cast<std::size_t>(image) * p.size.pixels + static_cast<std::size_t>(first);
-    for (int half = 0; half < p.size.halves; half++) {
+    for (int half = 0; half < p.size.outputs; half++) {
         const int c = half * p.size.half_out;
         BranchGradient<T> from = p.backward->gradients[0];
         from.g += c, from.map.scale += c, from.map.slope += c, from.map.shift += c;
@@ -182,12 +186,17 @@ void separable_image(const BackwardBranch<T>& p, const Source<T>& source, int im
                          s.entering + at * block + static_cast<std::size_t>(r) * size.ow * B + lane, B, false},
                         b.k, b.stride, b.dilation, size.ow);
             });
-            point_gradient(s.entering, s.leaving, block, pixels, source.c, b.c_out, partial, size.half_padded);
+            point_gradient(p, s.entering, s.leaving, block, pixels, source.c, b.c_out, partial, size.half_padded);
         }
         if (!through_point) continue;
-        for (int r = 0; r < rows; r++)
-            gemm_taps(taps, s.leaving + static_cast<std::size_t>(r) * size.ow * B, size.ow,
-                      StoreBlocks<T>{s.padded + through.at(y + r + size.pad, size.pad), through.block_size, source.c});
+        for (int r = 0; r < rows; r++) {
+            const T* leaving = s.leaving + static_cast<std::size_t>(r) * size.ow * B;
+            const StoreBlocks<T> out{s.padded + through.at(y + r + size.pad, size.pad), through.block_size, source.c};
+            if (size.fold > 1)
+                folded_product(FoldedTaps<T>{&p.spread, source.c, 1, {}, {p.point}}, leaving, size.ow, out);
+            else
+                gemm_taps(taps, leaving, size.ow, out);
+        }
     }
     if (p.backward->ddepth) {
         T* ddepth = partial + size.point();
@@ -213,10 +222,10 @@ void pointwise_image(const BackwardBranch<T>& p, const Source<T>& source, int im
     if (p.weights()) gather_pixels(source, x, size, s.entering);
     if (wanted && !add) std::fill_n(s.gradient, sum.size(), T(0));
     for (int half = 0; half < size.halves; half++) {
-        const T* leaving = s.leaving + half * block * (size.half_padded / B);
+        const T* leaving = s.leaving + (size.fold > 1 ? 0 : half * block * (size.half_padded / B));
         if (half == 0 ? p.backward->dpoint : p.backward->dpoint_odd)
             for (int first = 0; first < size.pixels; first += 64)
-                point_gradient(s.entering + half * block * size.blocks_in + static_cast<std::size_t>(first) * B,
+                point_gradient(p, s.entering + half * block * size.blocks_in + static_cast<std::size_t>(first) * B,
                                leaving + static_cast<std::size_t>(first) * B, block, std::min(64, size.pixels - first),
                                source.c, size.half_out,
                                partial + static_cast<std::size_t>(half) * size.in_padded * size.half_padded,
@@ -224,7 +233,12 @@ void pointwise_image(const BackwardBranch<T>& p, const Source<T>& source, int im
         if (!wanted) continue;
         const Taps<T> taps = one_tap(size.half_out, block, static_cast<std::size_t>(size.in_padded),
                                      p.point + static_cast<std::size_t>(half) * size.half_out * size.in_padded);
-        gemm_taps(taps, leaving, size.pixels, StoreBlocks<T>{s.through, block, source.c});
+        const StoreBlocks<T> out{s.through, block, source.c};
+        if (size.fold > 1)
+            folded_product(FoldedTaps<T>{&p.spread, source.c, 1, {}, {p.point + half * size.channels * B}}, leaving,
+                           size.pixels, out);
+        else
+            gemm_taps(taps, leaving, size.pixels, out);
         for_each_vector<T>(source.c, [&](int at, int lane) HWY_ATTR {
             const T* from = s.through + at * block + lane;
             for (int y = 0; y < size.oh; y++)
@@ -291,10 +305,19 @@ template <class T>
 void pack(const BackwardBranch<T>& p, const Source<T>& s, bool wanted) {
     const Branch<T>& b = p.backward->branch;
     if (b.kind == BranchKind::separable) {
-        if (p.backward->dpoint) pack_depth(b.depth, p.size.taps, s.c, p.depth);
+        if (p.backward->dpoint) pack_depth(b.depth, p.size.taps, s.c, p.size.fold, p.depth);
         if (wanted) pack_phases(b, p.size, s.c, p.flipped);
     }
     if (is_pool(b.kind)) return;
+    if (p.size.fold > 1) {  // (halves, channels out, kBlock)
+        for (int half = 0; half < p.size.halves; half++) {
+            const auto w = half_of(half == 0 ? b.point : b.point_odd, p.size, half);
+            pack_folded(
+                p.size.channels, p.size.fold, [&](int o, int i) { return w(i, o); },
+                p.point + half * p.size.channels * kBlock<T>);
+        }
+        return;
+    }
     for (int o = 0; o < b.c_out; o++) {  // (c_out, in_padded)
         T* to = p.point + static_cast<std::size_t>(o) * p.size.in_padded;
         const T* from = o < p.size.half_out ? b.point + o : b.point_odd + (o - p.size.half_out);

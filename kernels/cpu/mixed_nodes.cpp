@@ -192,15 +192,19 @@ void nodes_back(const Stream& stream, std::size_t pixels, int channels, std::spa
         for (std::size_t t = 0; t < node.terms.size(); t++) {
             const MixedTermGradient<T>& g = node.terms[t];
             const double* sz = sums.data() + (1 + t) * c_count;
-            if (g.dweight) {
-                double dot = 0;
-                for (int c = 0; c < channels; c++)
-                    dot += g.term.scale ? g.term.scale[c] * sz[c] + g.term.shift[c] * sums[static_cast<std::size_t>(c)]
-                                        : sz[c];
-                g.dweight[0] = static_cast<T>(dot);
-            }
+            if (!g.dweight) continue;
+            double dot = 0;
+            for (int c = 0; c < channels; c++)
+                dot += g.term.scale ? g.term.scale[c] * sz[c] + g.term.shift[c] * sums[static_cast<std::size_t>(c)]
+                                    : sz[c];
+            g.dweight[0] = static_cast<T>(dot);
+        }
+        for (std::size_t i = 0; i < size; i += c_count) sum_folded(sums.data() + i, channels, node.fold);
+        for (std::size_t t = 0; t < node.terms.size(); t++) {
+            const MixedTermGradient<T>& g = node.terms[t];
+            const double* sz = sums.data() + (1 + t) * c_count;
             if (g.map.scale)
-                norm_map(channels, static_cast<double>(pixels),
+                norm_map(channels, static_cast<double>(pixels) * node.fold,
                          g.term.weight ? static_cast<double>(g.term.weight[0]) : 1.0, sums.data(), sz, g.mean, g.rstd,
                          g.term.scale, g.map);
         }
@@ -263,8 +267,10 @@ void running_scales(const Stream&, double eps, std::span<const RunningScale<T>> 
     for (const RunningScale<T>& r : norms)
         for (int c = 0; c < r.c; c++) {
             const double scale = 1 / std::sqrt(static_cast<double>(r.running_var[c]) + eps);
-            r.scale[c] = static_cast<T>(scale);
-            r.shift[c] = static_cast<T>(-r.running_mean[c] * scale);
+            for (int i = c; i < r.fold * r.c; i += r.c) {
+                r.scale[i] = static_cast<T>(scale);
+                r.shift[i] = static_cast<T>(-r.running_mean[c] * scale);
+            }
         }
 }
 

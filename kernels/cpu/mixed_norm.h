@@ -6,6 +6,16 @@
 
 namespace nascent::kernels {
 
+/// Sums of channels of which `fold` pictures' lie side by side (kernels/fold.h): each becomes that of all pictures.
+inline void sum_folded(double* s, int channels, int fold) {
+    const int of = channels / fold;
+    for (int c = 0; fold > 1 && c < of; c++) {
+        double sum = 0;
+        for (int i = c; i < channels; i += of) sum += s[i];
+        for (int i = c; i < channels; i += of) s[i] = sum;
+    }
+}
+
 /// With s = sum of g and sz = sum of g * z, the gradient of z under weight * norm(z): weight * rstd * (g - s / n - xhat
 /// * sum(g * xhat) / n), xhat = (z - mean) * rstd, as g * scale + z * slope + shift. With a null mean (running
 /// statistics) weight * norm_scale * g.

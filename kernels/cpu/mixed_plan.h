@@ -17,7 +17,9 @@ template <class T>
 struct BranchSize {
     int oh, ow, pixels, pad, taps;
     int blocks_in, blocks_out, in_padded, out_padded;
-    int halves, half_out, half_padded;  // 1x1 convolutions side by side (reduce: 2) and their channels
+    int halves;                          // 1x1 convolutions (reduce: 2)
+    int outputs, half_out, half_padded;  // where they end: side by side, in so many channels each
+    int fold, channels;                  // of one picture, where several are folded; each 1x1 then ends in all of c_out
 
     BranchSize(const Branch<T>& b, const Source<T>& s) {
         constexpr int B = kBlock<T>;
@@ -27,14 +29,18 @@ struct BranchSize {
         blocks_in = ceil_div(s.c, B), blocks_out = ceil_div(b.c_out, B);
         in_padded = blocks_in * B, out_padded = blocks_out * B;
         halves = b.kind == BranchKind::reduce ? 2 : 1;
-        half_out = b.c_out / halves;
+        fold = s.fold, channels = s.c / s.fold;
+        outputs = fold > 1 ? 1 : halves;
+        half_out = b.c_out / outputs;
         half_padded = ceil_div(half_out, B) * B;
     }
     std::size_t depth() const { return static_cast<std::size_t>(taps) * in_padded; }
     std::size_t point() const { return static_cast<std::size_t>(halves) * in_padded * half_padded; }
     /// An image of what enters and of what leaves the 1x1 convolutions, in blocks.
     std::size_t entering() const { return static_cast<std::size_t>(halves) * in_padded * pixels; }
-    std::size_t leaving() const { return static_cast<std::size_t>(halves) * half_padded * pixels; }
+    std::size_t leaving() const { return static_cast<std::size_t>(outputs) * half_padded * pixels; }
+    /// Of one picture, of those that a 1x1 computes.
+    int half_channels() const { return channels / halves; }
     std::size_t padded_gradient() const {
         return static_cast<std::size_t>(in_padded) * (oh + 2 * pad) * (ow + 2 * pad);
     }
@@ -83,9 +89,9 @@ struct BranchesForwardLayout : Layout {
         for (const Branch<T>& b : branches) {
             const BranchSize<T> size(b, sources[static_cast<std::size_t>(b.source)]);
             const std::size_t depth = take(size.depth() * sizeof(T)), point = take(size.point() * sizeof(T));
-            of.push_back({depth, point, take(sizeof(double) * 2 * chunks * size.halves * size.half_padded)});
+            of.push_back({depth, point, take(sizeof(double) * 2 * chunks * size.outputs * size.half_padded)});
             enter = std::max(enter, size.entering());
-            out = std::max(out, static_cast<std::size_t>(2 * size.halves * size.half_padded));
+            out = std::max(out, static_cast<std::size_t>(2 * size.outputs * size.half_padded));
         }
         Layout own;
         own.take(plane * sizeof(T));

@@ -47,6 +47,22 @@ void channel_shuffle(const Stream& stream, Size pixels, int c, int groups, bool 
 }
 
 template <class T>
+void channel_permute(const Stream& stream, Size pixels, const ChannelOrder& order, bool inverse, const T* x,
+                     int x_pixel, T* y, int y_pixel, bool accumulate) {
+    constexpr Size kRun = 256;
+    const Chunks runs(static_cast<int>((pixels + kRun - 1) / kRun));
+    parallel(stream, runs.count, [&](int chunk, int) {
+        const Size to = std::min(pixels, static_cast<Size>(runs.end(chunk)) * kRun);
+        for (Size p = static_cast<Size>(runs.begin(chunk)) * kRun; p < to; p++)
+            for (int i = 0; i < order.c; i++) {
+                T& out = y[p * static_cast<Size>(y_pixel) + (inverse ? order.at[i] : i)];
+                const T value = x[p * static_cast<Size>(x_pixel) + (inverse ? i : order.at[i])];
+                out = accumulate ? out + value : value;
+            }
+    });
+}
+
+template <class T>
 void edge_weights_forward(const Stream&, const EdgeRows& s, const T* weights, const T* betas, T* share, T* y) {
     int first = 0;
     for (int node = 0; node < s.nodes; node++) {
@@ -90,6 +106,7 @@ void edge_weights_backward(const Stream&, const EdgeRows& s, const T* weights, c
 
 #define NASCENT_PARTIAL(T)                                                                                          \
     template void channel_shuffle(const Stream&, Size, int, int, bool, const T*, int, T*, int, bool);               \
+    template void channel_permute(const Stream&, Size, const ChannelOrder&, bool, const T*, int, T*, int, bool);    \
     template void edge_weights_forward(const Stream&, const EdgeRows&, const T*, const T*, T*, T*);                 \
     template void edge_weights_backward(const Stream&, const EdgeRows&, const T*, const T*, const T*, T*, bool, T*, \
                                         bool);

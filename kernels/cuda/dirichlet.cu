@@ -5,8 +5,8 @@
 namespace nascent::kernels::gpu {
 namespace {
 
-__device__ DrawnRow drawn_row(const double* drawn, int rows, int columns, int row) {
-    return {const_cast<double*>(drawn), rows, columns, row};
+__device__ DrawnRow drawn_row(const double* drawn, const double* kept, int rows, int columns, int row) {
+    return {const_cast<double*>(drawn), kept, rows, columns, row};
 }
 
 template <class T>
@@ -14,24 +14,26 @@ __global__ void draw_kernel(unsigned rows, int columns, DrawKey key, const T* al
     if (item() >= rows) return;
     const int row = static_cast<int>(item());
     draw_row(key, row, columns, alphas + item() * static_cast<std::size_t>(columns),
-             {drawn, static_cast<int>(rows), columns, row});
+             {drawn, nullptr, static_cast<int>(rows), columns, row});
 }
 
 template <class T>
-__global__ void weights_kernel(unsigned rows, int columns, const T* alphas, const double* drawn, T* weights) {
+__global__ void weights_kernel(unsigned rows, int columns, const T* alphas, const double* drawn, const double* kept,
+                               T* weights) {
     if (item() >= rows) return;
     const std::size_t at = item() * static_cast<std::size_t>(columns);
-    weights_row(columns, alphas + at, drawn_row(drawn, static_cast<int>(rows), columns, static_cast<int>(item())),
+    weights_row(columns, alphas + at, drawn_row(drawn, kept, static_cast<int>(rows), columns, static_cast<int>(item())),
                 weights + at);
 }
 
 template <class T>
 __global__ void weights_gradient_kernel(unsigned size, int rows, int columns, const T* alphas, const double* drawn,
-                                        const T* dweights, T* dalphas, bool accumulate) {
+                                        const double* kept, const T* dweights, T* dalphas, bool accumulate) {
     if (item() >= size) return;
     const int row = static_cast<int>(item()) / columns, i = static_cast<int>(item()) % columns;
     put(dalphas[item()],
-        weights_gradient(columns, i, alphas[item()], drawn_row(drawn, rows, columns, row),
+        weights_gradient(columns, i, alphas + static_cast<std::size_t>(row) * columns,
+                         drawn_row(drawn, kept, rows, columns, row),
                          dweights + static_cast<std::size_t>(row) * columns),
         accumulate);
 }
@@ -65,16 +67,17 @@ void dirichlet_draw(const Stream& stream, const DrawKey& key, int rows, int colu
     simt::launch(draw_kernel<T>, items(stream, size), items(size), columns, key, alphas, drawn);
 }
 template <class T>
-void dirichlet_forward(const Stream& stream, int rows, int columns, const T* alphas, const double* drawn, T* weights) {
+void dirichlet_forward(const Stream& stream, int rows, int columns, const T* alphas, const double* drawn,
+                       const double* kept, T* weights) {
     const std::size_t size = product({rows});
-    simt::launch(weights_kernel<T>, items(stream, size), items(size), columns, alphas, drawn, weights);
+    simt::launch(weights_kernel<T>, items(stream, size), items(size), columns, alphas, drawn, kept, weights);
 }
 template <class T>
 void dirichlet_backward(const Stream& stream, int rows, int columns, const T* alphas, const double* drawn,
-                        const T* dweights, T* dalphas, bool accumulate) {
+                        const double* kept, const T* dweights, T* dalphas, bool accumulate) {
     const std::size_t size = product({rows, columns});
-    simt::launch(weights_gradient_kernel<T>, items(stream, size), items(size), rows, columns, alphas, drawn, dweights,
-                 dalphas, accumulate);
+    simt::launch(weights_gradient_kernel<T>, items(stream, size), items(size), rows, columns, alphas, drawn, kept,
+                 dweights, dalphas, accumulate);
 }
 template <class T>
 void dirichlet_kl_forward(const Stream& stream, int rows, int columns, double scale, const T* alphas, T* y) {
@@ -88,11 +91,12 @@ void dirichlet_kl_backward(const Stream& stream, int rows, int columns, double s
                  accumulate);
 }
 
-#define NASCENT_DIRICHLET(T)                                                                                \
-    template void dirichlet_draw(const Stream&, const DrawKey&, int, int, const T*, double*);               \
-    template void dirichlet_forward(const Stream&, int, int, const T*, const double*, T*);                  \
-    template void dirichlet_backward(const Stream&, int, int, const T*, const double*, const T*, T*, bool); \
-    template void dirichlet_kl_forward(const Stream&, int, int, double, const T*, T*);                      \
+#define NASCENT_DIRICHLET(T)                                                                                        \
+    template void dirichlet_draw(const Stream&, const DrawKey&, int, int, const T*, double*);                       \
+    template void dirichlet_forward(const Stream&, int, int, const T*, const double*, const double*, T*);           \
+    template void dirichlet_backward(const Stream&, int, int, const T*, const double*, const double*, const T*, T*, \
+                                     bool);                                                                         \
+    template void dirichlet_kl_forward(const Stream&, int, int, double, const T*, T*);                              \
     template void dirichlet_kl_backward(const Stream&, int, int, double, const T*, const T*, T*, bool);
 NASCENT_DIRICHLET(float)
 NASCENT_DIRICHLET(double)

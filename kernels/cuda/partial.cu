@@ -19,6 +19,46 @@ __global__ void channel_shuffle_kernel(unsigned size, unsigned c, unsigned group
     out = accumulate ? out + value : value;
 }
 
+/// A thread per element of x.
+template <class T>
+__global__ void channel_permute_kernel(unsigned size, ChannelOrder order, bool inverse, const T* x, int x_pixel, T* y,
+                                       int y_pixel, bool accumulate) {
+    if (item() >= size) return;
+    const std::size_t pixel = item() / static_cast<unsigned>(order.c);
+    const unsigned i = item() % static_cast<unsigned>(order.c), other = order.at[i];
+    T& out = y[pixel * y_pixel + (inverse ? other : i)];
+    const T value = x[pixel * x_pixel + (inverse ? i : other)];
+    out = accumulate ? out + value : value;
+}
+
+template <class T>
+__global__ void halve_kernel(unsigned size, Image x_shape, const T* x, int x_pixel, T* z, std::uint8_t* tap) {
+    if (item() >= size) return;
+    const Element o = element(item(), x_shape.h / 2, x_shape.w / 2, x_shape.c);
+    const T* const first =
+        x + (static_cast<std::size_t>(o.n * x_shape.h + 2 * o.h) * x_shape.w + 2 * o.w) * x_pixel + o.c;
+    T largest = *first;
+    int at = 0;
+    for (int i = 1; i < 4; i++) {
+        const T v = first[static_cast<std::size_t>(i / 2 * x_shape.w + i % 2) * x_pixel];
+        if (v > largest || v != v) largest = v, at = i;
+    }
+    z[item()] = largest;
+    tap[item()] = static_cast<std::uint8_t>(at);
+}
+
+/// A thread per element of dz writes its four of dx.
+template <class T>
+__global__ void halve_gradient_kernel(unsigned size, Image x_shape, const std::uint8_t* tap, const T* dz, T* dx,
+                                      int dx_pixel) {
+    if (item() >= size) return;
+    const Element o = element(item(), x_shape.h / 2, x_shape.w / 2, x_shape.c);
+    T* const first = dx + (static_cast<std::size_t>(o.n * x_shape.h + 2 * o.h) * x_shape.w + 2 * o.w) * dx_pixel + o.c;
+    const T g = dz[item()];
+    for (int i = 0; i < 4; i++)
+        first[static_cast<std::size_t>(i / 2 * x_shape.w + i % 2) * dx_pixel] = tap[item()] == i ? g : T(0);
+}
+
 struct NodeEdges {
     int first, last;
 };
@@ -80,6 +120,25 @@ void channel_shuffle(const Stream& stream, std::size_t pixels, int c, int groups
 }
 
 template <class T>
+void channel_permute(const Stream& stream, std::size_t pixels, const ChannelOrder& order, bool inverse, const T* x,
+                     int x_pixel, T* y, int y_pixel, bool accumulate) {
+    const std::size_t size = pixels * static_cast<std::size_t>(order.c);
+    simt::launch(channel_permute_kernel<T>, items(stream, size), items(size), order, inverse, x, x_pixel, y, y_pixel,
+                 accumulate);
+}
+
+template <class T>
+void halve_forward(const Stream& stream, const Image& s, const T* x, int x_pixel, T* z, std::uint8_t* tap) {
+    const std::size_t size = s.size() / 4;
+    simt::launch(halve_kernel<T>, items(stream, size), items(size), s, x, x_pixel, z, tap);
+}
+template <class T>
+void halve_backward(const Stream& stream, const Image& s, const std::uint8_t* tap, const T* dz, T* dx, int dx_pixel) {
+    const std::size_t size = s.size() / 4;
+    simt::launch(halve_gradient_kernel<T>, items(stream, size), items(size), s, tap, dz, dx, dx_pixel);
+}
+
+template <class T>
 void edge_weights_forward(const Stream& stream, const EdgeRows& s, const T* weights, const T* betas, T* share, T* y) {
     simt::launch(edge_weights_kernel<T>, items(stream, product({s.nodes})), s, weights, betas, share, y);
 }
@@ -91,6 +150,10 @@ void edge_weights_backward(const Stream& stream, const EdgeRows& s, const T* wei
 }
 
 #define NASCENT_PARTIAL(T)                                                                                          \
+    template void channel_permute(const Stream&, std::size_t, const ChannelOrder&, bool, const T*, int, T*, int,    \
+                                  bool);                                                                            \
+    template void halve_forward(const Stream&, const Image&, const T*, int, T*, std::uint8_t*);                     \
+    template void halve_backward(const Stream&, const Image&, const std::uint8_t*, const T*, T*, int);              \
     template void channel_shuffle(const Stream&, std::size_t, int, int, bool, const T*, int, T*, int, bool);        \
     template void edge_weights_forward(const Stream&, const EdgeRows&, const T*, const T*, T*, T*);                 \
     template void edge_weights_backward(const Stream&, const EdgeRows&, const T*, const T*, const T*, T*, bool, T*, \

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"
@@ -20,7 +21,9 @@ std::string alphas_to_json(const SearchSpace& space, const Alphas& alphas) {
         for (std::size_t e = 0; e < matrices[m].edges.size(); e++) {
             rows += e ? ",[" : "[";
             for (std::size_t o = 0; o < columns; o++)
-                rows += (o ? "," : "") + json_number(alphas.at(m).at(e * columns + o));
+                rows += (o ? "," : "") + (alphas.at(m).at(e * columns + o) == -INFINITY
+                                              ? "null"
+                                              : json_number(alphas.at(m).at(e * columns + o)));
             rows += "]";
         }
         all.raw(matrices[m].name, "[" + rows + "]");
@@ -28,27 +31,34 @@ std::string alphas_to_json(const SearchSpace& space, const Alphas& alphas) {
     return all.text();
 }
 
+using nlohmann::json;
+
 SpaceAlphas alphas_from_json(const std::string& text, const std::string& source) {
     SpaceAlphas result{};
     try {
-        const auto all = nlohmann::json::parse(text);
+        const auto all = json::parse(text);
         NASCENT_CHECK(all.is_object() && all.contains("space"), data, "{}: expected an object with \"space\"", source);
         const auto name = all.at("space").get<std::string>();
         try {
-            result.space = &search_space(name, all.contains("betas_normal") || all.contains("betas_reduce"));
+            const bool betas = all.contains("betas_normal") || all.contains("betas_reduce") || all.contains("betas");
+            result.space = &search_space(name, betas);
+            const AlphaMatrix first = result.space->matrices()[0];
+            const json rows = all.value(first.name, json::array());
+            if (!rows.empty() && rows[0].is_array() && rows[0].size() + 1 == first.operators.size())
+                result.space = &search_space(name, betas, false);
         } catch (const Error& e) {
             fail(ErrorKind::data, "{}: \"space\": {}", source, e.what());
         }
         for (const AlphaMatrix& m : result.space->matrices()) {
             NASCENT_CHECK(all.contains(m.name), data, "{}: no \"{}\" in it", source, m.name);
-            const auto rows = all.at(m.name).get<std::vector<std::vector<double>>>();
+            const auto rows = all.at(m.name).get<std::vector<std::vector<json>>>();
             NASCENT_CHECK(rows.size() == m.edges.size(), data, "{}: \"{}\" has {} rows, expected {}", source, m.name,
                           rows.size(), m.edges.size());
             std::vector<double>& to = result.alphas.emplace_back();
             for (const auto& row : rows) {
                 NASCENT_CHECK(row.size() == m.operators.size(), data, "{}: \"{}\" has a row of {} numbers, expected {}",
                               source, m.name, row.size(), m.operators.size());
-                to.insert(to.end(), row.begin(), row.end());
+                for (const json& number : row) to.push_back(number.is_null() ? -INFINITY : number.get<double>());
             }
         }
     } catch (const nlohmann::json::exception& e) {

@@ -6,7 +6,8 @@
 
 namespace nascent {
 
-/// The forward that is drawn for, as a key. Of four numbers a step the last is nas/algo/sampled_range's, by epoch.
+/// The forward that is drawn for, as a key. Of four numbers a step the last is nas/algo/sampled_range's, by epoch,
+/// where there are no candidates.
 struct ArchDraw {
     std::uint64_t seed = 0, step = 0;
     std::int64_t epoch = 0;

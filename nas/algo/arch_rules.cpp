@@ -18,6 +18,8 @@ std::unique_ptr<ArchRule> make_arch_rule(const ArchRuleOptions& options) {
             return make_gdas(options);
         case Algo::snas:
             return make_snas(options);
+        case Algo::rsps:
+            return make_rsps(options);
         case Algo::darts:
             break;
     }

@@ -12,6 +12,7 @@ enum class Algo {
     drnas,  // Dirichlet samples (Chen et al., ICLR 2021)
     gdas,   // the one operator that the Gumbel-max trick draws (Dong and Yang, CVPR 2019)
     snas,   // concrete relaxation (Xie et al., ICLR 2019)
+    rsps,   // random search with shared weights (Li and Talwalkar, UAI 2019): no alphas move
 };
 
 /// The temperature of Gumbel-softmax, from `first` to `last` by epoch.
@@ -32,6 +33,8 @@ struct ArchRuleOptions {
     /// gdas: operators that were not drawn add their straight-through weight, as in the published code, so that the
     /// alphas of each get the sum over all elements of its node's gradient. Else nothing of theirs is added.
     bool bare_sums = false;
+    /// drnas: by matrix, edge and operator, what was not pruned; empty: all.
+    std::vector<std::vector<bool>> kept = {};
 };
 
 /// Null for darts. A drawn row is shared by all cells of the matrix; each forward draws anew, in evaluation too.
@@ -41,5 +44,6 @@ std::unique_ptr<ArchRule> make_arch_rule(const ArchRuleOptions& options);
 std::unique_ptr<ArchRule> make_drnas(const ArchRuleOptions& options);
 std::unique_ptr<ArchRule> make_gdas(const ArchRuleOptions& options);
 std::unique_ptr<ArchRule> make_snas(const ArchRuleOptions& options);
+std::unique_ptr<ArchRule> make_rsps(const ArchRuleOptions& options);
 
 }  // namespace nascent

@@ -10,8 +10,23 @@
 
 namespace nascent {
 
+int stage_start(const BilevelTraining& t, std::int64_t epoch) {
+    int from = 0;
+    for (int start : t.stages)
+        if (start <= epoch) from = start;
+    return from;
+}
+
 double learning_rate(const BilevelTraining& t, std::int64_t epoch) {
-    return cosine_lr(t.lr, t.lr_min, t.epochs, epoch + (t.lr_step == BilevelTraining::LrStep::before));
+    const bool before = t.lr_step == BilevelTraining::LrStep::before;
+    if (epoch < t.warmup) return t.lr * static_cast<double>(epoch + 1) / t.warmup;
+    if (t.lr_restarts) {
+        // The scheduler goes on from the rate it was left: a stage's first, or the last of the warm-up.
+        const int start = stage_start(t, epoch), from = start == 0 && t.warmup > 0 ? t.warmup - 1 : start;
+        return resumed_cosine_lr(t.lr, t.lr_min, t.epochs, from, epoch);
+    }
+    if (t.warmup > 0 && before) return resumed_cosine_lr(t.lr, t.lr_min, t.epochs, t.warmup, epoch + 1);
+    return cosine_lr(t.lr, t.lr_min, t.epochs, epoch + before);
 }
 
 BilevelTrainer::BilevelTrainer(SearchNet& net, BatchSource train, BatchSource alpha, const BilevelTraining& training)
@@ -33,7 +48,7 @@ BilevelTrainer::BilevelTrainer(SearchNet& net, BatchSource train, BatchSource al
     net.set_rule(rule_.get());
     Device& device = net.store().device();
     // Where a rule chooses what runs, steps are too unlike each other for captures to come again.
-    const bool repeats = training.rule.algo != Algo::gdas;
+    const bool repeats = training.rule.algo != Algo::gdas && training.rule.algo != Algo::rsps;
     if (training.capture && repeats && device.can_capture()) segments_ = std::make_unique<Segments>(device);
 }
 
@@ -66,7 +81,7 @@ BilevelTrainer::Step BilevelTrainer::step(bool move_alphas) {
     Step result;
     const LabelledBatch train = train_.batch(step);
     const std::int64_t epoch = step / steps_per_epoch();
-    move_alphas = move_alphas && epoch >= training_.begin;
+    move_alphas = move_alphas && epoch - stage_start(training_, epoch) >= training_.begin;
     const bool together = training_.single_level && move_alphas, apart = move_alphas && !together;
     const LabelledBatch alpha = apart ? alpha_.batch(step) : LabelledBatch{};
     const double lr = learning_rate(training_, epoch);
@@ -85,7 +100,10 @@ BilevelTrainer::Step BilevelTrainer::step(bool move_alphas) {
 
 std::int64_t BilevelTrainer::batches() const {
     const std::int64_t passes = training_.single_level ? 1 : training_.second_order ? 4 : 2;
-    const std::int64_t alone = std::min(step_number(), training_.begin * steps_per_epoch());
+    std::int64_t alone = std::min(step_number(), training_.begin * steps_per_epoch());
+    for (int start : training_.stages)
+        alone +=
+            std::clamp<std::int64_t>(step_number() - start * steps_per_epoch(), 0, training_.begin * steps_per_epoch());
     return step_number() * passes - alone * (passes - 1);
 }
 
@@ -108,6 +126,10 @@ std::vector<std::vector<double>> BilevelTrainer::alphas() const {
         });
         for (std::size_t i = 0; i < to.size(); i++) {
             const bool finite = std::isfinite(to[i]);
+            if (const auto& kept = training_.rule.kept; finite && !kept.empty() && !kept.at(all.size() - 1)[i]) {
+                to[i] = -INFINITY;
+                continue;
+            }
             const std::string objection = !finite ? "the search has diverged; try a smaller arch.lr"
                                           : rule_ ? rule_->objection(to[i])
                                                   : "";
@@ -119,8 +141,29 @@ std::vector<std::vector<double>> BilevelTrainer::alphas() const {
     return all;
 }
 
+void BilevelTrainer::go_on_from(BilevelTrainer& other) {
+    sgd_.set_step_number(other.sgd_.step_number());
+    adam_.set_step_number(other.adam_.step_number());
+    Device& device = net_.store().device();
+    const std::vector<int>& ours = architect_.alpha_ranges();
+    for (std::size_t i = 0; i < ours.size(); i++) {
+        const Adam::State &from = other.adam_.state(other.architect_.alpha_ranges().at(i)), &to = adam_.state(ours[i]);
+        for (auto [source, place] : {std::pair{from.first, to.first}, {from.second, to.second}}) {
+            std::vector<std::byte> host(source.bytes());
+            device.copy_out(host.data(), source.data, host.size());
+            device.copy_in(place.data, host.data(), host.size());
+        }
+        adam_.set_steps(ours[i], from.steps);
+    }
+}
+
 Score BilevelTrainer::evaluate(const BatchSource& source, std::int64_t epoch, const std::function<bool()>& stop) {
     return nascent::evaluate(net_, arena_, source, epoch * source.steps_per_epoch, source.steps_per_epoch, stop);
+}
+
+Score BilevelTrainer::evaluate_candidate(const BatchSource& source, std::int64_t number) {
+    return nascent::evaluate(
+        net_, arena_, source, number, 1, [] { return false; }, Pass::selection);
 }
 
 }  // namespace nascent

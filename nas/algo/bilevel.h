@@ -21,6 +21,9 @@ struct BilevelTraining {
     /// The program steps its scheduler before each epoch. Up to PyTorch 1.0 epoch e then ran at the cosine of e
     /// (`after`: as if stepped after it), since 1.1 the same program runs it at that of e + 1 (`before`).
     enum class LrStep { after, before } lr_step = LrStep::after;
+    /// The first `warmup` epochs run at lr (e + 1) / warmup instead (PC-DARTS on ImageNet overwrites the rate so). With
+    /// `before` the scheduler then goes on from the rate it was left, which is lr.
+    int warmup = 0;
     SgdOptions sgd{.momentum = 0.9,
                    .weight_decay = 3e-4,
                    .nesterov = false,
@@ -29,8 +32,13 @@ struct BilevelTraining {
     double arch_lr = 3e-4;
     AdamOptions arch{.beta1 = 0.5, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 1e-3};
     bool second_order = false;
-    /// Epochs in which only the weights move (PC-DARTS's warm-up).
+    /// Epochs in which only the weights move (PC-DARTS's warm-up), at the start of each stage.
     int begin = 0;
+    /// First epochs of the stages behind the first (DrNAS's progressive search), ascending.
+    std::vector<int> stages = {};
+    /// A stage starts with the whole rate `lr` and goes on with the scheduler's counter, as DrNAS's program does: above
+    /// lr_min the rate is that of the schedule times what it would be at the stage's first epoch, inverted.
+    bool lr_restarts = false;
     /// Second order's last two passes as one over two copies (ArchitectOptions::twin). Unset: where the device can
     /// capture, where launches cost more than the memory of two copies' activations.
     std::optional<bool> twin = {};
@@ -46,6 +54,8 @@ struct BilevelTraining {
     bool capture = true;
 };
 
+/// Of the stage that an epoch is in.
+int stage_start(const BilevelTraining& training, std::int64_t epoch);
 /// Of all steps of an epoch.
 double learning_rate(const BilevelTraining& training, std::int64_t epoch);
 
@@ -71,15 +81,19 @@ class BilevelTrainer {
     std::int64_t total_steps() const { return steps_per_epoch() * training_.epochs; }
     bool done() const { return step_number() >= total_steps(); }
 
-    /// The alphas, matrix by matrix, rows one after another. Throws Error(runtime) where one is not finite, or out of
-    /// the rule's range.
+    /// The alphas, matrix by matrix, rows one after another; minus infinity for pruned operators. Throws Error(runtime)
+    /// where one is not finite, or out of the rule's range.
     std::vector<std::vector<double>> alphas() const;
     /// All of a source's epoch number `epoch`, in evaluation mode.
     Score evaluate(const BatchSource& source, std::int64_t epoch, const std::function<bool()>& stop);
+    /// One batch of a source, by the architecture that the rule has for the candidate of this number.
+    Score evaluate_candidate(const BatchSource& source, std::int64_t number);
 
     Sgd& optimizer() { return sgd_; }
     const Sgd& optimizer() const { return sgd_; }
     Adam& arch_optimizer() { return adam_; }
+    /// The optimizers go on from another trainer's, of the same ranges.
+    void go_on_from(BilevelTrainer& other);
     double wait_seconds() const { return train_.wait_seconds() + alpha_.wait_seconds(); }
     /// The most bytes that activations, their gradients and scratch have taken.
     std::size_t high_water() const { return arena_.high_water(); }

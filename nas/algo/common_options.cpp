@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 void add_picture_options(OptionTable& t, PictureOptions& o) {
     t.add("data.source", "--data", o.source,
-          "pictures to train on: synthetic, folder:DIR, cifar10:DIR, cifar100:DIR or imagenet16:DIR");
+          "pictures to train on: synthetic, folder:DIR, pack:DIR, cifar10:DIR, cifar100:DIR or imagenet16:DIR");
     t.add("data.size", "--size", o.size, 0, 4096, "side of the pictures, 0 for the data set's own");
     t.add("data.classes", "--classes", o.classes, 0, 1'000'000, "number of classes, 0 for the data set's own");
     t.add("data.norm", "--norm", o.norm,

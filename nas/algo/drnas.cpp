@@ -1,18 +1,24 @@
-// DrNAS: Dirichlet Neural Architecture Search (Chen, Wang, Cheng, Tang and Hsieh, ICLR 2021), as its code's search on
-// NAS-Bench-201 without partial channels: mixed ops are weighed by a draw from Dir(elu(alpha) + 1).
+// DrNAS: Dirichlet Neural Architecture Search (Chen, Wang, Cheng, Tang and Hsieh, ICLR 2021): mixed ops are weighed by
+// a draw from Dir(elu(alpha) + 1). Of a draw of all operators those that were pruned are left out, and the rest is
+// divided by its sum.
 #include <fmt/format.h>
 
 #include "nas/algo/arch_draws.h"
+#include "ops/constants.h"
 
 namespace nascent {
 namespace {
 
 class Drnas final : public ArchRule {
   public:
-    explicit Drnas(const ArchRuleOptions& o) : draw_{o.seed}, kl_(o.kl) {}
+    explicit Drnas(const ArchRuleOptions& o) : draw_{o.seed}, kl_(o.kl), kept_(o.kept) {}
     void begin(Pass pass, std::int64_t epoch, std::int64_t number) override { draw_.begin(pass, epoch, number); }
     ArchWeights weights(const Tensor& alphas, int matrix) override {
-        return {dirichlet(alphas, dirichlet_draw(alphas, draw_.key(matrix)))};
+        const Tensor drawn = dirichlet_draw(alphas, draw_.key(matrix));
+        if (kept_.empty()) return {dirichlet(alphas, drawn)};
+        const std::vector<bool>& kept = kept_.at(static_cast<std::size_t>(matrix));
+        const std::vector<double> numbers(kept.begin(), kept.end());
+        return {dirichlet(alphas, drawn, constants(alphas.shape, DType::f64, numbers)), {}, false, kept};
     }
     Tensor penalty(const Tensor& alphas) override { return kl_ > 0 ? dirichlet_kl(alphas, kl_) : Tensor{}; }
     std::string objection(double alpha) const override {
@@ -28,6 +34,7 @@ class Drnas final : public ArchRule {
   private:
     ArchDraw draw_;
     double kl_;
+    std::vector<std::vector<bool>> kept_;
 };
 
 }  // namespace

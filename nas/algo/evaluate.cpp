@@ -35,13 +35,13 @@ Score hits(const Tensor& logits, const Tensor& labels) {
 }
 
 Score evaluate(SearchNet& net, Arena& arena, const BatchSource& source, std::int64_t first, std::int64_t steps,
-               const std::function<bool()>& stop) {
+               const std::function<bool()>& stop, Pass pass) {
     Score score;
     for (std::int64_t step = first; step < first + steps && !stop(); step++) {
         arena.reset();
         ExecutionScope execution(arena);
         const LabelledBatch batch = source.batch(step);
-        net.begin(Pass::evaluation, step / source.steps_per_epoch, step);
+        net.begin(pass, step / source.steps_per_epoch, step);
         const Tensor logits = net.logits(batch.x, false);
         const Tensor loss = cross_entropy(logits, batch.labels);
         score.add(read_scalar(loss), hits(logits, batch.labels));

@@ -26,9 +26,9 @@ struct Score {
 /// first, a not-a-number hits nothing. The loss is left out. Waits for the logits.
 Score hits(const Tensor& logits, const Tensor& labels);
 
-/// Running statistics, no gradients, batches first ... first + steps of the source. `stop` is asked between batches;
-/// true ends it at once, with what there is.
+/// Running statistics, no gradients, batches first ... first + steps of the source; to the network's rule they are of
+/// this pass. `stop` is asked between batches; true ends it at once, with what there is.
 Score evaluate(SearchNet& net, Arena& arena, const BatchSource& source, std::int64_t first, std::int64_t steps,
-               const std::function<bool()>& stop);
+               const std::function<bool()>& stop, Pass pass = Pass::evaluation);
 
 }  // namespace nascent

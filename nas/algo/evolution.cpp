@@ -56,15 +56,15 @@ bool EvolutionState::operator==(const EvolutionState& other) const {
                a.scored == b.scored && scores;
     };
     return random == other.random && generation == other.generation && candidates == other.candidates &&
-           parents == other.parents && top == other.top &&
+           parents == other.parents && top == other.top && dropped == other.dropped &&
            std::equal(visited.begin(), visited.end(), other.visited.begin(), other.visited.end(), same);
 }
 
 Evolution::Evolution(const GeneSpace& space, const EvolutionConfig& config, const NumpyRandom& random)
     : space_(space), config_(config), random_(random) {
     check();
-    add_random(config_.population);
-    state_.random = random_.state();
+    add_random();
+    remember();
 }
 
 Evolution::Evolution(const GeneSpace& space, const EvolutionConfig& config, EvolutionState state)
@@ -83,6 +83,12 @@ Evolution::Evolution(const GeneSpace& space, const EvolutionConfig& config, Evol
             NASCENT_CHECK(p >= 0 && p < i, data, "evolution state: candidate {} has the parent {}", i, p);
         }
     }
+    for (const Genes& genes : state_.dropped) {
+        NASCENT_CHECK(!genes.empty() && (count == 0 || genes.size() == state_.visited[0].genes.size()) &&
+                          known_.emplace(genes, -1).second,
+                      data, "evolution state: a dropped candidate of {} genes is of another space or there twice",
+                      genes.size());
+    }
     auto check_list = [&](const std::vector<int>& list, const char* name, bool scored) {
         for (int i : list) {
             NASCENT_CHECK(i >= 0 && i < count && state_.visited[static_cast<std::size_t>(i)].scored == scored, data,
@@ -100,43 +106,74 @@ void Evolution::check() const {
     NASCENT_CHECK(c.population > 0 && c.select > 0 && c.top > 0 && c.batch > 0 && c.patience > 0, usage,
                   "evolution: population {}, select {}, top {}, batch {}, patience {} must be positive", c.population,
                   c.select, c.top, c.batch, c.patience);
-    NASCENT_CHECK(c.mutation >= 0 && c.crossover >= 0 && c.generations >= 0, usage,
-                  "evolution: mutation {}, crossover {}, generations {} must not be negative", c.mutation, c.crossover,
-                  c.generations);
+    NASCENT_CHECK(c.mutation >= 0 && c.crossover >= 0 && c.generations >= 0 && c.tries >= 0, usage,
+                  "evolution: mutation {}, crossover {}, generations {}, tries {} must not be negative", c.mutation,
+                  c.crossover, c.generations, c.tries);
     NASCENT_CHECK(c.mutation_probability >= 0 && c.mutation_probability <= 1, usage,
                   "evolution: mutation probability {} is outside 0..1", c.mutation_probability);
 }
 
 bool Evolution::done() const { return state_.generation >= config_.generations || state_.candidates.empty(); }
 
-void Evolution::breed(Origin origin, int wanted, std::int64_t batches, const std::function<Bred()>& make) {
-    std::int64_t in_vain = 0;
-    for (std::int64_t b = 0; wanted > 0 && b < batches && in_vain < config_.patience; ++b) {
+int Evolution::take(Bred bred, Origin origin) {
+    const bool as_drawn = config_.duplicates == EvolutionConfig::Duplicates::drawn;
+    if (as_drawn && !known_.emplace(bred.genes, -1).second) return -1;
+    Genes genes = space_.repair(bred.genes, random_);
+    const auto found = known_.find(genes);
+    if (found != known_.end() && found->second >= 0) return -1;
+    if (!space_.legal(genes)) {
+        if (as_drawn) known_.emplace(genes, -1);
+        return -1;
+    }
+    const auto place = static_cast<int>(state_.visited.size());
+    known_[genes] = place;
+    state_.visited.push_back({.genes = std::move(genes),
+                              .origin = origin,
+                              .generation = state_.generation,
+                              .parents = std::move(bred.parents)});
+    return place;
+}
+
+std::vector<int> Evolution::breed(Origin origin, int wanted, const Budget& budget, const std::function<Bred()>& make) {
+    std::vector<int> found;
+    auto complete = [&] { return static_cast<int>(found.size()) >= wanted; };
+    std::int64_t in_vain = 0, tries = budget.tries;
+    for (std::int64_t b = 0; !complete() && tries > 0 && b < budget.batches && in_vain < config_.patience; ++b) {
         // The batch is drawn as a whole before any of it is looked at, also where its first completes the list.
         std::vector<Bred> batch;
         for (int i = 0; i < config_.batch; ++i) batch.push_back(make());
         for (Bred& bred : batch) {
-            if (wanted == 0) break;
-            auto [place, is_new] = known_.emplace(bred.genes, static_cast<int>(state_.visited.size()));
-            if (!is_new) {
-                ++in_vain;
-                continue;
-            }
-            state_.candidates.push_back(place->second);
-            state_.visited.push_back({.genes = std::move(bred.genes),
-                                      .origin = origin,
-                                      .generation = state_.generation,
-                                      .parents = std::move(bred.parents)});
+            if (complete() || tries == 0) break;
+            --tries;
+            ++in_vain;
+            const int place = take(std::move(bred), origin);
+            if (place < 0) continue;
+            found.push_back(place);
             in_vain = 0;
-            --wanted;
         }
     }
+    return found;
 }
 
-void Evolution::add_random(int wanted) {
-    breed(Origin::random, wanted, std::numeric_limits<std::int64_t>::max(), [&] {
+Evolution::Budget Evolution::budget(int wanted) const {
+    constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+    return {kNever, config_.tries == 0 ? kNever : config_.tries * wanted};
+}
+
+void Evolution::add_random() {
+    const int wanted = config_.population - static_cast<int>(state_.candidates.size());
+    const std::vector<int> found = breed(Origin::random, wanted, budget(config_.population), [&] {
         return Bred{space_.random(random_), {}};
     });
+    state_.candidates.insert(state_.candidates.end(), found.begin(), found.end());
+}
+
+void Evolution::remember() {
+    state_.dropped.clear();
+    for (const auto& [genes, place] : known_) {
+        if (place < 0) state_.dropped.push_back(genes);
+    }
+    state_.random = random_.state();
 }
 
 int Evolution::draw_parent() {
@@ -171,18 +208,34 @@ void Evolution::step(const ScoreFunction& score) {
     state_.candidates.clear();
     ++state_.generation;
     auto genes_of = [&](int i) -> const Genes& { return state_.visited[static_cast<std::size_t>(i)].genes; };
-    breed(Origin::mutation, config_.mutation, std::numeric_limits<std::int64_t>::max(), [&] {
-        int parent = draw_parent();
-        return Bred{space_.mutate(genes_of(parent), config_.mutation_probability, random_), {parent}};
-    });
-    // Crossover alone gives up, after one batch more than it should find candidates.
-    breed(Origin::crossover, config_.crossover, config_.crossover + 1, [&] {
-        int a = draw_parent();
-        int b = draw_parent();
-        return Bred{space_.crossover(genes_of(a), genes_of(b), random_), {a, b}};
-    });
-    add_random(config_.population - static_cast<int>(state_.candidates.size()));
-    state_.random = random_.state();
+    auto mutations = [&](int wanted) {
+        return breed(Origin::mutation, wanted, budget(wanted), [&] {
+            int parent = draw_parent();
+            return Bred{space_.mutate(genes_of(parent), config_.mutation_probability, random_), {parent}};
+        });
+    };
+    auto crossovers = [&] {
+        Budget most = budget(config_.crossover);
+        // Without a number of tries crossover alone gives up, after one batch more than it should find candidates.
+        if (config_.tries == 0) most.batches = config_.crossover + 1;
+        return breed(Origin::crossover, config_.crossover, most, [&] {
+            int a = draw_parent();
+            int b = draw_parent();
+            return Bred{space_.crossover(genes_of(a), genes_of(b), random_), {a, b}};
+        });
+    };
+    std::vector<int> mutated, crossed;
+    if (config_.first == EvolutionConfig::First::mutation) {
+        mutated = mutations(config_.mutation);
+        crossed = crossovers();
+    } else {
+        crossed = crossovers();
+        mutated = mutations(std::max(0, config_.population - static_cast<int>(crossed.size())));
+    }
+    state_.candidates = std::move(mutated);
+    state_.candidates.insert(state_.candidates.end(), crossed.begin(), crossed.end());
+    add_random();
+    remember();
 }
 
 const EvolutionState::Candidate& Evolution::best() const {

@@ -25,6 +25,11 @@ class GeneSpace {
     virtual Genes mutate(const Genes& parent, double probability, NumpyRandom& random) const = 0;
     /// Picks each gene from one of the two.
     virtual Genes crossover(const Genes& a, const Genes& b, NumpyRandom& random) const;
+    /// Makes a valid candidate of a drawn one. Called when the candidate is taken from its batch, after the whole batch
+    /// was drawn.
+    virtual Genes repair(const Genes& drawn, NumpyRandom&) const { return drawn; }
+    /// False where the candidate breaks a limit; it is dropped then.
+    virtual bool legal(const Genes&) const { return true; }
 };
 
 /// Six genes of 0..4. Random genes are uniform; a mutated gene is uniform in 1..4, never `none`.
@@ -37,8 +42,12 @@ Genes to_genes(const nb201::Architecture& arch);
 /// Throws ErrorKind::data unless there are six of 0..4.
 nb201::Architecture to_architecture(const Genes& genes);
 
-/// The defaults are RLNAS on NAS-Bench-201.
+/// The defaults are RLNAS on NAS-Bench-201; nas/algo/gene_spaces.h has the other columns of its searches.
 struct EvolutionConfig {
+    /// When a candidate that was there before is dropped: as drawn and again after its repair (drawn ones that were
+    /// repaired to others count as having been there), or only as a scored or waiting candidate after its repair.
+    enum class Duplicates { drawn, repaired };
+    enum class First { mutation, crossover };  // which is bred first; mutations come first among the candidates
     int population = 100;
     int select = 30;  // parents kept
     int top = 50;     // the second list, for reports
@@ -47,6 +56,12 @@ struct EvolutionConfig {
     double mutation_probability = 0.1;
     int generations = 20;
     int batch = 10;  // candidates are drawn in batches; what a full list leaves of one is thrown away
+    Duplicates duplicates = Duplicates::drawn;
+    /// With crossovers first, mutations fill the population up to its size, whatever `mutation` says.
+    First first = First::mutation;
+    /// Candidates taken, for each that is wanted, before random filling, mutation and crossover give up; 0: crossover
+    /// gives up after crossover + 1 batches, the others by `patience` alone.
+    std::int64_t tries = 0;
     /// Draws in a row that bring nothing new before mutation or random filling gives up. The original never gives up:
     /// where it would end, so does this, with the same draws, unless it drew longer than this in vain.
     std::int64_t patience = 10'000'000;
@@ -69,6 +84,7 @@ struct EvolutionState {
     std::vector<int> candidates;     // to be scored next
     std::vector<int> parents;        // the best `select`, best first, earlier first among equals
     std::vector<int> top;            // the best `top`
+    std::vector<Genes> dropped;      // known without being candidates: drawn ones before repair, illegal ones
     bool operator==(const EvolutionState&) const;
 };
 
@@ -85,8 +101,9 @@ class Evolution {
 
     /// True after the last generation, or when the space is so small that no new candidate was found.
     bool done() const;
-    /// Scores the candidates, updates both lists, breeds the next population: mutations, crossovers, random ones for
-    /// what is missing. Like the original it breeds after the last generation too. Throws ErrorKind::usage when done.
+    /// Scores the candidates, updates both lists, breeds the next population: mutations, crossovers (in either order),
+    /// random ones for what is missing. Like the original it breeds after the last generation too. Throws
+    /// ErrorKind::usage when done.
     void step(const ScoreFunction& score);
     /// The best so far; throws ErrorKind::usage before the first step.
     const EvolutionState::Candidate& best() const;
@@ -97,8 +114,18 @@ class Evolution {
         Genes genes;
         std::vector<int> parents;
     };
-    void add_random(int wanted);
-    void breed(EvolutionState::Origin origin, int wanted, std::int64_t batches, const std::function<Bred()>& make);
+    void add_random();
+    /// At most so many batches are drawn and so many candidates taken from them.
+    struct Budget {
+        std::int64_t batches, tries;
+    };
+    Budget budget(int wanted) const;
+    /// Returns the new candidates.
+    std::vector<int> breed(EvolutionState::Origin origin, int wanted, const Budget& budget,
+                           const std::function<Bred()>& make);
+    /// The candidate's number, -1 where it is dropped.
+    int take(Bred bred, EvolutionState::Origin origin);
+    void remember();
     void keep_best(std::vector<int>& list, int size) const;
     int draw_parent();
     void check() const;
@@ -107,7 +134,7 @@ class Evolution {
     EvolutionConfig config_;
     NumpyRandom random_;
     EvolutionState state_;
-    std::map<Genes, int> known_;  // genes -> place in visited
+    std::map<Genes, int> known_;  // genes -> place in visited, -1 for dropped ones
 };
 
 /// The random state the NAS-Bench-201 search of RLNAS starts from: seeded, then one label drawn for each of its samples

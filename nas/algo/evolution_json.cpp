@@ -21,7 +21,8 @@ std::string evolution_to_json(const EvolutionState& s) {
                 {"visited", visited},
                 {"candidates", s.candidates},
                 {"parents", s.parents},
-                {"top", s.top}}
+                {"top", s.top},
+                {"dropped", s.dropped}}
         .dump();
 }
 
@@ -50,6 +51,7 @@ EvolutionState evolution_from_json(std::string_view text, const std::string& sou
         j.at("candidates").get_to(s.candidates);
         j.at("parents").get_to(s.parents);
         j.at("top").get_to(s.top);
+        if (j.contains("dropped")) j.at("dropped").get_to(s.dropped);  // not in states before it was there
         return s;
     } catch (const json::exception& e) {
         fail(ErrorKind::checkpoint, "{}: expected a search's state as JSON: {}", source, e.what());

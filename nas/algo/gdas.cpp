@@ -1,6 +1,7 @@
 // GDAS: searching for a robust neural architecture in four GPU hours (Dong and Yang, CVPR 2019), as it ran for
-// NAS-Bench-201: p = softmax((log softmax(alpha) + g) / tau) with Gumbel noise g, of which each edge computes the
-// operator i of the largest entry, weighed by h = onehot(i) - stopgrad(p) + p.
+// NAS-Bench-201, and on the DARTS space, whose cells in the published code add no sums: p = softmax((log softmax(alpha)
+// + g) / tau) with Gumbel noise g, of which each edge computes the operator i of the largest entry, weighed by h =
+// onehot(i) - stopgrad(p) + p.
 #include <algorithm>
 
 #include "nas/algo/arch_draws.h"

@@ -11,7 +11,9 @@ OptionTable rlnas_options(RlnasConfig& c) {
     const int many = 1'000'000'000;
     OptionTable t;
     using Words = std::vector<std::string>;
-    t.add("space", "--space", c.space, Words{"nasbench201"}, "search space");
+    t.add("preset", "--preset", c.preset, rlnas_preset_names(),
+          "settings to begin with; what else is given comes on top");
+    t.add("space", "--space", c.space, Words{"nasbench201", "darts"}, "search space");
 
     add_picture_options(t, c.data);
     t.add("data.split", "--split", c.data.split, Words{"auto", "nb201", "all"},
@@ -22,7 +24,8 @@ OptionTable rlnas_options(RlnasConfig& c) {
     t.add("data.label_seed", "--label-seed", c.data.label_seed, -1, "seed of the random labels, -1 for the run's seed");
 
     t.add("net.channels", "--channels", c.net.channels, 1, 4096, "channels of the first stage");
-    t.add("net.cells", "--cells", c.net.cells, 1, 100, "cells per stage");
+    t.add("net.cells", "--cells", c.net.cells, 1, 100, "cells per stage (nasbench201)");
+    t.add("net.layers", "--layers", c.net.layers, 1, 100, "cells in all (darts)");
     t.add("net.affine", "--affine", c.net.affine, "scale and shift in the cells' batch normalisations");
 
     t.add("train.epochs", "--epochs", c.train.epochs, 1, many, "passes over the training pictures");
@@ -38,7 +41,11 @@ OptionTable rlnas_options(RlnasConfig& c) {
     t.add("train.inactive", "--inactive", c.train.inactive, Words{"coast", "skip"},
           "weights off the sampled path: coast on momentum and decay (the paper's code), or stay as they are");
     t.add("train.sampling", "--sampling", c.train.sampling, Words{"per-cell", "shared"},
-          "each cell draws its own operators (the paper's code), or all cells share one draw");
+          "each cell draws its own operators (the paper's code), or all cells share one draw (nasbench201)");
+    t.add("train.draws", "--draws", c.train.draws, Words{"numpy", "counters"},
+          "paths as the paper's code draws them with NumPy, or the same law by counters (darts)");
+    t.add("train.lr_step", "--lr-step", c.train.lr_step, Words{"after", "before"},
+          "the schedule's step comes after an epoch, or before it as in the paper's DARTS code (darts)");
     t.add("train.dtype", "--dtype", c.train.dtype, Words{"float32", "float64"}, "type of weights and activations");
     t.add("train.conv", "--conv", c.train.conv, Words{"direct", "winograd"},
           "3x3 convolutions on the cpu as they are defined, or by Winograd's algorithm: faster, other rounding");
@@ -48,9 +55,18 @@ OptionTable rlnas_options(RlnasConfig& c) {
           "skip connections count as nothing or as the identity matrix in the angle");
     t.add("angle.blocked", "--angle-blocked", c.angle.blocked, Words{"zero", "fixed"},
           "angle of a cell without a path: 0, or that of the fixed blocks");
+    t.add("angle.rules", "--angle-rules", c.angle.rules, Words{"auto", "rlnas-cifar10", "rlnas-imagenet", "anglenas"},
+          "whose rules of what counts in the angle (darts); auto takes RLNAS's by the stem");
 
-    t.add("search.method", "--method", c.search.method, Words{"evolution", "exhaustive", "both"},
-          "how architectures are searched");
+    t.add("search.method", "--method", c.search.method, Words{"evolution", "exhaustive", "exact", "both"},
+          "how architectures are searched: by evolution; all of them (nasbench201); by solving for the largest angle "
+          "(darts); or by evolution and the other way of the space");
+    t.add("search.max_flops", "--max-flops", c.search.max_flops, -1,
+          "most FLOPs of a candidate as RLNAS counts them, -1 for no limit (darts)");
+    t.add("search.mutate_none", "--mutate-none", c.search.mutate_none,
+          "mutated genes may become none, as in the paper's CIFAR-10 search (darts)");
+    t.add("search.mutate_reduction", "--mutate-reduction", c.search.mutate_reduction,
+          "genes of the reduction cell mutate too, unlike in the paper's code (darts)");
     t.add("search.population", "--population", c.search.population, 1, many, "candidates per generation");
     t.add("search.select", "--select", c.search.select, 1, many, "best candidates that become parents");
     t.add("search.mutation", "--mutation", c.search.mutation, 0, many, "mutated candidates per generation");
@@ -69,6 +85,12 @@ OptionTable rlnas_options(RlnasConfig& c) {
 
 void resolve(RlnasConfig& c, bool training) {
     if (c.data.label_seed < 0) c.data.label_seed = c.run.seed;
+    const bool darts = c.space == "darts";
+    NASCENT_CHECK(c.search.method != (darts ? "exhaustive" : "exact"), usage, "search.method = {} is not of space = {}",
+                  c.search.method, c.space);
+    NASCENT_CHECK(!darts || c.search.table.empty(), usage, "search.table: there is no table of the space darts");
+    NASCENT_CHECK(darts || c.search.max_flops < 0, usage, "search.max_flops is of space = darts");
+    if (darts && c.data.split == "auto") c.data.split = "all";
     if (training) check_source(c.data);
     NASCENT_CHECK(c.train.lr_min <= c.train.lr, usage, "train.lr_min = {} is above train.lr = {}", c.train.lr_min,
                   c.train.lr);

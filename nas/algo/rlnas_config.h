@@ -5,7 +5,8 @@
 namespace nascent {
 
 struct RlnasConfig {
-    std::string space = "nasbench201";
+    std::string preset = "none";
+    std::string space = "nasbench201";  // nasbench201 | darts
 
     struct Data : PictureOptions {
         std::string split = "auto";           // auto | nb201 | all
@@ -15,7 +16,8 @@ struct RlnasConfig {
 
     struct Net {
         int channels = 16;
-        int cells = 5;  // per stage
+        int cells = 5;   // per stage, of nasbench201
+        int layers = 8;  // cells in all, of darts
         bool affine = false;
     } net;
 
@@ -30,7 +32,9 @@ struct RlnasConfig {
         double clip = 0;  // 0: off
         double label_smoothing = 0;
         std::string inactive = "coast";     // coast | skip
-        std::string sampling = "per-cell";  // per-cell | shared
+        std::string sampling = "per-cell";  // per-cell | shared, of nasbench201
+        std::string draws = "numpy";        // numpy | counters, of darts
+        std::string lr_step = "after";      // after | before the epoch, of darts
         std::string dtype = "float32";      // float32 | float64
         std::string conv = "direct";        // direct | winograd
     } train;
@@ -39,10 +43,14 @@ struct RlnasConfig {
         bool pool = true;
         std::string identity = "none";  // none | eye
         std::string blocked = "zero";   // zero | fixed
+        std::string rules = "auto";     // of darts: auto | rlnas-cifar10 | rlnas-imagenet | anglenas
     } angle;
 
     struct Search {
-        std::string method = "evolution";  // evolution | exhaustive | both
+        std::string method = "evolution";  // evolution | exhaustive | exact | both
+        std::int64_t max_flops = -1;       // of darts; -1: no limit
+        bool mutate_none = true;           // of darts: a mutated gene may become none
+        bool mutate_reduction = false;     // of darts: genes of the reduction cell mutate too
         int population = 100;
         int select = 30;
         int mutation = 50;
@@ -60,6 +68,11 @@ struct RlnasConfig {
 
 /// The table bound to `config`, which must outlive it and stay where it is.
 OptionTable rlnas_options(RlnasConfig& config);
+
+/// Names of presets: the papers' runs, and smoke/* that take a minute.
+const std::vector<std::string>& rlnas_preset_names();
+/// Throws Error(usage) for another name, with the nearest.
+RlnasConfig rlnas_preset(const std::string& name);
 
 /// Replaces "same as ..." values by what they stand for and checks what one option alone cannot tell; `training` asks
 /// for data as well. Error of kind usage.

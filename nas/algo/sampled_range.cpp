@@ -5,11 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "engine/autograd/execution.h"
 #include "engine/base/rng.h"
-#include "engine/io/atomic_file.h"
+#include "nas/run/journal_records.h"
 #include "nas/space/nasbench201.h"
 #include "ops/constants.h"
 #include "ops/dirichlet.h"
@@ -20,13 +19,17 @@ SampledRange sampled_range(Device& device, const std::vector<double>& alphas, st
                            const BenchmarkTable& table, const std::string& column, int count) {
     Arena arena(device, std::size_t{1} << 24);
     ExecutionScope execution(arena);
-    std::vector<double> rows;
-    for (int i = 0; i < count; i++) rows.insert(rows.end(), alphas.begin(), alphas.end());
+    // Of a draw of all operators those that were pruned cannot be the largest.
+    std::vector<double> one = alphas, rows;
+    for (double& a : one) a = a == -INFINITY ? 0 : a;
+    for (int i = 0; i < count; i++) rows.insert(rows.end(), one.begin(), one.end());
     // The steps' draws end at pass 2 of each.
     const DrawKey key{seed, static_cast<std::uint64_t>(epoch) * 4 + 3,
                       static_cast<std::uint32_t>(RandomStream::architecture), 0};
-    const std::vector<double> drawn =
+    std::vector<double> drawn =
         numbers_of(dirichlet_draw(constants({count * nb201::kEdges, nb201::kOps}, DType::f64, rows), key));
+    for (std::size_t i = 0; i < rows.size(); i++)
+        if (alphas[i % alphas.size()] == -INFINITY) drawn[i] = -1;
     const std::vector<double> truth = table.accuracy(column);
     SampledRange range{100, 0, 0};
     auto row = drawn.begin();  // those of x come first
@@ -46,27 +49,15 @@ SampledRange sampled_range(Device& device, const std::vector<double>& alphas, st
 
 RangeHistory range_history(const std::string& run) {
     RangeHistory history;
-    const std::string path = run + "/events.jsonl";
-    std::istringstream lines(read_file(path));
-    int number = 0;
-    for (std::string line; std::getline(lines, line);) {
-        number++;
-        if (lines.eof()) break;  // torn, or being written
-        try {
-            const auto record = nlohmann::json::parse(line);
-            if (record.at("kind") != "epoch" || !record.contains("table")) continue;
-            const auto& table = record.at("table");
-            if (!table.contains("sampled")) continue;
-            const auto& s = table.at("sampled");
-            table.at("column").get_to(history.column);
-            history.moments.push_back(
-                {record.at("epoch").get<int>(),
-                 table.at("accuracy").get<double>(),
-                 {s.at("least").get<double>(), s.at("mean").get<double>(), s.at("most").get<double>()}});
-        } catch (const nlohmann::json::exception& e) {
-            fail(ErrorKind::data, "{}:{}: {}", path, number, e.what());
-        }
-    }
+    for_each_record(run, "epoch", [&](const nlohmann::json& record, const std::string&) {
+        if (!record.contains("table") || !record.at("table").contains("sampled")) return;
+        const auto &table = record.at("table"), &s = table.at("sampled");
+        table.at("column").get_to(history.column);
+        history.moments.push_back(
+            {record.at("epoch").get<int>(),
+             table.at("accuracy").get<double>(),
+             {s.at("least").get<double>(), s.at("mean").get<double>(), s.at("most").get<double>()}});
+    });
     return history;
 }
 

@@ -19,15 +19,16 @@ OptionTable search_options(SearchConfig& c) {
     presets.insert(presets.end(), preset_names().begin(), preset_names().end());
     t.add("preset", "--preset", c.preset, presets, "settings of a paper's row that all other options change");
     t.add(
-        "algo", "--algo", c.algo, Words{"darts", "pcdarts", "drnas", "gdas", "snas"},
+        "algo", "--algo", c.algo, Words{"darts", "pcdarts", "drnas", "gdas", "snas", "rsps"},
         "how architectures are searched: mixed ops weighed by a softmax, by one times that of the edges, by Dirichlet "
-        "draws, by the operator that Gumbel noise picks, or by concrete variables");
+        "draws, by the operator that Gumbel noise picks, or by concrete variables; or at random with shared weights");
     t.add("space", "--space", c.space, Words{"darts", "nasbench201"}, "search space");
 
     add_picture_options(t, c.data);
-    t.add("data.split", "--split", c.data.split, Words{"auto", "half", "nb201", "parts"},
+    t.add("data.split", "--split", c.data.split, Words{"auto", "half", "nb201", "parts", "folders"},
           "pictures of the weights and of the alphas: the two halves in their order, the benchmark's halves of "
-          "CIFAR-10, the two parts given, or auto: nb201 for the benchmark's space on CIFAR-10, else half");
+          "CIFAR-10, the two parts given, the training and the test (or val) pictures, or auto: nb201 for the "
+          "benchmark's space on CIFAR-10, else half");
     t.add("data.train_part", "--train-part", c.data.train_part,
           "FIRST:LAST, pictures of the weights by place, LAST excluded, with --split parts");
     t.add("data.valid_part", "--valid-part", c.data.valid_part, "FIRST:LAST, pictures of the alphas likewise");
@@ -38,9 +39,19 @@ OptionTable search_options(SearchConfig& c) {
     t.add("net.track", "--track", c.net.track,
           "running statistics in the searched cells of nasbench201 (the daggered rows of its table)");
     t.add("net.partial", "--partial", c.net.partial, 1, 64,
-          "in the space darts: operators see one channel in so many (K), the others go round them");
+          "operators see one channel in so many (K), the others go round them");
     t.add("net.shuffle", "--shuffle", c.net.shuffle,
-          "with --partial, a node's channels are shuffled in K groups (not so in PC-DARTS's random variant)");
+          "with --partial, a node's channels are shuffled in K groups (PC-DARTS's random variant as it was released "
+          "shuffles nothing)");
+    t.add("net.random_order", "--random-order", c.net.random_order,
+          "a node's channels are shuffled in an order drawn for each forward, not in groups (PC-DARTS's random variant "
+          "as it was meant)");
+    t.add("net.stem", "--stem", c.net.stem, Words{"cifar", "imagenet"},
+          "in the space darts: a convolution, or three that halve the pictures for ImageNet's");
+    t.add("net.none", "--none", c.net.none, "in the space darts: `none` is one of the operators (not so in drnas)");
+    t.add("net.widening", "--widening", c.net.widening, Words{"released", "net2wider"},
+          "new channels of operators in the next stage: copies of old ones as in DrNAS's program, or such that what "
+          "reads copies divides by their number");
     t.add("net.bn_gamma", "--bn-gamma", c.net.bn_gamma, Words{"uniform", "ones"},
           "batch-norm's scale at the start: uniform in 0..1 (PyTorch up to 1.1) or 1");
 
@@ -50,6 +61,10 @@ OptionTable search_options(SearchConfig& c) {
     t.add("train.lr_min", "--lr-min", c.train.lr_min, 0, 1e6, "learning rate the cosine ends at");
     t.add("train.lr_step", "--lr-step", c.train.lr_step, Words{"after", "before"},
           "the schedule is stepped after an epoch, or before it (the program of 2018 on PyTorch 1.1 and later)");
+    t.add("train.lr_stages", "--lr-stages", c.train.lr_stages, Words{"restart", "continue"},
+          "a stage begins with --lr again, as in DrNAS's program, or the schedule goes on");
+    t.add("train.warmup", "--warmup", c.train.warmup, 0, many,
+          "first epochs, in which the rate is lr times 1 / so many, 2 / so many, ... instead");
     t.add("train.momentum", "--momentum", c.train.momentum, 0, 1, "momentum of SGD");
     t.add("train.nesterov", "--nesterov", c.train.nesterov, "Nesterov's momentum");
     t.add("train.weight_decay", "--weight-decay", c.train.weight_decay, 0, 1e6, "weight decay, on all weights");
@@ -69,6 +84,7 @@ OptionTable search_options(SearchConfig& c) {
     t.add("arch.eps", "--arch-eps", c.arch.eps, 0, 1, "Adam's eps");
     t.add("arch.weight_decay", "--arch-weight-decay", c.arch.weight_decay, 0, 1e6,
           "weight decay of the alphas, added to the gradient");
+    t.add("arch.clip", "--arch-clip", c.arch.clip, 0, 1e300, "largest norm of the alphas' gradient, 0 for no limit");
     t.add("arch.batches", "--arch-batches", c.arch.batches, Words{"fresh", "iterator", "pairs"},
           "the alphas' batch: the first of a new shuffle each step, the next of an epoch, or a picture drawn for each "
           "of the weights'");
@@ -76,7 +92,10 @@ OptionTable search_options(SearchConfig& c) {
           "a step updates the alphas before or after the weights, or both from the weights' batch (single-level)");
     t.add("arch.in_clip", "--arch-in-clip", c.arch.in_clip,
           "the alphas' gradient counts in the norm that the weights' step clips");
-    t.add("arch.begin", "--arch-begin", c.arch.begin, 0, many, "epochs before the alphas begin to move");
+    t.add("arch.begin", "--arch-begin", c.arch.begin, 0, many, "epochs before the alphas begin to move, in each stage");
+    t.add("arch.stages", "--stages", c.arch.stages,
+          "with drnas: EPOCH:K:OPERATORS,...; from that epoch on operators see one channel in K, and so many are left "
+          "of an edge");
     t.add("arch.kl", "--arch-kl", c.arch.kl, 0, 1e6,
           "with drnas: factor of the divergence from the uniform Dirichlet distribution in the alphas' loss");
     t.add("arch.tau", "--tau", c.arch.tau, 1e-3, 1e6, "with gdas and snas: temperature of the Gumbel noise at first");
@@ -84,7 +103,8 @@ OptionTable search_options(SearchConfig& c) {
     t.add("arch.tau_way", "--tau-way", c.arch.tau_way, Words{"to-end", "after", "before"},
           "it gets there in the last epoch, would after it, or is stepped before each epoch");
     t.add("arch.bare_sums", "--bare-sums", c.arch.bare_sums,
-          "with gdas: the weights of operators that do not run are added to their node, as in the published code");
+          "with gdas on nasbench201: the weights of operators that do not run are added to their node, as in the "
+          "published code");
     t.add("arch.twin", "--arch-twin", c.arch.twin, Words{"auto", "on", "off"},
           "with --order 2, the last two passes as one over two copies of the network: fewer launches, twice the "
           "activations; auto: on a gpu");
@@ -95,6 +115,10 @@ OptionTable search_options(SearchConfig& c) {
     t.add("valid.last", "--valid-last", c.valid.last, 0, many,
           "validate only after so many epochs at the end, 0: after each");
 
+    t.add("search.candidates", "--candidates", c.search.candidates, 1, 1'000'000,
+          "with rsps: random architectures, a validation batch each, of which the best is taken");
+    t.add("search.choose_last", "--choose-last", c.search.choose_last, 0, many,
+          "with rsps: it is taken only after so many epochs at the end, 0: after each");
     t.add("search.collapse_skips", "--collapse-skips", c.search.collapse_skips, 0, 64,
           "skip-connects from which on a search counts as collapsed, 0: 2 in a normal cell, 4 in nasbench201");
     t.add("search.stop_on_collapse", "--stop-on-collapse", c.search.stop_on_collapse, "end a search that collapsed");
@@ -117,23 +141,44 @@ void check(const SearchConfig& c) {
     const bool darts = c.algo == "darts" || c.algo == "pcdarts";
     NASCENT_CHECK(darts || c.arch.order == 1, usage, "arch.order = 2 is of darts and pcdarts, the algorithm is {}",
                   c.algo);
-    NASCENT_CHECK((c.algo != "pcdarts" && c.net.partial == 1) || c.space == "darts", usage,
-                  "{} is of the space darts, the space is {}",
-                  c.algo == "pcdarts" ? "pcdarts" : fmt::format("net.partial = {}", c.net.partial), c.space);
+    NASCENT_CHECK(c.net.none || c.space == "darts", usage, "`none` is always an operator of {}", c.space);
     NASCENT_CHECK(c.net.channels % c.net.partial == 0, usage,
                   "net.partial = {} does not divide net.channels = {}, of which operators see one in so many",
                   c.net.partial, c.net.channels);
-    NASCENT_CHECK(c.arch.begin < c.train.epochs, usage,
-                  "arch.begin = {}: the alphas would never move in train.epochs = {}", c.arch.begin, c.train.epochs);
+    const std::vector<Stage> stages = stages_of(c);
+    for (std::size_t s = 0; s < stages.size(); s++) {
+        const int from = stages[s].epoch, to = s + 1 < stages.size() ? stages[s + 1].epoch : c.train.epochs;
+        NASCENT_CHECK(c.arch.begin < to - from, usage, "arch.begin = {}: the alphas would never move in {}",
+                      c.arch.begin,
+                      stages.size() == 1 ? fmt::format("train.epochs = {}", to)
+                                         : fmt::format("the stage from epoch {} to {}", from, to));
+    }
+    NASCENT_CHECK(stages.size() == 1 || c.algo == "drnas", usage, "arch.stages is of drnas, the algorithm is {}",
+                  c.algo);
+    NASCENT_CHECK(stages.size() == 1 || c.train.lr_stages == "continue" || c.train.lr_step == "after", usage,
+                  "train.lr_stages = restart needs train.lr_step = after");
+    NASCENT_CHECK(c.net.stem == "cifar" || c.space == "darts", usage, "net.stem = {} is of the space darts, it is {}",
+                  c.net.stem, c.space);
+    NASCENT_CHECK(c.train.warmup <= c.train.epochs, usage, "train.warmup = {} is more than train.epochs = {}",
+                  c.train.warmup, c.train.epochs);
+    NASCENT_CHECK(!c.net.random_order || (stages.back().partial > 1 && c.net.shuffle && c.space == "darts"), usage,
+                  "net.random_order is of partial channels that are shuffled, in the space darts: net.partial = {}, "
+                  "net.shuffle = {}, the space is {}",
+                  stages.back().partial, c.net.shuffle, c.space);
     NASCENT_CHECK(c.arch.turn != "together" || c.arch.order == 1, usage, "arch.turn = together needs arch.order = 1");
-    NASCENT_CHECK(c.algo != "gdas" || c.space == "nasbench201", usage,
-                  "gdas is of the space nasbench201, the space is {}", c.space);
+    const bool one_path = c.algo == "gdas" || c.algo == "rsps";  // of an edge's operators one runs
+    NASCENT_CHECK(c.algo != "rsps" || c.space == "nasbench201", usage,
+                  "rsps is of the space nasbench201, the space is {}", c.space);
     NASCENT_CHECK(c.arch.kl == 0 || c.algo == "drnas", usage, "arch.kl is of drnas, the algorithm is {}", c.algo);
     NASCENT_CHECK(c.arch.kl == 0 || c.arch.turn != "together", usage, "arch.kl needs a loss of the alphas' own");
     NASCENT_CHECK(!c.arch.bare_sums || c.algo == "gdas", usage, "arch.bare_sums is of gdas, the algorithm is {}",
                   c.algo);
-    NASCENT_CHECK(c.train.inactive == "skip" || c.algo == "gdas", usage,
-                  "train.inactive = coast is of gdas, the algorithm is {}: it computes all operators", c.algo);
+    NASCENT_CHECK(!c.arch.bare_sums || c.space == "nasbench201", usage,
+                  "arch.bare_sums is of the space nasbench201, the space is {}", c.space);
+    NASCENT_CHECK(c.train.inactive == "skip" || one_path, usage,
+                  "train.inactive = coast is of gdas and rsps, the algorithm is {}: it computes all operators", c.algo);
+    NASCENT_CHECK(c.algo != "rsps" || (c.arch.begin == 0 && !c.arch.in_clip && c.arch.turn != "together"), usage,
+                  "rsps has no alphas: arch.begin, arch.in_clip and arch.turn = together are not of it");
     NASCENT_CHECK(c.arch.tau_last <= c.arch.tau, usage, "arch.tau_last = {} is above arch.tau = {}", c.arch.tau_last,
                   c.arch.tau);
     const bool parts = !c.data.train_part.empty() || !c.data.valid_part.empty();
@@ -142,7 +187,12 @@ void check(const SearchConfig& c) {
                   "--split parts needs --train-part FIRST:LAST and --valid-part FIRST:LAST");
 }
 
-const SearchSpace& space_of(const SearchConfig& c) { return search_space(c.space, c.algo == "pcdarts"); }
+const SearchSpace& space_of(const SearchConfig& c) { return search_space(c.space, c.algo == "pcdarts", c.net.none); }
+
+std::vector<Stage> stages_of(const SearchConfig& c) {
+    const int all = static_cast<int>(space_of(c).matrices()[0].operators.size());
+    return read_stages(c.arch.stages, {0, c.net.partial, all}, c.net.channels);
+}
 
 BilevelTraining training_of(const SearchConfig& c) {
     BilevelTraining t;
@@ -150,6 +200,7 @@ BilevelTraining training_of(const SearchConfig& c) {
     t.lr = c.train.lr;
     t.lr_min = c.train.lr_min;
     t.lr_step = c.train.lr_step == "before" ? BilevelTraining::LrStep::before : BilevelTraining::LrStep::after;
+    t.warmup = c.train.warmup;
     t.sgd = {c.train.momentum,
              c.train.weight_decay,
              c.train.nesterov,
@@ -157,7 +208,7 @@ BilevelTraining training_of(const SearchConfig& c) {
              c.train.inactive == "coast" ? SgdOptions::Inactive::coast : SgdOptions::Inactive::skip,
              c.arch.in_clip};
     t.arch_lr = c.arch.lr;
-    t.arch = {c.arch.beta1, c.arch.beta2, c.arch.eps, c.arch.weight_decay, 0};
+    t.arch = {c.arch.beta1, c.arch.beta2, c.arch.eps, c.arch.weight_decay, c.arch.clip};
     t.second_order = c.arch.order == 2;
     t.weights_first = c.arch.turn == "last";
     t.clip_with_alphas = c.arch.in_clip;
@@ -165,6 +216,7 @@ BilevelTraining training_of(const SearchConfig& c) {
     t.rule.algo = c.algo == "drnas"  ? Algo::drnas
                   : c.algo == "gdas" ? Algo::gdas
                   : c.algo == "snas" ? Algo::snas
+                  : c.algo == "rsps" ? Algo::rsps
                                      : Algo::darts;
     t.rule.seed = static_cast<std::uint64_t>(c.run.seed);
     t.rule.temperature = {c.arch.tau, c.arch.tau_last,
@@ -174,8 +226,12 @@ BilevelTraining training_of(const SearchConfig& c) {
                           c.train.epochs};
     t.rule.kl = c.arch.kl;
     t.matrices = space_of(c).matrices();
-    t.begin = c.arch.begin;
+    t.begin = c.algo == "rsps" ? c.train.epochs : c.arch.begin;
+    for (const Stage& s : stages_of(c))
+        if (s.epoch > 0) t.stages.push_back(s.epoch);
+    t.lr_restarts = !t.stages.empty() && c.train.lr_stages == "restart";
     t.rule.bare_sums = c.arch.bare_sums;
+    t.capture = !c.net.random_order;  // each step has an order of its own
     if (c.arch.twin != "auto") t.twin = c.arch.twin == "on";
     return t;
 }
@@ -209,8 +265,10 @@ std::vector<std::uint32_t> places(const Part& p) {
 }  // namespace
 
 SearchSettings settings_of(const SearchConfig& c, int classes, int size) {
-    return {c.space,     classes,     size,          c.net.channels, c.net.layers,
-            c.net.cells, c.net.track, c.net.partial, c.net.shuffle};
+    SearchSettings s{c.space,     classes,     size,          c.net.channels, c.net.layers,
+                     c.net.cells, c.net.track, c.net.partial, c.net.shuffle,  c.net.stem};
+    if (c.net.random_order) s.order_seed = static_cast<std::uint64_t>(c.run.seed);
+    return s;
 }
 
 Halves halves_of(const SearchConfig& config, const Dataset& set) {
@@ -223,6 +281,13 @@ Halves halves_of(const SearchConfig& config, const Dataset& set) {
                       "data.train_part = {} and data.valid_part = {} overlap: alphas must be judged on other pictures",
                       data.train_part, data.valid_part);
         return {places(train), places(valid)};
+    }
+    if (data.split == "folders") {
+        NASCENT_CHECK(count > 0 && set.test.count() > 0, usage,
+                      "data.split = folders: {} training and {} test pictures, both must have some", count,
+                      set.test.count());
+        return {places({0, static_cast<std::uint32_t>(count)}),
+                places({0, static_cast<std::uint32_t>(set.test.count())}), true};
     }
     const bool benchmark = config.space == "nasbench201" && training_ids("auto", set).size() < count;
     if (data.split == "nb201" || (data.split == "auto" && benchmark)) {

@@ -15,13 +15,14 @@ struct Pictured {
     explicit Pictured(const SearchConfig& c)
         : set(load_pictures(c.data, c.run)), halves(halves_of(c, set)), norm(normalisation(c.data.norm, set)) {}
     template <class T>
-    BatchSource open(const std::vector<std::uint32_t>& ids, const LoaderOptions& o) {
-        auto loader = std::make_shared<Loader<T>>(set.train, ids, set.classes, norm, o);
+    BatchSource open(const Pictures& of, const std::vector<std::uint32_t>& ids, const LoaderOptions& o) {
+        auto loader = std::make_shared<Loader<T>>(of, ids, set.classes, norm, o);
         loaders.push_back(loader);
         return source_of(*loader, square_side(set));
     }
     BatchSource source(const SearchConfig& c, const std::vector<std::uint32_t>& ids, const LoaderOptions& o) {
-        return c.train.dtype == "float64" ? open<double>(ids, o) : open<float>(ids, o);
+        const Pictures& of = halves.held_out && &ids == &halves.valid ? set.test : set.train;
+        return c.train.dtype == "float64" ? open<double>(of, ids, o) : open<float>(of, ids, o);
     }
     static LoaderOptions options(const SearchConfig& c, std::uint64_t salt) {
         LoaderOptions o;

@@ -1,12 +1,10 @@
 // What a search left, read back.
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
-#include "engine/io/atomic_file.h"
 #include "nas/algo/search_run.h"
+#include "nas/run/journal_records.h"
 
 namespace nascent {
 
@@ -29,25 +27,13 @@ std::string result_text(const std::string& arch_json, const std::string& source)
 }
 
 AlphaHistory alpha_history(const std::string& run) {
-    const std::string path = run + "/events.jsonl";
-    NASCENT_CHECK(std::filesystem::exists(path), usage, "{}: no run, there is no events.jsonl in it", run);
     AlphaHistory history;
-    std::istringstream lines(read_file(path));
-    int number = 0;
-    for (std::string line; std::getline(lines, line);) {
-        number++;
-        if (lines.eof()) break;  // torn, or being written
-        try {
-            const auto record = nlohmann::json::parse(line);
-            if (record.at("kind") != "genotype") continue;
-            SpaceAlphas named = alphas_from_json(record.at("alphas").dump(), fmt::format("{}:{}", path, number));
-            history.space = named.space;
-            history.moments.push_back({record.at("epoch").get<int>(), std::move(named.alphas)});
-        } catch (const nlohmann::json::exception& e) {
-            fail(ErrorKind::data, "{}:{}: {}", path, number, e.what());
-        }
-    }
-    NASCENT_CHECK(!history.moments.empty(), data, "{}: no genotype in it yet", path);
+    for_each_record(run, "genotype", [&](const nlohmann::json& record, const std::string& where) {
+        SpaceAlphas named = alphas_from_json(record.at("alphas").dump(), where);
+        history.space = named.space;
+        history.moments.push_back({record.at("epoch").get<int>(), std::move(named.alphas)});
+    });
+    NASCENT_CHECK(!history.moments.empty(), data, "{}/events.jsonl: no genotype in it yet", run);
     return history;
 }
 

@@ -28,8 +28,15 @@ class SearchRun {
     struct Parts;
     void restore();
     void save();
+    /// The stage that a checkpoint is of, before the network is built; then all else in it, or a fresh start.
+    void read_stage(const Checkpoint& found);
+    void start(const std::optional<Checkpoint>& found);
+    bool stage_is_due() const;
+    void change_stage();
     void advance(struct ProgressState& shown);
     void record_genotype();
+    bool choose();
+    bool has_collapsed(int skips) const;
     void end_epoch();
     bool epoch_is_due() const;
     bool done() const;

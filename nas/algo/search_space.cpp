@@ -20,19 +20,25 @@ namespace {
 
 class DartsSpace final : public SearchSpace {
   public:
-    explicit DartsSpace(bool edge_weights) : edge_weights_(edge_weights) {}
+    DartsSpace(bool edge_weights, bool none) : edge_weights_(edge_weights), none_(none) {}
     std::string name() const override { return "darts"; }
-    std::unique_ptr<SearchNet> make_net(Device& device, DType dtype, const SearchSettings& s) const override {
-        darts::NetConfig config = darts::search_config("cifar10");
+    darts::Net net(const SearchSettings& s) const {
+        darts::NetConfig config = darts::search_config(s.stem == "imagenet" ? "imagenet" : "cifar10");
         config.classes = s.classes;
         config.input_size = s.size;
         config.channels = s.channels;
         config.layers = s.layers;
-        const darts::SearchCell cell{.partial = s.partial, .shuffle = s.shuffle, .edge_weights = edge_weights_};
-        auto net = std::make_unique<DartsNet>(device, dtype, darts::search_net(config, cell));
+        const darts::SearchCell cell{
+            .partial = s.partial, .shuffle = s.shuffle, .edge_weights = edge_weights_, .none = none_};
+        return darts::search_net(config, cell);
+    }
+    void check(const SearchSettings& s) const override { (void)net(s); }
+    std::unique_ptr<SearchNet> make_net(Device& device, DType dtype, const SearchSettings& s) const override {
+        auto net = std::make_unique<DartsNet>(device, dtype, this->net(s));
         NASCENT_CHECK(net->alphas().size() == matrices().size(), usage,
                       "net.layers = {}: a search needs normal and reduction cells, which 3 layers or more have",
                       s.layers);
+        if (s.order_seed) net->shuffle_at_random(*s.order_seed);
         return net;
     }
     std::vector<AlphaMatrix> matrices() const override {
@@ -40,7 +46,7 @@ class DartsSpace final : public SearchSpace {
         for (int node = 0; node < 4; node++)
             for (int from = 0; from < darts::kInputs + node; from++)
                 m.edges.push_back(fmt::format("{}<-{}", darts::kInputs + node, from));
-        for (int op = 0; op < darts::kPrimitives; op++)
+        for (int op = none_ ? 0 : 1; op < darts::kPrimitives; op++)
             m.operators.emplace_back(darts::kOpNames[static_cast<std::size_t>(op)]);
         std::vector<AlphaMatrix> both{m, m};
         both[0].name = "alphas_normal";
@@ -50,7 +56,7 @@ class DartsSpace final : public SearchSpace {
         return both;
     }
     Derived derive(const Alphas& alphas) const override {
-        std::vector<double> weights[] = {darts::softmax_rows(alphas.at(0)), darts::softmax_rows(alphas.at(1))};
+        std::vector<double> weights[] = {rows(alphas.at(0)), rows(alphas.at(1))};
         for (std::size_t i : {0, 1})
             if (edge_weights_) weights[i] = darts::weigh_edges(std::move(weights[i]), alphas.at(i + 2));
         const darts::Genotype g = darts::genotype_of_weights(weights[0], weights[1]);
@@ -73,28 +79,42 @@ class DartsSpace final : public SearchSpace {
                 {"reduction.svg", darts::to_svg(g.reduce, g.reduce_concat)}};
     }
     void add_cost(JsonObject& to, const std::string& text, int classes) const override {
-        darts::NetConfig config = darts::evaluation_config("cifar10");
+        darts::NetConfig config = darts::evaluation_config(classes == 1000 ? "imagenet" : "cifar10");
         config.classes = classes;
         const darts::Cost c = darts::cost_of(darts::evaluation_net(config, darts::parse_genotype(text)));
         to.add("params", c.params).add("macs", darts::macs_json(c));
     }
 
   private:
-    bool edge_weights_;
+    /// Their softmax, with a column of zeros for `none` where it is none of the operators.
+    std::vector<double> rows(const std::vector<double>& alphas) const {
+        const int columns = none_ ? darts::kPrimitives : darts::kPrimitives - 1;
+        std::vector<double> all = darts::softmax_rows(alphas, columns);
+        for (std::size_t row = 0; !none_ && row < all.size(); row += darts::kPrimitives)
+            all.insert(all.begin() + static_cast<std::ptrdiff_t>(row), 0.0);
+        return all;
+    }
+    bool edge_weights_, none_;
 };
 
 class Nb201Space final : public SearchSpace {
   public:
+    explicit Nb201Space(bool edge_weights) : edge_weights_(edge_weights) {}
+    void check(const SearchSettings& s) const override {
+        (void)nb201::supernet_layers({s.classes, s.size, s.channels, s.cells}, {.partial = s.partial});
+    }
     std::string name() const override { return "nasbench201"; }
     std::unique_ptr<SearchNet> make_net(Device& device, DType dtype, const SearchSettings& s) const override {
         return std::make_unique<Nb201MixedNet>(device, dtype, nb201::NetConfig{s.classes, s.size, s.channels, s.cells},
-                                               s.track);
+                                               Nb201MixedNet::Cells{s.track, {s.partial, s.shuffle}, edge_weights_});
     }
     std::vector<AlphaMatrix> matrices() const override {
         AlphaMatrix m{"arch_parameters", {}, {nb201::kOpNames.begin(), nb201::kOpNames.end()}};
         for (const nb201::Edge& e : nb201::kEdgeList) m.edges.push_back(fmt::format("{}<-{}", e.to, e.from));
+        if (edge_weights_) return {m, {"betas", m.edges, {"edge"}}};
         return {m};
     }
+    /// Of each edge the largest: what weighs the edge weighs all its operators.
     Derived derive(const Alphas& alphas) const override {
         const std::vector<double> weights = darts::softmax_rows(alphas.at(0), nb201::kOps);
         nb201::Architecture arch;
@@ -121,16 +141,18 @@ class Nb201Space final : public SearchSpace {
         const Cost c = cost_of(net, arch);
         to.add("index", nb201::official_index(arch)).add("params", c.params).add("macs", macs_json(c));
     }
+
+  private:
+    bool edge_weights_;
 };
 
 }  // namespace
 
-const SearchSpace& search_space(const std::string& name, bool edge_weights) {
-    static const DartsSpace darts(false), weighed(true);
-    static const Nb201Space nb201;
-    if (name == darts.name()) return edge_weights ? weighed : darts;
-    NASCENT_CHECK(!edge_weights, usage, "edges are weighed in the space darts alone, not in '{}'", name);
-    if (name == nb201.name()) return nb201;
+const SearchSpace& search_space(const std::string& name, bool edge_weights, bool none) {
+    static const DartsSpace darts[2][2] = {{{false, false}, {false, true}}, {{true, false}, {true, true}}};
+    static const Nb201Space nb201[2] = {Nb201Space(false), Nb201Space(true)};
+    if (name == darts[0][0].name()) return darts[edge_weights][none];
+    if (name == nb201[0].name()) return nb201[edge_weights];
     static constexpr std::array<std::string_view, 2> names = {"darts", "nasbench201"};
     fail(ErrorKind::usage, "unknown space '{}', did you mean {}?", name, nearest_name(name, names));
 }

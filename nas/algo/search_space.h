@@ -2,6 +2,7 @@
 // they say.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,8 @@
 
 namespace nascent {
 
-/// Matrix by matrix, rows one after another; as SearchNet::alphas() orders them.
+/// Matrix by matrix, rows one after another; as SearchNet::alphas() orders them. Those of pruned operators are minus
+/// infinity, and null in JSON.
 using Alphas = std::vector<std::vector<double>>;
 
 /// A matrix of alphas: a row per edge, a column per operator.
@@ -27,8 +29,10 @@ struct SearchSettings {
     int layers = 8;     // darts
     int cells = 5;      // nasbench201: per stage
     bool track = true;  // nasbench201: running statistics in the searched cells
-    int partial = 1;    // darts: operators see one channel in so many
+    int partial = 1;    // operators see one channel in so many
     bool shuffle = true;
+    std::string stem = "cifar";                    // darts: cifar | imagenet
+    std::optional<std::uint64_t> order_seed = {};  // darts: of random orders of channels
 };
 
 class SearchSpace {
@@ -37,6 +41,8 @@ class SearchSpace {
     virtual std::string name() const = 0;
     /// Parameters are zero. Throws Error(usage) for sizes the network cannot have.
     virtual std::unique_ptr<SearchNet> make_net(Device& device, DType dtype, const SearchSettings& settings) const = 0;
+    /// Throws Error(usage) for sizes the network cannot have.
+    virtual void check(const SearchSettings& settings) const = 0;
     virtual std::vector<AlphaMatrix> matrices() const = 0;
 
     struct Derived {
@@ -59,9 +65,9 @@ class SearchSpace {
     virtual void add_cost(JsonObject& to, const std::string& text, int classes) const = 0;
 };
 
-/// `darts` or `nasbench201`; throws Error(usage) with the nearest name. With `edge_weights` (of darts alone) edges are
-/// weighed too, by betas (PC-DARTS).
-const SearchSpace& search_space(const std::string& name, bool edge_weights = false);
+/// `darts` or `nasbench201`; throws Error(usage) with the nearest name. With `edge_weights` edges are weighed too, by
+/// betas (PC-DARTS); without `none` that is no operator of darts (DrNAS), as it is always one of nasbench201.
+const SearchSpace& search_space(const std::string& name, bool edge_weights = false, bool none = true);
 
 /// {"space":...,NAME:[[...],...],...}, the file that `derive` reads.
 std::string alphas_to_json(const SearchSpace& space, const Alphas& alphas);
@@ -69,7 +75,8 @@ struct SpaceAlphas {
     const SearchSpace* space;
     Alphas alphas;
 };
-/// Of a space with edge weights where the file has betas. Throws Error(data) naming `source` and what was expected.
+/// Of a space with edge weights where the file has betas, without `none` where rows are one shorter. Throws Error(data)
+/// naming `source` and what was expected.
 SpaceAlphas alphas_from_json(const std::string& text, const std::string& source);
 
 /// The softmax of the alphas over time, a strip per edge: stacked bands in the operators' colours, time to the right.

@@ -12,7 +12,7 @@
 
 namespace nascent {
 namespace {
-constexpr std::array<std::string_view, 5> kinds = {"synthetic", "folder", "cifar10", "cifar100", "imagenet16"};
+constexpr std::array<std::string_view, 6> kinds = {"synthetic", "folder", "pack", "cifar10", "cifar100", "imagenet16"};
 
 void check_fixed(const DatasetOptions& options, std::string_view kind, int size, int classes) {
     NASCENT_CHECK(options.size == 0 || options.size == size, usage, "{}: pictures are {}x{}, size {} cannot be had",
@@ -62,6 +62,8 @@ Dataset load_dataset(const std::string& spec, const DatasetOptions& options) {
         set = make_synthetic(options);
     } else if (kind == "folder") {
         set = read_folder(path, options);
+    } else if (kind == "pack") {
+        set = read_packs(path, options);
     } else if (kind == "cifar10") {
         check_fixed(options, kind, 32, 10);
         set = read_cifar(path, false);

@@ -19,7 +19,7 @@ struct Pictures {
 };
 
 struct Dataset {
-    std::string name;  // cifar10, cifar100, folder, imagenet16, synthetic
+    std::string name;  // cifar10, cifar100, folder, imagenet16, pack, synthetic
     int classes = 0;
     std::vector<std::string> class_names;  // (classes)
     Pictures train, test;
@@ -42,10 +42,11 @@ struct DatasetOptions {
     std::uint64_t seed = 0;
 };
 
-/// Reads `synthetic | folder:DIR | cifar10:DIR | cifar100:DIR | imagenet16:DIR`.
+/// Reads `synthetic | folder:DIR | pack:DIR | cifar10:DIR | cifar100:DIR | imagenet16:DIR`.
 ///
 /// cifar10, cifar100: the official binary files; DIR is the folder that holds them, its parent, or the .tar.gz.
 /// folder: DIR/train and DIR/test (or DIR/val), a folder per class, JPEG and PNG files told apart by content.
+/// pack: DIR/train.pack and DIR/test.pack (or DIR/val.pack), made of pictures of one size (nas/data/pack_write.h).
 /// imagenet16: the pickles train_data_batch_1..10 and val_data of down-sampled ImageNet at 16x16.
 ///
 /// Throws Error(usage) on a spec or an option that cannot be meant, Error(data) when files are missing or not what

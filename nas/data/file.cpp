@@ -1,5 +1,7 @@
 #include "nas/data/file.h"
 
+#include <sys/stat.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -24,6 +26,13 @@ Bytes read_bytes(const std::string& path, std::size_t limit) {
     const std::size_t got = bytes.empty() ? 0 : std::fread(bytes.data(), 1, bytes.size(), file.get());
     NASCENT_CHECK(got == bytes.size(), data, "{}: read {} of {} bytes", path, got, bytes.size());
     return bytes;
+}
+
+FileStat file_stat(const std::string& path) {
+    struct stat status = {};
+    NASCENT_CHECK(::stat(path.c_str(), &status) == 0, data, "{}: {}", path, std::strerror(errno));
+    return {static_cast<std::uint64_t>(status.st_size),
+            static_cast<std::int64_t>(status.st_mtim.tv_sec) * 1'000'000'000 + status.st_mtim.tv_nsec};
 }
 
 std::string join_names(std::span<const std::string_view> names) {

@@ -1,48 +1,19 @@
-// A folder per class, as torchvision's ImageFolder: classes and files in sorted order.
+// Class folders of small pictures, decoded into memory.
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <filesystem>
 
 #include "engine/base/error.h"
 #include "engine/base/thread_pool.h"
+#include "nas/data/class_folders.h"
 #include "nas/data/file.h"
 #include "nas/data/picture.h"
 #include "nas/data/readers.h"
 
 namespace nascent {
 namespace {
-namespace fs = std::filesystem;
 constexpr std::size_t max_file = std::size_t{256} << 20;
 constexpr std::size_t chunk_files = 64;
-
-std::vector<std::string> sorted_names(const fs::path& folder, bool folders) {
-    std::vector<std::string> names;
-    for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-        const std::string name = entry.path().filename().string();
-        if (name.front() != '.' && entry.is_directory() == folders) names.push_back(name);
-    }
-    std::sort(names.begin(), names.end());
-    return names;
-}
-
-struct Listing {
-    std::vector<std::string> files;
-    std::vector<int> labels;
-};
-
-Listing list_split(const fs::path& folder, const std::vector<std::string>& classes) {
-    Listing listing;
-    for (std::size_t c = 0; c < classes.size(); c++) {
-        const std::vector<std::string> names = sorted_names(folder / classes[c], false);
-        NASCENT_CHECK(!names.empty(), data, "{}: class folder without files", (folder / classes[c]).string());
-        for (const std::string& name : names) {
-            listing.files.push_back((folder / classes[c] / name).string());
-            listing.labels.push_back(static_cast<int>(c));
-        }
-    }
-    return listing;
-}
 
 Picture read_picture(const std::string& file, int size) {
     Picture picture = decode_picture(read_bytes(file, max_file), file);
@@ -53,7 +24,8 @@ class Reader {
   public:
     explicit Reader(const DatasetOptions& options) : options_(options), pool_(options.threads) {}
 
-    Pictures read(const Listing& listing, const std::string& folder) {
+    Pictures read(const ClassFolders& listing) {
+        const std::string& folder = listing.root;
         if (height_ == 0) find_size(listing, folder);
         Pictures out{height_, width_, {}, {}};
         const std::size_t count = listing.files.size();
@@ -68,7 +40,7 @@ class Reader {
             if (k > first_bad) return;
             try {
                 for (std::size_t i = k * chunk_files; i < std::min(count, (k + 1) * chunk_files); i++) {
-                    corrupt[i] = !place(listing.files[i], &out.pixels[i * out.picture_bytes()]);
+                    corrupt[i] = !place(listing.path(i), &out.pixels[i * out.picture_bytes()]);
                 }
             } catch (...) {
                 errors[k] = std::current_exception();
@@ -84,13 +56,13 @@ class Reader {
     std::size_t skipped() const { return skipped_; }
 
   private:
-    void find_size(const Listing& listing, const std::string& folder) {
+    void find_size(const ClassFolders& listing, const std::string& folder) {
         height_ = width_ = options_.size;
         for (std::size_t i = 0; height_ == 0 && i < listing.files.size(); i++) {
             try {
-                const Picture first = read_picture(listing.files[i], 0);
+                const Picture first = read_picture(listing.path(i), 0);
                 height_ = first.height, width_ = first.width;
-                named_ = listing.files[i];
+                named_ = listing.path(i);
             } catch (const Error&) {
                 if (!options_.skip_corrupt) throw;
             }
@@ -114,7 +86,7 @@ class Reader {
         return true;
     }
 
-    void close_gaps(Pictures& out, const Listing& listing, const std::vector<char>& corrupt) {
+    void close_gaps(Pictures& out, const ClassFolders& listing, const std::vector<char>& corrupt) {
         const std::size_t bytes = out.picture_bytes();
         for (std::size_t i = 0; i < corrupt.size(); i++) {
             if (corrupt[i]) {
@@ -135,45 +107,25 @@ class Reader {
     std::size_t skipped_ = 0;
 };
 
-void check_same_classes(const std::vector<std::string>& train, const std::vector<std::string>& test,
-                        const std::string& train_folder, const std::string& test_folder) {
-    for (const auto& [some, other, has, lacks] : {std::tuple(&train, &test, &train_folder, &test_folder),
-                                                  std::tuple(&test, &train, &test_folder, &train_folder)}) {
-        for (const std::string& name : *some) {
-            NASCENT_CHECK(std::binary_search(other->begin(), other->end(), name), data,
-                          "{}: no class folder '{}', which {} has; both splits must have the same classes", *lacks,
-                          name, *has);
-        }
-    }
-}
-
-Dataset read_checked(const fs::path& root, const DatasetOptions& options) {
-    NASCENT_CHECK(fs::is_directory(root), data, "{}: not a folder", root.string());
-    const fs::path train = root / "train";
-    const fs::path test = fs::is_directory(root / "test") ? root / "test" : root / "val";
-    NASCENT_CHECK(fs::is_directory(train), data, "{}: missing; expected a folder per class in it", train.string());
-    NASCENT_CHECK(fs::is_directory(test), data, "{}: has neither test/ nor val/", root.string());
-    Dataset set;
-    set.class_names = sorted_names(train, true);
-    set.classes = static_cast<int>(set.class_names.size());
-    NASCENT_CHECK(set.classes >= 2, data, "{}: {} class folders, expected at least 2", train.string(), set.classes);
-    NASCENT_CHECK(options.classes == 0 || options.classes == set.classes, data, "{}: {} class folders, expected {}",
-                  train.string(), set.classes, options.classes);
-    check_same_classes(set.class_names, sorted_names(test, true), train.string(), test.string());
-    Reader reader(options);
-    set.train = reader.read(list_split(train, set.class_names), train.string());
-    set.test = reader.read(list_split(test, set.class_names), test.string());
-    set.skipped = reader.skipped();
-    return set;
-}
 }  // namespace
 
 Dataset read_folder(const std::string& path, const DatasetOptions& options) {
-    try {
-        return read_checked(path, options);
-    } catch (const fs::filesystem_error& error) {
-        fail(ErrorKind::data, "{}", error.what());
-    }
+    const SplitFolders folders = split_folders(path);
+    NASCENT_CHECK(!folders.test.empty(), data, "{}: has neither test/ nor val/", path);
+    const ClassFolders train = list_class_folders(folders.train);
+    Dataset set;
+    set.class_names = train.class_names;
+    set.classes = static_cast<int>(set.class_names.size());
+    NASCENT_CHECK(set.classes >= 2, data, "{}: {} class folders, expected at least 2", train.root, set.classes);
+    NASCENT_CHECK(options.classes == 0 || options.classes == set.classes, data, "{}: {} class folders, expected {}",
+                  train.root, set.classes, options.classes);
+    const ClassFolders test = list_class_folders(folders.test);
+    check_same_classes(train.class_names, train.root, test.class_names, test.root);
+    Reader reader(options);
+    set.train = reader.read(train);
+    set.test = reader.read(test);
+    set.skipped = reader.skipped();
+    return set;
 }
 
 }  // namespace nascent

@@ -51,9 +51,9 @@ enum class LabelPolicy { truth, fixed, per_access };
 LabelPolicy label_policy(const std::string& name);
 
 /// Which pictures batch `step` holds: the next of a shuffled epoch; the first of a shuffle of its own (an iterator made
-/// anew for every step, as DARTS's code draws for its alphas); or a uniform draw for each place (NAS-Bench-201's
-/// pairs).
-enum class BatchOrder { epochs, first_of_shuffle, replacement };
+/// anew for every step, as DARTS's code draws for its alphas); a uniform draw for each place (NAS-Bench-201's
+/// pairs); or the next as they lie.
+enum class BatchOrder { epochs, first_of_shuffle, replacement, in_order };
 
 struct LoaderOptions {
     std::uint64_t seed = 0;

@@ -14,7 +14,7 @@ constexpr std::array<std::string_view, 10> cifar10_names = {"airplane", "automob
 
 std::string chosen(const Dataset& set) {
     if (set.name == "synthetic") return "half";
-    if (set.name != "folder") return set.name;
+    if (set.name != "folder" && set.name != "pack") return set.name;
     const bool cifar = std::equal(set.class_names.begin(), set.class_names.end(), cifar10_names.begin(),
                                   cifar10_names.end(), [](const auto& a, const auto& b) { return a == b; });
     return cifar ? "cifar10" : "imagenet";

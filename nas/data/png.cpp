@@ -14,7 +14,7 @@ struct State {
     png_infop info;
     const std::uint8_t* bytes;
     std::size_t left;
-    Allocate allocate;
+    Place place;
     void* context;
     char* message;
 };
@@ -43,7 +43,8 @@ bool decode(State& state) {
     png_set_chunk_cache_max(png, 64);
     png_read_info(png, state.info);
     const png_uint_32 width = png_get_image_width(png, state.info), height = png_get_image_height(png, state.info);
-    std::uint8_t* out = state.allocate(state.context, width, height);
+    Part part;
+    std::uint8_t* out = state.place(state.context, width, height, part);
     if (out == nullptr) png_error(png, "more pixels than allowed, or no memory for them");
     png_set_expand(png);
     png_set_scale_16(png);
@@ -61,8 +62,8 @@ bool decode(State& state) {
 }
 }  // namespace
 
-bool decode_png(const std::uint8_t* bytes, std::size_t size, Allocate allocate, void* context, char* message) {
-    State state = {nullptr, nullptr, bytes, size, allocate, context, message};
+bool decode_png(const std::uint8_t* bytes, std::size_t size, Place place, void* context, char* message) {
+    State state = {nullptr, nullptr, bytes, size, place, context, message};
     state.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &state, leave, silent);
     if (state.png != nullptr) state.info = png_create_info_struct(state.png);
     bool ok = false;

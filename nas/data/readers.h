@@ -12,6 +12,9 @@ Dataset read_cifar(const std::string& path, bool fine);
 
 Dataset read_folder(const std::string& path, const DatasetOptions& options);
 
+/// DIR/train.pack and DIR/test.pack or DIR/val.pack, of pictures of one size.
+Dataset read_packs(const std::string& path, const DatasetOptions& options);
+
 /// Chrabaszcz, Loshchilov & Hutter 2017 (arXiv:1707.08819), 16x16; NAS-Bench-201 keeps labels 1..120.
 Dataset read_imagenet16(const std::string& path, const DatasetOptions& options);
 

@@ -3,6 +3,7 @@
 #include <regex>
 
 #include "nas/golden/kinds.h"
+#include "nas/golden/search_check.h"
 #include "nas/golden/tensors.h"
 #include "nas/space/darts_derive.h"
 #include "nas/space/darts_genotypes.h"
@@ -19,27 +20,14 @@ void check_search(int channels, int layers, Device& device, const json& expected
     config.layers = layers;
     DartsNet net(device, DType::f64, darts::search_net(config));
     fill_net(net);
-    const int n = static_cast<int>(expected.at("logits").size()) / config.classes, s = config.input_size;
-    Arena arena(device);
-    ExecutionScope execution(arena);
-    const Tensor x = to_device(input(static_cast<std::size_t>(n) * 3 * s * s, 99), n, 3, s, s);
-    // Before training moves the running statistics.
-    report.compare("eval_logits", from_device(net.forward(x, false).logits), expected.at("eval_logits"));
-    Tape tape(arena, &net.store());
-    TapeScope recording(&tape);
-    const auto output = net.forward(x, true);
-    const Tensor loss = cross_entropy(output.logits, labels_of(n, config.classes));
-    tape.backward(loss, constant(1));
-    report.compare("logits", from_device(output.logits), expected.at("logits"));
-    report.compare("loss", scalar(loss), expected.at("loss"), 0);
-    report.compare("wgrad_norm", weight_norm(net, tape), expected.at("wgrad_norm"), 0);
-    report.compare("dalpha_normal", from_device(gradient(net, tape, "alphas_normal")), expected.at("dalpha_normal"));
-    report.compare("dalpha_reduce", from_device(gradient(net, tape, "alphas_reduce")), expected.at("dalpha_reduce"));
+    check_training(net, device, expected, report, [&](const Tensor& x) {
+        // Before training moves the running statistics.
+        report.compare("eval_logits", from_device(net.forward(x, false).logits), expected.at("eval_logits"));
+    });
     report.compare_text("genotype",
                         to_string(darts::derive_genotype(darts::softmax_rows(net.get("alphas_normal")),
                                                          darts::softmax_rows(net.get("alphas_reduce")))),
                         expected.at("genotype"));
-    report.compare("nparams", static_cast<double>(darts::parameter_count(net.net())), expected.at("nparams"), 0);
 }
 
 void check_evaluation(const darts::NetConfig& config, const std::string& genotype, int n, Device& device,

@@ -22,6 +22,8 @@ std::int64_t Cost::macs(MacConvention convention) const {
             return conv_macs;
         case MacConvention::pc_darts:
             return conv_macs + linear_macs + 2 * batch_norm_outputs + relu_outputs;
+        case MacConvention::thop:
+            return conv_macs + 2 * linear_macs - linear_outputs;
     }
     fail(ErrorKind::usage, "no MAC convention has the number {}", static_cast<int>(convention));
 }
@@ -32,6 +34,7 @@ Cost& Cost::operator+=(const Cost& other) {
     conv_macs += other.conv_macs;
     depthwise_macs += other.depthwise_macs;
     linear_macs += other.linear_macs;
+    linear_outputs += other.linear_outputs;
     auxiliary_macs += other.auxiliary_macs;
     batch_norm_outputs += other.batch_norm_outputs;
     relu_outputs += other.relu_outputs;
@@ -52,7 +55,7 @@ Cost cost_of(const Layer& l) {
     cost.params = l.parameters();
     if (l.kind == LayerKind::conv) cost.conv_macs = l.weights() * places;
     if (l.kind == LayerKind::conv && l.groups > 1) cost.depthwise_macs = cost.conv_macs;
-    if (l.kind == LayerKind::linear) cost.linear_macs = l.weights();
+    if (l.kind == LayerKind::linear) cost.linear_macs = l.weights(), cost.linear_outputs = l.out;
     if (l.kind == LayerKind::batch_norm) cost.batch_norm_outputs = outputs;
     if (l.kind == LayerKind::relu) cost.relu_outputs = outputs;
     cost.batch_norms = l.kind == LayerKind::batch_norm;

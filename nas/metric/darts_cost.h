@@ -14,8 +14,9 @@ enum class MacConvention {
     mac,       ///< weights of convolutions and linear layers
     conv,      ///< of convolutions alone: EvNAS
     pc_darts,  ///< `mac`, two per output of a batch norm, one per output of a ReLU
+    thop,      ///< RLNAS and AngleNAS: `conv`, and (2 x inputs - 1) x outputs of a linear layer
 };
-inline constexpr std::array<std::string_view, 3> kMacConventions = {"mac", "conv", "pc_darts"};
+inline constexpr std::array<std::string_view, 4> kMacConventions = {"mac", "conv", "pc_darts", "thop"};
 /// Throws ErrorKind::usage with the nearest name.
 MacConvention mac_convention(std::string_view name);
 
@@ -26,6 +27,7 @@ struct Cost {
     std::int64_t conv_macs = 0;
     std::int64_t depthwise_macs = 0;  // the part of conv_macs of convolutions with one channel a group
     std::int64_t linear_macs = 0;
+    std::int64_t linear_outputs = 0;
     std::int64_t auxiliary_macs = 0;
     std::int64_t batch_norm_outputs = 0;
     std::int64_t relu_outputs = 0;
@@ -37,7 +39,7 @@ struct Cost {
 
 Cost cost_of(const Layer& layer);
 Cost cost_of(const Net& net);
-/// {"mac":...,"conv":...,"pc_darts":...}
+/// {"mac":...,"conv":...,"pc_darts":...,"thop":...}
 JsonObject macs_json(const Cost& cost);
 /// One cell: its preprocessing and its edges.
 Cost cost_of_cell(const Net& net, int cell);

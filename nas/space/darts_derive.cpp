@@ -44,11 +44,12 @@ std::vector<double> softmax_rows(std::span<const double> alphas, int columns) {
     std::vector<double> weights(alphas.begin(), alphas.end());
     for (std::size_t row = 0; row < weights.size(); row += width) {
         for (std::size_t k = 0; k < width; ++k) {
-            NASCENT_CHECK(std::isfinite(weights[row + k]), runtime, "alpha of edge {}, operator {} is {}", row / width,
+            NASCENT_CHECK(weights[row + k] < INFINITY, runtime, "alpha of edge {}, operator {} is {}", row / width,
                           k, weights[row + k]);
         }
         const auto first = weights.begin() + static_cast<std::ptrdiff_t>(row), last = first + columns;
         const double top = *std::max_element(first, last);
+        NASCENT_CHECK(std::isfinite(top), runtime, "all operators of edge {} were pruned", row / width);
         double sum = 0;
         for (auto w = first; w != last; ++w) sum += * w = std::exp(*w - top);
         for (auto w = first; w != last; ++w) *w /= sum;

@@ -12,8 +12,8 @@ constexpr int edge_count(int nodes) { return nodes * (nodes + 2 * kInputs - 1) /
 /// The edge from state `from` to node `node`, 0 <= from < 2 + node.
 constexpr int edge_index(int node, int from) { return edge_count(node) + from; }
 
-/// Softmax of each row of `columns` numbers, in double. Throws ErrorKind::runtime naming the edge and the operator
-/// where a number is not finite.
+/// Softmax of each row of `columns` numbers, in double; minus infinity is an operator that was pruned, and gets 0.
+/// Throws ErrorKind::runtime naming the edge and the operator where another number is not finite, or all were pruned.
 std::vector<double> softmax_rows(std::span<const double> alphas, int columns = kPrimitives);
 
 /// The rule of DARTS (its §2.4) for `weights`, edges by primitives in row-major order: an edge's strength is its

@@ -10,7 +10,7 @@
 namespace nascent::darts {
 namespace {
 
-// The genotypes files of DARTS, PC-DARTS and EvNAS; where several have a cell, they agree.
+// The genotypes files of DARTS, PC-DARTS, EvNAS, RLNAS and AngleNAS; where several have a cell, they agree.
 constexpr Published kPublished[] = {
     {"NASNet", "", Family::convolutional, "NASNet-A (Zoph et al., CVPR 2018), as the DARTS code has it",
      "Genotype(normal=[('sep_conv_5x5', 1), ('sep_conv_3x3', 0), ('sep_conv_5x5', 0), ('sep_conv_3x3', 0), "
@@ -68,6 +68,36 @@ constexpr Published kPublished[] = {
      "normal_concat=range(2, 6), reduce=[('sep_conv_3x3', 0), ('skip_connect', 1), ('dil_conv_5x5', 2), "
      "('max_pool_3x3', 1), ('sep_conv_3x3', 2), ('sep_conv_3x3', 1), ('sep_conv_5x5', 0), ('sep_conv_3x3', "
      "3)], reduce_concat=range(2, 6))"},
+    {"RLNAS_cifar", "RLDARTS", Family::convolutional, "RLNAS (Zhang et al., CVPR 2021), searched on CIFAR-10",
+     "Genotype(normal=[('sep_conv_5x5', 0), ('sep_conv_3x3', 1), ('dil_conv_3x3', 0), ('sep_conv_5x5', 2), "
+     "('sep_conv_3x3', 0), ('dil_conv_5x5', 3), ('dil_conv_5x5', 1), ('dil_conv_3x3', 2)], "
+     "normal_concat=range(2, 6), reduce=[('sep_conv_5x5', 0), ('dil_conv_3x3', 1), ('sep_conv_3x3', 0), "
+     "('sep_conv_5x5', 2), ('dil_conv_3x3', 1), ('sep_conv_3x3', 3), ('max_pool_3x3', 1), ('sep_conv_5x5', "
+     "2)], reduce_concat=range(2, 6))"},
+    {"RLNAS_imagenet", "", Family::convolutional, "RLNAS, searched on ImageNet, at most 600M",
+     "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('skip_connect', 1), ('sep_conv_3x3', 2), "
+     "('sep_conv_3x3', 1), ('sep_conv_3x3', 2), ('skip_connect', 0), ('sep_conv_3x3', 4)], "
+     "normal_concat=range(2, 6), reduce=[('sep_conv_3x3', 0), ('max_pool_3x3', 1), ('sep_conv_3x3', 0), "
+     "('skip_connect', 1), ('sep_conv_3x3', 0), ('dil_conv_3x3', 1), ('skip_connect', 0), ('sep_conv_3x3', "
+     "1)], reduce_concat=range(2, 6))"},
+    {"RLNAS_imagenet_free", "", Family::convolutional, "RLNAS, searched on ImageNet without a limit",
+     "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 1), ('sep_conv_3x3', 2), "
+     "('sep_conv_3x3', 0), ('sep_conv_5x5', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 1)], "
+     "normal_concat=range(2, 6), reduce=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_5x5', 0), "
+     "('sep_conv_3x3', 2), ('sep_conv_5x5', 0), ('sep_conv_5x5', 2), ('sep_conv_3x3', 2), ('sep_conv_3x3', "
+     "4)], reduce_concat=range(2, 6))"},
+    {"DARTS_ABS", "", Family::convolutional, "AngleNAS (Hu et al., ECCV 2020): DARTS in the shrunk space, ImageNet",
+     "Genotype(normal=[('sep_conv_3x3', 1), ('dil_conv_3x3', 0), ('sep_conv_5x5', 1), ('sep_conv_3x3', 2), "
+     "('dil_conv_3x3', 2), ('sep_conv_5x5', 1), ('dil_conv_3x3', 4), ('dil_conv_5x5', 2)], "
+     "normal_concat=range(2, 6), reduce=[('dil_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_5x5', 0), "
+     "('sep_conv_3x3', 2), ('dil_conv_3x3', 0), ('dil_conv_5x5', 3), ('dil_conv_3x3', 0), ('dil_conv_3x3', "
+     "2)], reduce_concat=range(2, 6))"},
+    {"PDARTS_ABS", "", Family::convolutional, "AngleNAS: P-DARTS in the shrunk space, ImageNet",
+     "Genotype(normal=[('dil_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 1), ('sep_conv_3x3', 2), "
+     "('sep_conv_5x5', 0), ('sep_conv_5x5', 3), ('dil_conv_5x5', 2), ('dil_conv_3x3', 4)], "
+     "normal_concat=range(2, 6), reduce=[('dil_conv_3x3', 0), ('dil_conv_5x5', 1), ('sep_conv_3x3', 1), "
+     "('sep_conv_5x5', 2), ('dil_conv_5x5', 1), ('sep_conv_5x5', 3), ('dil_conv_3x3', 2), ('dil_conv_3x3', "
+     "4)], reduce_concat=range(2, 6))"},
     {"ENAS", "", Family::recurrent, "ENAS (Pham et al., ICML 2018), Penn Treebank, as the DARTS code has it",
      "Genotype(recurrent=[('tanh', 0), ('tanh', 1), ('relu', 1), ('tanh', 3), ('tanh', 3), ('relu', 3), "
      "('relu', 4), ('relu', 7), ('relu', 8), ('relu', 8), ('relu', 8)], concat=[2, 5, 6, 9, 10, 11])"},

@@ -81,12 +81,12 @@ Flow LayerWriter::factorized_reduce(const std::string& name, Flow in, int out) {
     NASCENT_CHECK(in.size.h % 2 == 0 && in.size.w % 2 == 0, usage,
                   "{} is a FactorizedReduce of a {} x {} map; it needs even sizes (choose another input size)", name,
                   in.size.h, in.size.w);
-    NASCENT_CHECK(out % 2 == 0, usage, "{} is a FactorizedReduce to {} channels; it needs an even number", name, out);
+    NASCENT_CHECK(out >= 2, usage, "{} is a FactorizedReduce to {} channel; it needs two or more", name, out);
     const Flow x = relu(name + ".relu", in);
     Flow y = conv(name + ".conv_1", x, out / 2, square(1, 2, 0));
     Window shifted = square(1, 2, 0);
     shifted.skip = 1;
-    conv(name + ".conv_2", x, out / 2, shifted);
+    conv(name + ".conv_2", x, out - out / 2, shifted);  // of an odd number the larger half (AngleNAS)
     y.channels = out;
     return norm(name + ".bn", y);
 }

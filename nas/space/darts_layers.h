@@ -40,7 +40,7 @@ class LayerWriter {
     Flow linear(const std::string& name, Flow in, int out);
 
     Flow relu_conv_bn(const std::string& name, Flow in, int out);
-    /// Throws ErrorKind::usage for odd maps or an odd `out`.
+    /// Throws ErrorKind::usage for odd maps. The second half is the larger one of an odd `out`.
     Flow factorized_reduce(const std::string& name, Flow in, int out);
     /// An operator of the space; `pool_norm` puts a batch norm behind pools.
     Flow op(const std::string& name, Op op, Flow in, int stride, bool pool_norm);

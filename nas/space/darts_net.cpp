@@ -42,8 +42,8 @@ void check(const NetConfig& c) {
     inside("channels", c.channels, 1, 4096);
     inside("layers", c.layers, 1, 500);
     inside("stem multiplier", c.stem_multiplier, 1, 16);
-    NASCENT_CHECK(c.stem == Stem::cifar || c.stem_multiplier * c.channels % 2 == 0, usage,
-                  "DARTS network: {} channels out of the ImageNet stem; expected an even number",
+    NASCENT_CHECK(c.stem == Stem::cifar || c.stem_multiplier * c.channels > 1, usage,
+                  "DARTS network: {} channels out of the ImageNet stem; expected two or more",
                   c.stem_multiplier * c.channels);
 }
 
@@ -201,14 +201,14 @@ Net search_net(const NetConfig& config, const SearchCell& shape) {
         }
         for (int i = shape.nodes - shape.multiplier; i < shape.nodes; ++i) cell.concat.push_back(kInputs + i);
     };
-    Net net = NetWriter(config, false).build(fill, [&](LayerWriter& to, const Cell& cell, int e) {
+    Net net = NetWriter(config, shape.affine).build(fill, [&](LayerWriter& to, const Cell& cell, int e) {
         const Edge& edge = cell.edges[static_cast<std::size_t>(e)];
         const std::string prefix = fmt::format("cells.{}._ops.{}", cell.index, e);
         const int seen = cell.channels / shape.partial;
-        for (int op = 0; op < kPrimitives; ++op) {
-            to.at({.part = Part::edge, .cell = cell.index, .place = e, .op = op, .affine = false});
-            to.op(fmt::format("{}._ops.{}", prefix, op), static_cast<Op>(op), edge_input(cell, edge, seen), edge.stride,
-                  true);
+        for (int op = shape.first_op(); op < kPrimitives; ++op) {
+            to.at({.part = Part::edge, .cell = cell.index, .place = e, .op = op, .affine = shape.affine});
+            to.op(fmt::format("{}._ops.{}", prefix, op - shape.first_op()), static_cast<Op>(op),
+                  edge_input(cell, edge, seen), edge.stride, true);
         }
         // Of the channels that no operator sees, reduction cells take the maximum of 2 x 2.
         if (shape.partial > 1 && edge.stride == 2) {

@@ -34,6 +34,11 @@ struct SearchCell {
     int partial = 1;            // K of PC-DARTS: operators see the first channels / K
     bool shuffle = true;        // with K > 1: a node's channels are shuffled in K groups
     bool edge_weights = false;  // PC-DARTS's betas: edges are weighed too
+    bool none = true;           // `none` is one of the operators (not so in DrNAS)
+    bool affine = false;        // weight and bias in all batch norms: RLNAS and AngleNAS
+    /// Columns of alphas, and the operator of the first.
+    int operators() const { return none ? kPrimitives : kPrimitives - 1; }
+    int first_op() const { return none ? 0 : 1; }
     bool operator==(const SearchCell&) const = default;
 };
 
@@ -106,10 +111,10 @@ struct Net {
     std::vector<Layer> layers{};  // as the modules are registered: stem, cells, auxiliary, head
 };
 
-/// Throws ErrorKind::usage for numbers out of range, an odd map or width that a FactorizedReduce would have to halve,
-/// maps that the auxiliary head does not fit, or a genotype that validate() refuses.
+/// Throws ErrorKind::usage for numbers out of range, an odd map that a FactorizedReduce would have to halve, maps that
+/// the auxiliary head does not fit, or a genotype that validate() refuses.
 Net evaluation_net(const NetConfig& config, const Genotype& genotype);
-/// Every primitive on every edge, BN without affine but in the stem, and after the pools.
+/// Every primitive on every edge, BN without affine but in the stem, and after the pools. SearchCell::affine: with it.
 Net search_net(const NetConfig& config, const SearchCell& cell = {});
 
 std::int64_t parameter_count(const Net& net);

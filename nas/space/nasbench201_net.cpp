@@ -51,9 +51,10 @@ class Builder {
     void op(const std::string& name, std::size_t edge, Op op, const Block& b) {
         if (op != Op::nor_conv_1x1 && op != Op::nor_conv_3x3) return;
         std::size_t first = layers_.size();
-        conv(name + ".op.1", b.in_channels, b.out_channels, op == Op::nor_conv_3x3 ? 3 : 1, b.out_size,
+        const int in = b.in_channels / style_.partial, out = b.out_channels / style_.partial;
+        conv(name + ".op.1", in, out, op == Op::nor_conv_3x3 ? 3 : 1, b.out_size,
              style_.conv_bias);
-        norm(name + ".op.2", b.out_channels, b.out_size, style_.affine, style_.track_running_stats);
+        norm(name + ".op.2", out, b.out_size, style_.affine, style_.track_running_stats);
         for (std::size_t l = first; l < layers_.size(); ++l) {
             layers_[l].edge = static_cast<int>(edge);
             layers_[l].op = static_cast<int>(op);
@@ -143,6 +144,9 @@ std::vector<Layer> stand_alone_layers(const NetConfig& config, const Architectur
 }
 
 std::vector<Layer> supernet_layers(const NetConfig& config, const Style& style) {
+    NASCENT_CHECK(style.partial >= 1 && config.channels % style.partial == 0, usage,
+                  "NAS-Bench-201 network: operators see one channel in {}, which does not divide {}", style.partial,
+                  config.channels);
     return Builder(config, style).build([&](Builder& to, const Block& b) {
         for (std::size_t e = 0; e < kEdges; ++e) {
             for (int op = 0; op < kOps; ++op) {

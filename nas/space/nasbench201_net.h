@@ -43,6 +43,7 @@ struct Style {
     bool conv_bias = false;           // biases in the convolutions of searched cells (later AutoDL supernets)
     bool lastact_affine = true;
     bool arch_parameters = false;  // the 6 x 5 logits at the front of the state dict
+    int partial = 1;               // operators of searched cells see one channel in so many
     bool operator==(const Style&) const = default;
 };
 /// The benchmark's networks.
@@ -72,7 +73,8 @@ struct Layer {
 /// The network of one architecture, named as the benchmark's state dicts: cells.K.layers.E.op.J, E the edge.
 std::vector<Layer> stand_alone_layers(const NetConfig& config, const Architecture& arch,
                                       const Style& style = kStandAlone);
-/// All operators on all edges, named as the supernet's: cells.K.edges.TO<-FROM.OP.op.J.
+/// All operators on all edges, named as the supernet's: cells.K.edges.TO<-FROM.OP.op.J. Throws ErrorKind::usage where
+/// style.partial does not divide the channels.
 std::vector<Layer> supernet_layers(const NetConfig& config, const Style& style = kSupernet);
 std::int64_t parameter_count(const std::vector<Layer>& layers);
 

@@ -50,11 +50,12 @@ void DartsNet::build() {
     }
     for (bool reduction : {false, true})
         for (const darts::Cell& cell : net_.cells)
-            if (cell.reduction == reduction && !cell.edges.empty() && cell.edges[0].op < 0 && alphas_[reduction] < 0) {
+            if (cell.reduction == reduction && !cell.edges.empty() && cell.edges[0].op < 0 && alphas_[reduction] < 0 &&
+                !net_.search.affine) {
                 const std::string name = reduction ? "alphas_reduce" : "alphas_normal";
                 store_.begin_range(name);
                 alphas_[reduction] =
-                    store_.add(name, {static_cast<std::int64_t>(cell.edges.size()), darts::kPrimitives});
+                    store_.add(name, {static_cast<std::int64_t>(cell.edges.size()), net_.search.operators()});
             }
     for (bool reduction : {false, true}) {
         if (!net_.search.edge_weights || alphas_[reduction] < 0) continue;
@@ -63,7 +64,8 @@ void DartsNet::build() {
         store_.begin_range(name);
         betas_[reduction] = store_.add(name, {alphas[0], 1});
     }
-    if (searches()) build_mixed();
+    if (!searches()) return;
+    for (const darts::Cell& cell : net_.cells) mixed_.push_back(mixed(cell, {}));
 }
 
 const DartsNet::Group* DartsNet::group(Part part, int cell, int place, int op) const {
@@ -131,16 +133,17 @@ Tensor DartsNet::apply(const darts::Cell& cell, int place, int op, const Tensor&
     return x;
 }
 
+Tensor DartsNet::preprocessed(const darts::Cell& cell, int input, const Tensor& x, bool training) {
+    const Group* g = group(Part::preprocess, cell.index, input, -1);
+    NASCENT_CHECK(g, runtime, "cell {} has no preprocess{}", cell.index, input);
+    return run(*g, x, training);
+}
+
 Tensor DartsNet::run_cell(const darts::Cell& cell, const Tensor& before, const Tensor& previous, const Tensor& weights,
                           bool training) {
     Scope scope("cell {}", cell.index);
     if (searches()) return run_mixed(cell, before, previous, weights, training);
-    std::vector<Tensor> states;
-    for (int input : {0, 1}) {
-        const Group* g = group(Part::preprocess, cell.index, input, -1);
-        NASCENT_CHECK(g, runtime, "cell {} has no preprocess{}", cell.index, input);
-        states.push_back(run(*g, input == 0 ? before : previous, training));
-    }
+    std::vector<Tensor> states = {preprocessed(cell, 0, before, training), preprocessed(cell, 1, previous, training)};
     for (std::size_t place = 0; place < cell.edges.size(); place++) {
         const darts::Edge& e = cell.edges[place];
         const Tensor y =
@@ -181,22 +184,25 @@ Tensor DartsNet::chain(const Tensor& x, bool training) {
     return run(groups_.begin()->second, x, training);
 }
 
-Tensor DartsNet::features(const Tensor& x, bool training, Tensor* auxiliary) {
+Tensor DartsNet::features(const Tensor& x, bool training, Tensor* auxiliary, const darts::Code* path) {
     const int size = net_.config.input_size;
     NASCENT_CHECK(x.shape.rank() == 4 && x.shape == Shape({x.shape[0], size, size, 3}), runtime,
                   "expected pictures (n, {0}, {0}, 3), got {1}", size, x.shape.text());
     Tensor weights[2];
     for (bool reduction : {false, true})
-        if (alphas_[reduction] >= 0) {
+        if (!path && alphas_[reduction] >= 0) {
             const ArchWeights w = arch_weights(alphas_[reduction], reduction);
-            NASCENT_CHECK(w.chosen.empty() && !w.sums, runtime, "cells of the space darts compute all operators");
+            NASCENT_CHECK(!w.sums, runtime, "cells of the space darts add no bare sums to their nodes");
             weights[reduction] = w.weights;
+            build_mixed(reduction, w.kept);
+            chosen_[reduction] = w.chosen;
             if (betas_[reduction] >= 0)
                 weights[reduction] = edge_weights(w.weights, store_.read(betas_[reduction]), net_.search.nodes);
         }
     auto [before, previous] = stems(x, training);
     for (const darts::Cell& cell : net_.cells) {
-        Tensor y = run_cell(cell, before, previous, weights[cell.reduction], training);
+        Tensor y = path ? run_path(cell, before, previous, path->cell(cell.reduction), training)
+                        : run_cell(cell, before, previous, weights[cell.reduction], training);
         before = std::exchange(previous, y);
         if (auxiliary && training && cell.index == net_.auxiliary_cell)
             *auxiliary = run(*group(Part::auxiliary, -1, -1, -1), y, training);

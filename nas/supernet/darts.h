@@ -3,6 +3,7 @@
 // batch-norm as another, all else composed of primitive ones.
 #pragma once
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <tuple>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "engine/memory/parameter_store.h"
+#include "nas/space/darts_code.h"
 #include "nas/space/darts_net.h"
 #include "nas/supernet/search_net.h"
 #include "ops/mixed_cell.h"
@@ -19,7 +21,8 @@ namespace nascent {
 class DartsNet : public SearchNet {
   public:
     /// Parameters are zero until set(). A network with edges of all primitives has alphas, (edges, 8) for the normal
-    /// and for the reduction cells, in ranges of their own behind the weights.
+    /// and for the reduction cells, in ranges of their own behind the weights. With affine batch norms (SearchCell::
+    /// affine) it has none and only knows paths. Each operator of each edge is a range.
     DartsNet(Device& device, DType dtype, darts::Net net);
 
     struct Output {
@@ -29,6 +32,12 @@ class DartsNet : public SearchNet {
     /// x (n, s, s, 3), in the current execution. Training uses batch statistics and moves the running ones. Paths are
     /// not dropped.
     Output forward(const Tensor& x, bool training);
+
+    /// Logits of the network whose cells have the path's operators alone: of one with edges of all primitives, whose
+    /// alphas play no part. Cells without affine batch norms are one fused op each. Statistics move and gradients arise
+    /// for operators on the path only. Throws Error(usage) for a path that is no valid() code, Error(runtime) for a
+    /// network of other cells.
+    Tensor forward(const Tensor& x, const darts::Code& path, bool training);
 
     /// All layers one after another, of a network that is one chain (an operator by itself).
     Tensor chain(const Tensor& x, bool training);
@@ -41,6 +50,10 @@ class DartsNet : public SearchNet {
     /// Of the normal and of the reduction cells, then their edges' betas where the network has them, (edges, 1) each;
     /// empty in an evaluation network.
     std::vector<int> alphas() const override;
+    std::vector<std::vector<std::string>> operators() const override;
+    /// With partial channels a node's channels are shuffled in an order drawn for it anew in every cell and pass of a
+    /// step, not in groups. Throws Error(usage) where the network has none, or more than 512 channels.
+    void shuffle_at_random(std::uint64_t seed);
     /// The parameter that holds the alphas; -1 in an evaluation network.
     int alphas(bool reduction) const { return alphas_[reduction]; }
 
@@ -50,6 +63,8 @@ class DartsNet : public SearchNet {
     /// Values that lie as the parameter's do (its gradient, say), in PyTorch's layout.
     std::vector<double> torch_order(const std::string& name, const Tensor& values) const;
     std::vector<double> get(const std::string& name) const;
+    /// Values of the network's type in host memory that lie as parameter number `parameter` does, in PyTorch's layout.
+    std::vector<double> torch_order(int parameter, const void* host) const;
 
   private:
     struct Ids {  // parameters and buffers of a layer, -1 for none
@@ -58,15 +73,20 @@ class DartsNet : public SearchNet {
     struct Group {
         std::size_t first = 0, last = 0;  // layers
     };
+    /// Appends the convolutions' parameters and the batch norms (layers) of a group, in order.
+    void take(const Group* group, std::vector<int>& parameters, std::vector<std::size_t>& norms) const;
     struct Mixed {  // a cell of all primitives: what the fused op reads, in its order
         CellShape shape;
         std::vector<int> parameters;
         std::vector<std::size_t> norms;  // layers
     };
+
     using Key = std::tuple<darts::Part, int, int, int>;  // part, cell, place, operator
 
     void build();
-    void build_mixed();
+    /// The searched cells with the operators that `arch` keeps; what they were built with is remembered.
+    void build_mixed(bool reduction, const std::vector<bool>& kept);
+    Mixed mixed(const darts::Cell& cell, const std::vector<bool>& kept) const;
     std::size_t layer_of(const std::string& name) const;
     const Group* group(darts::Part part, int cell, int place, int op) const;
     Tensor tensor(const std::string& name) const;
@@ -75,17 +95,28 @@ class DartsNet : public SearchNet {
     Tensor apply(const darts::Cell& cell, int place, int op, const Tensor& x, int stride, bool training);
     Tensor run_cell(const darts::Cell& cell, const Tensor& before, const Tensor& previous, const Tensor& weights,
                     bool training);
+    /// The cell of which each edge computes one operator, by the column of its weight.
+    static Mixed only(const Mixed& all, const std::vector<int>& chosen, int columns);
     Tensor run_mixed(const darts::Cell& cell, const Tensor& before, const Tensor& previous, const Tensor& weights,
                      bool training);
+    Tensor run_path(const darts::Cell& cell, const Tensor& before, const Tensor& previous, const darts::CellCode& path,
+                    bool training);
+    /// The same as one fused op, of cells whose batch norms are not affine.
+    Tensor run_fused_path(const darts::Cell& cell, const Tensor& before, const Tensor& previous,
+                          const darts::CellCode& path, bool training);
+    Tensor preprocessed(const darts::Cell& cell, int input, const Tensor& x, bool training);
     std::pair<Tensor, Tensor> stems(const Tensor& x, bool training);
     /// The last cell's output; sets `auxiliary` as in Output.
-    Tensor features(const Tensor& x, bool training, Tensor* auxiliary);
+    Tensor features(const Tensor& x, bool training, Tensor* auxiliary, const darts::Code* path = nullptr);
 
     darts::Net net_;
     ParameterStore store_;
-    std::vector<Ids> ids_;         // by layer
-    std::map<Key, Group> groups_;  // the stems of ImageNet are two groups, by place
-    std::vector<Mixed> mixed_;     // by cell; none in evaluation networks
+    std::vector<Ids> ids_;                     // by layer
+    std::map<Key, Group> groups_;              // the stems of ImageNet are two groups, by place
+    std::vector<Mixed> mixed_;                 // by cell; none in evaluation networks
+    std::vector<bool> kept_[2];                // what they were built with
+    std::optional<std::uint64_t> order_seed_;  // of orders of channels
+    std::vector<int> chosen_[2];  // of normal and reduction cells, for this forward: by edge; empty: all operators
     int alphas_[2] = {-1, -1}, betas_[2] = {-1, -1};
 };
 

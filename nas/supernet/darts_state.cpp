@@ -49,6 +49,16 @@ std::vector<double> DartsNet::torch_order(const std::string& name, const Tensor&
     return result;
 }
 
+std::vector<double> DartsNet::torch_order(int parameter, const void* host) const {
+    const Shape& shape = store_.parameters()[static_cast<std::size_t>(parameter)].shape;
+    return with_type(store_.dtype(), [&](auto zero) {
+        const auto* values = static_cast<const decltype(zero)*>(host);
+        std::vector<double> result(shape.size());
+        for (std::size_t i = 0; i < result.size(); i++) result[i] = values[stored_index(shape, i)];
+        return result;
+    });
+}
+
 std::vector<double> DartsNet::get(const std::string& name) const { return torch_order(name, tensor(name)); }
 
 }  // namespace nascent

@@ -12,7 +12,8 @@ namespace nascent {
 
 using nb201::Op;
 
-Nb201Supernet::Nb201Supernet(Device& device, DType dtype, const nb201::NetConfig& config, const nb201::Style& style)
+Nb201Supernet::Nb201Supernet(Device& device, DType dtype, const nb201::NetConfig& config, const nb201::Style& style,
+                             bool betas)
     : config_(config),
       style_(style),
       store_(device, dtype),
@@ -20,7 +21,7 @@ Nb201Supernet::Nb201Supernet(Device& device, DType dtype, const nb201::NetConfig
       layers_(nb201::supernet_layers(config, style)) {
     NASCENT_CHECK(!style.conv_bias && style.lastact_affine, usage,
                   "the supernet is built without convolution biases and with an affine lastact");
-    build();
+    build(betas);
     store_.allocate();
 }
 
@@ -55,7 +56,7 @@ Nb201Supernet::ConvNormIds Nb201Supernet::add_conv_norm(const std::string& conv,
     return ids;
 }
 
-void Nb201Supernet::build() {
+void Nb201Supernet::build(bool betas) {
     for (const nb201::Block& block : blocks_) {
         const std::string& p = block.prefix;
         switch (block.kind) {
@@ -99,6 +100,9 @@ void Nb201Supernet::build() {
     if (!style_.arch_parameters) return;
     store_.begin_range("arch_parameters");
     arch_parameters_ = store_.add("arch_parameters", {nb201::kEdges, nb201::kOps});
+    if (!betas) return;
+    store_.begin_range("betas");
+    betas_ = store_.add("betas", {nb201::kEdges, 1});
 }
 
 void Nb201Supernet::initialise(std::uint64_t seed) { nascent::initialise(store_, seed); }

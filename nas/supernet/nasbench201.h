@@ -22,9 +22,10 @@ class Nb201Supernet {
   public:
     /// Parameters are zero until initialise() or a state dict is loaded. Affine batch-norm in searched cells by
     /// style.affine, untracked statistics by style.track_running_stats, architecture parameters (6, 5) in the store's
-    /// last range by style.arch_parameters; convolution biases are not built: throws Error(usage).
+    /// last range by style.arch_parameters, and with `betas` (6, 1) in one behind it; convolution biases are not built:
+    /// throws Error(usage). Networks with style.partial > 1 are run by Nb201MixedNet alone.
     Nb201Supernet(Device& device, DType dtype, const nb201::NetConfig& config,
-                  const nb201::Style& style = nb201::kSupernet);
+                  const nb201::Style& style = nb201::kSupernet, bool betas = false);
 
     /// PyTorch's defaults: convolutions and the classifier (and its bias) uniform in +-1/sqrt(fan_in), batch-norm 1 and
     /// 0; running statistics 0 and 1. A pure function of the seed.
@@ -72,7 +73,7 @@ class Nb201Supernet {
     /// What searched cell `cell` makes of its input; `number` counts the blocks of fixed places.
     using SearchedCell = std::function<Tensor(std::size_t cell, const Tensor& x, std::size_t& number)>;
 
-    void build();
+    void build(bool betas);
     int add_weight(const nb201::Layer& layer);
     Norm add_norm(const nb201::Layer& layer);
     ConvNormIds add_conv_norm(const std::string& conv, const std::string& norm);
@@ -100,7 +101,7 @@ class Nb201Supernet {
     std::vector<Cell> cells_;
     std::vector<Reduction> reductions_;
     Norm lastact_;
-    int classifier_weight_ = -1, classifier_bias_ = -1, arch_parameters_ = -1;
+    int classifier_weight_ = -1, classifier_bias_ = -1, arch_parameters_ = -1, betas_ = -1;
 };
 
 }  // namespace nascent

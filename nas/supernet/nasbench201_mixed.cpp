@@ -2,18 +2,31 @@
 
 #include "nas/supernet/copies.h"
 #include "ops/constants.h"
-#include "ops/weighed_cell.h"
+#include "ops/reference.h"
 
 namespace nascent {
 
 using nb201::Op;
 
-Nb201MixedNet::Nb201MixedNet(Device& device, DType dtype, const nb201::NetConfig& config, bool track)
-    : Nb201Supernet(device, dtype, config, {.affine = false, .track_running_stats = track, .arch_parameters = true}) {}
+Nb201MixedNet::Nb201MixedNet(Device& device, DType dtype, const nb201::NetConfig& config, const Cells& cells)
+    : Nb201Supernet(
+          device, dtype, config,
+          {.affine = false, .track_running_stats = cells.track, .arch_parameters = true, .partial = cells.partial.of},
+          cells.edge_weights),
+      shape_(cells) {}
+
+std::vector<std::vector<std::string>> Nb201MixedNet::operators() const {
+    std::vector<std::vector<std::string>> all;
+    for (std::size_t l = 0; l < layers_.size(); l++)  // a convolution and its batch-norm
+        if (layers_[l].op >= 0 && layers_[l].kind == nb201::LayerKind::conv)
+            all.push_back({layers_[l].name, layers_[l + 1].name});
+    return all;
+}
 
 Tensor Nb201MixedNet::mixed_cell(const Cell& cell, const Tensor& x, const ArchWeights& arch, const Tensor& ones,
                                  bool training) {
-    std::vector<WeighedTerm> terms;  // `none` adds nothing
+    std::vector<WeighedTerm> terms;                         // `none` adds nothing
+    const int columns = nb201::kOps + shape_.edge_weights;  // with betas an edge's row of weights ends with its own
     for (int copy = 0; copy < store_.copies(); copy++) {
         const CopyScope reading(store_, copy);
         for (int to = 1; to < nb201::kNodes; to++)
@@ -22,7 +35,8 @@ Tensor Nb201MixedNet::mixed_cell(const Cell& cell, const Tensor& x, const ArchWe
                 for (Op op : {Op::skip_connect, Op::nor_conv_1x1, Op::nor_conv_3x3, Op::avg_pool_3x3}) {
                     if (!arch.chosen.empty() && arch.chosen[static_cast<std::size_t>(edge)] != static_cast<int>(op))
                         continue;
-                    WeighedTerm t{EdgeOp::skip, from, to, edge * nb201::kOps + static_cast<int>(op)};
+                    if (!arch.keeps(edge * nb201::kOps + static_cast<int>(op))) continue;
+                    WeighedTerm t{EdgeOp::skip, from, to, edge * columns + static_cast<int>(op)};
                     if (op == Op::avg_pool_3x3) t.op = EdgeOp::pool;
                     if (op == Op::nor_conv_1x1 || op == Op::nor_conv_3x3) {
                         const ConvNormIds& c = cell.convs[edge][op == Op::nor_conv_3x3];
@@ -33,17 +47,22 @@ Tensor Nb201MixedNet::mixed_cell(const Cell& cell, const Tensor& x, const ArchWe
                     }
                     terms.push_back(t);
                 }
+                if (shape_.partial.of > 1)
+                    terms.push_back(
+                        {EdgeOp::bypass, from, to, shape_.edge_weights ? edge * columns + nb201::kOps : -1});
                 if (!arch.sums || from + 1 < to) continue;
                 Tensor one = ones;
-                one.shape = {x.shape[3]};
+                one.shape = {x.shape[3] / shape_.partial.of};
                 terms.push_back({EdgeOp::constant, from, to, nb201::kEdges * nb201::kOps + to - 1, one});
             }
     }
-    return weighed_cell(x, arch.weights, terms, training, nb201::kNodes, store_.copies());
+    return weighed_cell(x, arch.weights, terms, training, nb201::kNodes, store_.copies(), shape_.partial);
 }
 
 std::vector<Tensor> Nb201MixedNet::logits_of_copies(const Tensor& x, bool training) {
-    const ArchWeights arch = arch_weights(arch_parameters_, 0);
+    ArchWeights arch = arch_weights(arch_parameters_, 0);
+    NASCENT_CHECK(!shape_.edge_weights || !arch.sums, runtime, "numbers that are added to nodes have no edge");
+    if (shape_.edge_weights) arch.weights = edge_weights(arch.weights, store().read(betas_), nb201::kNodes - 1, 1);
     Tensor ones;  // as many as any cell has channels
     if (arch.sums) ones = constants({4 * config().channels}, x.dtype, 1);
     return run_blocks(

@@ -3,23 +3,32 @@
 #pragma once
 #include "nas/supernet/nasbench201.h"
 #include "nas/supernet/search_net.h"
+#include "ops/weighed_cell.h"
 
 namespace nascent {
 
 class Nb201MixedNet : public Nb201Supernet, public SearchNet {
   public:
-    /// Batch-norms of searched cells without affine; `track`: with running statistics (the daggered rows of the paper's
-    /// table), or with the batch's in evaluation too.
-    Nb201MixedNet(Device& device, DType dtype, const nb201::NetConfig& config, bool track);
+    struct Cells {
+        bool track = true;  // running statistics (the daggered rows of the paper's table); else always the batch's
+        PartialChannels partial = {};
+        bool edge_weights = false;  // PC-DARTS's betas: edges are weighed too, and with them what goes round
+    };
+    /// Batch-norms of searched cells without affine. Throws Error(usage) where `partial` does not divide the channels.
+    Nb201MixedNet(Device& device, DType dtype, const nb201::NetConfig& config, const Cells& cells);
 
     ParameterStore& store() override { return Nb201Supernet::store(); }
     const ParameterStore& store() const { return Nb201Supernet::store(); }
     std::vector<Tensor> logits_of_copies(const Tensor& x, bool training) override;
-    /// One, (6, 5): a row per edge in canonical order, a column per operator.
-    std::vector<int> alphas() const override { return {arch_parameters_}; }
+    /// (6, 5): a row per edge in canonical order, a column per operator; then the betas (6, 1), where there are any.
+    std::vector<int> alphas() const override {
+        return betas_ < 0 ? std::vector{arch_parameters_} : std::vector{arch_parameters_, betas_};
+    }
+    std::vector<std::vector<std::string>> operators() const override;
 
   private:
     Tensor mixed_cell(const Cell& cell, const Tensor& x, const ArchWeights& arch, const Tensor& ones, bool training);
+    Cells shape_;
 };
 
 }  // namespace nascent

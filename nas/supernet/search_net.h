@@ -9,8 +9,8 @@
 namespace nascent {
 
 /// What the forwards of a search are for: the alphas' loss, the weights' loss (of both, where one batch trains both),
-/// an evaluation.
-enum class Pass { architecture, weights, evaluation };
+/// an evaluation, the choice among candidates.
+enum class Pass { architecture, weights, evaluation, selection };
 
 /// What a matrix of alphas is to the mixed ops that it weighs, for one forward.
 struct ArchWeights {
@@ -18,6 +18,9 @@ struct ArchWeights {
     std::vector<int> chosen = {};  // by edge: the operator that alone is computed; empty: all are
     /// Behind the edges' and operators' weights lies one number per node that is added to all its elements.
     bool sums = false;
+    /// By edge and operator: whether it is computed at all (pruned ones are not); empty: all are.
+    std::vector<bool> kept = {};
+    bool keeps(int element) const { return kept.empty() || kept[static_cast<std::size_t>(element)]; }
 };
 
 /// How alphas become weights: what sets the algorithms of a search apart. Networks ask it once per forward and matrix.
@@ -51,15 +54,25 @@ class SearchNet {
     /// The architecture parameters, each alone in a range: a row of numbers per edge.
     virtual std::vector<int> alphas() const = 0;
 
+    /// The operators of searched cells that have weights or running statistics: the names of their layers in order of
+    /// computation (of a FactorizedReduce the two convolutions side by side, then their batch-norm).
+    virtual std::vector<std::vector<std::string>> operators() const = 0;
+
     /// Null, as at first: the weights are the softmax of the rows (DARTS). The rule must outlive the network's use.
     void set_rule(ArchRule* rule) { rule_ = rule; }
     void begin(Pass pass, std::int64_t epoch, std::int64_t number) {
+        forward_ = {pass, number};
         if (rule_) rule_->begin(pass, epoch, number);
     }
     /// The alphas' loss with the rule's penalties.
     Tensor penalised(Tensor loss);
 
   protected:
+    /// What the forwards that follow are for.
+    struct Forward {
+        Pass pass = Pass::evaluation;
+        std::int64_t number = 0;
+    } forward_;
     /// Of the alphas in a parameter, which are matrix number `matrix` to the rule.
     ArchWeights arch_weights(int parameter, int matrix);
 

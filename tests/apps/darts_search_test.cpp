@@ -3,6 +3,7 @@
 
 #include <regex>
 
+#include "nas/algo/search_config.h"
 #include "tests/apps/program.h"
 
 using namespace nascent::test;
@@ -10,13 +11,23 @@ namespace fs = std::filesystem;
 
 namespace {
 
+std::vector<std::string> smoke_presets() {
+    std::vector<std::string> smoke;
+    for (const std::string& name : nascent::preset_names())
+        if (name.starts_with("smoke/")) smoke.push_back(name);
+    return smoke;
+}
+
 /// A search of a second on NAS-Bench-201, or of a few on DARTS's space.
 std::vector<std::string> small_search(const std::string& preset, const std::string& out,
                                       const std::vector<std::string>& more = {}) {
     std::vector<std::string> a{"run", "--preset", preset, "--out", out};
     if (preset.find("darts") != std::string::npos)
-        a.insert(a.end(), {"--channels", preset.find("pcdarts") != std::string::npos ? "8" : "2", "--layers", "3",
-                           "--size", "8", "--epochs", "2", "--synthetic-train", "64"});
+        a.insert(a.end(),
+                 {"--channels",
+                  preset.find("pcdarts") != std::string::npos || preset.find("drnas") != std::string::npos ? "8" : "2",
+                  "--layers", "3", "--size", preset.find("imagenet") != std::string::npos ? "64" : "8", "--epochs", "2",
+                  "--synthetic-train", "64"});
     a.insert(a.end(), more.begin(), more.end());
     return a;
 }
@@ -57,8 +68,7 @@ std::vector<json> records(const std::string& run, const std::string& kind) {
 }  // namespace
 
 TEST_CASE("a search derives an architecture each epoch and leaves what it promises") {
-    for (const char* preset : {"smoke/darts-1st", "smoke/nb201-2nd", "smoke/pcdarts", "smoke/drnas", "smoke/gdas",
-                               "smoke/snas", "smoke/snas-darts"}) {
+    for (const std::string& preset : smoke_presets()) {
         CAPTURE(preset);
         TemporaryFolder folder;
         const std::string run = folder / "run";
@@ -76,6 +86,8 @@ TEST_CASE("a search derives an architecture each epoch and leaves what it promis
         CHECK(genotypes.front().at("step") == 0);
         for (std::size_t e = 0; e < epochs; e++) {
             CHECK(genotypes[e].at("epoch") == e);
+            // Pruning between them changes what edges of the space darts weigh against each other.
+            if (ends[e].contains("stage") && darts && e == 0) continue;
             CHECK(ends[e].at("genotype") == genotypes[e + 1].at("genotype"));
             CHECK(ends[e].at("skips") == genotypes[e + 1].at("skips"));
         }
@@ -114,8 +126,7 @@ TEST_CASE("a search derives an architecture each epoch and leaves what it promis
 }
 
 TEST_CASE("a search that is killed at any moment goes on to the same bits") {
-    for (const char* preset : {"smoke/nb201-1st", "smoke/darts-2nd", "smoke/pcdarts", "smoke/drnas", "smoke/gdas",
-                               "smoke/snas", "smoke/snas-darts"}) {
+    for (const std::string& preset : smoke_presets()) {
         CAPTURE(preset);
         TemporaryFolder folder;
         const std::vector<std::string> setting{"--checkpoint-steps", "1"};
@@ -156,7 +167,7 @@ TEST_CASE("a search that is stopped by SIGTERM, perhaps while it validates, goes
 }
 
 TEST_CASE("the same seed gives the same search with one and two threads, another seed another") {
-    for (const char* preset : {"smoke/nb201-2nd", "smoke/pcdarts", "smoke/drnas", "smoke/gdas", "smoke/snas-darts"}) {
+    for (const std::string& preset : smoke_presets()) {
         CAPTURE(preset);
         TemporaryFolder folder;
         for (auto [name, more] : {std::pair<const char*, std::vector<std::string>>{"a", {"--threads", "1"}},
@@ -194,10 +205,126 @@ TEST_CASE("PC-DARTS moves its alphas and betas after a warm-up, and validates at
     const json result = json::parse(read_text(stopped + "/arch.json"));
     CHECK(result.at("valid").at("accuracy").is_number());
     CHECK(darts_search({"resume", stopped}).code == 0);
-    // The random variant mixes no channels.
+    // The random variant mixes no channels as it was released, and as it was meant all of them, anew each forward.
+    for (const char* threads : {"1", "2"})
+        REQUIRE(darts_search(small_search("smoke/pcdarts", folder / ("random" + std::string(threads)),
+                                          {"--random-order", "--threads", threads}))
+                    .code == 0);
+    CHECK(left(folder / "random1") == left(folder / "random2"));
     REQUIRE(darts_search(small_search("smoke/pcdarts", folder / "plain", {"--no-shuffle"})).code == 0);
     REQUIRE(darts_search(small_search("smoke/pcdarts", folder / "usual")).code == 0);
     CHECK(left(folder / "plain").weights != left(folder / "usual").weights);
+    CHECK(left(folder / "random1").weights != left(folder / "usual").weights);
+    CHECK(left(folder / "random1").weights != left(folder / "plain").weights);
+}
+
+TEST_CASE("a progressive search prunes and widens at its stages, and says so") {
+    TemporaryFolder folder;
+    const std::string run = folder / "run";
+    const Outcome o = darts_search(small_search("smoke/drnas-progressive", run, {"--stages", "1:2:3,2:1:1"}));
+    INFO(o.err);
+    REQUIRE(o.code == 0);
+    const std::string log = read_text(run + "/log.txt");
+    for (const char* said : {"stage 2 of 3: operators see one channel in 2, 3 of an edge are left",
+                             "stage 3 of 3: operators see one channel in 1, 1 of an edge are left"}) {
+        CHECK(o.err.find(said) != std::string::npos);
+        CHECK(log.find(said) != std::string::npos);
+    }
+    CHECK(std::regex_search(log, std::regex("  3<-2:( [a-z0-9_]+){3}\n")));
+    const auto stages = records(run, "stage"), ends = records(run, "epoch"), genotypes = records(run, "genotype");
+    REQUIRE((stages.size() == 2 && ends.size() == 3 && genotypes.size() == 4));
+    const int left_of_edge[] = {5, 3, 1};
+    for (std::size_t e = 0; e < 3; e++) {
+        CHECK(ends[e].at("stage") == e + 1);
+        CHECK(ends[e].at("operators") == std::vector<int>(6, left_of_edge[e]));
+        // The alphas that are left, before the epoch and at its end.
+        for (const json& row : genotypes[e].at("alphas").at("arch_parameters")) {
+            CHECK(row.size() == 5);
+            CHECK(std::count_if(row.begin(), row.end(), [](const json& v) { return v.is_number(); }) ==
+                  left_of_edge[e]);
+        }
+    }
+    for (std::size_t s = 0; s < 2; s++) {
+        CHECK(stages[s].at("epoch") == s + 1);
+        CHECK(stages[s].at("stage") == s + 2);
+        CHECK(stages[s].at("edges").size() == 6);
+    }
+    // The rate as released and as meant; how operators become wider.
+    CHECK(ends[1].at("lr") == doctest::Approx(0.025));
+    for (auto [name, more] : {std::pair<const char*, std::vector<std::string>>{"meant", {"--lr-stages", "continue"}},
+                              {"net2wider", {"--widening", "net2wider"}}}) {
+        REQUIRE(darts_search(small_search("smoke/drnas-progressive", folder / name, more)).code == 0);
+        CHECK(left(folder / name).weights != left(run).weights);
+    }
+    CHECK(records(folder / "meant", "epoch")[1].at("lr").get<double>() < 0.02);
+    // Alphas wait at the start of each stage.
+    REQUIRE(darts_search(small_search("smoke/drnas-progressive", folder / "waits",
+                                      {"--epochs", "4", "--stages", "2:2:3", "--arch-begin", "1"}))
+                .code == 0);
+    const auto waits = records(folder / "waits", "genotype");
+    REQUIRE(waits.size() == 5);
+    auto alphas_after = [&](std::size_t epochs) { return waits[epochs].at("alphas").at("arch_parameters"); };
+    CHECK(alphas_after(1) == alphas_after(0));
+    CHECK(alphas_after(2) != alphas_after(1));
+    CHECK(alphas_after(3) == alphas_after(2));
+    CHECK(alphas_after(4) != alphas_after(3));
+    // Of one operator an edge the last stage's derivation is what is left.
+    const std::string genotype = ends[2].at("genotype").get<std::string>();
+    for (const auto& edge : stages[1].at("edges")) {
+        const std::string text = edge.get<std::string>();
+        CHECK(genotype.find(text.substr(text.find(": ") + 2) + "~" + text.substr(3, 1)) != std::string::npos);
+    }
+}
+
+TEST_CASE("PC-DARTS searches NAS-Bench-201, edges weighed") {
+    TemporaryFolder folder;
+    const std::string run = folder / "run";
+    const Outcome o =
+        darts_search({"run", "--preset", "smoke/pcdarts", "--space", "nasbench201", "--arch-begin", "0", "--out", run});
+    INFO(o.err);
+    REQUIRE(o.code == 0);
+    const auto genotypes = records(run, "genotype");
+    for (const char* moved : {"arch_parameters", "betas"}) {
+        const json &before = genotypes.front().at("alphas").at(moved), after = genotypes.back().at("alphas").at(moved);
+        REQUIRE(before.size() == 6);
+        for (std::size_t e = 1; e < 6; e++) CHECK(before[e] != after[e]);
+    }
+    // Node 1 has one edge, whose share is 1 whatever its beta: only its decay moves it.
+    const Outcome derived = darts_search({"derive", run});
+    CHECK(derived.code == 0);
+}
+
+TEST_CASE("random search takes the best of its candidates, at the end or after each epoch") {
+    TemporaryFolder folder;
+    write_table(folder / "table.csv");
+    // Weights that coast are brought up to date where a candidate reads them, which rounds.
+    const std::vector<std::string> table{"--table", folder / "table.csv", "--inactive", "skip"};
+    auto with = [&](std::vector<std::string> more) {
+        more.insert(more.end(), table.begin(), table.end());
+        return more;
+    };
+    REQUIRE(darts_search(small_search("smoke/rsps", folder / "end", table)).code == 0);
+    REQUIRE(darts_search(small_search("smoke/rsps", folder / "each", with({"--choose-last", "0"}))).code == 0);
+    REQUIRE(darts_search(small_search("smoke/rsps", folder / "one", with({"--candidates", "1"}))).code == 0);
+    const auto end = records(folder / "end", "genotype"), each = records(folder / "each", "genotype");
+    REQUIRE(end.size() == 4);
+    // Nothing is chosen before the end; afterwards the choice does not depend on earlier ones.
+    for (int e : {1, 2}) CHECK(end[static_cast<std::size_t>(e)].at("alphas") == end[0].at("alphas"));
+    CHECK(end[3].at("alphas") != end[0].at("alphas"));
+    CHECK(end[3].at("alphas") == each[3].at("alphas"));
+    CHECK(each[1].at("alphas") != each[0].at("alphas"));
+    for (const json& row : end[3].at("alphas").at("arch_parameters")) {
+        double sum = 0;
+        for (double x : row) sum += x;
+        CHECK(sum == 1);
+    }
+    CHECK(left(folder / "end").weights == left(folder / "each").weights);
+    CHECK(left(folder / "end").weights == left(folder / "one").weights);
+    CHECK(left(folder / "end").alphas != left(folder / "one").alphas);
+    const json result = json::parse(read_text(folder / "end" + "/arch.json"));
+    CHECK(result.at("genotype") == end[3].at("genotype"));
+    CHECK(result.at("collapsed") == false);
+    CHECK(read_text(folder / "end" + "/log.txt").find("of 20 candidates after 3 epochs") != std::string::npos);
 }
 
 TEST_CASE("twin passes give the same bits with one and two threads, and others than two passes") {
@@ -335,6 +462,10 @@ TEST_CASE("darts_search says what is wrong with a command") {
     write_text(folder / "other.json", "{\"space\":\"nasbench\"}");
     write_text(folder / "half.json", "{\"space\":\"darts\",\"betas_reduce\":[]}");
     write_text(folder / "edges.json", "{\"space\":\"nasbench201\",\"betas_normal\":[]}");
+    write_text(
+        folder / "pruned.json",
+        "{\"space\":\"nasbench201\",\"arch_parameters\":[[null,null,null,null,null],[0,0,0,0,0],[0,0,0,0,0],[0,0,0,0,"
+        "0],[0,0,0,0,0],[0,0,0,0,0]]}");
     const std::vector<Wrong> wrongs{
         {{}, 2, "run"},
         {{"serach"}, 2, "did you mean"},
@@ -358,7 +489,7 @@ TEST_CASE("darts_search says what is wrong with a command") {
         {small_search("smoke/nb201-1st", out, {"--table", folder / "none.csv"}), 3, "none.csv"},
         {small_search("smoke/nb201-1st", out, {"--lr", "0.0001"}), 2, "train.lr_min"},
         {{"run", "--algo", "dranas"}, 2, "did you mean drnas?"},
-        {small_search("smoke/gdas", out, {"--space", "darts"}), 2, "gdas is of the space nasbench201"},
+        {small_search("smoke/gdas", out, {"--space", "darts"}), 2, "bare_sums is of the space nasbench201"},
         {small_search("smoke/pcdarts", out, {"--partial", "3"}), 2, "net.partial = 3 does not divide net.channels = 8"},
         {small_search("smoke/pcdarts", out, {"--arch-begin", "2"}), 2, "arch.begin = 2"},
         {small_search("smoke/drnas", out, {"--order", "2"}), 2, "arch.order"},
@@ -368,6 +499,16 @@ TEST_CASE("darts_search says what is wrong with a command") {
         {{"run", "--preset", "drnas/nb201-imagenet16", "--data", "imagenet16:" + (folder / "none"), "--out", out},
          3,
          "none"},
+        {{"run", "--preset", "drnas/nb201-progressive", "--out", out}, 2, "--data"},
+        {{"run", "--preset", "drnas/cifar10", "--data", "cifar10:" + (folder / "none"), "--out", out}, 3, "none"},
+        {small_search("smoke/drnas-progressive", out, {"--partial", "3"}), 2, "net.partial = 3 does not divide"},
+        {small_search("smoke/drnas-progressive", out, {"--stages", "1:3:3"}), 2, "K = 3 does not divide"},
+        {small_search("smoke/drnas-progressive", out, {"--stages", "1:2:6"}), 2,
+         "6 operators are to be left of an edge's 5"},
+        {small_search("smoke/drnas-progressive", out, {"--stages", "1:2:0"}), 2, "0 operators are to be left"},
+        {small_search("smoke/drnas-progressive", out, {"--stages", "soon"}), 2, "expected EPOCH:K:OPERATORS"},
+        {small_search("smoke/drnas", out, {"--space", "darts", "--algo", "snas", "--stages", "1:1:2"}), 2,
+         "arch.stages is of drnas"},
         {{"resume", folder / "nothing"}, 2, "run.toml"},
         {{"derive", folder / "nothing"}, 2, "nothing"},
         {{"derive", folder.path()}, 2, "events.jsonl"},
@@ -375,7 +516,8 @@ TEST_CASE("darts_search says what is wrong with a command") {
         {{"derive", folder / "nan.json"}, 3, "nan.json"},
         {{"derive", folder / "other.json"}, 3, "did you mean nasbench201?"},
         {{"derive", folder / "half.json"}, 3, "no \"alphas_normal\""},
-        {{"derive", folder / "edges.json"}, 3, "darts alone"},
+        {{"derive", folder / "edges.json"}, 3, "no \"arch_parameters\""},
+        {{"derive", folder / "pruned.json"}, 1, "all operators of edge 0 were pruned"},
         {{"show", "DARTS_V3"}, 2, "DARTS_V"},
         {{"cost"}, 2, "genotype"},
         {{"cost", "DARTS_V2", "--space", "dart"}, 2, "did you mean darts?"},

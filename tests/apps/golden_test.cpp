@@ -56,7 +56,7 @@ TEST_CASE("golden agrees with PC-DARTS's network, mixed op and shuffle") {
     const int code = golden(NASCENT_SOURCE_DIR "/tests/golden/pcdarts.json", &out);
     INFO(out);
     CHECK(code == 0);
-    CHECK(out.find("3 entries, 410 numbers, 0 wrong, 0 not yet") != std::string::npos);
+    CHECK(out.find("4 entries, 734 numbers, 0 wrong, 0 not yet") != std::string::npos);
 }
 
 TEST_CASE("golden agrees with DrNAS's gradients and learning rates and with the benchmark's list") {

@@ -85,7 +85,8 @@ TEST_CASE("a run that began on the gpu goes on on the cpu, and says so") {
 }
 
 TEST_CASE("a search by gradients runs on the gpu as on the cpu, in both orders and by every algorithm") {
-    for (const char* preset : {"smoke/nb201-1st", "smoke/nb201-2nd", "smoke/drnas", "smoke/gdas", "smoke/snas"}) {
+    for (const char* preset :
+         {"smoke/nb201-1st", "smoke/nb201-2nd", "smoke/drnas", "smoke/gdas", "smoke/rsps", "smoke/snas"}) {
         CAPTURE(preset);
         TemporaryFolder folder, output;
         auto arguments = [&](const std::string& device) {

@@ -25,17 +25,20 @@ TEST_CASE_TEMPLATE("gpu Dirichlet draws, weights and gradients", T, float, doubl
             });
             Guarded<double> drawn(3 * size);
             kernels::dirichlet_draw<T>({}, {7, 1, 8, 3}, rows, columns, alphas.data(), drawn.data());
-            same_bits_in_every_order([&](bool on_gpu) {
-                std::vector<Guarded<T>> out{Guarded<T>(size), Guarded<T>(size), before, before};
-                for (int i : {0, 1}) {
-                    const T* a = i ? other.data() : alphas.data();
-                    kernels::dirichlet_forward<T>(where(on_gpu), rows, columns, a, drawn.data(),
-                                                  out[static_cast<std::size_t>(i)].data());
-                    kernels::dirichlet_backward<T>(where(on_gpu), rows, columns, a, drawn.data(), dy.data(),
-                                                   out[static_cast<std::size_t>(2 + i)].data(), accumulate);
-                }
-                return out;
-            });
+            Guarded<double> some(size);  // kept: the first of a row, and most others
+            for (std::size_t i = 0; i < size; i++) some[i] = i % static_cast<std::size_t>(columns) == 0 || i % 3 != 2;
+            for (const double* kept : {static_cast<const double*>(nullptr), static_cast<const double*>(some.data())})
+                same_bits_in_every_order([&](bool on_gpu) {
+                    std::vector<Guarded<T>> out{Guarded<T>(size), Guarded<T>(size), before, before};
+                    for (int i : {0, 1}) {
+                        const T* a = i ? other.data() : alphas.data();
+                        kernels::dirichlet_forward<T>(where(on_gpu), rows, columns, a, drawn.data(), kept,
+                                                      out[static_cast<std::size_t>(i)].data());
+                        kernels::dirichlet_backward<T>(where(on_gpu), rows, columns, a, drawn.data(), kept, dy.data(),
+                                                       out[static_cast<std::size_t>(2 + i)].data(), accumulate);
+                    }
+                    return out;
+                });
             same_bits_in_every_order([&](bool on_gpu) {
                 std::vector<Guarded<T>> out{before};
                 kernels::dirichlet_kl_backward<T>(where(on_gpu), rows, columns, 0.5, alphas.data(), dy.data(),

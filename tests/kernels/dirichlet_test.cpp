@@ -122,7 +122,7 @@ TEST_CASE_TEMPLATE("draws: each row a distribution, whatever the concentrations"
         std::vector<double> drawn(3 * size);
         dirichlet_draw<T>({}, {1, 2, 8, 0}, rows, few, a.data(), drawn.data());
         std::vector<T> weights(size);
-        dirichlet_forward<T>({}, rows, few, a.data(), drawn.data(), weights.data());
+        dirichlet_forward<T>({}, rows, few, a.data(), drawn.data(), nullptr, weights.data());
         std::vector<double> mean(static_cast<std::size_t>(few), 0.0);
         double total = 0;
         for (int i = 0; i < few; i++) total += concentration(a[static_cast<std::size_t>(i)]);
@@ -158,7 +158,8 @@ TEST_CASE("the gradient of an expectation is the expectation of the gradients") 
     dirichlet_draw<double>({}, {4, 5, 8, 0}, rows, columns, alphas.data(), drawn.data());
     dweights.assign(alphas.size(), 0.0);
     for (std::size_t i = 0; i < alphas.size(); i += columns) dweights[i] = 2 * drawn[i];
-    dirichlet_backward<double>({}, rows, columns, alphas.data(), drawn.data(), dweights.data(), gradient.data(), false);
+    dirichlet_backward<double>({}, rows, columns, alphas.data(), drawn.data(), nullptr, dweights.data(),
+                               gradient.data(), false);
     for (std::size_t j = 0; j < columns; j++) {
         double sum = 0, squares = 0;
         for (std::size_t i = j; i < gradient.size(); i += columns) {

@@ -28,7 +28,7 @@ constexpr std::size_t edges = nb201::kEdges, ops = nb201::kOps;
 /// A small network in float64 with alphas of a search under way.
 struct Small {
     std::unique_ptr<Device> device = make_device("cpu", 1);
-    Nb201MixedNet net{*device, DType::f64, nb201::NetConfig{classes, side, 4, 1}, true};
+    Nb201MixedNet net{*device, DType::f64, nb201::NetConfig{classes, side, 4, 1}, Nb201MixedNet::Cells{}};
     Numbers alphas = golden::input(edges * ops, 77);
     Small() {
         initialise(net.store(), 5);

@@ -47,7 +47,8 @@ std::unique_ptr<SearchNet> make_net(Device& device, DType dtype, bool darts) {
         config.input_size = side;
         net = std::make_unique<DartsNet>(device, dtype, darts::search_net(config));
     } else {
-        net = std::make_unique<Nb201MixedNet>(device, dtype, nb201::NetConfig{classes, side, 4, 1}, true);
+        net = std::make_unique<Nb201MixedNet>(device, dtype, nb201::NetConfig{classes, side, 4, 1},
+                                              Nb201MixedNet::Cells{});
     }
     initialise(net->store(), 5);
     // Alphas and momenta of a search that is under way.
@@ -265,7 +266,7 @@ TEST_CASE("the mixed NAS-Bench-201 network with one operator certain is that arc
         const nb201::Architecture arch = nb201::parse_architecture(text);
         for (bool training : {true, false})
             for (bool track : {true, false}) {
-                Nb201MixedNet mixed(*device, DType::f64, config, track);
+                Nb201MixedNet mixed(*device, DType::f64, config, {.track = track});
                 Nb201Supernet path(*device, DType::f64, config, {.affine = false, .track_running_stats = track});
                 initialise(mixed.store(), 3);
                 initialise(path.store(), 3);

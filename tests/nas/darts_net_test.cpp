@@ -236,6 +236,15 @@ TEST_CASE("every layer reads what another puts out, at the sizes of PyTorch's fo
     CHECK(layer(v2, "cells.7.preprocess0.conv_2").skip == 1);
 }
 
+TEST_CASE("odd widths halve into a smaller and a larger convolution") {
+    const Net net = evaluation_net({.stem = Stem::imagenet, .input_size = 64, .channels = 45, .stem_multiplier = 1},
+                                   published_genotype("DARTS_V2"));
+    CHECK(layer(net, "stem0.0").out == 22);
+    CHECK(layer(net, "cells.0.preprocess0.conv_1").out == 22);
+    CHECK(layer(net, "cells.0.preprocess0.conv_2").out == 23);
+    CHECK(layer(net, "cells.0.preprocess0.bn").out == 45);
+}
+
 TEST_CASE("networks that cannot be are refused") {
     const Genotype v2 = published_genotype("DARTS_V2");
     auto expect = [&](const NetConfig& config, std::initializer_list<const char*> parts) {
@@ -245,9 +254,9 @@ TEST_CASE("networks that cannot be are refused") {
     };
     expect({.input_size = 30}, {"cells.14.preprocess0", "FactorizedReduce", "15 x 15", "even"});
     expect({.input_size = 31}, {"cells.7.preprocess0", "31 x 31"});
-    expect({.stem = Stem::imagenet, .input_size = 64, .channels = 5, .stem_multiplier = 2},
-           {"cells.0.preprocess0", "5 channels", "even"});
-    expect({.stem = Stem::imagenet, .input_size = 64, .channels = 5, .stem_multiplier = 1}, {"5 channels", "stem"});
+    expect({.stem = Stem::imagenet, .input_size = 64, .channels = 1, .stem_multiplier = 2},
+           {"cells.0.preprocess0", "1 channel", "two or more"});
+    expect({.stem = Stem::imagenet, .input_size = 64, .channels = 1, .stem_multiplier = 1}, {"1 channels", "stem"});
     expect({.input_size = 44, .auxiliary = true}, {"auxiliary head", "11 x 11", "8..10"});
     expect({.input_size = 16, .auxiliary = true}, {"4 x 4"});
     expect({.stem = Stem::imagenet, .input_size = 320, .channels = 8, .stem_multiplier = 1, .auxiliary = true},

@@ -4,13 +4,16 @@
 #include <cmath>
 #include <set>
 
+#include "engine/autograd/execution.h"
 #include "nas/algo/schedules.h"
+#include "nas/algo/search_pictures.h"
 #include "nas/algo/search_run.h"
 #include "nas/space/darts_derive.h"
 #include "nas/supernet/darts.h"
 #include "nas/supernet/initialise.h"
 #include "nas/supernet/nasbench201_mixed.h"
 #include "nas/supernet/training_state.h"
+#include "ops/constants.h"
 #include "tests/nas/run_testing.h"
 
 using namespace nascent;
@@ -51,6 +54,9 @@ struct PresetRow {
     Algo algo;
     double first_lr = 0.025, arch_lr = 3e-4;
     int begin = 0, partial = 1, validations = 0;
+    std::size_t last_weights = 0;  // of the network in the last stage, where there are several
+    int held_out = 0;              // pictures of the alphas in a folder of their own; the others are the weights'
+    double arch_clip = 0;
 };
 constexpr PresetRow preset_rows[] = {
     {"darts/cifar10-1st", "cifar10", 10, 50'000, 391, 40, 1'930'618, 50, 0.02497632074113926, 0.0010236792588607412,
@@ -69,6 +75,8 @@ constexpr PresetRow preset_rows[] = {
      0.0010059212756112208, 3e-4, false, false, false, true, Algo::drnas},
     {"gdas/nb201", "cifar10", 10, 50'000, 391, 40, 1'686'106, 250, 0.024999052530445796, 0.0010009474695542066, 5e-4,
      true, true, false, true, Algo::gdas},
+    {"rsps/nb201", "cifar10", 10, 50'000, 391, 40, 1'686'106, 250, 0.024999052530445796, 0.0010009474695542066, 5e-4,
+     true, true, false, false, Algo::rsps, 0.025, 3e-4, 250},
     {"snas/nb201", "cifar10", 10, 50'000, 391, 40, 1'686'106, 100, 0.02499407872438878, 0.0010059212756112208, 3e-4,
      false, false, false, true, Algo::snas},
     {"snas/cifar10", "cifar10", 10, 50'000, 391, 40, 1'930'618, 150, 0.024997368201698147, 0.001002631798301854, 3e-4,
@@ -94,6 +102,99 @@ constexpr PresetRow preset_rows[] = {
      15,
      4,
      1},
+    {"drnas/nb201-progressive",
+     "cifar10",
+     10,
+     50'000,
+     391,
+     40,
+     174'106,
+     100,
+     0.02499407872438878,
+     0.0010118425512224416,
+     3e-4,
+     false,
+     false,
+     false,
+     true,
+     Algo::drnas,
+     0.025,
+     3e-4,
+     10,
+     4,
+     0,
+     476'506},
+    {"drnas/cifar10",
+     "cifar10",
+     10,
+     50'000,
+     391,
+     40,
+     2'221'750,
+     50,
+     0.09990133642141358,
+     0.0001973271571728441,
+     3e-4,
+     false,
+     false,
+     false,
+     false,
+     Algo::drnas,
+     0.1,
+     6e-4,
+     10,
+     6,
+     0,
+     2'986'462},
+    // 10 % and 2.5 % of 1000 classes of 1280 pictures each; ImageNet's have 732 to 1300.
+    {"drnas/imagenet",
+     "folder",
+     1000,
+     128'000,
+     250,
+     512,
+     3'642'896,
+     50,
+     0.2,
+     0.0009866357858642205,
+     3e-4,
+     false,
+     false,
+     false,
+     false,
+     Algo::drnas,
+     0.1,
+     6e-3,
+     10,
+     6,
+     3,
+     5'739'344,
+     32'000,
+     5},
+    {"pcdarts/imagenet",
+     "folder",
+     1000,
+     128'000,
+     125,
+     1024,
+     956'512,
+     50,
+     0.2,
+     0.0004933178929321103,
+     3e-4,
+     false,
+     false,
+     false,
+     false,
+     Algo::darts,
+     0.1,
+     6e-3,
+     35,
+     2,
+     3,
+     0,
+     32'000,
+     5},
 };
 
 }  // namespace
@@ -103,7 +204,8 @@ TEST_CASE("presets are the papers' rows: parameters, steps, learning rates") {
     for (const PresetRow& row : preset_rows) {
         CAPTURE(row.name);
         REQUIRE(unknown.erase(row.name) == 1);
-        const Dataset set = as_large_as(row.data, row.classes, row.pictures);
+        Dataset set = as_large_as(row.data, row.classes, row.pictures);
+        set.test = as_large_as(row.data, row.classes, row.held_out).train;
         SearchConfig c = preset(row.name);
         CHECK(c.preset == row.name);
         const BilevelTraining t = training_of(c);
@@ -111,11 +213,12 @@ TEST_CASE("presets are the papers' rows: parameters, steps, learning rates") {
         CHECK(c.data.source == "");
         CHECK(message(ErrorKind::usage, [&] { check(c); }).find("--data") != std::string::npos);
         const Halves halves = halves_of(c, set);
-        const auto half = static_cast<std::size_t>(row.pictures) / 2;
+        const auto half = static_cast<std::size_t>(row.pictures) / (row.held_out > 0 ? 1 : 2);
+        CHECK(halves.held_out == (row.held_out > 0));
         CHECK(halves.train.size() == half);
-        CHECK(halves.valid.size() == half);
+        CHECK(halves.valid.size() == (row.held_out > 0 ? static_cast<std::size_t>(row.held_out) : half));
         std::set<std::uint32_t> both(halves.train.begin(), halves.train.end());
-        both.insert(halves.valid.begin(), halves.valid.end());
+        if (!halves.held_out) both.insert(halves.valid.begin(), halves.valid.end());
         CHECK(both.size() == static_cast<std::size_t>(row.pictures));
         LoaderOptions o;
         o.batch_size = c.train.batch;
@@ -139,7 +242,23 @@ TEST_CASE("presets are the papers' rows: parameters, steps, learning rates") {
         CHECK(t.arch.beta1 == 0.5);
         CHECK(t.arch.beta2 == 0.999);
         CHECK(t.arch.weight_decay == 1e-3);
-        CHECK(weight_count(c, row.classes, row.classes == 120 ? 16 : 32) == row.weights);
+        auto weights = [&](const SearchConfig& of) {
+            return weight_count(of, row.classes, row.classes == 1000 ? c.data.size : row.classes == 120 ? 16 : 32);
+        };
+        CHECK(weights(c) == row.weights);
+        CHECK(t.arch.clip_norm == row.arch_clip);
+        const std::vector<Stage> stages = stages_of(c);
+        CHECK((stages.size() == 2) == (row.last_weights > 0));
+        CHECK(t.lr_restarts == (stages.size() == 2));
+        if (stages.size() == 2) {
+            const bool darts = c.space == "darts";
+            CHECK(stages[0] == Stage{0, darts ? 6 : 4, darts ? 7 : 5});
+            CHECK(stages[1] == Stage{row.epochs / 2, row.held_out > 0 ? 3 : darts ? 4 : 2, darts ? 4 : 3});
+            CHECK(t.stages == std::vector{row.epochs / 2});
+            SearchConfig last = c;
+            last.net.partial = stages[1].partial;
+            CHECK(weights(last) == row.last_weights);
+        }
         CHECK(t.weights_first == row.weights_first);
         CHECK(t.single_level == row.single_level);
         CHECK(t.clip_with_alphas == row.clip_with_alphas);
@@ -148,11 +267,12 @@ TEST_CASE("presets are the papers' rows: parameters, steps, learning rates") {
         CHECK(t.rule.kl == 0);
         if (c.space == "darts" || row.algo == Algo::drnas) {
             CHECK(halves.train.back() == half - 1);  // in index order
-            CHECK(halves.valid.front() == half);
+            CHECK(halves.valid.front() == (row.held_out > 0 ? 0 : half));
         }
         (void)normalisation(c.data.norm, set);
         const bool gdas = row.algo == Algo::gdas;
-        CHECK((t.sgd.inactive == SgdOptions::Inactive::coast) == gdas);
+        const bool one_path = gdas || row.algo == Algo::rsps;
+        CHECK((t.sgd.inactive == SgdOptions::Inactive::coast) == one_path);
         CHECK(t.rule.bare_sums == gdas);
         if (gdas) CHECK((t.rule.temperature.at(0) == 10 && std::abs(t.rule.temperature.at(249) - 0.1) < 1e-12));
         if (row.algo == Algo::snas) {  // from 10 in steps of 9 / epochs, or from 1 to 0.03
@@ -161,7 +281,7 @@ TEST_CASE("presets are the papers' rows: parameters, steps, learning rates") {
             CHECK(t.rule.temperature.at(row.epochs - 1) ==
                   doctest::Approx(row.single_level ? 0.03 : 10 - 99 * 0.09).epsilon(1e-12));
         }
-        CHECK(c.net.track == !gdas);
+        CHECK(c.net.track == !one_path);
         CHECK(c.valid.augment == !(row.nesterov));
     }
     for (const std::string& name : unknown) {
@@ -183,15 +303,48 @@ TEST_CASE("settings that do not go together are refused") {
     };
     CHECK(contains(refused([](auto& c) { c.arch.order = 2; }, "smoke/drnas"), "arch.order"));
     CHECK(contains(refused([](auto& c) { c.arch.order = 2, c.arch.turn = "together"; }), "together"));
-    CHECK(contains(refused([](auto& c) { c.space = "darts"; }, "smoke/gdas"), "nasbench201"));
+    CHECK(contains(refused([](auto& c) { c.space = "darts"; }, "smoke/gdas"), "bare_sums"));
+    CHECK(contains(refused([](auto& c) { c.net.stem = "imagenet"; }), "net.stem"));
+    CHECK(contains(refused([](auto& c) { c.net.random_order = true; }, "smoke/darts-1st"), "net.random_order"));
+    CHECK(contains(refused([](auto& c) { c.net.random_order = true, c.net.shuffle = false; }, "smoke/pcdarts"),
+                   "net.random_order"));
+    CHECK(refused([](auto& c) { c.net.random_order = true; }, "smoke/pcdarts") == "no error");
+    CHECK(contains(refused([](auto& c) { c.train.warmup = c.train.epochs + 1; }), "train.warmup"));
+    CHECK(contains(refused([](auto& c) { c.space = "darts"; }, "smoke/rsps"), "nasbench201"));
+    CHECK(contains(refused([](auto& c) { c.arch.begin = 1; }, "smoke/rsps"), "rsps has no alphas"));
+    CHECK(contains(refused([](auto& c) { c.arch.in_clip = true; }, "smoke/rsps"), "rsps has no alphas"));
+    CHECK(contains(refused([](auto& c) { c.arch.turn = "together"; }, "smoke/rsps"), "rsps has no alphas"));
     CHECK(contains(refused([](auto& c) { c.arch.kl = 1e-3; }), "arch.kl"));
     CHECK(contains(refused([](auto& c) { c.arch.kl = 1e-3, c.arch.turn = "together"; }, "smoke/drnas"), "arch.kl"));
     CHECK(contains(refused([](auto& c) { c.arch.bare_sums = true; }), "bare_sums"));
     CHECK(contains(refused([](auto& c) { c.train.inactive = "coast"; }), "coast"));
     CHECK(contains(refused([](auto& c) { c.arch.tau = 0.01; }, "smoke/snas"), "arch.tau_last"));
     CHECK(refused([](auto& c) { c.arch.kl = 1e-3; }, "smoke/drnas") == "no error");
-    CHECK(contains(refused([](auto& c) { c.space = "nasbench201"; }, "smoke/pcdarts"), "space darts"));
-    CHECK(contains(refused([](auto& c) { c.net.partial = 2; }), "space darts"));
+    CHECK(refused([](auto& c) { c.space = "nasbench201"; }, "smoke/pcdarts") == "no error");
+    CHECK(refused([](auto& c) { c.net.partial = 2; }) == "no error");
+    CHECK(contains(refused([](auto& c) { c.net.partial = 3; }), "net.partial = 3 does not divide net.channels = 4"));
+    CHECK(contains(refused([](auto& c) { c.net.none = false; }), "always an operator"));
+    auto stages = [&](const std::string& text) {
+        return refused([&](auto& c) { c.arch.stages = text; }, "smoke/drnas-progressive");
+    };
+    CHECK(stages("") == "no error");
+    CHECK(stages("1:4:5") == "no error");
+    CHECK(stages("1:2:4,2:1:1") == "no error");
+    for (const char* text : {"1", "1:2", "1:2:", "1:2:3:4", "1:2:3,", ",", "a:2:3", "1:2:3 ", "1:2:99999999999"})
+        CHECK(contains(stages(text), "expected EPOCH:K:OPERATORS"));
+    CHECK(contains(stages("0:2:3"), "epoch 0 after one at 0"));
+    CHECK(contains(stages("2:2:3,1:1:2"), "epoch 1 after one at 2"));
+    CHECK(contains(stages("1:3:3"), "K = 3 does not divide net.channels = 8"));
+    CHECK(contains(stages("1:0:3"), "K = 0"));
+    CHECK(contains(stages("1:8:3"), "K = 8 after 4"));
+    CHECK(contains(stages("1:2:6"), "6 operators are to be left of an edge's 5"));
+    CHECK(contains(stages("1:2:0"), "0 operators are to be left of an edge's 5"));
+    CHECK(contains(stages("1:2:3,2:1:4"), "4 operators are to be left of an edge's 3"));
+    CHECK(contains(stages("3:2:3"), "the stage from epoch 3 to 3"));
+    CHECK(
+        contains(refused([](auto& c) { c.arch.begin = 1; }, "smoke/drnas-progressive"), "the stage from epoch 0 to 1"));
+    CHECK(contains(refused([](auto& c) { c.train.lr_step = "before"; }, "smoke/drnas-progressive"), "train.lr_step"));
+    CHECK(contains(refused([](auto& c) { c.arch.stages = "1:1:3"; }), "arch.stages is of drnas"));
     CHECK(contains(refused([](auto& c) { c.net.partial = 3; }, "smoke/pcdarts"),
                    "net.partial = 3 does not divide net.channels = 8"));
     CHECK(refused([](auto& c) { c.net.partial = 8; }, "smoke/pcdarts") == "no error");
@@ -214,6 +367,48 @@ TEST_CASE("the two orders of the learning rate's step") {
     CHECK(learning_rate(t, 0) == doctest::Approx(0.0249763).epsilon(1e-6));
     CHECK(learning_rate(t, 48) == doctest::Approx(0.00102368).epsilon(1e-5));
     CHECK(learning_rate(t, 49) == doctest::Approx(0.001).epsilon(1e-12));
+}
+TEST_CASE("a warmed-up rate: PC-DARTS's on ImageNet, with the scheduler of either age") {
+    BilevelTraining t;
+    t.lr = 0.5, t.lr_min = 0, t.warmup = 5;
+    auto is = [&](std::int64_t epoch, double rate) {
+        CAPTURE(epoch);
+        CHECK(learning_rate(t, epoch) == doctest::Approx(rate).epsilon(1e-5));
+    };
+    for (int e = 0; e < 5; e++) is(e, 0.1 * (e + 1));
+    is(5, 0.487764), is(34, 0.116043), is(35, 0.103054), is(49, 0.00049332);
+    t.lr_step = BilevelTraining::LrStep::before;
+    for (int e = 0; e < 5; e++) is(e, 0.1 * (e + 1));
+    is(5, 0.494547), is(6, 0.488153), is(34, 0.105639), is(35, 0.092918), is(48, 0.00050569);
+    CHECK(std::abs(learning_rate(t, 49)) < 1e-15);
+}
+
+TEST_CASE("in two folders the alphas' pictures are those that the weights never see") {
+    SearchConfig c = preset("smoke/pcdarts-imagenet");
+    c.data.size = 8;
+    c.valid.augment = false;
+    check(c);
+    Pictured pictures(c);
+    REQUIRE(pictures.halves.held_out);
+    const Pictures& held_out = pictures.set.test;
+    double want = 0;
+    for (std::uint8_t v : held_out.pixels) want += (v / 255.0 - 0.5) / 0.5;
+    auto device = make_device("cpu", 1);
+    Arena arena(*device);
+    ExecutionScope execution(arena);
+    BatchSource train = pictures.train(c), valid = pictures.valid(c), alpha = pictures.alpha(c);
+    CHECK(train.steps_per_epoch == 8);
+    REQUIRE(valid.steps_per_epoch == 2);
+    CHECK(alpha.steps_per_epoch == 2);
+    double sum = 0, others = 0;
+    for (std::int64_t step = 0; step < 2; step++) {
+        for (double v : numbers_of(valid.batch(step).x)) sum += v;
+        for (double v : numbers_of(train.batch(step).x)) others += v;
+    }
+    CHECK(std::abs(sum - want) <= static_cast<double>(held_out.pixels.size()) * 0x1p-24);  // rounded to float
+    CHECK(std::abs(others - want) > 1);
+    Dataset alone = as_cifar10();
+    CHECK(contains(message(ErrorKind::usage, [&] { halves_of(c, alone); }), "data.split = folders"));
 }
 
 TEST_CASE("parts of the pictures: explicit, in range, apart") {
@@ -339,7 +534,6 @@ TEST_CASE("spaces derive, read and write alphas") {
     CHECK(darts.derive(two).skips == darts::skip_connects(genotype.normal));
     // With betas an edge's weights are multiplied by its share of the node.
     const SearchSpace& weighed = search_space("darts", true);
-    CHECK(contains(message(ErrorKind::usage, [] { search_space("nasbench201", true); }), "darts alone"));
     Alphas four = two;
     for (int m : {0, 1}) {
         std::vector<double>& betas = four.emplace_back(14);

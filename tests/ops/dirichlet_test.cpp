@@ -82,6 +82,73 @@ TEST_CASE("Dirichlet gradients by the alphas are exact to 1e-13 in float64 and t
     });
 }
 
+TEST_CASE(
+    "of a draw's components some are kept: they are divided by their sum, and the others' gradients are exact zeros") {
+    // mpmath; the kept ones of concentrations c at x, kept 1, 3 and 4.
+    const Numbers c{1.25, .75, 1, 2, .5}, x{.25, .125, .03125, .5, .09375}, v{.5, -1, 2, .25, -.75},
+        mask{1, 0, 1, 1, 0}, y{.32, 0, .04, .64, 0}, dl{.029565623502505, 0, .16113134574495, -.047333427481222, 0};
+    on_devices([&](Device& device) {
+        for (DType dtype : {DType::f64, DType::f32}) {
+            Arena arena(device);
+            ExecutionScope execution(arena);
+            Tape tape(arena, nullptr);
+            TapeScope recording(&tape);
+            const Numbers alphas = alphas_of(c);
+            Tensor a = constants({1, 5}, dtype, alphas);
+            tape.watch(a);
+            Numbers drawn = x;
+            for (double one : x) drawn.push_back(1 - one);
+            // Those of the alphas as they are stored: the draw is theirs.
+            for (double alpha : numbers_of(a)) drawn.push_back(concentration(alpha));
+            const Tensor w = dirichlet(a, constants({3, 1, 5}, DType::f64, drawn), constants({1, 5}, DType::f64, mask));
+            const Numbers got = numbers_of(w);
+            tape.backward(w, constants({1, 5}, dtype, v));
+            const Numbers g = numbers_of(tape.gradient(a));
+            const double rounding = dtype == DType::f64 ? 1e-13 : 1e-6;
+            for (std::size_t i = 0; i < 5; i++) {
+                CAPTURE(i);
+                if (mask[i] == 0) {
+                    CHECK((got[i] == 0 && g[i] == 0));
+                    continue;
+                }
+                CHECK(std::abs(got[i] - y[i]) <= rounding * y[i]);
+                CHECK(std::abs(g[i] - dl[i] * slope(alphas[i])) <= 1.5 * rounding * std::abs(dl[i]));
+            }
+        }
+    });
+}
+
+TEST_CASE("kept components of small concentrations stay finite, and one alone is 1") {
+    auto device = make_device("cpu", 1);
+    for (DType dtype : {DType::f64, DType::f32}) {
+        Arena arena(*device);
+        ExecutionScope execution(arena);
+        Tape tape(arena, nullptr);
+        TapeScope recording(&tape);
+        constexpr std::size_t rows = 300;
+        Numbers alphas, some, one;
+        for (std::size_t i = 0; i < rows; i++) {
+            for (double v : {std::log(1e-3) + 1e-5, std::log(1e-3) + 1e-5, 0.0}) alphas.push_back(v);
+            for (double v : {1, 1, 0}) some.push_back(v);
+            for (double v : {0, 1, 0}) one.push_back(v);
+        }
+        Tensor a = constants({rows, 3}, dtype, alphas);
+        tape.watch(a);
+        const Tensor drawn = dirichlet_draw(a, {1, 2, 3, 0});
+        const Tensor w = dirichlet(a, drawn, constants({rows, 3}, DType::f64, some));
+        const Numbers kept = numbers_of(w),
+                      alone = numbers_of(dirichlet(a, drawn, constants({rows, 3}, DType::f64, one)));
+        Numbers v;
+        for (std::size_t i = 0; i < rows; i++) v.insert(v.end(), {1, -1, 5});
+        tape.backward(w, constants({rows, 3}, dtype, v));
+        for (double g : numbers_of(tape.gradient(a))) REQUIRE(std::isfinite(g));
+        for (std::size_t i = 0; i < kept.size(); i += 3) {
+            CHECK(std::abs(kept[i] + kept[i + 1] - 1) < (dtype == DType::f64 ? 1e-15 : 1e-6));
+            CHECK((kept[i + 2] == 0 && alone[i] == 0 && alone[i + 1] == 1 && alone[i + 2] == 0));
+        }
+    }
+}
+
 TEST_CASE("the divergence from the uniform distribution, and its gradient") {
     struct Row {
         Numbers c;
@@ -154,6 +221,7 @@ TEST_CASE("what is no draw of these alphas is refused") {
     const Tensor a = constants({2, 3}, DType::f32, 0.0), vector = constants({3}, DType::f32, 0.0);
     CHECK_THROWS_AS(dirichlet(a, constants({3, 3, 2}, DType::f64, 0.5)), Error);
     CHECK_THROWS_AS(dirichlet(a, constants({3, 2, 3}, DType::f32, 0.5)), Error);
+    CHECK_THROWS_AS(dirichlet(a, dirichlet_draw(a, {}), constants({2, 2}, DType::f64, 1.0)), Error);
     CHECK_THROWS_AS(dirichlet_draw(vector, {}), Error);
     CHECK_THROWS_AS(dirichlet_kl(vector, 1), Error);
 }

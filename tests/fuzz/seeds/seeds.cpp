@@ -12,6 +12,8 @@
 #include "engine/io/safetensors.h"
 #include "nas/algo/evolution_json.h"
 #include "nas/algo/rlnas_config.h"
+#include "nas/data/pack_write.h"
+#include "nas/space/chain_published.h"
 #include "nas/space/darts_genotypes.h"
 #include "nas/space/nasbench201.h"
 
@@ -112,6 +114,27 @@ std::string pickle(int n) {
     return p + "eu.";
 }
 
+/// A pack of n pictures in two classes.
+std::string pack(int n) {
+    const std::string root = folder + "/pack_source";
+    for (int i = 0; i < n; i++) {
+        const std::string name = root + (i % 2 == 0 ? "/a" : "/b") + "/" + std::to_string(i) + ".png";
+        std::filesystem::create_directories(std::filesystem::path(name).parent_path());
+        std::ofstream(name, std::ios::binary | std::ios::trunc) << (i == 4 ? "no picture" : png(PNG_FORMAT_RGB));
+    }
+    PackOptions options;
+    options.settings.geometry = PackGeometry::square;
+    options.settings.side = 3;
+    options.skip_corrupt = true;
+    options.threads = 1;
+    write_pack(list_class_folders(root), root + ".bin", options);
+    std::ifstream in(root + ".bin", std::ios::binary);
+    std::string all(std::istreambuf_iterator<char>(in), {});
+    std::filesystem::remove_all(root);
+    std::filesystem::remove(root + ".bin");
+    return all;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -132,6 +155,16 @@ int main(int argc, char** argv) {
     put("architecture", "tuple", "(1,0,4,4,2,2)");
     put("architecture", "index", "#123");
     put("architecture", "sparse", "|nor_conv_3x3~0|+|nor_conv_3x3~1|+|skip_connect~0|skip_connect~2|");
+    for (const chain::Published& p : chain::published_architectures()) {
+        put("architecture", std::string(p.name), std::string(p.text));
+        const chain::Space space = chain::space(p.space);
+        if (!space.channels)
+            put("architecture", std::string(p.name) + ".yaml",
+                chain::to_yaml(space, chain::parse_architecture(space, p.text)));
+    }
+    put("architecture", "name", "arch_README");
+    put("architecture", "old.yaml",
+        "stage_1_block_0:\n  chosen:\n  - shuffle_7x7\n# one\nstage_1_block_1: {chosen: [x]}");
     for (const darts::Published& p : darts::published_cells()) {
         if (p.family == darts::Family::nasbench201) continue;
         put("genotype", std::string(p.name) + (p.family == darts::Family::recurrent ? "_rnn" : ""),
@@ -148,6 +181,20 @@ int main(int argc, char** argv) {
     put("picture", "grey.jpg", jpeg(1, JCS_GRAYSCALE));
     put("picture", "cmyk.jpg", jpeg(4, JCS_CMYK));
     put("picture", "rgb.png", png(PNG_FORMAT_RGB));
+    for (const auto& [name, file] : {std::pair("rgb.jpg", jpeg(3, JCS_RGB)), std::pair("cmyk.jpg", jpeg(4, JCS_CMYK)),
+                                     std::pair("rgb.png", png(PNG_FORMAT_RGB))}) {
+        put("region", std::string("whole_") + name, bytes("\0\0\xff\xff\0\0") + file);
+        put("region", std::string("part_") + name, bytes("\x40\x40\x40\x40\0\x10") + file);
+        // After the first two bytes an EXIF segment that turns the picture.
+        const std::string exif = bytes(
+            "\xff\xe1\0\x22"
+            "Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0");
+        put("region", std::string("turned_") + name,
+            bytes("\x40\x40\x40\x40\x01\0") + file.substr(0, 2) + exif + file.substr(2));
+    }
+    put("pack", "two", "\x01" + pack(2));
+    put("pack", "five", "\x01" + pack(5));
+    put("pack", "unsealed", bytes("\0") + pack(3));
     put("picture", "grey.png", png(PNG_FORMAT_GRAY));
     put("picture", "deep.png", png(PNG_FORMAT_LINEAR_RGB_ALPHA));
     std::string record(3074, '\x21');

@@ -1,0 +1,56 @@
+// spos: Single Path One-Shot search on the ShuffleNetV2 and MobileNet spaces (Guo et al., ECCV 2020).
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "apps/spos/commands.h"
+#include "engine/base/error.h"
+#include "nas/run/command_line.h"
+#include "nas/run/program.h"
+
+using namespace nascent;
+
+namespace {
+
+constexpr const char* exit_codes =
+    "Exit codes: 0 done; 1 failure while running (disk full); 2 command line or architecture; 3 data missing or "
+    "damaged.";
+
+int run(int argc, char** argv) {
+    spos::CostRequest request;
+    bool list = false;
+    CLI::App app("spos: Single Path One-Shot search on the ShuffleNetV2 and MobileNet spaces (ECCV 2020)", "spos");
+    app.footer(exit_codes);
+    app.require_subcommand(0, 1);
+    CLI::App* cost = app.add_subcommand("cost", "parameters and multiply-accumulates in every convention, as JSON");
+    cost->add_option("arch", request.arch,
+                     "an architecture such as (2, 1, 0, ...), the name of a published one, or an MMRazor subnet file")
+        ->option_text("ARCH");
+    CLI::Option* space = cost->add_option("--space", request.space,
+                                          "shufflenet, shufflenet-channels, shufflenet-mmrazor, mobilenet, "
+                                          "mobilenet-mmrazor or mobilenet-fairnas")
+                             ->capture_default_str();
+    CLI::Option* size = cost->add_option("--size", request.size, "height and width of the pictures (224)")
+                            ->check(CLI::Range(1, 1'000'000));
+    CLI::Option* classes =
+        cost->add_option("--classes", request.classes, "number of classes (1000)")->check(CLI::Range(1, 1'000'000));
+    cost->add_flag("--list", list, "the published architectures, of all spaces or of --space, a line each");
+
+    if (!parse_command_line(app, argc, argv)) return 0;
+    if (!*cost) {
+        std::fputs(app.help().c_str(), stderr);
+        return static_cast<int>(ErrorKind::usage);
+    }
+    if (list) {
+        NASCENT_CHECK(request.arch.empty() && size->empty() && classes->empty(), usage,
+                      "--list goes with --space alone");
+        spos::list(space->empty() ? std::string() : request.space);
+    } else {
+        NASCENT_CHECK(!request.arch.empty(), usage, "cost needs an architecture: spos cost ARCH --space NAME");
+        spos::cost(request);
+    }
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return run_program("spos", run, argc, argv); }

@@ -1,0 +1,53 @@
+#include "nas/algo/darts_path_trainer.h"
+
+#include <utility>
+
+#include "nas/algo/schedules.h"
+#include "ops/reference.h"
+
+namespace nascent {
+
+double learning_rate(const DartsPathTraining& t, std::int64_t epoch) {
+    return cosine_lr(t.lr, t.lr_min, t.epochs, epoch + (t.lr_step == DartsPathTraining::LrStep::before_epoch));
+}
+
+darts::Code path_of(const DartsPathTraining& t, std::int64_t step) {
+    if (t.draws == DartsPathTraining::Draws::numpy) return darts::numpy_training_path(t.seed, step, t.operators);
+    static const darts::EdgeOperators all = darts::all_operators();
+    return t.operators == all ? darts::training_path(t.seed, step) : darts::training_path(t.seed, step, t.operators);
+}
+
+DartsPathTrainer::DartsPathTrainer(DartsNet& net, BatchSource source, const DartsPathTraining& training)
+    : net_(net),
+      training_(training),
+      source_(std::move(source)),
+      sgd_(net.store(), training.sgd,
+           [t = training, n = source_.steps_per_epoch](std::int64_t step) { return learning_rate(t, step / n); }),
+      arena_(net.store().device()) {
+    darts::check_operators(training.operators);
+    Device& device = net.store().device();
+    if (!training.capture || !device.can_capture()) return;
+    slots_ = std::make_unique<Slots>(device);
+    segments_ = std::make_unique<Segments>(device);
+}
+
+DartsPathTrainer::Step DartsPathTrainer::step() {
+    const std::int64_t step = step_number();
+    Scope scope("step {}", step);
+    arena_.reset();
+    if (slots_) slots_->reset();
+    ExecutionScope execution(arena_);
+    CapturedScope captured(segments_.get(), slots_.get());
+    Tape tape(arena_, &net_.store(), slots_ ? Tape::Gradients::fixed : Tape::Gradients::reused);
+    TapeScope recording(&tape);
+    const LabelledBatch batch = source_.batch(step);
+    const Tensor logits = net_.forward(batch.x, path_of(training_, step), true);
+    const Tensor loss = cross_entropy(logits, batch.labels, training_.label_smoothing);
+    backward_from(tape, loss);
+    // The host waits here, once a step, with all of the step but the update queued.
+    Step result{finite_loss(loss, "a smaller train.lr, or train.clip = 5"), batch.pictures(), 0};
+    result.gradient_norm = sgd_.step(tape);
+    return result;
+}
+
+}  // namespace nascent

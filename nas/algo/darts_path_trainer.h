@@ -1,0 +1,70 @@
+// Training of a DARTS supernet on one path a step (RLNAS, CVPR 2021, its DARTS code).
+#pragma once
+#include <cstdint>
+#include <memory>
+
+#include "nas/algo/batches.h"
+#include "nas/algo/darts_paths.h"
+#include "nas/supernet/darts.h"
+#include "ops/optim/sgd.h"
+
+namespace nascent {
+
+/// The defaults are RLNAS on CIFAR-10.
+struct DartsPathTraining {
+    enum class Draws { numpy, counters };  // as the published code draws, or the same law by counters
+    enum class LrStep {
+        before_epoch,
+        after_epoch
+    };  // the scheduler's step: epoch e runs at the rate of e + 1, or of e
+    int epochs = 250;
+    double lr = 0.025, lr_min = 0.001;
+    LrStep lr_step = LrStep::before_epoch;
+    double label_smoothing = 0;
+    Draws draws = Draws::numpy;
+    std::uint64_t seed = 1;  // of the paths
+    darts::EdgeOperators operators = darts::all_operators();
+    SgdOptions sgd{.momentum = 0.9, .weight_decay = 3e-4, .nesterov = false, .clip_norm = 5};
+    /// Op calls that come again are replayed from captures, where the device can; changes no bit.
+    bool capture = true;
+};
+
+/// lr_min + (lr - lr_min) (1 + cos(pi e / epochs)) / 2 with e = epoch + 1 or epoch.
+double learning_rate(const DartsPathTraining& training, std::int64_t epoch);
+/// The path of a step, a pure function.
+darts::Code path_of(const DartsPathTraining& training, std::int64_t step);
+
+class DartsPathTrainer {
+  public:
+    /// `net` and what `source` reads must outlive the trainer.
+    DartsPathTrainer(DartsNet& net, BatchSource source, const DartsPathTraining& training);
+
+    struct Step {
+        double loss;
+        int pictures;
+        double gradient_norm;  // 0 where clipping is off
+    };
+    /// One path, one batch, one update; the state is a function of the seed and the number of steps alone. Throws
+    /// Error(runtime) when the loss is not finite; the parameters are then those before the step.
+    Step step();
+    std::int64_t step_number() const { return sgd_.step_number(); }
+    std::int64_t steps_per_epoch() const { return source_.steps_per_epoch; }
+    std::int64_t total_steps() const { return steps_per_epoch() * training_.epochs; }
+    bool done() const { return step_number() >= total_steps(); }
+    Sgd& optimizer() { return sgd_; }
+    const Sgd& optimizer() const { return sgd_; }
+    /// The most bytes that activations, gradients and scratch have taken.
+    std::size_t high_water() const { return arena_.high_water() + (slots_ ? slots_->high_water() : 0); }
+    double wait_seconds() const { return source_.wait_seconds(); }
+
+  private:
+    DartsNet& net_;
+    DartsPathTraining training_;
+    BatchSource source_;
+    Sgd sgd_;
+    Arena arena_;
+    std::unique_ptr<Slots> slots_;        // null where nothing is captured
+    std::unique_ptr<Segments> segments_;  // before the memory it refers to goes
+};
+
+}  // namespace nascent

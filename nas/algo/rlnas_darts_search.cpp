@@ -1,0 +1,133 @@
+// The second half of an RLNAS run on the DARTS space: from two states to a code, and to files about it.
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+
+#include "engine/io/atomic_file.h"
+#include "nas/algo/evolution_json.h"
+#include "nas/algo/rlnas_darts.h"
+#include "nas/algo/rlnas_search.h"
+#include "nas/run/interrupt.h"
+#include "nas/space/darts_drawing.h"
+#include "nas/supernet/darts_state_dict.h"
+
+namespace nascent {
+namespace {
+
+constexpr int kCompared = 200;
+
+int input_size(const StateDict& state, const std::string& source) {
+    const auto found = state.metadata().find("input_size");
+    const int size = found == state.metadata().end() ? 0 : std::atoi(found->second.c_str());
+    NASCENT_CHECK(size >= 1 && size <= 4096, checkpoint, "{}: says nothing of the pictures' size (input_size)", source);
+    return size;
+}
+
+/// The evolution's state in the run's folder, and when it is written.
+class KeptSearch {
+  public:
+    KeptSearch(const RlnasConfig& config, RunDirectory* directory)
+        : config_(config), directory_(directory), path_(directory ? directory->path() + "/ckpt/search.json" : "") {}
+
+    std::optional<EvolutionState> read() const {
+        if (path_.empty() || !std::filesystem::exists(path_)) return {};
+        EvolutionState state = evolution_from_json(read_file(path_), path_);
+        directory_->log().line(fmt::format("the search goes on from generation {}", state.generation));
+        return state;
+    }
+    void after(const EvolutionState& s) {
+        const bool stop = InterruptGuard::requested();
+        const int every = config_.run.checkpoint_steps;
+        const bool due = every > 0 && s.generation % every == 0;
+        const std::chrono::duration<double> since = std::chrono::steady_clock::now() - saved_;
+        if (!path_.empty() && (stop || due || s.generation == config_.search.generations ||
+                               since.count() >= config_.run.checkpoint_seconds)) {
+            write_file_atomic(path_, evolution_to_json(s));
+            saved_ = std::chrono::steady_clock::now();
+        }
+        if (stop)
+            fail(ErrorKind::interrupted, "stopped after generation {} of {}{}", s.generation,
+                 config_.search.generations, path_.empty() ? "" : "; go on with: rlnas resume " + directory_->path());
+    }
+
+  private:
+    const RlnasConfig& config_;
+    RunDirectory* directory_;
+    std::string path_;
+    std::chrono::steady_clock::time_point saved_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace
+
+DartsSearchResult search_darts_states(const RlnasConfig& config, const std::string& initial_file,
+                                      const std::string& trained_file, bool resumable, RunDirectory* directory) {
+    const StateDict initial = StateDict::read(initial_file), trained = StateDict::read(trained_file);
+    const darts::Net net = darts_supernet(trained, input_size(trained, trained_file), trained_file);
+    const darts::AngleParts parts = angle_parts(net, initial, trained, initial_file, trained_file);
+    DartsSearchResult result;
+    result.net = net.config;
+    if (const auto at = trained.metadata().find("device"); at != trained.metadata().end()) result.device = at->second;
+    const bool cifar = net.config.stem == darts::Stem::cifar;
+    result.rules = config.angle.rules != "auto" ? config.angle.rules : cifar ? "rlnas-cifar10" : "rlnas-imagenet";
+    const darts::Angle angle(parts, darts::angle_switches(result.rules));
+
+    KeptSearch kept(config, resumable ? directory : nullptr);
+    using Method = AngleSearchRequest::Method;
+    const std::string& method = config.search.method;
+    AngleSearchRequest request;
+    request.method = method == "evolution" ? Method::evolution : method == "exact" ? Method::exact : Method::both;
+    request.evolution = evolution_config(config.search);
+    request.seed = static_cast<std::uint32_t>(config.run.seed);
+    request.max_cost = config.search.max_flops;
+    request.state = kept.read();
+    request.each = [&](const EvolutionState& s) { kept.after(s); };
+    DartsGenes::Rules rules;
+    rules.mutate_to_none = config.search.mutate_none;
+    rules.mutate_reduction = config.search.mutate_reduction;
+    result.search = search_darts(angle, darts::code_costs(net.config, darts::MacConvention::thop), request, rules);
+
+    std::vector<darts::Code> codes;
+    for (int i = 0; i < kCompared; i++) codes.push_back(darts::training_path(request.seed, i));
+    result.switches = compare_switches(parts, codes, angle.switches(), result.rules);
+    if (directory) write_result(result, directory->path());
+    return result;
+}
+
+std::string to_json(const DartsSearchResult& r) {
+    JsonObject all;
+    all.add("space", "darts").add("rules", r.rules).add("channels", r.net.channels).add("layers", r.net.layers);
+    if (!r.device.empty()) all.add("device", r.device);
+    const JsonObject search =
+        to_json(r.search, [&](const AngleSearch::Candidate& c) { return describe_darts(c, r.net); });
+    all.add("genotype", darts::to_string(darts::to_genotype(darts::code_from(r.search.winner().genes))));
+    all.add("search", search).add("switches", to_json(r.switches));
+    return all.text();
+}
+
+std::string to_text(const DartsSearchResult& r) {
+    std::string text = to_text(r.search, [](const AngleSearch::Candidate& c) {
+        const darts::Code code = darts::code_from(c.genes);
+        return darts::to_string(code) + "\n  " + darts::to_string(darts::to_genotype(code));
+    });
+    if (!r.device.empty()) text += fmt::format("trained on {}\n", r.device);
+    return text + fmt::format("switches of the angle, on {} random codes:\n{}", kCompared, to_text(r.switches));
+}
+
+void write_result(const DartsSearchResult& r, const std::string& folder) {
+    const darts::Genotype genotype = darts::to_genotype(darts::code_from(r.search.winner().genes));
+    const std::string to = folder + "/export";
+    std::error_code error;
+    std::filesystem::create_directories(to, error);
+    NASCENT_CHECK(!error, runtime, "{}: cannot make the folder: {}", to, error.message());
+    for (bool reduction : {false, true}) {
+        const auto& genes = reduction ? genotype.reduce : genotype.normal;
+        const auto& concat = reduction ? genotype.reduce_concat : genotype.normal_concat;
+        const std::string name = to + (reduction ? "/reduction" : "/normal");
+        write_file_atomic(name + ".dot", darts::to_dot(genes, concat));
+        write_file_atomic(name + ".svg", darts::to_svg(genes, concat));
+    }
+    write_file_atomic(to + "/switches.txt", to_text(r.switches));
+    write_file_atomic(folder + "/arch.json", to_json(r) + "\n");  // last: a finished run has it
+}
+
+}  // namespace nascent

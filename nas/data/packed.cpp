@@ -1,0 +1,48 @@
+// Packs of pictures of one size, copied into memory.
+#include <cstring>
+#include <filesystem>
+
+#include "engine/base/error.h"
+#include "nas/data/pack.h"
+#include "nas/data/readers.h"
+
+namespace nascent {
+namespace {
+Pictures unpacked(const Pack& pack, const std::string& like, int& height, int& width, int size) {
+    if (height == 0) height = pack.entry(0).height, width = pack.entry(0).width;
+    NASCENT_CHECK(size == 0 || (size == height && size == width), usage,
+                  "{}: pictures are {}x{}, size {} cannot be had; pack them at that size", pack.path(), width, height,
+                  size);
+    Pictures out{height, width, {}, {}};
+    reserve_pixels(out, pack.count(), pack.path());
+    for (std::size_t i = 0; i < pack.count(); i++) {
+        const PackEntry& e = pack.entry(i);
+        NASCENT_CHECK(e.height == height && e.width == width, data,
+                      "{}: '{}' has {}x{} pixels, expected {}x{} like the first of {}; pack squares", pack.path(),
+                      e.name, e.width, e.height, width, height, like);
+        std::memcpy(&out.pixels[i * out.picture_bytes()], pack.picture(i).pixels, out.picture_bytes());
+        out.labels.push_back(e.label);
+    }
+    return out;
+}
+}  // namespace
+
+Dataset read_packs(const std::string& path, const DatasetOptions& options) {
+    std::error_code ignored;
+    const auto file = [&](const char* name) { return path + "/" + name + ".pack"; };
+    const std::string test_path = std::filesystem::exists(file("test"), ignored) ? file("test") : file("val");
+    const auto train = Pack::open(file("train")), test = Pack::open(test_path);
+    check_same_classes(train->class_names(), train->path(), test->class_names(), test->path());
+    Dataset set;
+    set.class_names = train->class_names();
+    set.classes = static_cast<int>(set.class_names.size());
+    NASCENT_CHECK(options.classes == 0 || options.classes == set.classes, data, "{}: {} classes, expected {}",
+                  train->path(), set.classes, options.classes);
+    int height = 0, width = 0;
+    set.train = unpacked(*train, train->path(), height, width, options.size);
+    set.test = unpacked(*test, train->path(), height, width, options.size);
+    set.skipped = train->skipped().size() + test->skipped().size();
+    return set;
+}
+
+}  // namespace nascent

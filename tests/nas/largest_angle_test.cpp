@@ -1,0 +1,322 @@
+// The largest angle by solving for it: against every candidate of small spaces, against evolution and chance in whole
+// ones.
+#include "nas/algo/largest_angle.h"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <cmath>
+#include <map>
+#include <vector>
+
+#include "engine/base/error.h"
+#include "engine/base/rng.h"
+#include "nas/algo/chain_optimum.h"
+#include "nas/algo/darts_optimum.h"
+#include "nas/algo/gene_spaces.h"
+#include "tests/nas/mobilenet_costs.h"
+
+using namespace nascent;
+using darts::Code;
+using darts::kEdges;
+using darts::kPrimitives;
+
+namespace {
+
+double uniform(std::uint32_t seed, std::uint32_t i, int pair = 0) {
+    return Random(seed, RandomStream::test, 2, i).uniform(pair);
+}
+
+/// A block of weights of about `size` numbers that turned by `low` to `high` radians and grew or shrank, by as much as
+/// exp(spread).
+AngleSums random_sums(std::uint32_t seed, std::uint32_t& drawn, double size, double low, double high,
+                      double spread = 0.5) {
+    const double n0 = size * (0.5 + uniform(seed, drawn)),
+                 n1 = n0 * std::exp(spread * (2 * uniform(seed, drawn, 1) - 1));
+    ++drawn;
+    const double turned = low + (high - low) * uniform(seed, drawn++);
+    return {std::sqrt(n0 * n1) * std::cos(turned), n0, n1};
+}
+
+ChainTable random_chain(std::uint32_t seed, int blocks, int choices, double low = 0.2, double high = 1.4,
+                        double spread = 0.5) {
+    ChainTable table;
+    std::uint32_t drawn = 0;
+    table.base = random_sums(seed, drawn, 4, low, high);
+    table.base_cost = 1000;
+    for (int b = 0; b < blocks; ++b) {
+        auto& block = table.blocks.emplace_back();
+        for (int c = 0; c < choices; ++c) {
+            const auto cost = static_cast<std::int64_t>(1 + 700 * uniform(seed, drawn++));
+            block.push_back({c - 1, random_sums(seed, drawn, 1 + c, low, high, spread), c == 0 ? 0 : cost});
+        }
+    }
+    return table;
+}
+
+/// RLNAS's MobileNet space with the costs it has and weights drawn at random.
+ChainTable random_mobilenet(std::uint32_t seed) {
+    ChainTable table = nascent_tests::mobilenet_costs();
+    std::uint32_t drawn = 0;
+    table.base = random_sums(seed, drawn, 300, 0.2, 0.6);
+    for (auto& block : table.blocks) {
+        for (ChainChoice& c : block)
+            c.sums = c.op < 0 ? AngleSums{32, 32, 32} : random_sums(seed, drawn, 40.0 + 10 * c.op, 0.3, 1.2);
+    }
+    return table;
+}
+
+struct Best {
+    double angle = -1;
+    std::vector<int> genes;
+};
+
+Best brute_force(const ChainTable& table, std::int64_t limit) {
+    Best best;
+    std::vector<std::size_t> at(table.blocks.size());
+    for (;;) {
+        std::vector<int> ops;
+        for (std::size_t b = 0; b < at.size(); ++b) ops.push_back(table.blocks[b][at[b]].op);
+        if (limit < 0 || cost_of(table, ops) <= limit) {
+            const double angle = angle_of(sums_of(table, ops));
+            if (angle > best.angle) best = {angle, ops};
+        }
+        std::size_t b = 0;
+        while (b < at.size() && ++at[b] == table.blocks[b].size()) at[b++] = 0;
+        if (b == at.size()) return best;
+    }
+}
+
+darts::AngleParts random_parts(std::uint32_t seed) {
+    darts::AngleParts parts;
+    std::uint32_t drawn = 0;
+    for (int c = 0; c < 4; ++c) {
+        auto& cell = parts.cells.emplace_back();
+        cell.channels = c < 2 ? 4 : 8;
+        cell.reduction = c == 2;
+        for (auto& edge : cell.ops) {
+            for (std::size_t op = 1; op < kPrimitives; ++op) {
+                edge[op].conv = random_sums(seed, drawn, 3.0 + static_cast<double>(op), 0.3, 1.3);
+                edge[op].norm_weight = random_sums(seed, drawn, 4, 0.05, 0.3);
+                edge[op].norm_bias = {0, 0, uniform(seed, drawn++)};
+            }
+        }
+    }
+    parts.fixed_conv = random_sums(seed, drawn, 20, 0.2, 0.9);
+    parts.fixed_norm = random_sums(seed, drawn, 10, 0.1, 0.2);
+    parts.classifier_weight = random_sums(seed, drawn, 10, 0.5, 1.5);
+    parts.classifier_bias = random_sums(seed, drawn, 1, 0.5, 1.5);
+    return parts;
+}
+
+/// All cells with two inputs a node from the operators of each edge.
+std::vector<darts::CellCode> all_cells(const darts::EdgeOperators& operators) {
+    std::vector<darts::CellCode> cells = {darts::CellCode{}};
+    for (std::size_t e = 0; e < kEdges; ++e) {
+        std::vector<darts::CellCode> longer;
+        for (const darts::CellCode& cell : cells) {
+            for (int op : operators[e]) {
+                darts::CellCode with = cell;
+                with[e] = static_cast<std::uint8_t>(op);
+                longer.push_back(with);
+            }
+        }
+        cells = std::move(longer);
+    }
+    std::erase_if(cells, [](const darts::CellCode& c) { return !darts::valid(c); });
+    return cells;
+}
+
+}  // namespace
+
+TEST_CASE("the largest angle of a chain is the best of all candidates") {
+    int limited = 0, exact = 0;
+    for (std::uint32_t seed = 0; seed < 40; ++seed) {
+        // With lengths far apart a mean of candidates has a smaller cosine than any of them.
+        const ChainTable table = random_chain(seed, 6, 4, 0.2, 1.4, seed % 2 ? 0.5 : 5);
+        for (std::int64_t limit : {std::int64_t{-1}, std::int64_t{1000}, std::int64_t{2000}, std::int64_t{3000}}) {
+            CAPTURE(seed);
+            CAPTURE(limit);
+            const Best best = brute_force(table, limit);
+            ChainProblem problem(table, limit);
+            const LargestAngle found = maximise_angle(problem);
+            CHECK(found.exact);
+            CHECK(found.genes == best.genes);
+            CHECK(found.angle == best.angle);
+            CHECK(found.gap() == 0);
+            limited += limit > 0 && best.angle < brute_force(table, -1).angle;
+            exact += found.listed > 1;
+        }
+    }
+    CHECK(limited > 40);  // the limit mattered
+    CHECK(exact > 10);    // and the linear problem alone would not have been proof
+}
+
+TEST_CASE("without a list of candidates the bound still holds") {
+    for (std::uint32_t seed = 0; seed < 20; ++seed) {
+        const ChainTable table = random_chain(seed, 6, 4);
+        ChainProblem problem(table, 2500);
+        const LargestAngle found = maximise_angle(problem, 0);
+        const double best = brute_force(table, 2500).angle;
+        CHECK_FALSE(found.exact);
+        CHECK(found.bound >= best);
+        CHECK(found.angle <= best);
+        CHECK(found.gap() >= 0);
+    }
+}
+
+TEST_CASE("angles above a right angle are found but not proved") {
+    for (std::uint32_t seed = 0; seed < 10; ++seed) {
+        const ChainTable table = random_chain(seed, 5, 3, 1.8, 2.6);
+        ChainProblem problem(table, -1);
+        const LargestAngle found = maximise_angle(problem);
+        const double best = brute_force(table, -1).angle;
+        CHECK(found.angle > 1.58);
+        CHECK_FALSE(found.exact);
+        CHECK(found.angle <= best);
+        CHECK(found.bound >= best);
+    }
+}
+
+TEST_CASE("the largest angle of RLNAS's MobileNet space within 475M") {
+    for (std::uint32_t seed = 0; seed < 4; ++seed) {
+        const ChainTable table = random_mobilenet(seed);
+        ChainProblem problem(table, 475'000'000);
+        const auto start = std::chrono::steady_clock::now();
+        const LargestAngle found = maximise_angle(problem);
+        const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+        MESSAGE("MobileNet: ", found.angle, " rad, gap ", found.gap(), ", ", found.linear_problems,
+                " linear problems, listed ", found.listed, ", ", took.count(), " ms");
+        CHECK(found.exact);
+        CHECK(cost_of(table, found.genes) <= 475'000'000);
+        CHECK(found.angle == angle_of(sums_of(table, found.genes)));
+        // Neither evolution nor a change in one or two blocks finds better.
+        const ChainGenes space(table, 475'000'000);
+        Evolution search(space, mobilenet_evolution(), NumpyRandom(seed + 1));
+        while (!search.done()) {
+            search.step([&](const std::vector<Genes>& all) {
+                std::vector<double> scores;
+                for (const Genes& g : all) scores.push_back(angle_of(sums_of(table, g)));
+                return scores;
+            });
+        }
+        CHECK(search.best().score <= found.angle);
+        for (std::size_t a = 0; a < 21; ++a) {
+            for (std::size_t b = a; b < 21; ++b) {
+                for (const ChainChoice& x : table.blocks[a]) {
+                    for (const ChainChoice& y : table.blocks[b]) {
+                        std::vector<int> other = found.genes;
+                        other[a] = x.op;
+                        other[b] = y.op;
+                        if (cost_of(table, other) <= 475'000'000)
+                            REQUIRE(angle_of(sums_of(table, other)) <= found.angle);
+                    }
+                }
+            }
+        }
+    }
+    const ChainTable table = random_mobilenet(1);
+    CHECK_THROWS_AS(ChainProblem(table, 100'000'000), Error);
+}
+
+TEST_CASE("the largest angle in small DARTS spaces is the best of all candidates") {
+    darts::EdgeOperators operators(kEdges, std::vector<int>{0});
+    for (std::size_t e : {0u, 1u}) operators[e] = {1, 4, 6};
+    for (std::size_t e : {2u, 3u, 4u}) operators[e] = {0, 3, 5};
+    operators[5] = {2}, operators[7] = {7};
+    for (std::size_t e : {11u, 12u, 13u}) operators[e] = {0, 1, 4};
+    const std::vector<darts::CellCode> cells = all_cells(operators);
+    CHECK(cells.size() == 9u * 12 * 12);  // node by node
+    const darts::CodeCosts costs = darts::code_costs({.channels = 4, .layers = 4}, darts::MacConvention::thop);
+    for (std::uint32_t seed = 0; seed < 3; ++seed) {
+        for (bool last : {false, true}) {
+            auto switches = last ? darts::AngleSwitches::anglenas() : darts::AngleSwitches::rlnas_imagenet();
+            const darts::Angle angle(random_parts(seed), switches);
+            std::int64_t low = costs.of(Code{cells[0], cells[0]}), high = low;
+            std::array<std::vector<AngleSums>, 2> sums;
+            for (bool reduction : {false, true}) {
+                for (const darts::CellCode& c : cells) sums[reduction].push_back(angle.sums(c, reduction));
+            }
+            std::map<std::int64_t, Best> best;  // by limit
+            for (const darts::CellCode& n : cells) {
+                for (const darts::CellCode& r : cells) {
+                    const std::int64_t cost = costs.base + costs.of(n, false) + costs.of(r, true);
+                    low = std::min(low, cost);
+                    high = std::max(high, cost);
+                }
+            }
+            for (std::int64_t limit : {low, low + (high - low) / 5, low + (high - low) / 2, std::int64_t{-1}})
+                best[limit];
+            for (std::size_t n = 0; n < cells.size(); ++n) {
+                for (std::size_t r = 0; r < cells.size(); ++r) {
+                    AngleSums s = angle.fixed();
+                    s += sums[0][n];
+                    s += sums[1][r];
+                    const double value = angle_of(s);
+                    const std::int64_t cost = costs.base + costs.of(cells[n], false) + costs.of(cells[r], true);
+                    for (auto& [limit, b] : best) {
+                        if ((limit < 0 || cost <= limit) && value > b.angle)
+                            b = {value, darts::to_numbers({cells[n], cells[r]})};
+                    }
+                }
+            }
+            for (const auto& [limit, b] : best) {
+                CAPTURE(seed);
+                CAPTURE(limit);
+                DartsProblem problem(angle, costs, limit, operators);
+                const LargestAngle found = maximise_angle(problem);
+                const Code code = darts::code_from(found.genes);
+                CHECK(found.exact);
+                CHECK(darts::valid(code));
+                if (limit >= 0) CHECK(costs.of(code) <= limit);
+                CHECK(found.angle == angle.angle(code));
+                CHECK(std::fabs(found.angle - b.angle) < 1e-12);  // another order of the same sums
+            }
+        }
+    }
+    operators[2] = {3};  // node 1 would have three inputs where edges 3 and 4 have no `none`
+    operators[3] = operators[4] = {5};
+    const darts::Angle angle(random_parts(0), {});
+    CHECK_THROWS_AS(DartsProblem(angle, costs, -1, operators), Error);
+    CHECK_THROWS_AS(DartsProblem(angle, costs, costs.base - 1), Error);
+}
+
+TEST_CASE("the largest angle in the whole DARTS space") {
+    const darts::CodeCosts costs = darts::code_costs({.stem = darts::Stem::imagenet,
+                                                      .classes = 1000,
+                                                      .input_size = 224,
+                                                      .channels = 48,
+                                                      .layers = 14,
+                                                      .stem_multiplier = 1},
+                                                     darts::MacConvention::thop);
+    for (std::int64_t limit : {std::int64_t{600'000'000}, std::int64_t{-1}}) {
+        const darts::Angle angle(random_parts(8), darts::AngleSwitches::rlnas_imagenet());
+        const auto start = std::chrono::steady_clock::now();
+        DartsProblem problem(angle, costs, limit);
+        const LargestAngle found = maximise_angle(problem);
+        const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+        MESSAGE("DARTS, limit ", limit, ": ", found.angle, " rad, gap ", found.gap(), ", ", found.linear_problems,
+                " linear problems, listed ", found.listed, ", ", took.count(), " ms");
+        CHECK(found.exact);
+        const Code code = darts::code_from(found.genes);
+        CHECK(darts::valid(code));
+        if (limit >= 0) CHECK(costs.of(code) <= limit);
+        CHECK(found.angle == angle.angle(code));
+        DartsGenes::Rules rules = DartsGenes::imagenet();
+        rules.max_cost = limit;
+        const DartsGenes space(rules, costs);
+        Evolution search(space, darts_evolution(), NumpyRandom(1));
+        while (!search.done()) {
+            search.step([&](const std::vector<Genes>& all) {
+                std::vector<double> scores;
+                for (const Genes& g : all) scores.push_back(angle.angle(darts::code_from(g)));
+                return scores;
+            });
+        }
+        CHECK(search.best().score <= found.angle);
+        for (std::int64_t i = 0; i < 20000; ++i) {
+            const Code other = darts::training_path(4, i);
+            if (limit < 0 || costs.of(other) <= limit) REQUIRE(angle.angle(other) <= found.angle);
+        }
+    }
+}
