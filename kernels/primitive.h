@@ -11,6 +11,12 @@ void relu_forward(const Stream&, std::size_t size, const T* x, T* y);
 template <class T>
 void relu_backward(const Stream&, std::size_t size, const T* x, const T* dy, T* dx, bool accumulate);
 
+/// min(6, max(0, x)), with a gradient where 0 < x < 6.
+template <class T>
+void relu6_forward(const Stream&, std::size_t size, const T* x, T* y);
+template <class T>
+void relu6_backward(const Stream&, std::size_t size, const T* x, const T* dy, T* dx, bool accumulate);
+
 /// y = a + b; copy_or_add is its gradient: dx (+)= dy.
 template <class T>
 void add_forward(const Stream&, std::size_t size, const T* a, const T* b, T* y);

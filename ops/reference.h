@@ -8,6 +8,8 @@ namespace nascent {
 
 /// max(0, x).
 Tensor relu(const Tensor& x);
+/// min(6, max(0, x)); the gradient passes where 0 < x < 6, as torch.nn.ReLU6's.
+Tensor relu6(const Tensor& x);
 /// a + b, same shapes.
 Tensor add(const Tensor& a, const Tensor& b);
 /// x (n, h, w, c_in) with w (k, k, c_in, c_out), k 1 or 3, stride 1 or 2, padding k / 2, no bias.
@@ -51,7 +53,9 @@ void check_order(std::span<const std::uint16_t> order, std::int64_t channels);
 /// `first` + i edges, betas (edges) or (edges, 1). The result (edges, operators + 1): the softmax of a node's betas
 /// times its edges' weights, and in the last column that softmax itself.
 Tensor edge_weights(const Tensor& weights, const Tensor& betas, int nodes, int first = 2);
-/// x (n, in), w (out, in), bias (out).
+/// x times mask, element by element; same shapes. The mask has no gradient.
+Tensor masked(const Tensor& x, const Tensor& mask);
+/// x (n, in), w (out, in), bias (out) or undefined.
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias);
 /// Mean cross-entropy (a scalar of shape (1)) of logits (n, classes) with labels (n) int32 in [0, classes), as
 /// torch.nn.functional.cross_entropy with label_smoothing. A label out of range: throws Error(runtime) on the CPU; on

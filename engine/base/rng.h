@@ -20,7 +20,8 @@ enum class RandomStream : std::uint32_t {
     test,
     architecture,
     picture,
-    widening
+    widening,
+    dropout
 };
 
 /// One Philox block of four words, with ways to read it.

@@ -20,6 +20,18 @@ void relu_backward(const Stream&, Size size, const T* x, const T* dy, T* dx, boo
 }
 
 template <class T>
+void relu6_forward(const Stream&, Size size, const T* x, T* y) {
+    for (Size i = 0; i < size; i++) y[i] = x[i] <= 0 ? T(0) : x[i] >= 6 ? T(6) : x[i];
+}
+template <class T>
+void relu6_backward(const Stream&, Size size, const T* x, const T* dy, T* dx, bool accumulate) {
+    for (Size i = 0; i < size; i++) {
+        const T g = x[i] <= 0 || x[i] >= 6 ? T(0) : dy[i];
+        dx[i] = accumulate ? dx[i] + g : g;
+    }
+}
+
+template <class T>
 void add_forward(const Stream&, Size size, const T* a, const T* b, T* y) {
     for (Size i = 0; i < size; i++) y[i] = a[i] + b[i];
 }
@@ -83,6 +95,8 @@ void batch_norm_plain_running(const Stream&, const NormShape& s, const T* mean, 
 #define NASCENT_PRIMITIVE(T)                                                                                           \
     template void relu_forward(const Stream&, Size, const T*, T*);                                                     \
     template void relu_backward(const Stream&, Size, const T*, const T*, T*, bool);                                    \
+    template void relu6_forward(const Stream&, Size, const T*, T*);                                                    \
+    template void relu6_backward(const Stream&, Size, const T*, const T*, T*, bool);                                   \
     template void add_forward(const Stream&, Size, const T*, const T*, T*);                                            \
     template void copy_or_add(const Stream&, Size, const T*, T*, bool);                                                \
     template void batch_norm_plain_forward(const Stream&, const Image&, const T*, const T*, const T*, double, T*, T*,  \

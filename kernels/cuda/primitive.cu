@@ -20,6 +20,18 @@ __global__ void relu_gradient_kernel(unsigned size, const T* x, const T* dy, T* 
     dx[i] = accumulate ? dx[i] + g : g;
 }
 template <class T>
+__global__ void relu6_kernel(unsigned size, const T* x, T* y) {
+    const unsigned i = item();
+    if (i < size) y[i] = x[i] <= T(0) ? T(0) : x[i] >= T(6) ? T(6) : x[i];
+}
+template <class T>
+__global__ void relu6_gradient_kernel(unsigned size, const T* x, const T* dy, T* dx, bool accumulate) {
+    const unsigned i = item();
+    if (i >= size) return;
+    const T g = x[i] <= T(0) || x[i] >= T(6) ? T(0) : dy[i];
+    dx[i] = accumulate ? dx[i] + g : g;
+}
+template <class T>
 __global__ void add_kernel(unsigned size, const T* a, const T* b, T* y) {
     const unsigned i = item();
     if (i < size) y[i] = a[i] + b[i];
@@ -102,6 +114,14 @@ void relu_backward(const Stream& stream, std::size_t size, const T* x, const T* 
     simt::launch(relu_gradient_kernel<T>, items(stream, size), items(size), x, dy, dx, accumulate);
 }
 template <class T>
+void relu6_forward(const Stream& stream, std::size_t size, const T* x, T* y) {
+    simt::launch(relu6_kernel<T>, items(stream, size), items(size), x, y);
+}
+template <class T>
+void relu6_backward(const Stream& stream, std::size_t size, const T* x, const T* dy, T* dx, bool accumulate) {
+    simt::launch(relu6_gradient_kernel<T>, items(stream, size), items(size), x, dy, dx, accumulate);
+}
+template <class T>
 void add_forward(const Stream& stream, std::size_t size, const T* a, const T* b, T* y) {
     simt::launch(add_kernel<T>, items(stream, size), items(size), a, b, y);
 }
@@ -134,6 +154,8 @@ void batch_norm_plain_running(const Stream& stream, const NormShape& s, const T*
 #define NASCENT_PRIMITIVE(T)                                                                                           \
     template void relu_forward(const Stream&, std::size_t, const T*, T*);                                              \
     template void relu_backward(const Stream&, std::size_t, const T*, const T*, T*, bool);                             \
+    template void relu6_forward(const Stream&, std::size_t, const T*, T*);                                             \
+    template void relu6_backward(const Stream&, std::size_t, const T*, const T*, T*, bool);                            \
     template void add_forward(const Stream&, std::size_t, const T*, const T*, T*);                                     \
     template void copy_or_add(const Stream&, std::size_t, const T*, T*, bool);                                         \
     template void batch_norm_plain_forward(const Stream&, const Image&, const T*, const T*, const T*, double, T*, T*,  \

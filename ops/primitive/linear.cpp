@@ -14,7 +14,7 @@ struct Linear {
         NASCENT_CHECK(in[0].shape.rank() == 2 && in[1].shape.rank() == 2 && in[0].shape[1] == in[1].shape[1], runtime,
                       "x {} and weights {} do not fit: expected (n, in) and (out, in)", in[0].shape.text(),
                       in[1].shape.text());
-        check_vector(in[2], in[1].shape[0], in[0].dtype, "bias");
+        if (in[2].defined()) check_vector(in[2], in[1].shape[0], in[0].dtype, "bias");
         return {static_cast<int>(in[0].shape[0]), static_cast<int>(in[0].shape[1]), static_cast<int>(in[1].shape[0])};
     }
     Tensor forward(Inputs in, Saved&) const {
@@ -22,8 +22,8 @@ struct Linear {
         Tensor y = empty({s.n, s.out}, in[0].dtype);
         with_type(y.dtype, [&](auto zero) {
             using T = decltype(zero);
-            kernels::linear_forward<T>(kernel_stream(), s.n, s.in, s.out, in[0].as<T>(), in[1].as<T>(), in[2].as<T>(),
-                                       y.as<T>());
+            kernels::linear_forward<T>(kernel_stream(), s.n, s.in, s.out, in[0].as<T>(), in[1].as<T>(),
+                                       in[2].defined() ? in[2].as<T>() : nullptr, y.as<T>());
         });
         return y;
     }

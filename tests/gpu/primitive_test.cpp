@@ -17,11 +17,16 @@ TEST_CASE_TEMPLATE("gpu relu, add and copy", T, float, double) {
             const Guarded<T> dy = numbers.uniform<T>(size), before = numbers.uniform<T>(size);
             if (size > 2) x[1] = 0, x[2] = std::numeric_limits<T>::quiet_NaN();
             same_bits_in_every_order([&](bool on_gpu) {
-                std::vector<Guarded<T>> out{Guarded<T>(size), Guarded<T>(size), before, before};
+                std::vector<Guarded<T>> out{Guarded<T>(size), Guarded<T>(size), before,
+                                            before,           Guarded<T>(size), before};
                 kernels::relu_forward<T>(where(on_gpu), size, x.data(), out[0].data());
                 kernels::add_forward<T>(where(on_gpu), size, dy.data(), before.data(), out[1].data());
                 kernels::relu_backward<T>(where(on_gpu), size, x.data(), dy.data(), out[2].data(), accumulate);
                 kernels::copy_or_add<T>(where(on_gpu), size, dy.data(), out[3].data(), accumulate);
+                Guarded<T> large = x;
+                for (T& v : large) v *= 8;
+                kernels::relu6_forward<T>(where(on_gpu), size, large.data(), out[4].data());
+                kernels::relu6_backward<T>(where(on_gpu), size, large.data(), dy.data(), out[5].data(), accumulate);
                 return out;
             });
         }

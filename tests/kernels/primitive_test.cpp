@@ -7,6 +7,24 @@ namespace {
 
 using kernels::Image;
 
+TEST_CASE_TEMPLATE("relu6 is shut from 6 on", T, float, double) {
+    const kernels::Stream stream;
+    Guarded<T> x(7), dy(7), y(7);
+    const T values[] = {-1, 0, T(0.5), T(5.5), 6, 7, std::numeric_limits<T>::quiet_NaN()};
+    std::copy_n(values, 7, x.begin());
+    std::fill(dy.begin(), dy.end(), T(3));
+    kernels::relu6_forward<T>(stream, 7, x.data(), y.data());
+    const T forward[] = {0, 0, T(0.5), T(5.5), 6, 6}, backward[] = {0, 0, 3, 3, 0, 0, 3};
+    CHECK(std::equal(forward, forward + 6, y.begin()));
+    CHECK((std::isnan(y[6]) && y.intact()));
+    for (bool accumulate : {false, true}) {
+        Guarded<T> dx(7);
+        std::fill(dx.begin(), dx.end(), T(2));
+        kernels::relu6_backward<T>(stream, 7, x.data(), dy.data(), dx.data(), accumulate);
+        for (std::size_t i = 0; i < 7; i++) CHECK(dx[i] == backward[i] + (accumulate ? 2 : 0));
+    }
+}
+
 TEST_CASE_TEMPLATE("relu, add and copy", T, float, double) {
     Numbers numbers(1);
     const kernels::Stream stream;

@@ -6,11 +6,14 @@
 #include <functional>
 #include <utility>
 
+#include "ops/conv_act.h"
 #include "ops/conv_norm.h"
 #include "ops/head.h"
+#include "ops/mbconv.h"
 #include "ops/mixed_cell.h"
 #include "ops/reference.h"
 #include "ops/residual_block.h"
+#include "ops/shuffle_block.h"
 #include "ops/sum_node.h"
 #include "tests/ops/case_runner.h"
 
@@ -73,6 +76,27 @@ std::vector<Evaluated> evaluated() {
              {{2, 5, 3, 3}, {3, 3, 3, 7}, {7}, {7}},
              7,
              [](Inputs in, const NormArgs& n) { return conv_norm(in[0], in[1], in[2], in[3], n); }},
+            {"conv_act",
+             {{2, 5, 4, 3}, {3, 3, 3, 7}, {7}, {7}},
+             7,
+             [](Inputs in, const NormArgs& n) {
+                 return conv_act(in[0], {in[1], in[2], in[3], n}, kernels::Activation::relu6, 2);
+             }},
+            {"shuffle_block",
+             {{2, 5, 4, 5}, {1, 1, 5, 5}, {5}, {5}, {3, 3, 5}, {1, 1, 5, 5}, {3, 3, 5}, {1, 1, 5, 5}, {5}, {5}},
+             5,
+             [](Inputs in, const NormArgs& n) {
+                 const NormedConv main[] = {{in[1], in[2], in[3], n}, {in[4], {}, {}, n}, {in[5], {}, {}, n}};
+                 const NormedConv projection[] = {{in[6], {}, {}, n}, {in[7], in[8], in[9], n}};
+                 return shuffle_block(in[0], ShuffleOrder::parity, 2, main, projection);
+             }},
+            {"mbconv",
+             {{2, 5, 4, 6}, {1, 1, 6, 6}, {6}, {6}, {5, 5, 6}, {1, 1, 6, 6}, {6}, {6}},
+             6,
+             [](Inputs in, const NormArgs& n) {
+                 const NormedConv convs[] = {{in[1], in[2], in[3], n}, {in[4], {}, {}, n}, {in[5], in[6], in[7], n}};
+                 return mbconv(in[0], 1, convs);
+             }},
             {"residual_block",
              {{2, 4, 6, 3}, {3, 3, 3, 5}, {5}, {5}, {3, 3, 5, 5}, {5}, {5}, {1, 1, 3, 5}},
              5,
