@@ -7,6 +7,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export NASCENT_WITH_TORCH=${NASCENT_WITH_TORCH:-1}
 source scripts/setup.sh ""
 
-cmake --preset cpu
+cmake --preset cpu "-DCMAKE_COMPILE_WARNING_AS_ERROR=${NASCENT_WARNINGS_ARE_ERRORS:-0}"
 cmake --build --preset cpu --parallel "$(nascent_jobs)"
 exec ctest --preset cpu --output-on-failure -j"$(nproc)" "$@"
