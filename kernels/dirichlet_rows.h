@@ -97,7 +97,8 @@ NASCENT_EVERYWHERE double weights_gradient(int columns, int i, const T* alphas, 
         for (int k = 0; k < columns; k++) mean += row.x[k] * static_cast<double>(dweights[k]);
         return slope * speed(row, columns, i) * (static_cast<double>(dweights[i]) - mean);
     }
-    // Kept components w = x / all: by x the gradient is (dw - w . dw) / all, and x . of it is 0 on the draw.
+    // Kept components w = x / all: by x the gradient is (dw - w . dw) / all, and x . of it is 0 on the draw. `all` may
+    // be as small as x, and is divided into what is no larger than it.
     const double gone = lost(columns, alphas, row), all = kept_sum(columns, alphas, row, gone);
     for (int k = 0; k < columns; k++)
         if (row.keeps(k)) mean += component(columns, alphas, row, k, gone) / all * static_cast<double>(dweights[k]);
@@ -105,9 +106,11 @@ NASCENT_EVERYWHERE double weights_gradient(int columns, int i, const T* alphas, 
     for (int k = 0; k < columns; k++) on_draw = on_draw && moved(alphas, row, k) == 0;
     double dot = 0;
     for (int k = 0; !on_draw && k < columns; k++)
-        if (row.keeps(k)) dot += row.x[k] * ((static_cast<double>(dweights[k]) - mean) / all);
-    const double dx = row.keeps(i) ? (static_cast<double>(dweights[i]) - mean) / all : 0;
-    return dx == dot ? 0 : slope * speed(row, columns, i) * (dx - dot);
+        if (row.keeps(k)) dot += row.x[k] / all * (static_cast<double>(dweights[k]) - mean);
+    const double own = row.keeps(i) ? static_cast<double>(dweights[i]) - mean : 0;
+    if (own == 0 && dot == 0) return 0;
+    const double by_i = speed(row, columns, i);
+    return slope * ((row.keeps(i) ? by_i / all * own : 0) - by_i * dot);
 }
 
 /// KL(Dir(c) || Dir(1, .., 1)) = ln G(c0) - sum ln G(c) - ln G(K) + sum (c - 1) (psi(c) - psi(c0)), c0 = sum c.

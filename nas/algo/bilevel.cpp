@@ -22,7 +22,7 @@ double learning_rate(const BilevelTraining& t, std::int64_t epoch) {
     if (epoch < t.warmup) return t.lr * static_cast<double>(epoch + 1) / t.warmup;
     if (t.lr_restarts) {
         // The scheduler goes on from the rate it was left: a stage's first, or the last of the warm-up.
-        const int start = stage_start(t, epoch), from = start == 0 && t.warmup > 0 ? t.warmup - 1 : start;
+        const int from = std::max(stage_start(t, epoch), t.warmup - 1);
         return resumed_cosine_lr(t.lr, t.lr_min, t.epochs, from, epoch);
     }
     if (t.warmup > 0 && before) return resumed_cosine_lr(t.lr, t.lr_min, t.epochs, t.warmup, epoch + 1);

@@ -146,6 +146,15 @@ void check(const SearchConfig& c) {
                   "net.partial = {} does not divide net.channels = {}, of which operators see one in so many",
                   c.net.partial, c.net.channels);
     const std::vector<Stage> stages = stages_of(c);
+    NASCENT_CHECK(stages.size() == 1 || c.algo == "drnas", usage, "arch.stages is of drnas, the algorithm is {}",
+                  c.algo);
+    NASCENT_CHECK(stages.back().epoch < c.train.epochs, usage,
+                  "arch.stages = {}: a stage from epoch {} on, but train.epochs = {}", c.arch.stages,
+                  stages.back().epoch, c.train.epochs);
+    // A genotype has no `none`.
+    NASCENT_CHECK(stages.back().operators > 1 || c.space != "darts" || !c.net.none, usage,
+                  "arch.stages = {}: of an edge `none` alone may be left; use --no-none, or 2 operators or more",
+                  c.arch.stages);
     for (std::size_t s = 0; s < stages.size(); s++) {
         const int from = stages[s].epoch, to = s + 1 < stages.size() ? stages[s + 1].epoch : c.train.epochs;
         NASCENT_CHECK(c.arch.begin < to - from, usage, "arch.begin = {}: the alphas would never move in {}",
@@ -153,8 +162,6 @@ void check(const SearchConfig& c) {
                       stages.size() == 1 ? fmt::format("train.epochs = {}", to)
                                          : fmt::format("the stage from epoch {} to {}", from, to));
     }
-    NASCENT_CHECK(stages.size() == 1 || c.algo == "drnas", usage, "arch.stages is of drnas, the algorithm is {}",
-                  c.algo);
     NASCENT_CHECK(stages.size() == 1 || c.train.lr_stages == "continue" || c.train.lr_step == "after", usage,
                   "train.lr_stages = restart needs train.lr_step = after");
     NASCENT_CHECK(c.net.stem == "cifar" || c.space == "darts", usage, "net.stem = {} is of the space darts, it is {}",

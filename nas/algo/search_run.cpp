@@ -113,7 +113,8 @@ void SearchRun::end_epoch() {
         record.add("stage", p.stage + 1).add("operators", operators_left(p.kept, p.space.matrices()));
         line += fmt::format(", stage {} of {}", p.stage + 1, p.stages.size());
     }
-    if (p.table) {
+    // Before a choice among candidates the alphas, which do not move, stand for nothing.
+    if (p.table && (config_.algo != "rsps" || !p.chosen.empty())) {
         const auto [accuracy, rank] = p.table->standing(p.column, nb201::parse_architecture(d.text).id());
         JsonObject table = JsonObject().add("column", p.column).add("accuracy", accuracy).add("rank", rank);
         if (config_.algo == "drnas") {

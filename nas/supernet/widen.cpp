@@ -93,10 +93,19 @@ class Widener {
             write(to_.raw(to), read(from_.raw(at)));
             write(to_.raw_momentum(to), read(from_.raw_momentum(at)));
         }
-        NASCENT_CHECK(from_.ranges().size() == to_.ranges().size() && from_.buffers().size() == to_.buffers().size(),
-                      runtime, "networks of {} and {} ranges", from_.ranges().size(), to_.ranges().size());
-        for (std::size_t r = 0; r < to_.ranges().size(); r++)
-            to_.range(static_cast<int>(r)).last_step = from_.ranges()[r].last_step;
+        NASCENT_CHECK(
+            from_.parameters().size() == to_.parameters().size() && from_.buffers().size() == to_.buffers().size(),
+            runtime, "networks of {} and {} parameters, {} and {} buffers", from_.parameters().size(),
+            to_.parameters().size(), from_.buffers().size(), to_.buffers().size());
+        // By name: what goes round operators has ranges without parameters, which are not there where nothing does.
+        std::unordered_map<std::string, std::int64_t> last;
+        for (const ParameterRange& r : from_.ranges()) last.emplace(r.name, r.last_step);
+        for (std::size_t r = 0; r < to_.ranges().size(); r++) {
+            ParameterRange& range = to_.range(static_cast<int>(r));
+            const auto found = last.find(range.name);
+            NASCENT_CHECK(found != last.end(), runtime, "the network that is widened has no range '{}'", range.name);
+            range.last_step = found->second;
+        }
         for (const Buffer& b : to_.buffers())
             if (others(b.name)) write(b.tensor, read(buffer(old_buffers_, b.name)));
     }

@@ -310,6 +310,9 @@ TEST_CASE("random search takes the best of its candidates, at the end or after e
     REQUIRE(end.size() == 4);
     // Nothing is chosen before the end; afterwards the choice does not depend on earlier ones.
     for (int e : {1, 2}) CHECK(end[static_cast<std::size_t>(e)].at("alphas") == end[0].at("alphas"));
+    for (const json& record : records(folder / "end", "epoch"))
+        CHECK(record.contains("table") == (record.at("epoch") == 3));
+    for (const json& record : records(folder / "each", "epoch")) CHECK(record.contains("table"));
     CHECK(end[3].at("alphas") != end[0].at("alphas"));
     CHECK(end[3].at("alphas") == each[3].at("alphas"));
     CHECK(each[1].at("alphas") != each[0].at("alphas"));

@@ -221,6 +221,10 @@ TEST_CASE("a stage begins with the first rate as released, or goes on, and alpha
     CHECK(learning_rate(warm, 24) == doctest::Approx(0.269938).epsilon(1e-5));
     CHECK(learning_rate(warm, 25) == 0.5);
     CHECK(learning_rate(warm, 26) == doctest::Approx(0.468605).epsilon(1e-5));
+    // A stage within the warm-up: its last epoch's rate is what the scheduler goes on from.
+    warm.stages = {3};
+    CHECK(learning_rate(warm, 3) == 0.4);
+    CHECK(learning_rate(warm, 5) == doctest::Approx(0.495548).epsilon(1e-5));
 }
 
 TEST_CASE("a masked rule draws of all operators and leaves the pruned ones out") {

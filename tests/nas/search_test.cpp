@@ -340,11 +340,19 @@ TEST_CASE("settings that do not go together are refused") {
     CHECK(contains(stages("1:2:6"), "6 operators are to be left of an edge's 5"));
     CHECK(contains(stages("1:2:0"), "0 operators are to be left of an edge's 5"));
     CHECK(contains(stages("1:2:3,2:1:4"), "4 operators are to be left of an edge's 3"));
-    CHECK(contains(stages("3:2:3"), "the stage from epoch 3 to 3"));
+    CHECK(contains(stages("3:2:3"), "a stage from epoch 3 on, but train.epochs = 3"));
+    CHECK(contains(stages("1:2:3,7:1:3"), "a stage from epoch 7 on, but train.epochs = 3"));
+    auto darts_stages = [&](const std::string& text, bool none) {
+        return refused([&](auto& c) { c.arch.stages = text, c.net.none = none; }, "smoke/drnas-darts");
+    };
+    CHECK(darts_stages("1:2:1", false) == "no error");
+    CHECK(darts_stages("1:2:2", true) == "no error");
+    CHECK(contains(darts_stages("1:2:1", true), "`none` alone may be left"));
     CHECK(
         contains(refused([](auto& c) { c.arch.begin = 1; }, "smoke/drnas-progressive"), "the stage from epoch 0 to 1"));
     CHECK(contains(refused([](auto& c) { c.train.lr_step = "before"; }, "smoke/drnas-progressive"), "train.lr_step"));
     CHECK(contains(refused([](auto& c) { c.arch.stages = "1:1:3"; }), "arch.stages is of drnas"));
+    CHECK(contains(refused([](auto& c) { c.arch.stages = "1:4:3"; }, "smoke/pcdarts"), "arch.stages is of drnas"));
     CHECK(contains(refused([](auto& c) { c.net.partial = 3; }, "smoke/pcdarts"),
                    "net.partial = 3 does not divide net.channels = 8"));
     CHECK(refused([](auto& c) { c.net.partial = 8; }, "smoke/pcdarts") == "no error");

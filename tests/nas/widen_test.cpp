@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <map>
 
 #include "nas/algo/search_space.h"
 #include "nas/golden/numbers.h"
@@ -263,6 +264,30 @@ TEST_CASE(
         CHECK(w.weight(*w.wide, "cells.1.preprocess0.op.1.weight") ==
               w.weight(*w.narrow, "cells.1.preprocess0.op.1.weight"));
     }
+}
+
+TEST_CASE("operators come to see all channels: ranges that only partial channels have are left behind") {
+    for (const char* space : {"nasbench201", "darts"})
+        for (Widening how : {Widening::released, Widening::net2wider}) {
+            CAPTURE(space);
+            Widened w(space, 8, 2, 1, how);
+            ParameterStore &before = w.narrow->store(), &after = w.wide->store();
+            std::map<std::string, std::int64_t> last;
+            for (const ParameterRange& r : before.ranges()) last[r.name] = r.last_step;
+            CHECK(before.ranges().size() - after.ranges().size() ==
+                  (std::string(space) == "darts" ? 2 * 8 : 0));  // two reductions of eight edges of stride 2
+            for (const ParameterRange& r : after.ranges()) {
+                CAPTURE(r.name);
+                CHECK(last.at(r.name) == r.last_step);
+            }
+            for (std::size_t p = 0; p < after.parameters().size(); p++) {
+                const Numbers now = read(after.raw(static_cast<int>(p)));
+                const int at = before.find(after.parameters()[p].name);
+                REQUIRE(at >= 0);
+                CHECK(now[0] != 0);
+                if (now.size() == before.raw(at).size()) CHECK(now == read(before.raw(at)));
+            }
+        }
 }
 
 TEST_CASE("networks that do not belong together are not widened") {
