@@ -153,7 +153,7 @@ TEST_CASE("spos data pack writes packs, and keeps those that are of the same pic
     refused({"data", "pack", data}, "--out");
     refused({"data", "pack", "--out", out}, "FOLDER");
     refused({"data", "pack", data, "--uot", out}, "did you mean --out?");
-    refused({"data", "pck", data, "--out", out}, "pack");
+    refused({"data", "pck", data, "--out", out}, "unexpected argument pck");
     refused({"data", "pack", folder / "none", "--out", out}, "not a folder", 3);
     write_text(folder / "file", "");
     refused({"data", "pack", data, "--skip-corrupt", "--out", folder / "file/packs"}, "file/packs", 1);
