@@ -1,9 +1,14 @@
 #include "apps/spos/commands.h"
 
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdio>
 #include <filesystem>
 
 #include "engine/base/error.h"
 #include "engine/io/atomic_file.h"
+#include "nas/data/pack_write.h"
 #include "nas/metric/chain_cost.h"
 #include "nas/run/program.h"
 #include "nas/space/chain_published.h"
@@ -37,6 +42,35 @@ void cost(const CostRequest& r) {
     if (r.classes > 0) config.classes = r.classes;
     const chain::Space space = chain::space(r.space, config);
     print(chain::cost_json(space, read_architecture(space, r.arch)).text() + "\n");
+}
+
+void pack(const PackRequest& r) {
+    PackOptions o;
+    o.settings.geometry = r.geometry == "square"     ? PackGeometry::square
+                          : r.geometry == "original" ? PackGeometry::original
+                                                     : PackGeometry::shorter_side;
+    o.settings.side = r.geometry == "original" ? 0 : r.side;
+    o.settings.resize = r.resize == "opencv" ? Resampling::opencv : Resampling::pillow;
+    o.settings.orientation = r.orientation;
+    o.skip_corrupt = r.skip_corrupt;
+    o.threads = r.threads;
+    auto said = std::chrono::steady_clock::now();
+    o.progress = [&](std::size_t done, std::size_t total) {
+        const auto now = std::chrono::steady_clock::now();
+        if (now - said < std::chrono::seconds(5)) return;
+        said = now;
+        fmt::print(stderr, "{} of {} pictures\n", done, total);
+    };
+    for (const PackSplit& split : pack_data_set(r.root, r.out, o))
+        print(JsonObject()
+                  .add("split", split.split)
+                  .add("path", split.path)
+                  .add("pictures", static_cast<std::int64_t>(split.pictures))
+                  .add("bytes", static_cast<std::int64_t>(split.bytes))
+                  .add("skipped", split.skipped)
+                  .add("kept", split.kept)
+                  .text() +
+              "\n");
 }
 
 void list(const std::string& name) {

@@ -11,6 +11,17 @@ struct CostRequest {
 };
 /// Parameters and multiply-accumulates in every convention, as JSON.
 void cost(const CostRequest& request);
+struct PackRequest {
+    std::string root, out;
+    int side = 256;
+    std::string geometry = "shorter-side";  // shorter-side | square | original
+    std::string resize = "pillow";          // pillow | opencv
+    bool orientation = false, skip_corrupt = false;
+    int threads = 0;  // 0: all
+};
+/// Writes OUT/train.pack and OUT/val.pack of the class folders in ROOT, or keeps what is there already; a JSON object
+/// per pack.
+void pack(const PackRequest& request);
 /// The published architectures of a space, or of all where `space` is empty, with their costs: a JSON object a line.
 void list(const std::string& space);
 

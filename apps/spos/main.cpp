@@ -35,9 +35,41 @@ int run(int argc, char** argv) {
         cost->add_option("--classes", request.classes, "number of classes (1000)")->check(CLI::Range(1, 1'000'000));
     cost->add_flag("--list", list, "the published architectures, of all spaces or of --space, a line each");
 
+    spos::PackRequest packing;
+    CLI::App* data = app.add_subcommand("data", "pictures of any size");
+    data->require_subcommand(0, 1);
+    CLI::App* pack = data->add_subcommand(
+        "pack", "decode and resize the pictures of FOLDER/train and FOLDER/val (or test) once, a file for each split");
+    pack->add_option("folder", packing.root, "folder with train and val, in each a folder per class")
+        ->option_text("FOLDER");
+    pack->add_option("--out", packing.out, "folder for train.pack and val.pack")->option_text("DIR");
+    CLI::Option* side = pack->add_option("--size", packing.side, "the shorter side, or the square's")
+                            ->check(CLI::Range(1, 8192))
+                            ->capture_default_str();
+    pack->add_option("--geometry", packing.geometry,
+                     "no side below --size where the picture allows it, the centre square, or as they are")
+        ->check(CLI::IsMember({"shorter-side", "square", "original"}))
+        ->capture_default_str();
+    pack->add_option("--resize", packing.resize, "whose way to resize")
+        ->check(CLI::IsMember({"pillow", "opencv"}))
+        ->capture_default_str();
+    pack->add_flag("--orientation", packing.orientation, "turn pictures as their EXIF data say (for mmrazor-*)");
+    pack->add_flag("--skip-corrupt", packing.skip_corrupt, "leave pictures out that cannot be decoded");
+    pack->add_option("--threads", packing.threads, "threads that decode, 0 for all; no effect on the files")
+        ->check(CLI::Range(0, 4096))
+        ->capture_default_str();
+
     if (!parse_command_line(app, argc, argv)) return 0;
+    if (*pack) {
+        NASCENT_CHECK(!packing.root.empty() && !packing.out.empty(), usage,
+                      "pack needs folders to read and to write: spos data pack FOLDER --out DIR");
+        NASCENT_CHECK(packing.geometry != "original" || side->empty(), usage,
+                      "--size is of pictures that are resized, --geometry original keeps them as they are");
+        spos::pack(packing);
+        return 0;
+    }
     if (!*cost) {
-        std::fputs(app.help().c_str(), stderr);
+        std::fputs((*data ? *data : app).help().c_str(), stderr);
         return static_cast<int>(ErrorKind::usage);
     }
     if (list) {

@@ -1,6 +1,7 @@
 #include "nas/algo/batches.h"
 
 #include "engine/autograd/execution.h"
+#include "nas/data/picture_loader.h"
 
 namespace nascent {
 
@@ -20,15 +21,29 @@ LabelledBatch to_device(const Batch<T>& batch, int size) {
 template LabelledBatch to_device(const Batch<float>&, int);
 template LabelledBatch to_device(const Batch<double>&, int);
 
-template <class T>
-BatchSource source_of(Loader<T>& loader, int size) {
+namespace {
+template <class T, class Any>
+BatchSource batches_of(Any& loader, int size) {
     return {[&loader, size, batch = std::make_shared<Batch<T>>()](std::int64_t step) {
                 loader.batch(static_cast<std::uint64_t>(step), *batch);
                 return to_device(*batch, size);
             },
             static_cast<std::int64_t>(loader.steps_per_epoch()), [&loader] { return loader.wait_seconds(); }};
 }
+}  // namespace
+
+template <class T>
+BatchSource source_of(Loader<T>& loader, int size) {
+    return batches_of<T>(loader, size);
+}
 template BatchSource source_of(Loader<float>&, int);
 template BatchSource source_of(Loader<double>&, int);
+
+template <class T>
+BatchSource source_of(PictureLoader<T>& loader) {
+    return batches_of<T>(loader, loader.size());
+}
+template BatchSource source_of(PictureLoader<float>&);
+template BatchSource source_of(PictureLoader<double>&);
 
 }  // namespace nascent

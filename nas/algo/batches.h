@@ -7,6 +7,9 @@
 
 namespace nascent {
 
+template <class T>
+class PictureLoader;
+
 /// Both in new tensors of the current arena. Throws Error(runtime) unless the pictures are size x size.
 template <class T>
 LabelledBatch to_device(const Batch<T>& batch, int size);
@@ -18,8 +21,10 @@ struct BatchSource {
     std::int64_t steps_per_epoch = 0;
     std::function<double()> wait_seconds;
 };
-/// Both must be outlived by the loader.
+/// They must be outlived by the loader.
 template <class T>
 BatchSource source_of(Loader<T>& loader, int size);
+template <class T>
+BatchSource source_of(PictureLoader<T>& loader);
 
 }  // namespace nascent

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "engine/base/error.h"
+#include "nas/data/picture_set.h"
 #include "ops/kernel_stream.h"
 
 namespace nascent {
@@ -28,6 +29,27 @@ void add_picture_options(OptionTable& t, PictureOptions& o) {
     t.add("data.synthetic_test", "--synthetic-test", o.synthetic_test, 1, many, "test pictures of --data synthetic");
 }
 
+void add_pipeline_option(OptionTable& t, std::string& pipeline) {
+    std::vector<std::string> names{"none"};
+    names.insert(names.end(), picture_pipeline_names().begin(), picture_pipeline_names().end());
+    t.add(
+        "data.pipeline", "--pipeline", pipeline, names,
+        "pictures of a folder or a pack are read when they are needed, cut at random, resized to --size and varied as "
+        "a published program does, validated as it does where --no-valid-augment is given; or none: held in memory, "
+        "cropped with a border of 4");
+}
+
+void check_pipeline_option(const PictureOptions& o, const std::string& pipeline) {
+    if (pipeline == "none") return;
+    NASCENT_CHECK(is_picture_set(o.source), usage,
+                  "data.pipeline = {} reads folder:DIR or pack:DIR, data.source is {}; give --pipeline none", pipeline,
+                  o.source);
+    const PicturePipeline p = at_size(picture_pipeline(pipeline), o.size);
+    check_pipeline(p);
+    NASCENT_CHECK(o.norm == "auto" || p.format.scale == PixelFormat::Scale::normalised, usage,
+                  "data.norm = {}: the pipeline {} does not normalise; give --norm auto", o.norm, pipeline);
+}
+
 void add_process_options(OptionTable& t, ProcessOptions& o, const std::string& program) {
     t.add("run.out", "--out", o.out, fmt::format("folder of the run, made anew; empty: runs/{}-DATE-TIME", program));
     t.add("run.seed", "--seed", o.seed, 0, "seed of everything that is drawn");
@@ -36,8 +58,8 @@ void add_process_options(OptionTable& t, ProcessOptions& o, const std::string& p
     t.add("run.checkpoint_seconds", "--checkpoint-seconds", o.checkpoint_seconds, 1, many, "time between checkpoints");
     t.add("run.checkpoint_steps", "--checkpoint-steps", o.checkpoint_steps, 0, many,
           "steps (in an evolution, generations) between checkpoints beside those by time, 0 for none");
-    t.add("run.loader_workers", "--loader-workers", o.loader_workers, 1, 1024,
-          "threads that prepare pictures; no effect on the result");
+    t.add("run.loader_workers", "--loader-workers", o.loader_workers, 0, 1024,
+          "threads that prepare pictures, 0: the one that trains; no effect on the result");
     t.add("run.progress_seconds", "--progress-seconds", o.progress_seconds, 1, many,
           "time between progress lines where the output is no terminal");
 }

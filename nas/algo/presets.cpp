@@ -28,12 +28,18 @@ void pcdarts_cifar10(SearchConfig& c) {
     c.valid.last = 1;
 }
 
-/// DIR/train and DIR/val hold 10 % and 2.5 % of each of ImageNet's classes.
-void pcdarts_imagenet(SearchConfig& c) {
-    pcdarts_cifar10(c);
+/// DIR/train and DIR/val hold 10 % and 2.5 % of each of ImageNet's classes. All batches, validation's too, are random
+/// resized crops that may be mirrored, without changes of colour.
+void imagenet_pictures(SearchConfig& c) {
     c.data.split = "folders";
+    c.data.pipeline = "imagenet";
     c.data.norm = "imagenet";
     c.data.size = 224;
+}
+
+void pcdarts_imagenet(SearchConfig& c) {
+    pcdarts_cifar10(c);
+    imagenet_pictures(c);
     c.net.partial = 2;
     c.net.stem = "imagenet";
     c.train.batch = 1024;
@@ -118,12 +124,9 @@ void drnas_cifar10(SearchConfig& c) {
     c.arch.begin = 10;
 }
 
-/// DIR/train and DIR/val as of PC-DARTS.
 void drnas_imagenet(SearchConfig& c) {
     drnas_cifar10(c);
-    c.data.split = "folders";
-    c.data.norm = "imagenet";
-    c.data.size = 224;
+    imagenet_pictures(c);
     c.net.stem = "imagenet";
     c.net.channels = 48;
     c.net.layers = 14;
@@ -166,6 +169,7 @@ void snas_nb201(SearchConfig& c) {
 /// Seconds on two cores, on pictures made from the seed.
 void smoke(SearchConfig& c) {
     c.data.source = "synthetic";
+    c.data.pipeline = "none";
     c.data.split = "half";
     c.data.norm = "auto";
     c.data.size = 16;

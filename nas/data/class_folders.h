@@ -26,6 +26,13 @@ struct SplitFolders {
 /// DIR/train, and DIR/test or DIR/val. Throws Error(data) without DIR/train.
 SplitFolders split_folders(const std::string& root);
 
+/// Both splits listed, of the same classes, at least two; `classes`: how many there must be, 0 for any. Throws
+/// Error(data) otherwise, and without DIR/test or DIR/val.
+struct ListedSplits {
+    ClassFolders train, test;
+};
+ListedSplits list_splits(const std::string& root, int classes);
+
 /// Throws Error(data) that names the classes which one split has and the other lacks (the first ten of each, and how
 /// many more).
 void check_same_classes(const std::vector<std::string>& some, const std::string& some_root,

@@ -110,17 +110,10 @@ class Reader {
 }  // namespace
 
 Dataset read_folder(const std::string& path, const DatasetOptions& options) {
-    const SplitFolders folders = split_folders(path);
-    NASCENT_CHECK(!folders.test.empty(), data, "{}: has neither test/ nor val/", path);
-    const ClassFolders train = list_class_folders(folders.train);
+    const auto [train, test] = list_splits(path, options.classes);
     Dataset set;
     set.class_names = train.class_names;
     set.classes = static_cast<int>(set.class_names.size());
-    NASCENT_CHECK(set.classes >= 2, data, "{}: {} class folders, expected at least 2", train.root, set.classes);
-    NASCENT_CHECK(options.classes == 0 || options.classes == set.classes, data, "{}: {} class folders, expected {}",
-                  train.root, set.classes, options.classes);
-    const ClassFolders test = list_class_folders(folders.test);
-    check_same_classes(train.class_names, train.root, test.class_names, test.root);
     Reader reader(options);
     set.train = reader.read(train);
     set.test = reader.read(test);

@@ -95,4 +95,11 @@ class Pack {
     mutable std::vector<std::atomic<bool>> verified_;
 };
 
+/// DIR/train.pack and DIR/test.pack or DIR/val.pack, of the same classes; `classes`: how many there must be, 0 for any.
+/// Throws Error(data) otherwise.
+struct PackedSplits {
+    std::shared_ptr<const Pack> train, test;
+};
+PackedSplits open_packs(const std::string& path, int classes);
+
 }  // namespace nascent

@@ -27,17 +27,22 @@ Pictures unpacked(const Pack& pack, const std::string& like, int& height, int& w
 }
 }  // namespace
 
-Dataset read_packs(const std::string& path, const DatasetOptions& options) {
+PackedSplits open_packs(const std::string& path, int classes) {
     std::error_code ignored;
     const auto file = [&](const char* name) { return path + "/" + name + ".pack"; };
     const std::string test_path = std::filesystem::exists(file("test"), ignored) ? file("test") : file("val");
-    const auto train = Pack::open(file("train")), test = Pack::open(test_path);
+    auto train = Pack::open(file("train")), test = Pack::open(test_path);
     check_same_classes(train->class_names(), train->path(), test->class_names(), test->path());
+    const auto found = static_cast<int>(train->class_names().size());
+    NASCENT_CHECK(classes == 0 || classes == found, data, "{}: {} classes, expected {}", train->path(), found, classes);
+    return {std::move(train), std::move(test)};
+}
+
+Dataset read_packs(const std::string& path, const DatasetOptions& options) {
+    const auto [train, test] = open_packs(path, options.classes);
     Dataset set;
     set.class_names = train->class_names();
     set.classes = static_cast<int>(set.class_names.size());
-    NASCENT_CHECK(options.classes == 0 || options.classes == set.classes, data, "{}: {} classes, expected {}",
-                  train->path(), set.classes, options.classes);
     int height = 0, width = 0;
     set.train = unpacked(*train, train->path(), height, width, options.size);
     set.test = unpacked(*test, train->path(), height, width, options.size);

@@ -34,11 +34,14 @@ PicturePipeline mmrazor_pipeline(bool mobilenet) {
     p.orientation = true;
     return p;
 }
+
+constexpr std::array<std::string_view, 7> names = {"spos",  "mmrazor-shufflenet", "mmrazor-mobilenet", "anglenas",
+                                                   "rlnas", "imagenet",           "darts-imagenet"};
 }  // namespace
 
+std::span<const std::string_view> picture_pipeline_names() { return names; }
+
 PicturePipeline picture_pipeline(const std::string& name) {
-    static constexpr std::array<std::string_view, 7> names = {
-        "spos", "mmrazor-shufflenet", "mmrazor-mobilenet", "anglenas", "rlnas", "imagenet", "darts-imagenet"};
     if (name == "mmrazor-shufflenet") return mmrazor_pipeline(false);
     if (name == "mmrazor-mobilenet") return mmrazor_pipeline(true);
     if (name == "anglenas") return angle_pipeline(true);
@@ -58,6 +61,14 @@ PicturePipeline picture_pipeline(const std::string& name) {
     }
     fail(ErrorKind::usage, "picture pipeline '{}' is unknown, did you mean '{}'? (known: {})", name,
          nearest_name(name, names), join_names(names));
+}
+
+PicturePipeline at_size(PicturePipeline p, int side) {
+    if (side == 0) return p;
+    EvaluationTransform& e = p.evaluation;
+    e.resize = (e.resize * side + e.crop / 2) / e.crop;
+    e.crop = p.train.size = side;
+    return p;
 }
 
 void check_pipeline(const PicturePipeline& p) {

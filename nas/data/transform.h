@@ -3,7 +3,9 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "nas/data/normalise.h"
@@ -65,6 +67,10 @@ struct PicturePipeline {
 /// published code does (`imagenet`: torchvision's usual one; PC-DARTS's search and RLNAS's retraining of MobileNets use
 /// it). mmrazor's jitter is OpenCV's in the original and Pillow's here. Throws Error(usage) on any other name.
 PicturePipeline picture_pipeline(const std::string& name);
+std::span<const std::string_view> picture_pipeline_names();
+/// The pipeline for pictures of another side: training crops are resized to it, evaluation crops take the same share of
+/// the shorter side as before. 0: as it is.
+PicturePipeline at_size(PicturePipeline pipeline, int side);
 
 /// Throws Error(usage) that names the field unless sizes are 1..4096, crop <= resize, areas in (0, 1] and ratios
 /// positive and ascending, strengths at least 0 (hue at most 0.5) and the probability in 0..1.

@@ -4,7 +4,7 @@
 #include <regex>
 
 #include "nas/algo/search_config.h"
-#include "tests/apps/program.h"
+#include "tests/apps/search_leavings.h"
 
 using namespace nascent::test;
 namespace fs = std::filesystem;
@@ -39,30 +39,6 @@ std::function<std::vector<std::string>()> life(const std::string& preset, const 
         return fs::exists(run + "/run.toml") ? std::vector<std::string>{"resume", run}
                                              : small_search(preset, run, more);
     };
-}
-
-/// What a search leaves, wall times aside.
-struct Left {
-    std::string arch, events, weights, alphas, strip, checkpoint;
-    bool operator==(const Left&) const = default;
-};
-Left left(const std::string& run) {
-    return {read_text(run + "/arch.json"),
-            events_of(run),
-            read_text(run + "/export/final.safetensors"),
-            read_text(run + "/export/alphas.json"),
-            read_text(run + "/export/alphas.svg"),
-            read_text(newest_checkpoint(run) + "/state.safetensors")};
-}
-
-std::vector<json> records(const std::string& run, const std::string& kind) {
-    std::vector<json> found;
-    const std::string events = events_of(run);
-    for (std::size_t at = 0, end; (end = events.find('\n', at)) != std::string::npos; at = end + 1) {
-        json record = json::parse(events.substr(at, end - at));
-        if (record.at("kind") == kind) found.push_back(std::move(record));
-    }
-    return found;
 }
 
 }  // namespace

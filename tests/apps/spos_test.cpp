@@ -1,7 +1,9 @@
 // spos as its users meet it: costs, lists, wrong words.
 #include <doctest/doctest.h>
 
+#include "nas/data/pack.h"
 #include "tests/apps/program.h"
+#include "tests/nas/data_pictures.h"
 
 using namespace nascent::test;
 
@@ -102,4 +104,59 @@ TEST_CASE("spos answers wrong words") {
     refused({"cost", "--list", "--space", "darts"}, "no space of blocks is called 'darts'");
     refused({"cost", "(2, 1, 9)"}, "line 1, column 8: block 2 cannot have operator 9");
     refused({"cots", "README"}, "cost");
+}
+
+TEST_CASE("spos data pack writes packs, and keeps those that are of the same pictures") {
+    TemporaryFolder folder;
+    const std::string data = folder / "data", out = folder / "packs";
+    const auto picture = [&](const std::string& name) { return data + "/" + name; };
+    for (const char* name : {"train/a/1", "train/a/2", "train/b/1", "val/a/3", "val/b/4"}) {
+        std::filesystem::create_directories(std::filesystem::path(picture(name)).parent_path());
+        write_text(picture(name), nascent::testing::jpeg(40, 30, JCS_RGB, 3, nascent::testing::noise(30, 40, 7)));
+    }
+    const auto lines = [&](const std::vector<std::string>& more) {
+        std::vector<std::string> a{"data", "pack", data, "--out", out};
+        a.insert(a.end(), more.begin(), more.end());
+        const Outcome o = spos(a);
+        INFO(o.err);
+        REQUIRE(o.code == 0);
+        const std::size_t end = o.out.find('\n');
+        return std::pair{json::parse(o.out.substr(0, end)), json::parse(o.out.substr(end + 1))};
+    };
+    const auto [train, val] = lines({"--size", "15"});
+    CHECK(train == json{{"split", "train"},
+                        {"path", out + "/train.pack"},
+                        {"pictures", 3},
+                        {"bytes", 3 * 15 * 20 * 3},
+                        {"skipped", json::array()},
+                        {"kept", false}});
+    CHECK(val.at("path") == out + "/val.pack");
+    CHECK(val.at("pictures") == 2);
+    const auto pack = nascent::Pack::open(out + "/val.pack");
+    pack->verify();
+    CHECK(pack->settings() == nascent::PackSettings{nascent::PackGeometry::shorter_side, 15});
+    CHECK(lines({"--size", "15"}).first.at("kept") == true);
+    const auto square = lines({"--size", "12", "--geometry", "square", "--threads", "1"});
+    CHECK(square.first.at("kept") == false);
+    CHECK(square.first.at("bytes") == 3 * 12 * 12 * 3);
+    CHECK(lines({"--geometry", "original"}).second.at("bytes") == 2 * 30 * 40 * 3);
+    (void)lines({"--resize", "opencv", "--orientation"});
+    CHECK(nascent::Pack::open(out + "/train.pack")->settings() ==
+          nascent::PackSettings{nascent::PackGeometry::shorter_side, 256, nascent::Resampling::opencv, true});
+
+    write_text(picture("train/a/2"), "rubbish");
+    refused({"data", "pack", data, "--out", out}, "train/a/2", 3);
+    CHECK(lines({"--skip-corrupt"}).first.at("skipped") == json{"a/2"});
+    refused({"data", "pack", data, "--out", out, "--geometry", "original", "--size", "9"}, "--size is of");
+    refused({"data", "pack", data, "--out", out, "--geometry", "round"}, "--geometry");
+    refused({"data", "pack", data, "--out", out, "--size", "0"}, "--size");
+    refused({"data", "pack", data}, "--out");
+    refused({"data", "pack", "--out", out}, "FOLDER");
+    refused({"data", "pack", data, "--uot", out}, "did you mean --out?");
+    refused({"data", "pck", data, "--out", out}, "unexpected argument pck");
+    refused({"data", "pack", folder / "none", "--out", out}, "not a folder", 3);
+    write_text(folder / "file", "");
+    refused({"data", "pack", data, "--skip-corrupt", "--out", folder / "file/packs"}, "file/packs", 1);
+    refused({"data"}, "pack");
+    CHECK(spos({"data", "pack", "--help"}).out.find("--geometry") != std::string::npos);
 }

@@ -215,6 +215,12 @@ TEST_CASE("presets are the papers' rows: parameters, steps, learning rates") {
         const Halves halves = halves_of(c, set);
         const auto half = static_cast<std::size_t>(row.pictures) / (row.held_out > 0 ? 1 : 2);
         CHECK(halves.held_out == (row.held_out > 0));
+        CHECK(c.data.pipeline == (row.held_out > 0 ? "imagenet" : "none"));
+        if (row.held_out > 0) {  // all batches are random resized crops
+            CHECK(c.valid.augment);
+            CHECK(c.data.size == 224);
+            CHECK(c.data.norm == "imagenet");
+        }
         CHECK(halves.train.size() == half);
         CHECK(halves.valid.size() == (row.held_out > 0 ? static_cast<std::size_t>(row.held_out) : half));
         std::set<std::uint32_t> both(halves.train.begin(), halves.train.end());
