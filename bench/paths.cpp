@@ -2,7 +2,7 @@
 // limit.
 #include <benchmark/benchmark.h>
 
-#include "nas/algo/angle_optimum.h"
+#include "nas/algo/chain_optimum.h"
 #include "nas/algo/chain_sampling.h"
 #include "nas/algo/constrained_paths.h"
 #include "nas/metric/chain_cost.h"
@@ -86,30 +86,29 @@ void draw_from_buckets(benchmark::State& state) {
 BENCHMARK(draw_from_buckets)->DenseRange(0, 0);
 
 /// Of weights as many as the networks', every operator turned by its own random angle.
-void angle_optimum(benchmark::State& state) {
+void largest_angle(benchmark::State& state) {
     const Case& c = case_of(state);
     const PathCosts macs = costs(c, c.convention), params = costs(c, std::nullopt);
     RandomIndex random(static_cast<std::uint64_t>(state.range(1)), RandomStream::test, 0);
-    AngleValues values;
-    auto add = [&](std::int64_t weights, double& dot, double& first, double& second) {
+    auto sums = [&](std::int64_t weights) {
         const double step = 0.5 + random.uniform(), along = -0.6 * random.uniform();
-        first = 1 + static_cast<double>(weights) / 500;
-        dot = first * (1 + step * along);
-        second = first * (1 + 2 * step * along + step * step);
+        const double n0 = 1 + static_cast<double>(weights) / 500;
+        return AngleSums{n0 * (1 + step * along), n0, n0 * (1 + 2 * step * along + step * step)};
     };
-    add(params.fixed(), values.dot.fixed, values.first.fixed, values.second.fixed);
+    ChainTable table{sums(params.fixed()), macs.fixed(), {}};
     for (int b = 0; b < params.blocks(); ++b) {
-        const auto weights = params.choices(b);
-        for (PathValues* v : {&values.dot, &values.first, &values.second}) v->blocks.emplace_back(weights.size());
-        for (std::size_t i = 0; i < weights.size(); ++i)
-            add(weights[i], values.dot.blocks.back()[i], values.first.blocks.back()[i], values.second.blocks.back()[i]);
+        auto& block = table.blocks.emplace_back();
+        for (std::size_t i = 0; i < params.choices(b).size(); ++i)
+            block.push_back({static_cast<int>(i), sums(params.choices(b)[i]), macs.choices(b)[i]});
     }
-    AngleOptimum best{};
-    for (auto _ : state) best = largest_angle(values, macs, c.limit);
-    state.counters["steps"] = best.steps;
-    state.counters["gap"] = best.bound - best.angle;
+    ChainProblem problem(table, c.limit);
+    LargestAngle best;
+    for (auto _ : state) best = maximise_angle(problem);
+    state.counters["problems"] = static_cast<double>(best.linear_problems);
+    state.counters["listed"] = static_cast<double>(best.listed);
+    state.counters["gap"] = best.gap();
 }
-BENCHMARK(angle_optimum)->ArgsProduct({{0, 3, 4}, {1, 2, 3}})->Unit(benchmark::kMillisecond);
+BENCHMARK(largest_angle)->ArgsProduct({{0, 3, 4}, {1, 2, 3}})->Unit(benchmark::kMillisecond);
 
 }  // namespace
 

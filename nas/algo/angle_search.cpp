@@ -47,11 +47,12 @@ AngleSearch search_darts(const darts::Angle& angle, const darts::CodeCosts& cost
     AngleSearch result;
     rules.max_cost = request.max_cost;
     auto cost = [&](const Genes& g) { return costs.of(darts::code_from(g)); };
+    // First of all: it knows whether any candidate is within the limit, evolution would draw and draw.
+    DartsProblem problem(angle, costs, request.max_cost, operators);
     evolve(
         result, DartsGenes(rules, costs, operators), request,
         [&](const Genes& g) { return angle.angle(darts::code_from(g)); }, cost);
     if (request.method == Method::evolution) return result;
-    DartsProblem problem(angle, costs, request.max_cost, operators);
     solve(result, problem, cost);
     return result;
 }

@@ -94,6 +94,21 @@ LinearOptimum ChainProblem::trace(const Grid& grid, const LinearWeights& weights
     return x;
 }
 
+LinearOptimum ChainProblem::cheapest_chain(const LinearWeights& weights) const {
+    LinearOptimum x;
+    x.sums = table_.base;
+    for (const auto& choices : table_.blocks) {
+        const ChainChoice& taken =
+            *std::min_element(choices.begin(), choices.end(), [&](const ChainChoice& a, const ChainChoice& b) {
+                return a.cost != b.cost ? a.cost < b.cost : weights.of(a.sums) < weights.of(b.sums);
+            });
+        x.genes.push_back(taken.op);
+        x.sums += taken.sums;
+    }
+    x.value = weights.of(x.sums);
+    return x;
+}
+
 LinearOptimum ChainProblem::minimise(const LinearWeights& weights, bool exact) {
     if (!exact) {
         fill(quick_, weights);
@@ -101,7 +116,9 @@ LinearOptimum ChainProblem::minimise(const LinearWeights& weights, bool exact) {
         if (quick_.least[0][quick_.bins] < kInfinity) return trace(quick_, weights);
     }
     fill(bound_, weights);
-    return trace(bound_, weights);
+    LinearOptimum x = trace(bound_, weights);
+    // With costs rounded down it may be above the limit; what is in any case below it is a start.
+    return exact || x.feasible ? x : cheapest_chain(weights);
 }
 
 bool ChainProblem::list(const LinearWeights& weights, double below, std::int64_t budget, const Found& found) {

@@ -29,6 +29,8 @@ class ChainProblem : public AngleProblem {
     };
     void fill(Grid& grid, const LinearWeights& weights) const;
     LinearOptimum trace(const Grid& grid, const LinearWeights& weights) const;
+    /// Of cheapest ones the least.
+    LinearOptimum cheapest_chain(const LinearWeights& weights) const;
 
     const ChainTable& table_;
     std::int64_t budget_ = 0;  // for the blocks

@@ -63,8 +63,9 @@ struct EvolutionConfig {
     /// gives up after crossover + 1 batches, the others by `patience` alone.
     std::int64_t tries = 0;
     /// Draws in a row that bring nothing new before mutation or random filling gives up. The original never gives up:
-    /// where it would end, so does this, with the same draws, unless it drew longer than this in vain.
-    std::int64_t patience = 10'000'000;
+    /// where it would end, so does this, with the same draws, unless it drew longer than this in vain. What was drawn
+    /// is remembered, some 200 bytes each.
+    std::int64_t patience = 1'000'000;
 };
 
 /// Everything between two generations; numbers into `visited` stand for candidates.

@@ -12,13 +12,17 @@ namespace {
 using nlohmann::json;
 constexpr const char* kFormat = "nascent shrunk space";
 
-/// Of operators, layers and counts: nothing that a narrower type would turn into another number.
+/// For messages. Lists and objects are not written out: that takes as much stack as they are deep.
+std::string shown(const json& j) { return j.is_structured() ? j.type_name() : j.dump().substr(0, 100); }
+
+/// Of operators, layers and counts: nothing that a narrower or a signed type would turn into another number.
 int integer(const json& j, const std::string& source) {
-    const bool whole = j.is_number_integer();
-    const auto value = whole ? j.get<std::int64_t>() : 0;
-    NASCENT_CHECK(whole && value >= -1 && value <= 1'000'000, data,
-                  "{}: {} where an operator, a layer or a count stands", source, j.dump().substr(0, 100));
-    return static_cast<int>(value);
+    constexpr std::int64_t kMost = 1'000'000;
+    const bool fits = j.is_number_unsigned() ? j.get<std::uint64_t>() <= std::uint64_t{kMost}
+                                             : j.is_number_integer() && j.get<std::int64_t>() >= -1;
+    NASCENT_CHECK(fits, data, "{}: {} where an operator, a layer or a count stands; expected -1 to {}", source,
+                  shown(j), kMost);
+    return j.get<int>();
 }
 
 const json& list(const json& j, const char* what, const std::string& source) {
@@ -69,7 +73,7 @@ ShrinkState read_shrunk_space(std::string_view text, const std::string& source, 
         NASCENT_CHECK(j.is_object() && j.value("format", "") == kFormat, data, "{}: expected \"format\": \"{}\"",
                       source, kFormat);
         NASCENT_CHECK(j.at("version").is_number_integer() && j.at("version") == 1, data,
-                      "{}: version {}; this program reads 1", source, j.at("version").dump());
+                      "{}: version {}; this program reads 1", source, shown(j.at("version")));
         const auto name = j.at("space").get<std::string>();
         NASCENT_CHECK(name == space, data, "{}: a part of the space '{}', not of '{}'", source, name.substr(0, 100),
                       space);

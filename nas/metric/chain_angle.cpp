@@ -1,12 +1,15 @@
 #include "nas/metric/chain_angle.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "engine/base/error.h"
 
 namespace nascent {
 namespace {
+
+bool finite(const AngleSums& s) { return std::isfinite(s.dot) && std::isfinite(s.n0) && std::isfinite(s.n1); }
 
 const ChainChoice& choice(const ChainTable& table, std::size_t block, int op) {
     for (const ChainChoice& c : table.blocks[block]) {
@@ -26,6 +29,7 @@ void check(const ChainTable& table) {
     NASCENT_CHECK(!table.blocks.empty(), data, "a chain without blocks");
     auto costs = static_cast<unsigned __int128>(table.base_cost);
     NASCENT_CHECK(table.base_cost >= 0, data, "the base of a chain costs {}", table.base_cost);
+    NASCENT_CHECK(finite(table.base), data, "a sum of the base of a chain is not finite");
     for (std::size_t b = 0; b < table.blocks.size(); ++b) {
         const std::vector<ChainChoice>& choices = table.blocks[b];
         NASCENT_CHECK(!choices.empty() && choices.size() < 256, data, "block {} has {} operators; expected 1..255", b,
@@ -34,6 +38,8 @@ void check(const ChainTable& table) {
         for (std::size_t i = 0; i < choices.size(); ++i) {
             NASCENT_CHECK(choices[i].cost >= 0, data, "operator {} of block {} costs {}", choices[i].op, b,
                           choices[i].cost);
+            NASCENT_CHECK(finite(choices[i].sums), data, "a sum of operator {} of block {} is not finite",
+                          choices[i].op, b);
             most = std::max(most, choices[i].cost);
             for (std::size_t j = 0; j < i; ++j) {
                 NASCENT_CHECK(choices[i].op != choices[j].op, data, "block {} has operator {} twice", b, choices[i].op);

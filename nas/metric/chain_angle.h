@@ -22,8 +22,8 @@ struct ChainTable {
     std::vector<std::vector<ChainChoice>> blocks;  // operators in the order they are drawn from
 };
 
-/// Throws ErrorKind::data for a chain without blocks, a block without operators or with one twice, negative costs, or
-/// costs whose sum does not fit.
+/// Throws ErrorKind::data for a chain without blocks, a block without operators or with one twice, sums that are not
+/// finite, negative costs, or costs whose sum does not fit.
 void check(const ChainTable& table);
 
 /// `ops`: an operator for each block. Throw ErrorKind::data for another number of them or one that its block lacks.

@@ -57,6 +57,14 @@ TEST_CASE("evolution and solving side by side on DARTS") {
     CHECK(resumed.evolved->genes == both.evolved->genes);
     CHECK_FALSE(resumed.best);
 
+    // Above what every candidate costs, below what any does: evolution would draw for ever.
+    rest = request;
+    rest.max_cost = costs.base + 1;
+    for (Method method : {Method::evolution, Method::exact, Method::both}) {
+        rest.method = method;
+        CHECK_THROWS_AS(search_darts(angle, costs, rest, DartsGenes::cifar10()), Error);
+    }
+
     const auto json = nlohmann::json::parse(
         to_json(both, [&](const AngleSearch::Candidate& c) { return describe_darts(c, config); }).text());
     CHECK(json["distance"].get<double>() == both.best->angle - both.evolved->angle);

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <vector>
 
@@ -162,6 +163,51 @@ TEST_CASE("without a list of candidates the bound still holds") {
         CHECK(found.bound >= best);
         CHECK(found.angle <= best);
         CHECK(found.gap() >= 0);
+    }
+}
+
+TEST_CASE("the largest angle under limits that next to nothing keeps to") {
+    for (std::uint32_t seed = 0; seed < 40; ++seed) {
+        // Costs without a common factor, so that both grids round.
+        ChainTable table = random_chain(seed, 6, 4);
+        std::uint32_t drawn = 1000;
+        for (auto& block : table.blocks) {
+            for (ChainChoice& c : block) c.cost = 1'000'000 + static_cast<std::int64_t>(9e6 * uniform(seed, drawn++));
+        }
+        for (std::int64_t above : {0, 1, 5000, 50'000, 500'000}) {
+            CAPTURE(seed);
+            CAPTURE(above);
+            const std::int64_t limit = cheapest(table) + above;
+            ChainProblem problem(table, limit);
+            const LargestAngle found = maximise_angle(problem);
+            CHECK(found.exact);
+            CHECK(cost_of(table, found.genes) <= limit);
+            CHECK(found.genes == brute_force(table, limit).genes);
+        }
+    }
+}
+
+TEST_CASE("the largest angle of weights that have not moved") {
+    ChainTable table = random_chain(1, 6, 4);
+    for (auto& block : table.blocks) {
+        for (ChainChoice& c : block) c.sums.dot = c.sums.n1 = c.sums.n0;
+    }
+    table.base.dot = table.base.n1 = table.base.n0;
+    ChainProblem problem(table, 2500);
+    const LargestAngle found = maximise_angle(problem);
+    CHECK(cost_of(table, found.genes) <= 2500);
+    CHECK(found.angle < 1e-7);  // what an arc cosine near 1 can tell
+    CHECK(found.bound < 1e-6);
+}
+
+TEST_CASE("the largest angle of weights that are no numbers is refused") {
+    for (double AngleSums::*sum : {&AngleSums::dot, &AngleSums::n0, &AngleSums::n1}) {
+        ChainTable table = random_chain(1, 3, 3);
+        table.blocks[1][2].sums.*sum = std::nan("");
+        CHECK_THROWS_AS(ChainProblem(table, -1), Error);
+        table = random_chain(1, 3, 3);
+        table.base.*sum = std::numeric_limits<double>::infinity();
+        CHECK_THROWS_AS(ChainProblem(table, -1), Error);
     }
 }
 

@@ -363,6 +363,12 @@ TEST_CASE("shrunk spaces go through files") {
     // 4294967296 is 0 in 32 bits.
     CHECK(contains(message(with("\"layers\":[[", "\"layers\":[[4294967296,")), "4294967296"));
     CHECK(contains(message(with("\"layers\":[[", "\"layers\":[[0.5,")), "0.5"));
+    // 2^64 - 1 is -1, the identity, as a signed number.
+    CHECK(contains(message(with(",-1]", ",18446744073709551615]")), "18446744073709551615"));
+    // Lists so deep that writing them out would take all of the stack.
+    const std::string deep = std::string(300'000, '[') + std::string(300'000, ']');
+    CHECK(contains(message(with("\"layers\":[[", "\"layers\":[[" + deep + ",")), "array where an operator"));
+    CHECK(contains(message(with("\"version\":1", "\"version\":" + deep)), "version array"));
     CHECK(contains(message("{"), "space.json"));
     CHECK(contains(message("[]"), "format"));
     // Nothing that a flipped byte makes of it crashes or passes for another space of the same stages.
