@@ -137,8 +137,8 @@ TEST_CASE("gradients equal difference quotients") {
     for (const OpEntry& op : registered_ops()) {
         if (!asked_for(op)) continue;
         CHECK(checked[op.name] * static_cast<int>(kThinned) >= 100);
-        CHECK_MESSAGE(rough[op.name] == 0,
-                      op.name << ": " << rough[op.name] << " of " << checked[op.name] << " were too rough to tell");
+        CHECK_MESSAGE(rough[op.name] == 0, std::string(op.name) << ": " << rough[op.name] << " of " << checked[op.name]
+                                                                << " were too rough to tell");
     }
 }
 
