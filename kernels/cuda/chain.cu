@@ -94,7 +94,6 @@ __global__ void __launch_bounds__(kThreads)
         }
     }
     add_down<V>(across, part, plain);
-    __syncthreads();
     add_down<V>(across, part, products);
     double* to = partials + std::size_t{blockIdx.x} * 2 * c;
     if (y > 0) return;

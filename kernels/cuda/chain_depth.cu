@@ -94,7 +94,6 @@ __global__ void __launch_bounds__(kThreads)
     }
     if (!partials) return;
     add_down<V>(kGroups, part, plain);
-    __syncthreads();
     add_down<V>(kGroups, part, squares);
     if (threadIdx.x >= kGroups) return;
     double* to = partials + std::size_t{blockIdx.x} * 2 * s.c_in + c + group;
