@@ -13,6 +13,7 @@ struct LinkCase {
     LinkShape shape;
     Activation activation;
     int step;
+    int modes = 4;
 };
 
 const LinkCase kLinks[] = {{{2, 5, 3, 7, 5}, Activation::relu, 1},
@@ -22,7 +23,9 @@ const LinkCase kLinks[] = {{{2, 5, 3, 7, 5}, Activation::relu, 1},
                            {{1, 7, 11, 20, 20, 5, 2, true}, Activation::relu, 1},
                            {{2, 9, 10, 16, 16, 7, 1, true}, Activation::relu, 1},
                            {{1, 18, 17, 3, 3, 7, 2, true}, Activation::none, 2},
-                           {{3, 12, 9, 4, 4, 3, 2, true}, Activation::none, 2}};
+                           {{3, 12, 9, 4, 4, 3, 2, true}, Activation::none, 2},
+                           // So many tiles that blocks of the weights' gradient go through several.
+                           {{27, 3, 3, 160, 160, 3, 1, true}, Activation::relu, 1, 1}};
 
 /// Of inputs x, scale, shift, w, z, g, three of the fold, skip, round: z, its sums, da with what goes round it, dw;
 /// then da, its sums (between links), the output and dz. All in T but the sums, which are cut to it.
@@ -87,7 +90,7 @@ std::vector<Guarded<T>> run(const LinkCase& c, const std::vector<Guarded<T>>& in
 TEST_CASE_TEMPLATE("gpu links of a chain", T, float, double) {
     unsigned seed = 1;
     for (const LinkCase& c : kLinks)
-        for (int mode = 0; mode < 4; mode++) {
+        for (int mode = 0; mode < c.modes; mode++) {
             const bool adds = mode & 1, aligned = mode & 2;
             const LinkShape& s = c.shape;
             INFO("link ", s.c_in, " ", s.c_out, " k ", s.k, " step ", c.step, " mode ", mode);
