@@ -1,30 +1,14 @@
 #include "nas/algo/rlnas.h"
 
-#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "engine/io/atomic_file.h"
-#include "nas/data/labels.h"
+#include "nas/algo/rlnas_training.h"
 #include "nas/data/split.h"
-#include "nas/run/training_loop.h"
 #include "nas/supernet/angle_table.h"
 
 namespace nascent {
 namespace {
-
-LoaderOptions loader_options(const RlnasConfig& c, const Dataset& set) {
-    LoaderOptions o;
-    o.seed = static_cast<std::uint64_t>(c.run.seed);
-    o.batch_size = c.train.batch;
-    o.workers = c.run.loader_workers;
-    o.labels = label_policy(c.data.labels);
-    if (o.labels == LabelPolicy::fixed) {
-        const auto labels = random_labels(static_cast<std::uint32_t>(c.data.label_seed), set.classes,
-                                          static_cast<std::int64_t>(set.train.count()));
-        o.fixed_labels.assign(labels.begin(), labels.end());
-    }
-    return o;
-}
 
 SupernetTraining training_of(const RlnasConfig& c) {
     SupernetTraining t;
@@ -187,34 +171,9 @@ void RlnasRun::end_epoch(std::int64_t epoch) {
 
 void RlnasRun::train() {
     Parts& p = *parts_;
-    ProgressState shown;
-    shown.phase = "train";
-    shown.step = step();
-    shown.steps = total_steps();
-    shown.epochs = config_.train.epochs;
-    const auto began = std::chrono::steady_clock::now();
-    auto one = [&](ProgressState& state) {
-        const std::int64_t epoch = step() / p.trainer->steps_per_epoch();
-        const SupernetTrainer::Step result = p.trainer->step();
-        p.epoch_loss += result.loss * result.pictures;
-        p.epoch_pictures += result.pictures;
-        if (step() % p.trainer->steps_per_epoch() == 0) end_epoch(epoch);
-        state.step = step();
-        state.epoch = static_cast<int>(epoch) + 1;
-        state.images += result.pictures;
-        state.loss = result.loss;
-        state.data_wait = p.trainer->wait_seconds();
-    };
-    const ProcessOptions& run = config_.run;
-    TrainingLoop{
-        "rlnas", run.checkpoint_seconds, run.checkpoint_steps, run.progress_seconds, [&] { return p.trainer->done(); },
-        one,     [&] { save(); }}
-        .run(directory_, shown);
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - began;
-    directory_.log().line(
-        fmt::format("activations, gradients and scratch took at most {:.1f} MiB, waiting for data {:.2f} % of the time",
-                    static_cast<double>(p.trainer->high_water()) / (1 << 20),
-                    100 * p.trainer->wait_seconds() / std::max(1e-9, seconds.count())));
+    train_epochs(
+        *p.trainer, directory_, config_, p.epoch_loss, p.epoch_pictures, [&](std::int64_t epoch) { end_epoch(epoch); },
+        [&] { save(); });
     auto about = metadata(config_, p.net.config(), step());
     about["device"] = p.target;
     StateDict::of(p.net, &p.trainer->optimizer()).write(trained_path(directory_), p.net.store().dtype(), about);
