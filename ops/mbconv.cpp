@@ -86,20 +86,19 @@ Case sample(const std::string& what, int k, int stride, bool affine, Sizes z, st
 std::vector<Case> MbConv::cases() {
     std::vector<bool> input_only(10, false), weights_only(10, true), first_only(10, false);
     input_only[0] = true, weights_only[0] = false, first_only[1] = true;
-    std::vector<Case> all{
-        sample("3x3, residual", 3, 1, true, {2, 4, 5, 3, 9, 3}),
-        sample("5x5, stride 2", 5, 2, true, {2, 6, 5, 3, 7, 4}),
-        sample("7x7, one picture", 7, 1, true, {1, 5, 6, 4, 6, 4}),
-        sample("7x7, stride 2", 7, 2, false, {1, 7, 8, 3, 5, 6}),
-        sample("wider", 3, 1, false, {2, 3, 4, 3, 6, 5}),
-        sample("several chunks", 3, 1, true, {34, 2, 3, 2, 4, 2}),
-        sample("wide, residual", 3, 1, true, {2, 3, 3, 17, 34, 17}),
-        sample("wide, stride 2", 5, 2, true, {1, 5, 4, 18, 33, 20}),
-        sample("without expansion", 3, 1, true, {2, 4, 5, 6, 0, 4}),
-        sample("without expansion, residual", 3, 1, true, {2, 4, 3, 5, 0, 5}),
-        sample("input only", 3, 1, true, {2, 3, 4, 3, 5, 3}, input_only),
-        sample("weights only", 3, 2, true, {2, 3, 4, 3, 5, 3}, weights_only),
-        sample("expansion only", 3, 2, true, {2, 3, 4, 3, 5, 3}, first_only)};
+    std::vector<Case> all{sample("3x3, residual", 3, 1, true, {2, 4, 5, 3, 9, 3}),
+                          sample("5x5, stride 2", 5, 2, true, {2, 6, 5, 3, 7, 4}),
+                          sample("7x7, one picture", 7, 1, true, {1, 5, 6, 4, 6, 4}),
+                          sample("7x7, stride 2", 7, 2, false, {1, 7, 8, 3, 5, 6}),
+                          sample("wider", 3, 1, false, {2, 3, 4, 3, 6, 5}),
+                          sample("several chunks", 3, 1, true, {34, 2, 3, 2, 4, 2}),
+                          sample("wide, residual", 3, 1, true, {2, 3, 3, 17, 34, 17}),
+                          sample("wide, stride 2", 5, 2, true, {1, 5, 4, 18, 33, 20}),
+                          sample("without expansion", 3, 1, true, {2, 4, 5, 6, 0, 4}),
+                          sample("without expansion, residual", 3, 1, true, {2, 4, 3, 5, 0, 5}),
+                          sample("input only", 3, 1, true, {2, 3, 4, 3, 5, 3}, input_only),
+                          sample("weights only", 3, 2, true, {2, 3, 4, 3, 5, 3}, weights_only),
+                          sample("expansion only", 3, 2, true, {2, 3, 4, 3, 5, 3}, first_only)};
     all.push_back({"input used elsewhere", all[0].inputs,
                    [run = all[0].run](Inputs in) { return add(add(in[0], run(in)), run(in)); }});
     return all;

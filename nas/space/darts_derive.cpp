@@ -44,8 +44,8 @@ std::vector<double> softmax_rows(std::span<const double> alphas, int columns) {
     std::vector<double> weights(alphas.begin(), alphas.end());
     for (std::size_t row = 0; row < weights.size(); row += width) {
         for (std::size_t k = 0; k < width; ++k) {
-            NASCENT_CHECK(weights[row + k] < INFINITY, runtime, "alpha of edge {}, operator {} is {}", row / width,
-                          k, weights[row + k]);
+            NASCENT_CHECK(weights[row + k] < INFINITY, runtime, "alpha of edge {}, operator {} is {}", row / width, k,
+                          weights[row + k]);
         }
         const auto first = weights.begin() + static_cast<std::ptrdiff_t>(row), last = first + columns;
         const double top = *std::max_element(first, last);

@@ -52,8 +52,7 @@ class Builder {
         if (op != Op::nor_conv_1x1 && op != Op::nor_conv_3x3) return;
         std::size_t first = layers_.size();
         const int in = b.in_channels / style_.partial, out = b.out_channels / style_.partial;
-        conv(name + ".op.1", in, out, op == Op::nor_conv_3x3 ? 3 : 1, b.out_size,
-             style_.conv_bias);
+        conv(name + ".op.1", in, out, op == Op::nor_conv_3x3 ? 3 : 1, b.out_size, style_.conv_bias);
         norm(name + ".op.2", out, b.out_size, style_.affine, style_.track_running_stats);
         for (std::size_t l = first; l < layers_.size(); ++l) {
             layers_[l].edge = static_cast<int>(edge);
