@@ -81,6 +81,7 @@ DartsSearchResult search_darts_states(const RlnasConfig& config, const std::stri
     request.max_cost = config.search.max_flops;
     request.state = kept.read();
     request.each = [&](const EvolutionState& s) { kept.after(s); };
+    request.stop = InterruptGuard::requested;
     DartsGenes::Rules rules;
     rules.mutate_to_none = config.search.mutate_none;
     rules.mutate_reduction = config.search.mutate_reduction;
