@@ -19,6 +19,7 @@ OptionTable rlnas_options(RlnasConfig& c) {
     t.add("space", "--space", c.space, Words{"nasbench201", "darts", "mobilenet", "mobilenet-fairnas"}, "search space");
 
     add_picture_options(t, c.data);
+    add_pipeline_option(t, c.data);
     t.add("data.split", "--split", c.data.split, Words{"auto", "nb201", "all"},
           "training pictures used: nb201 is the benchmark's half of CIFAR-10, auto takes it where the data set is "
           "CIFAR-10");
@@ -129,7 +130,10 @@ void resolve(RlnasConfig& c, bool training) {
     NASCENT_CHECK(c.angle.rules == "auto" || c.angle.rules == "anglenas" || (rules_of_darts ? darts : chain), usage,
                   "angle.rules = {} is not of space = {}", c.angle.rules, c.space);
     if (!cells && c.data.split == "auto") c.data.split = "all";
-    if (training) check_source(c.data);
+    if (training) {
+        check_source(c.data);
+        check_pipeline_option(c.data);
+    }
     NASCENT_CHECK(c.train.lr_min <= c.train.lr, usage, "train.lr_min = {} is above train.lr = {}", c.train.lr_min,
                   c.train.lr);
     // NumPy's seeds: labels and the search's draws start from them.

@@ -6,6 +6,7 @@
 #include "nas/algo/kept_search.h"
 #include "nas/algo/rlnas_darts.h"
 #include "nas/algo/rlnas_search.h"
+#include "nas/run/interrupt.h"
 #include "nas/space/darts_drawing.h"
 #include "nas/supernet/darts_state_dict.h"
 
@@ -45,6 +46,7 @@ DartsSearchResult search_darts_states(const RlnasConfig& config, const std::stri
     request.max_cost = config.search.max_flops;
     request.state = kept.read();
     request.each = [&](const EvolutionState& s) { kept.after(s); };
+    request.stop = InterruptGuard::requested;
     DartsGenes::Rules rules;
     rules.mutate_to_none = config.search.mutate_none;
     rules.mutate_reduction = config.search.mutate_reduction;

@@ -31,4 +31,14 @@ SgdOptions sgd_options(const RlnasConfig::Train& c) {
     return o;
 }
 
+void say_beginning(RunLog& log, const RlnasConfig& c, const RunPictures& pictures, std::size_t used, Device& device) {
+    const Dataset& set = pictures.set;
+    log.say(fmt::format("{}; labels {}; {} on {}{}", describe(set, std::to_string(used), pictures.norm.name),
+                        c.data.labels, c.train.dtype, target_of(device),
+                        device.pool() ? fmt::format(" with {} threads", device.pool()->threads()) : ""));
+    if (device.kind() != DeviceKind::cpu && c.train.conv == "winograd")
+        log.warn("train.conv = winograd is of the cpu alone: this device computes convolutions directly");
+    if (set.skipped > 0) log.warn(fmt::format("{} corrupt pictures were left out", set.skipped));
+}
+
 }  // namespace nascent

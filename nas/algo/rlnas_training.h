@@ -6,8 +6,7 @@
 #include <chrono>
 
 #include "nas/algo/rlnas_config.h"
-#include "nas/data/dataset.h"
-#include "nas/data/loader.h"
+#include "nas/algo/run_pictures.h"
 #include "nas/run/training_loop.h"
 #include "ops/optim/sgd.h"
 
@@ -18,6 +17,10 @@ LoaderOptions loader_options(const RlnasConfig& config, const Dataset& set);
 
 /// How a run's weights are stepped.
 SgdOptions sgd_options(const RlnasConfig::Train& config);
+
+/// How a run's log begins: its pictures, labels, and where it computes.
+void say_beginning(RunLog& log, const RlnasConfig& config, const RunPictures& pictures, std::size_t used,
+                   Device& device);
 
 /// Trains to the end: `end_epoch(epoch)` after each epoch's last step, `save()` for checkpoints. `epoch_loss` and
 /// `epoch_pictures` are the sums of the epoch so far. Throws Error(interrupted) after a checkpoint when a signal came.

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "nas/algo/batches.h"
 #include "nas/algo/path_sampling.h"
 #include "nas/data/loader.h"
 #include "nas/supernet/training_state.h"
@@ -28,6 +29,8 @@ class SupernetTrainer {
     /// T, the loader's type, must be the network's. All three must outlive the trainer.
     template <class T>
     SupernetTrainer(Nb201Supernet& net, Loader<T>& loader, const SupernetTraining& training);
+    /// Batches come from `source`, of the network's type.
+    SupernetTrainer(Nb201Supernet& net, BatchSource source, const SupernetTraining& training);
     ~SupernetTrainer();
 
     struct Step {
@@ -52,12 +55,12 @@ class SupernetTrainer {
 
   private:
     struct Source;  // of batches, whatever their type
-    template <class T>
-    struct LoaderSource;
+    struct PreparedSource;
     template <class T>
     struct ResidentSource;
     template <class T>
-    static std::unique_ptr<Source> make_source(Device& device, Loader<T>& loader);
+    static std::unique_ptr<Source> make_source(Nb201Supernet& net, Loader<T>& loader);
+    SupernetTrainer(Nb201Supernet& net, std::unique_ptr<Source> source, const SupernetTraining& training);
     Nb201Supernet& net_;
     SupernetTraining training_;
     std::unique_ptr<Source> source_;
