@@ -5,7 +5,6 @@
 #include "engine/io/atomic_file.h"
 #include "nas/algo/rlnas_training.h"
 #include "nas/algo/run_pictures.h"
-#include "nas/data/split.h"
 #include "nas/supernet/angle_table.h"
 
 namespace nascent {
@@ -14,6 +13,7 @@ namespace {
 SupernetTraining training_of(const RlnasConfig& c) {
     SupernetTraining t;
     t.epochs = c.train.epochs;
+    t.schedule_epochs = c.train.schedule_epochs;
     t.lr = c.train.lr;
     t.lr_min = c.train.lr_min;
     t.label_smoothing = c.train.label_smoothing;
@@ -45,7 +45,7 @@ struct RlnasRun::Parts {
         : device(make_device(c.run.device, c.run.threads)),
           target(target_of(*device)),
           pictures(c.data, c.run),
-          ids(training_ids(c.data.split, pictures.set)),
+          ids(training_pictures(c, pictures.set)),
           net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32, net_config(c, pictures.set),
               {.affine = c.net.affine}) {
         device->kernel_options.winograd = c.train.conv == "winograd";

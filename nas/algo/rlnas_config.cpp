@@ -23,6 +23,11 @@ OptionTable rlnas_options(RlnasConfig& c) {
     t.add("data.split", "--split", c.data.split, Words{"auto", "nb201", "all"},
           "training pictures used: nb201 is the benchmark's half of CIFAR-10, auto takes it where the data set is "
           "CIFAR-10");
+    t.add("data.hold_out", "--hold-out", c.data.hold_out, 0, many,
+          "pictures of each class that are not trained on, drawn by the seed");
+    t.add("data.order", "--order", c.data.order, Words{"epochs", "one-shuffle", "replacement"},
+          "pictures are shuffled anew each epoch, once for all (RLNAS's ImageNet code), or drawn with replacement "
+          "(AngleNAS's)");
     t.add("data.labels", "--labels", c.data.labels, Words{"true", "fixed-random", "per-access-random"},
           "true labels, one random label per picture, or a new random label each time a picture is used");
     t.add("data.label_seed", "--label-seed", c.data.label_seed, -1, "seed of the random labels, -1 for the run's seed");
@@ -125,6 +130,8 @@ void resolve(RlnasConfig& c, bool training) {
     NASCENT_CHECK(!cells || c.search.max_flops < 0, usage, "search.max_flops is of the spaces darts and mobilenet");
     NASCENT_CHECK(chain || c.net.shrunk.empty(), usage, "net.shrunk is of space = mobilenet");
     NASCENT_CHECK(chain || c.train.schedule == "cosine", usage, "train.schedule = linear is of space = mobilenet");
+    NASCENT_CHECK(c.net.shrunk.empty() || c.run.until != "shrink", usage,
+                  "shrink begins with the whole space, not with net.shrunk");
     NASCENT_CHECK(!darts || c.run.until != "shrink", usage, "shrink drops operators of nasbench201 and mobilenet");
     const bool rules_of_darts = c.angle.rules.starts_with("rlnas-");
     NASCENT_CHECK(c.angle.rules == "auto" || c.angle.rules == "anglenas" || (rules_of_darts ? darts : chain), usage,

@@ -10,6 +10,8 @@ struct RlnasConfig {
 
     struct Data : PictureOptions {
         std::string split = "auto";           // auto | nb201 | all
+        int hold_out = 0;                     // pictures of each class that are not trained on
+        std::string order = "epochs";         // epochs | one-shuffle | replacement, see BatchOrder
         std::string labels = "fixed-random";  // true | fixed-random | per-access-random
         std::int64_t label_seed = -1;         // -1: the run's seed
     } data;

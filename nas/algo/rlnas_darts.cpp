@@ -6,7 +6,6 @@
 #include "nas/algo/rlnas.h"
 #include "nas/algo/rlnas_training.h"
 #include "nas/algo/run_pictures.h"
-#include "nas/data/split.h"
 #include "nas/supernet/darts_state_dict.h"
 #include "nas/supernet/initialise.h"
 #include "nas/supernet/training_state.h"
@@ -17,6 +16,7 @@ namespace {
 DartsPathTraining training_of(const RlnasConfig& c) {
     DartsPathTraining t;
     t.epochs = c.train.epochs;
+    t.schedule_epochs = c.train.schedule_epochs;
     t.lr = c.train.lr;
     t.lr_min = c.train.lr_min;
     t.lr_step =
@@ -50,7 +50,7 @@ struct DartsRlnasRun::Parts {
         : device(make_device(c.run.device, c.run.threads)),
           target(target_of(*device)),
           pictures(c.data, c.run),
-          ids(training_ids(c.data.split, pictures.set)),
+          ids(training_pictures(c, pictures.set)),
           net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32,
               darts::search_net(net_config(c, pictures.set), {.affine = c.net.affine})) {
         device->kernel_options.winograd = c.train.conv == "winograd";

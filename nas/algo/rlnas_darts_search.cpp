@@ -6,6 +6,7 @@
 #include "nas/algo/kept_search.h"
 #include "nas/algo/rlnas_darts.h"
 #include "nas/algo/rlnas_search.h"
+#include "nas/algo/rlnas_space.h"
 #include "nas/run/interrupt.h"
 #include "nas/space/darts_drawing.h"
 #include "nas/supernet/darts_state_dict.h"
@@ -94,6 +95,28 @@ void write_result(const DartsSearchResult& r, const std::string& folder) {
     }
     write_file_atomic(to + "/switches.txt", to_text(r.switches));
     write_file_atomic(folder + "/arch.json", to_json(r) + "\n");  // last: a finished run has it
+}
+
+namespace {
+
+class DartsSpace final : public RlnasSpace {
+  public:
+    void train(const RlnasConfig& config, RunDirectory& directory) const override {
+        DartsRlnasRun(config, directory).train();
+    }
+    RlnasReport search(const RlnasConfig& config, const std::string& initial, const std::string& trained,
+                       bool resumable, RunDirectory* directory) const override {
+        const DartsSearchResult result = search_darts_states(config, initial, trained, resumable, directory);
+        return {to_text(result), to_json(result), "normal.svg, reduction.svg, switches.txt",
+                [=](const std::string& folder) { write_result(result, folder); }};
+    }
+};
+
+}  // namespace
+
+const RlnasSpace& rlnas_darts() {
+    static const DartsSpace space;
+    return space;
 }
 
 }  // namespace nascent

@@ -1,15 +1,29 @@
 #include "nas/algo/rlnas_training.h"
 
 #include "nas/algo/weight_decay.h"
+#include "nas/data/holdout.h"
 #include "nas/data/labels.h"
+#include "nas/data/split.h"
 
 namespace nascent {
+
+std::vector<std::uint32_t> training_pictures(const RlnasConfig& c, const Dataset& set) {
+    std::vector<std::uint32_t> ids = training_ids(c.data.split, set);
+    if (c.data.hold_out == 0) return ids;
+    NASCENT_CHECK(ids.size() == set.train.count(), usage, "data.hold_out = {} needs data.split = all", c.data.hold_out);
+    return hold_out(set.train.labels, set.class_names, c.data.hold_out, static_cast<std::uint64_t>(c.run.seed),
+                    HoldOutPolicy::separate)
+        .train;
+}
 
 LoaderOptions loader_options(const RlnasConfig& c, const Dataset& set) {
     LoaderOptions o;
     o.seed = static_cast<std::uint64_t>(c.run.seed);
     o.batch_size = c.train.batch;
     o.workers = c.run.loader_workers;
+    o.order = c.data.order == "replacement"   ? BatchOrder::replacement
+              : c.data.order == "one-shuffle" ? BatchOrder::one_shuffle
+                                              : BatchOrder::epochs;
     o.labels = label_policy(c.data.labels);
     if (o.labels == LabelPolicy::fixed) {
         const auto labels = random_labels(static_cast<std::uint32_t>(c.data.label_seed), set.classes,

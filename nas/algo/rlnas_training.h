@@ -12,6 +12,10 @@
 
 namespace nascent {
 
+/// The places of a run's training pictures: of its split, without those that are held out. Throws what training_ids()
+/// and hold_out() throw, and Error(usage) where both would choose.
+std::vector<std::uint32_t> training_pictures(const RlnasConfig& config, const Dataset& set);
+
 /// Batches and labels of a run's training pictures.
 LoaderOptions loader_options(const RlnasConfig& config, const Dataset& set);
 

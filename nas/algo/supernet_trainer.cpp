@@ -9,7 +9,9 @@
 
 namespace nascent {
 
-double cosine_lr(const SupernetTraining& t, std::int64_t epoch) { return cosine_lr(t.lr, t.lr_min, t.epochs, epoch); }
+double cosine_lr(const SupernetTraining& t, std::int64_t epoch) {
+    return cosine_lr(t.lr, t.lr_min, t.schedule_epochs > 0 ? t.schedule_epochs : t.epochs, epoch);
+}
 
 struct SupernetTrainer::Source {
     virtual ~Source() = default;

@@ -12,6 +12,7 @@ namespace nascent {
 
 struct SupernetTraining {
     int epochs = 250;
+    int schedule_epochs = 0;  // that the rate falls over; 0: epochs
     double lr = 0.025, lr_min = 0.001;
     double label_smoothing = 0;
     CellSampling sampling = CellSampling::per_cell;
@@ -21,7 +22,7 @@ struct SupernetTraining {
     SgdOptions sgd;
 };
 
-/// lr_min + (lr - lr_min) (1 + cos(pi epoch / epochs)) / 2, for all steps of an epoch.
+/// lr_min + (lr - lr_min) (1 + cos(pi epoch / schedule_epochs)) / 2, for all steps of an epoch.
 double cosine_lr(const SupernetTraining& training, std::int64_t epoch);
 
 class SupernetTrainer {

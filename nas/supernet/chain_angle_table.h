@@ -1,15 +1,11 @@
-// Supernets of chains as files, and the angles between two of them.
+// The angles between two states of a supernet of chains, from files.
 #pragma once
 #include <string>
 
 #include "nas/metric/chain_angle_parts.h"
-#include "nas/supernet/chain.h"
 #include "nas/supernet/state_dict.h"
 
 namespace nascent {
-
-/// As StateDict::of: with an optimizer, coasting parameters as they would be now.
-StateDict state_dict(const ChainNet& net, const Sgd* optimizer = nullptr);
 
 /// The supernet that a file is of: its metadata name the space and the pictures' size, its tensors the classes. Throws
 /// Error(checkpoint) naming `source` where they do not, or where a tensor is missing, too many or of another shape.

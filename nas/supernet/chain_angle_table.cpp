@@ -1,4 +1,4 @@
-#include "nas/supernet/chain_state_dict.h"
+#include "nas/supernet/chain_angle_table.h"
 
 #include <cstdlib>
 #include <map>
@@ -19,29 +19,6 @@ std::string said(const StateDict& state, const char* what, const std::string& so
 }
 
 }  // namespace
-
-StateDict state_dict(const ChainNet& net, const Sgd* optimizer) {
-    const ParameterStore& store = net.store();
-    const auto shapes = shapes_of(net.net());
-    StateDict state;
-    for (std::size_t r = 0; r < store.ranges().size(); r++) {
-        const ParameterRange& range = store.ranges()[r];
-        std::vector<std::byte> host(range.count * size_of(store.dtype()));
-        if (optimizer)
-            optimizer->peek(static_cast<int>(r), host.data());
-        else
-            store.device().copy_out(host.data(), range.weights, host.size());
-        for (int p = range.first; p < range.first + range.parameters; p++) {
-            const Parameter& meta = store.parameters()[static_cast<std::size_t>(p)];
-            state.set(meta.name,
-                      {shapes.at(meta.name), net.torch_order(p, host.data() + meta.offset * size_of(store.dtype()))});
-        }
-    }
-    for (const Buffer& b : store.buffers()) state.set(b.name, {shapes.at(b.name), net.get(b.name)});
-    for (const ChainNet::BatchCount& c : net.batch_counts())
-        state.set(c.module + ".num_batches_tracked", {{}, {static_cast<double>(c.count)}});
-    return state;
-}
 
 chain::Net chain_supernet(const StateDict& state, const std::string& source) {
     Scope scope("{}", source);
