@@ -70,7 +70,10 @@ ChainRlnasRun::Parts::Parts(const RlnasConfig& c)
     const auto whole = static_cast<std::int64_t>(ids.size()) / c.train.batch;
     const ChainTraining training = training_of(c, epochs, source.steps_per_epoch, whole);
     trainer = std::make_unique<ChainTrainer>(
-        net, std::move(source), [this](std::int64_t step) { return chain::Architecture{draws->path(step), {}}; },
+        net, std::move(source),
+        [this](std::int64_t step) {
+            return chain::Architecture{draws->path(step), {}};
+        },
         training);
 }
 

@@ -45,7 +45,7 @@ OptionTable rlnas_options(RlnasConfig& c) {
     t.add("train.lr", "--lr", c.train.lr, 0, 1e6, "learning rate at the start");
     t.add("train.lr_min", "--lr-min", c.train.lr_min, 0, 1e6, "learning rate the schedule ends at");
     t.add("train.schedule", "--schedule", c.train.schedule, Words{"cosine", "linear"},
-          "how the rate falls: by epochs along a cosine, or by steps on a line (mobilenet)");
+          "how the rate falls: along a cosine, by epochs (of mobilenet by steps), or by steps on a line (mobilenet)");
     t.add("train.schedule_epochs", "--schedule-epochs", c.train.schedule_epochs, 0, many,
           "epochs over which the rate falls, 0 for all that are trained");
     t.add("train.momentum", "--momentum", c.train.momentum, 0, 1, "momentum of SGD");
