@@ -5,9 +5,8 @@
 #include <filesystem>
 
 #include "engine/io/atomic_file.h"
-#include "nas/algo/rlnas_darts.h"
-#include "nas/algo/rlnas_shrink.h"
-#include "nas/algo/shrink_json.h"
+#include "nas/algo/rlnas.h"
+#include "nas/algo/rlnas_space.h"
 #include "nas/metric/cost.h"
 #include "nas/run/interrupt.h"
 #include "nas/run/program.h"
@@ -26,38 +25,24 @@ RlnasConfig read_config(const std::string& directory) {
     return config;
 }
 
-void report(const SearchResult& result, const RlnasConfig& config, RunDirectory* directory, bool json) {
-    if (json) return print(to_json(result, config) + "\n");
-    print(to_text(result));
+void report(const RlnasReport& report, const RunDirectory* directory, bool json) {
+    if (json) return print(report.json + "\n");
+    print(report.text);
     if (!directory) return;
     const std::string& d = directory->path();
+    print(fmt::format("the run is in {}\n", d));
+    if (report.write) print(fmt::format("  {}\n", directory->arch_path()));
     print(fmt::format(
-        "the run is in {}\n  {}\n  {}/export: cell.svg, cell.dot, angles.csv, init.safetensors, final.safetensors\n  "
-        "{}/events.jsonl, {}/log.txt, {}/run.toml\n",
-        d, directory->arch_path(), d, d, d, d));
-}
-
-void report(const DartsSearchResult& result, RunDirectory* directory, bool json) {
-    if (json) return print(to_json(result) + "\n");
-    print(to_text(result));
-    if (!directory) return;
-    const std::string& d = directory->path();
-    print(
-        fmt::format("the run is in {}\n  {}\n  {}/export: normal.svg, reduction.svg, switches.txt, init.safetensors, "
-                    "final.safetensors\n",
-                    d, directory->arch_path(), d));
+        "  {}/export: {}, init.safetensors, final.safetensors\n  {}/events.jsonl, {}/log.txt, {}/run.toml\n", d,
+        report.files, d, d, d));
 }
 
 void work(const RlnasConfig& config, RunDirectory& directory, bool json) {
     InterruptGuard interrupts;
-    const bool darts = config.space == "darts";
+    const RlnasSpace& space = rlnas_space(config.space);
     // A finished training needs its data no more.
-    if (!fs::exists(trained_path(directory))) {
-        if (darts)
-            DartsRlnasRun(config, directory).train();
-        else
-            RlnasRun(config, directory).train();
-    }
+    if (!fs::exists(trained_path(directory))) space.train(config, directory);
+    if (config.run.until == "shrink") return report(space.shrunk(config, directory), &directory, json);
     if (config.run.until == "train") {
         if (json)
             return print(JsonObject().add("run", directory.path()).add("trained", trained_path(directory)).text() +
@@ -65,11 +50,7 @@ void work(const RlnasConfig& config, RunDirectory& directory, bool json) {
         return print(fmt::format("trained: {}\nsearch it with: rlnas search --run {}\n", trained_path(directory),
                                  directory.path()));
     }
-    if (darts)
-        return report(search_darts_states(config, initial_path(directory), trained_path(directory), true, &directory),
-                      &directory, json);
-    report(search_states({config, initial_path(directory), trained_path(directory), true}, &directory), config,
-           &directory, json);
+    report(space.search(config, initial_path(directory), trained_path(directory), true, &directory), &directory, json);
 }
 
 /// The states of a run whose training is over.
@@ -85,6 +66,7 @@ SearchRequest request_of(const std::string& directory, const RlnasConfig& config
 void run(RlnasConfig config, bool json) {
     make_absolute(config.data, config.run, "rlnas");
     config.search.table = absolute_path(config.search.table);
+    config.net.shrunk = absolute_path(config.net.shrunk);
     resolve(config, true);
     RunDirectory directory = RunDirectory::create(config.run.out, rlnas_options(config).to_toml());
     work_in(directory, true, [&] { work(config, directory, json); });
@@ -104,10 +86,8 @@ void search_run(const std::string& path, const std::function<void(RlnasConfig&)>
     const SearchRequest request = request_of(path, config);
     RunDirectory directory = RunDirectory::open(path);
     InterruptGuard interrupts;
-    if (config.space == "darts")
-        return report(search_darts_states(config, request.initial, request.trained, false, &directory), &directory,
-                      json);
-    report(search_states(request, &directory), config, &directory, json);
+    report(rlnas_space(config.space).search(config, request.initial, request.trained, false, &directory), &directory,
+           json);
 }
 
 void search_files(const std::string& initial, const std::string& trained, const RlnasConfig& given, bool json) {
@@ -117,14 +97,9 @@ void search_files(const std::string& initial, const std::string& trained, const 
     NASCENT_CHECK(out.empty() || !fs::exists(out + "/run.toml"), usage,
                   "{}: holds a run; search its own states with --run {}, or choose another folder", out, out);
     InterruptGuard interrupts;
-    if (config.space == "darts") {
-        const DartsSearchResult result = search_darts_states(config, initial, trained, false, nullptr);
-        if (!out.empty()) write_result(result, out);
-        return report(result, nullptr, json);
-    }
-    const SearchResult result = search_states({config, initial, trained}, nullptr);
-    if (!out.empty()) write_result(result, config, out);
-    report(result, config, nullptr, json);
+    const RlnasReport result = rlnas_space(config.space).search(config, initial, trained, false, nullptr);
+    if (!out.empty() && result.write) result.write(out);
+    report(result, nullptr, json);
 }
 
 void rank(const std::string& path, const std::function<void(RlnasConfig&)>& change, bool json) {
@@ -151,11 +126,7 @@ void shrink(const ShrinkRequest& r, const RlnasConfig& given, const std::functio
         if (out.empty()) out = r.directory + "/export/shrunk_space.json";
     }
     resolve(config, false);
-    NASCENT_CHECK(config.space == "nasbench201", usage, "shrink drops operators of nasbench201, not of {}",
-                  config.space);
-    const ShrinkResult result = shrink_states(config, initial, trained);
-    if (!out.empty()) write_file_atomic(out, shrunk_space_json(config.space, result.state));
-    print(json ? to_json(result) + "\n" : to_text(result));
+    report(rlnas_space(config.space).shrink(config, initial, trained, out), nullptr, json);
 }
 
 void cost(const CostRequest& r, bool json) {

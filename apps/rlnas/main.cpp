@@ -63,9 +63,11 @@ int run(int argc, char** argv) {
         add_command(app, c, "search", "search the states of a trained run, or of two files", Options::search);
     CLI::App* rank =
         add_command(app, c, "rank", "how well the angles of a run rank a benchmark table", Options::search);
-    CLI::App* shrink =
-        add_command(app, c, "shrink", "drop operators of nasbench201 by the mean angle of architectures that have them",
-                    Options::search);
+    CLI::App* shrink = add_command(
+        app, c, "shrink",
+        "drop operators by the mean angle of architectures that have them: in a new run that trains, or (of "
+        "nasbench201) by the states of one that has, or of two files",
+        Options::all);
     CLI::App* resume = add_command(app, c, "resume", "go on with a run that was stopped", Options::resume);
     CLI::App* cost =
         add_command(app, c, "cost", "parameters and multiply-accumulates of an architecture", Options::none);
@@ -107,10 +109,14 @@ int run(int argc, char** argv) {
             rlnas::search_files(c.initial, c.trained, c.config, c.json);
         }
     } else if (*shrink) {
-        const bool files = !c.initial.empty() && !c.trained.empty();
-        NASCENT_CHECK(c.directory.empty() == files && c.initial.empty() == c.trained.empty(), usage,
-                      "shrink needs --run DIR, or --init FILE and --final FILE");
-        rlnas::shrink({c.directory, c.initial, c.trained, c.shrunk}, c.chosen(), change, c.json);
+        NASCENT_CHECK(c.initial.empty() == c.trained.empty() && (c.directory.empty() || c.initial.empty()), usage,
+                      "shrink begins a new run, or needs --run DIR, or --init FILE and --final FILE");
+        c.config = c.chosen();
+        c.config.run.until = "shrink";
+        if (c.directory.empty() && c.initial.empty())
+            rlnas::run(c.config, c.json);
+        else
+            rlnas::shrink({c.directory, c.initial, c.trained, c.shrunk}, c.config, change, c.json);
     } else if (*rank) {
         NASCENT_CHECK(!c.directory.empty(), usage, "rank needs --run DIR");
         rlnas::rank(c.directory, change, c.json);

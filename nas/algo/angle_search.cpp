@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "engine/base/error.h"
 #include "nas/algo/chain_optimum.h"
 #include "nas/algo/darts_optimum.h"
 
@@ -15,23 +16,19 @@ using Method = AngleSearchRequest::Method;
 void evolve(AngleSearch& result, const GeneSpace& space, const AngleSearchRequest& request,
             const std::function<double(const Genes&)>& angle, const std::function<std::int64_t(const Genes&)>& cost) {
     if (request.method == Method::exact) return;
-    Evolution evolution = request.state ? Evolution(space, request.evolution, *request.state)
-                                        : Evolution(space, request.evolution, NumpyRandom(request.seed));
-    while (!evolution.done()) {
-        evolution.step([&](const std::vector<Genes>& candidates) {
-            std::vector<double> scores;
-            for (const Genes& g : candidates) scores.push_back(angle(g));
-            return scores;
-        });
-        request.each(evolution.state());
-    }
+    const Evolution evolution = run_evolution(space, request.evolution, NumpyRandom(request.seed), request.state, angle,
+                                              request.each, request.stop);
     const EvolutionState& state = evolution.state();
     result.evolved = {evolution.best().genes, evolution.best().score, cost(evolution.best().genes)};
     result.generations = state.generation;
     result.scored = std::count_if(state.visited.begin(), state.visited.end(), [](const auto& c) { return c.scored; });
 }
 
-void solve(AngleSearch& result, AngleProblem& problem, const std::function<std::int64_t(const Genes&)>& cost) {
+void solve(AngleSearch& result, AngleProblem& problem, const AngleSearchRequest& request,
+           const std::function<std::int64_t(const Genes&)>& cost) {
+    problem.poll = [&] {
+        if (request.stop()) fail(ErrorKind::interrupted, "stopped while the largest angle was looked for");
+    };
     const LargestAngle found = maximise_angle(problem);
     result.best = {found.genes, found.angle, cost(found.genes)};
     result.bound = found.bound;
@@ -53,7 +50,7 @@ AngleSearch search_darts(const darts::Angle& angle, const darts::CodeCosts& cost
         result, DartsGenes(rules, costs, operators), request,
         [&](const Genes& g) { return angle.angle(darts::code_from(g)); }, cost);
     if (request.method == Method::evolution) return result;
-    solve(result, problem, cost);
+    solve(result, problem, request, cost);
     return result;
 }
 
@@ -65,7 +62,7 @@ AngleSearch search_chain(const ChainAngle& angle, const AngleSearchRequest& requ
         cost);
     if (request.method == Method::evolution) return result;
     ChainProblem problem(angle.table(), request.max_cost);
-    solve(result, problem, cost);
+    solve(result, problem, request, cost);
     return result;
 }
 

@@ -44,6 +44,9 @@ struct AngleSearchRequest {
     std::optional<EvolutionState> state{};  // to go on from
     /// Called after each generation; may throw to stop.
     std::function<void(const EvolutionState&)> each = [](const EvolutionState&) {};
+    /// Called often, within generations and within the search for the optimum; true stops: `each` gets the state after
+    /// the last whole generation, if there is one, and Error(interrupted) is thrown where it does not throw itself.
+    std::function<bool()> stop = [] { return false; };
 };
 
 /// `rules.max_cost` is taken from the request. Throws what DartsGenes and DartsProblem throw.

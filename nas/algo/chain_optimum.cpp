@@ -133,6 +133,7 @@ bool ChainProblem::list(const LinearWeights& weights, double below, std::int64_t
         for (const ChainChoice& c : table_.blocks[b]) {
             if (c.cost > left) continue;
             if (++steps > budget) return false;
+            if (steps % 65536 == 0) poll();
             const double with = value + weights.of(c.sums);
             const auto units = static_cast<std::size_t>((left - c.cost) / bound_.unit);
             if (!(with + bound_.least[b + 1][std::min(units, bound_.bins)] < below)) continue;

@@ -29,17 +29,17 @@ void add_picture_options(OptionTable& t, PictureOptions& o) {
     t.add("data.synthetic_test", "--synthetic-test", o.synthetic_test, 1, many, "test pictures of --data synthetic");
 }
 
-void add_pipeline_option(OptionTable& t, std::string& pipeline) {
+void add_pipeline_option(OptionTable& t, PictureOptions& o) {
     std::vector<std::string> names{"none"};
     names.insert(names.end(), picture_pipeline_names().begin(), picture_pipeline_names().end());
     t.add(
-        "data.pipeline", "--pipeline", pipeline, names,
+        "data.pipeline", "--pipeline", o.pipeline, names,
         "pictures of a folder or a pack are read when they are needed, cut at random, resized to --size and varied as "
-        "a published program does, validated as it does where --no-valid-augment is given; or none: held in memory, "
-        "cropped with a border of 4");
+        "a published program does; or none: held in memory, cropped with a border of 4");
 }
 
-void check_pipeline_option(const PictureOptions& o, const std::string& pipeline) {
+void check_pipeline_option(const PictureOptions& o) {
+    const std::string& pipeline = o.pipeline;
     if (pipeline == "none") return;
     NASCENT_CHECK(is_picture_set(o.source), usage,
                   "data.pipeline = {} reads folder:DIR or pack:DIR, data.source is {}; give --pipeline none", pipeline,

@@ -12,10 +12,11 @@ namespace nascent {
 
 /// Keys data.*
 struct PictureOptions {
-    std::string source;         // see load_dataset()
-    int size = 0;               // 0: the data set's own
-    int classes = 0;            // 0: the data set's own
-    std::string norm = "auto";  // see normalisation()
+    std::string source;             // see load_dataset()
+    int size = 0;                   // 0: the data set's own
+    int classes = 0;                // 0: the data set's own
+    std::string norm = "auto";      // see normalisation()
+    std::string pipeline = "none";  // or see picture_pipeline(); of programs that offer it
     bool skip_corrupt = false;
     int synthetic_train = 10'000;
     int synthetic_test = 2'000;
@@ -36,7 +37,7 @@ struct ProcessOptions {
 /// Adds them to a table bound to the fields' owner. `program` names the folder where no name is given.
 void add_picture_options(OptionTable& table, PictureOptions& options);
 /// data.pipeline, for programs whose pictures may be read when they are needed; key of the section data.
-void add_pipeline_option(OptionTable& table, std::string& pipeline);
+void add_pipeline_option(OptionTable& table, PictureOptions& options);
 void add_process_options(OptionTable& table, ProcessOptions& options, const std::string& program);
 
 /// The keys that may change when a run goes on: they move no bit of its result.
@@ -46,7 +47,7 @@ const std::vector<std::string>& resumable_keys();
 void check_source(const PictureOptions& options);
 /// Throws Error(usage) where the source has no files that a pipeline could read, or the pipeline does not normalise and
 /// data.norm asks it to.
-void check_pipeline_option(const PictureOptions& options, const std::string& pipeline);
+void check_pipeline_option(const PictureOptions& options);
 /// Both as paths that the run's folder will be read with from anywhere; an empty `out` becomes runs/PROGRAM-DATE-TIME.
 void make_absolute(PictureOptions& pictures, ProcessOptions& process, const std::string& program);
 /// A file's path likewise; empty stays.

@@ -240,6 +240,7 @@ bool DartsProblem::cells(bool reduction, double below, std::int64_t max_cost, st
             }
             for (const Choice* c : ops[i]) {
                 if (--steps < 0) return false;
+                if (steps % 65536 == 0) poll();
                 const std::int64_t dearer = cost + c->cost, at_least = dearer + cheapest[i + 1];
                 const double with = value + wiring.times[i] * c->value;
                 if (at_least > max_cost || !(with + least[i + 1] + worth(at_least) < below)) continue;

@@ -8,7 +8,8 @@
 namespace nascent {
 
 double learning_rate(const DartsPathTraining& t, std::int64_t epoch) {
-    return cosine_lr(t.lr, t.lr_min, t.epochs, epoch + (t.lr_step == DartsPathTraining::LrStep::before_epoch));
+    return cosine_lr(t.lr, t.lr_min, t.schedule_epochs > 0 ? t.schedule_epochs : t.epochs,
+                     epoch + (t.lr_step == DartsPathTraining::LrStep::before_epoch));
 }
 
 darts::Code path_of(const DartsPathTraining& t, std::int64_t step) {

@@ -18,6 +18,7 @@ struct DartsPathTraining {
         after_epoch
     };  // the scheduler's step: epoch e runs at the rate of e + 1, or of e
     int epochs = 250;
+    int schedule_epochs = 0;  // that the rate falls over; 0: epochs
     double lr = 0.025, lr_min = 0.001;
     LrStep lr_step = LrStep::before_epoch;
     double label_smoothing = 0;
@@ -29,7 +30,8 @@ struct DartsPathTraining {
     bool capture = true;
 };
 
-/// lr_min + (lr - lr_min) (1 + cos(pi e / epochs)) / 2 with e = epoch + 1 or epoch.
+/// lr_min + (lr - lr_min) (1 + cos(pi e / epochs)) / 2 with e = epoch + 1 or epoch, over
+/// schedule_epochs.
 double learning_rate(const DartsPathTraining& training, std::int64_t epoch);
 /// The path of a step, a pure function.
 darts::Code path_of(const DartsPathTraining& training, std::int64_t step);

@@ -140,6 +140,7 @@ std::vector<int> Evolution::breed(Origin origin, int wanted, const Budget& budge
     std::int64_t in_vain = 0, tries = budget.tries;
     for (std::int64_t b = 0; !complete() && tries > 0 && b < budget.batches && in_vain < config_.patience; ++b) {
         // The batch is drawn as a whole before any of it is looked at, also where its first completes the list.
+        config_.poll();
         std::vector<Bred> batch;
         for (int i = 0; i < config_.batch; ++i) batch.push_back(make());
         for (Bred& bred : batch) {
@@ -241,6 +242,38 @@ void Evolution::step(const ScoreFunction& score) {
 const EvolutionState::Candidate& Evolution::best() const {
     NASCENT_CHECK(!state_.parents.empty(), usage, "evolution: nothing is scored yet");
     return state_.visited[static_cast<std::size_t>(state_.parents[0])];
+}
+
+Evolution run_evolution(const GeneSpace& space, EvolutionConfig config, const NumpyRandom& random,
+                        const std::optional<EvolutionState>& state, const std::function<double(const Genes&)>& score,
+                        const std::function<void(const EvolutionState&)>& each, const std::function<bool()>& stop) {
+    struct Stopped {};
+    config.poll = [&] {
+        if (stop()) throw Stopped{};
+    };
+    auto scores_of = [&](const std::vector<Genes>& candidates) {
+        std::vector<double> scores;
+        for (const Genes& g : candidates) {
+            config.poll();
+            scores.push_back(score(g));
+        }
+        return scores;
+    };
+    std::optional<EvolutionState> whole = state;
+    try {
+        Evolution evolution = whole ? Evolution(space, config, *whole) : Evolution(space, config, random);
+        while (!evolution.done()) {
+            evolution.step(scores_of);
+            whole = evolution.state();
+            each(*whole);
+        }
+        evolution.config_.poll = [] {};
+        return evolution;
+    } catch (const Stopped&) {
+        if (whole) each(*whole);
+        fail(ErrorKind::interrupted, "stopped in generation {} of {}", whole ? whole->generation + 1 : 1,
+             config.generations);
+    }
 }
 
 NumpyRandom rlnas_nb201_search_random(std::uint32_t seed, int classes) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -66,6 +67,9 @@ struct EvolutionConfig {
     /// where it would end, so does this, with the same draws, unless it drew longer than this in vain. What was drawn
     /// is remembered, some 200 bytes each.
     std::int64_t patience = 1'000'000;
+    /// Called for each batch that is drawn and, by who scores, between candidates; may throw to stop: the object is
+    /// then of no more use, the state before the generation is.
+    std::function<void()> poll = [] {};
 };
 
 /// Everything between two generations; numbers into `visited` stand for candidates.
@@ -111,6 +115,9 @@ class Evolution {
     const EvolutionState& state() const { return state_; }
 
   private:
+    friend Evolution run_evolution(const GeneSpace&, EvolutionConfig, const NumpyRandom&,
+                                   const std::optional<EvolutionState>&, const std::function<double(const Genes&)>&,
+                                   const std::function<void(const EvolutionState&)>&, const std::function<bool()>&);
     struct Bred {
         Genes genes;
         std::vector<int> parents;
@@ -137,6 +144,13 @@ class Evolution {
     EvolutionState state_;
     std::map<Genes, int> known_;  // genes -> place in visited, -1 for dropped ones
 };
+
+/// An evolution to its end, from `random` or from `state`. `each` is called after every generation and may throw to
+/// stop. `stop` is asked often, within generations too; where it says true, `each` gets the state after the last whole
+/// generation, if there is one, and Error(interrupted) is thrown where it does not throw.
+Evolution run_evolution(const GeneSpace& space, EvolutionConfig config, const NumpyRandom& random,
+                        const std::optional<EvolutionState>& state, const std::function<double(const Genes&)>& score,
+                        const std::function<void(const EvolutionState&)>& each, const std::function<bool()>& stop);
 
 /// The random state the NAS-Bench-201 search of RLNAS starts from: seeded, then one label drawn for each of its samples
 /// (50 000 of 10 or 100 classes, 151 700 of 120). Throws ErrorKind::usage for another number of classes.

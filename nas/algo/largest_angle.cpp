@@ -42,6 +42,7 @@ class Maximiser {
     }
 
     LinearOptimum solve(const LinearWeights& w, bool exact) {
+        problem_.poll();
         ++best_.linear_problems;
         LinearOptimum x = problem_.minimise(w, exact);
         improved_ = x.feasible && consider(x.genes, x.sums);

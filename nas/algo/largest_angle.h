@@ -39,6 +39,8 @@ class AngleProblem {
     virtual bool list(const LinearWeights& weights, double below, std::int64_t budget, const Found& found) = 0;
     /// For each of the sums a number that no candidate's is below.
     virtual AngleSums least() const = 0;
+    /// Called between linear problems and now and then while candidates are listed; may throw to stop.
+    std::function<void()> poll = [] {};
 };
 
 struct LargestAngle {

@@ -4,7 +4,7 @@
 
 #include "engine/io/atomic_file.h"
 #include "nas/algo/rlnas_training.h"
-#include "nas/data/split.h"
+#include "nas/algo/run_pictures.h"
 #include "nas/supernet/angle_table.h"
 
 namespace nascent {
@@ -13,6 +13,7 @@ namespace {
 SupernetTraining training_of(const RlnasConfig& c) {
     SupernetTraining t;
     t.epochs = c.train.epochs;
+    t.schedule_epochs = c.train.schedule_epochs;
     t.lr = c.train.lr;
     t.lr_min = c.train.lr_min;
     t.label_smoothing = c.train.label_smoothing;
@@ -43,27 +44,32 @@ struct RlnasRun::Parts {
     explicit Parts(const RlnasConfig& c)
         : device(make_device(c.run.device, c.run.threads)),
           target(target_of(*device)),
-          set(load_pictures(c.data, c.run)),
-          ids(training_ids(c.data.split, set)),
-          net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32, net_config(c, set),
+          pictures(c.data, c.run),
+          ids(training_pictures(c, pictures.set)),
+          net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32, net_config(c, pictures.set),
               {.affine = c.net.affine}) {
         device->kernel_options.winograd = c.train.conv == "winograd";
-        const Normalisation norm = normalisation(c.data.norm, set);
-        normalisation_name = norm.name;
-        if (net.store().dtype() == DType::f64) {
-            wide = std::make_unique<Loader<double>>(set.train, ids, set.classes, norm, loader_options(c, set));
-            trainer = std::make_unique<SupernetTrainer>(net, *wide, training_of(c));
-        } else {
-            narrow = std::make_unique<Loader<float>>(set.train, ids, set.classes, norm, loader_options(c, set));
-            trainer = std::make_unique<SupernetTrainer>(net, *narrow, training_of(c));
-        }
+        const LoaderOptions options = loader_options(c, pictures.set);
+        if (!pictures.in_memory())
+            trainer = std::make_unique<SupernetTrainer>(
+                net, pictures.open(net.store().dtype(), RunPictures::Split::train, ids, options), training_of(c));
+        else if (net.store().dtype() == DType::f64)
+            begin(wide, c, options);
+        else
+            begin(narrow, c, options);
+    }
+    /// Pictures in memory may go to the device, whose trainer then makes the batches itself.
+    template <class T>
+    void begin(std::unique_ptr<Loader<T>>& loader, const RlnasConfig& c, const LoaderOptions& options) {
+        const Dataset& set = pictures.set;
+        loader = std::make_unique<Loader<T>>(set.train, ids, set.classes, pictures.norm, options);
+        trainer = std::make_unique<SupernetTrainer>(net, *loader, training_of(c));
     }
     std::unique_ptr<Device> device;
     std::string target;  // the bits depend on it
-    Dataset set;
+    RunPictures pictures;
     std::vector<std::uint32_t> ids;
     Nb201Supernet net;
-    std::string normalisation_name;
     std::unique_ptr<Loader<float>> narrow;
     std::unique_ptr<Loader<double>> wide;
     std::unique_ptr<SupernetTrainer> trainer;
@@ -79,16 +85,10 @@ struct RlnasRun::Parts {
 RlnasRun::RlnasRun(const RlnasConfig& config, RunDirectory& directory)
     : config_(config), directory_(directory), parts_(std::make_unique<Parts>(config)) {
     Parts& p = *parts_;
-    directory_.log().say(
-        fmt::format("{}; labels {}; {} on {}{}", describe(p.set, std::to_string(p.ids.size()), p.normalisation_name),
-                    config.data.labels, config.train.dtype, p.target,
-                    p.device->pool() ? fmt::format(" with {} threads", p.device->pool()->threads()) : ""));
-    if (p.device->kind() != DeviceKind::cpu && config.train.conv == "winograd")
-        directory_.log().warn("train.conv = winograd is of the cpu alone: this device computes convolutions directly");
-    if (p.set.skipped > 0) directory_.log().warn(fmt::format("{} corrupt pictures were left out", p.set.skipped));
+    say_beginning(directory_.log(), config, p.pictures, p.ids.size(), *p.device);
     if (!config.search.table.empty()) {
         p.table = BenchmarkTable::read(config.search.table);
-        p.column = chosen_column(*p.table, config.search.table_column, p.set.classes,
+        p.column = chosen_column(*p.table, config.search.table_column, p.pictures.set.classes,
                                  [&](const std::string& text) { directory_.log().say(text); });
     }
     restore();
@@ -113,7 +113,7 @@ void RlnasRun::restore() {
         const auto state = nlohmann::json::parse(found->state);
         state.at("epoch_loss").get_to(p.epoch_loss);
         state.at("epoch_pictures").get_to(p.epoch_pictures);
-        check_pictures(p.set, p.ids.size(), state.at("pictures").get<std::size_t>());
+        check_pictures(p.pictures.set, p.ids.size(), state.at("pictures").get<std::size_t>());
         warn_if_elsewhere(directory_.log(), p.target, state.at("target").get<std::string>());
     } catch (const nlohmann::json::exception& e) {
         fail(ErrorKind::checkpoint, "{}: state.json: {}", directory_.path(), e.what());
@@ -164,6 +164,7 @@ void RlnasRun::end_epoch(std::int64_t epoch) {
     }
     directory_.journal().append("epoch", step(), record);
     directory_.log().line(line);
+    p.pictures.warn_of_corrupt(directory_.log());
     p.epoch_loss = 0;
     p.epoch_pictures = 0;
 }

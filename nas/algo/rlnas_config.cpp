@@ -7,6 +7,8 @@
 
 namespace nascent {
 
+bool is_chain(const std::string& space) { return space.starts_with("mobilenet"); }
+
 OptionTable rlnas_options(RlnasConfig& c) {
     const RlnasConfig given = std::exchange(c, {});  // the table takes the fields' present values for the defaults
     const int many = 1'000'000'000;
@@ -14,12 +16,18 @@ OptionTable rlnas_options(RlnasConfig& c) {
     using Words = std::vector<std::string>;
     t.add("preset", "--preset", c.preset, rlnas_preset_names(),
           "settings to begin with; what else is given comes on top");
-    t.add("space", "--space", c.space, Words{"nasbench201", "darts"}, "search space");
+    t.add("space", "--space", c.space, Words{"nasbench201", "darts", "mobilenet", "mobilenet-fairnas"}, "search space");
 
     add_picture_options(t, c.data);
+    add_pipeline_option(t, c.data);
     t.add("data.split", "--split", c.data.split, Words{"auto", "nb201", "all"},
           "training pictures used: nb201 is the benchmark's half of CIFAR-10, auto takes it where the data set is "
           "CIFAR-10");
+    t.add("data.hold_out", "--hold-out", c.data.hold_out, 0, many,
+          "pictures of each class that are not trained on, drawn by the seed");
+    t.add("data.order", "--order", c.data.order, Words{"epochs", "one-shuffle", "replacement"},
+          "pictures are shuffled anew each epoch, once for all (RLNAS's ImageNet code), or drawn with replacement "
+          "(AngleNAS's)");
     t.add("data.labels", "--labels", c.data.labels, Words{"true", "fixed-random", "per-access-random"},
           "true labels, one random label per picture, or a new random label each time a picture is used");
     t.add("data.label_seed", "--label-seed", c.data.label_seed, -1, "seed of the random labels, -1 for the run's seed");
@@ -28,11 +36,18 @@ OptionTable rlnas_options(RlnasConfig& c) {
     t.add("net.cells", "--cells", c.net.cells, 1, 100, "cells per stage (nasbench201)");
     t.add("net.layers", "--layers", c.net.layers, 1, 100, "cells in all (darts)");
     t.add("net.affine", "--affine", c.net.affine, "scale and shift in the cells' batch normalisations");
+    t.add("net.shrunk", "--shrunk", c.net.shrunk,
+          "a shrunk space that rlnas shrink wrote: only its operators are trained and searched (mobilenet), empty for "
+          "the whole space");
 
     t.add("train.epochs", "--epochs", c.train.epochs, 1, many, "passes over the training pictures");
     t.add("train.batch", "--batch", c.train.batch, 1, 1'000'000, "pictures per step");
-    t.add("train.lr", "--lr", c.train.lr, 0, 1e6, "learning rate of the first epoch; cosine per epoch from here");
-    t.add("train.lr_min", "--lr-min", c.train.lr_min, 0, 1e6, "learning rate the cosine ends at");
+    t.add("train.lr", "--lr", c.train.lr, 0, 1e6, "learning rate at the start");
+    t.add("train.lr_min", "--lr-min", c.train.lr_min, 0, 1e6, "learning rate the schedule ends at");
+    t.add("train.schedule", "--schedule", c.train.schedule, Words{"cosine", "linear"},
+          "how the rate falls: along a cosine, by epochs (of mobilenet by steps), or by steps on a line (mobilenet)");
+    t.add("train.schedule_epochs", "--schedule-epochs", c.train.schedule_epochs, 0, many,
+          "epochs over which the rate falls, 0 for all that are trained");
     t.add("train.momentum", "--momentum", c.train.momentum, 0, 1, "momentum of SGD");
     t.add("train.nesterov", "--nesterov", c.train.nesterov, "Nesterov's momentum");
     t.add("train.weight_decay", "--weight-decay", c.train.weight_decay, 0, 1e6, "weight decay");
@@ -48,9 +63,10 @@ OptionTable rlnas_options(RlnasConfig& c) {
     t.add("train.sampling", "--sampling", c.train.sampling, Words{"per-cell", "shared"},
           "each cell draws its own operators (the paper's code), or all cells share one draw (nasbench201)");
     t.add("train.draws", "--draws", c.train.draws, Words{"numpy", "counters"},
-          "paths as the paper's code draws them with NumPy, or the same law by counters (darts)");
+          "paths as the paper's code draws them with NumPy, or the same law by counters (darts, mobilenet)");
     t.add("train.lr_step", "--lr-step", c.train.lr_step, Words{"after", "before"},
-          "the schedule's step comes after an epoch, or before it as in the paper's DARTS code (darts)");
+          "the schedule's step comes after an epoch or an update, or before it as in the paper's code (darts, "
+          "mobilenet)");
     t.add("train.dtype", "--dtype", c.train.dtype, Words{"float32", "float64"}, "type of weights and activations");
     t.add("train.conv", "--conv", c.train.conv, Words{"direct", "winograd"},
           "3x3 convolutions on the cpu as they are defined, or by Winograd's algorithm: faster, other rounding");
@@ -60,14 +76,17 @@ OptionTable rlnas_options(RlnasConfig& c) {
           "skip connections count as nothing or as the identity matrix in the angle");
     t.add("angle.blocked", "--angle-blocked", c.angle.blocked, Words{"zero", "fixed"},
           "angle of a cell without a path: 0, or that of the fixed blocks");
-    t.add("angle.rules", "--angle-rules", c.angle.rules, Words{"auto", "rlnas-cifar10", "rlnas-imagenet", "anglenas"},
-          "whose rules of what counts in the angle (darts); auto takes RLNAS's by the stem");
+    t.add("angle.rules", "--angle-rules", c.angle.rules,
+          Words{"auto", "rlnas-cifar10", "rlnas-imagenet", "rlnas", "anglenas"},
+          "whose rules of what counts in the angle (darts, mobilenet); auto takes RLNAS's, on darts by the stem");
 
     t.add("search.method", "--method", c.search.method, Words{"evolution", "exhaustive", "exact", "both"},
           "how architectures are searched: by evolution; all of them (nasbench201); by solving for the largest angle "
-          "(darts); or by evolution and the other way of the space");
+          "(darts, mobilenet); or by evolution and the other way of the space");
     t.add("search.max_flops", "--max-flops", c.search.max_flops, -1,
-          "most FLOPs of a candidate as RLNAS counts them, -1 for no limit (darts)");
+          "most FLOPs of a candidate as RLNAS counts them, -1 for no limit (darts, mobilenet)");
+    t.add("search.flops_size", "--flops-size", c.search.flops_size, 32, 4096,
+          "side of the pictures that FLOPs are counted for, whatever the training's (mobilenet)");
     t.add("search.mutate_none", "--mutate-none", c.search.mutate_none,
           "mutated genes may become none, as in the paper's CIFAR-10 search (darts)");
     t.add("search.mutate_reduction", "--mutate-reduction", c.search.mutate_reduction,
@@ -83,20 +102,45 @@ OptionTable rlnas_options(RlnasConfig& c) {
           "accuracy column of the table, empty for the data set's");
 
     add_process_options(t, c.run, "rlnas");
-    t.add("run.until", "--until", c.run.until, Words{"train", "search"}, "the last step of the run");
+    t.add("run.until", "--until", c.run.until, Words{"train", "search", "shrink"},
+          "the last step of the run; shrink drops operators instead of searching");
+
+    t.add("shrink.rule", "--shrink-rule", c.shrink.rule, Words{"lowest", "one-per-layer"},
+          "which operators a stage drops: those of the lowest mean angle in all, or that of each layer (mobilenet)");
+    t.add("shrink.drops", "--drops", c.shrink.drops, 1, many, "operators a stage drops, by the rule lowest");
+    t.add("shrink.first_epochs", "--first-epochs", c.shrink.first_epochs, 1, many, "epochs before the first drop");
+    t.add("shrink.other_epochs", "--other-epochs", c.shrink.other_epochs, 1, many, "epochs before each later drop");
+    t.add("shrink.max_stages", "--max-stages", c.shrink.max_stages, 1, many, "drops at most");
+    t.add("shrink.stop_at", "--stop-at", c.shrink.stop_at, 0, 1e300, "architectures left that are few enough");
+    t.add("shrink.samples", "--samples", c.shrink.samples, 1, many, "architectures that score an operator");
+    t.add("shrink.max_flops", "--shrink-max-flops", c.shrink.max_flops, -1,
+          "most FLOPs of those architectures, -1 for no limit");
+    t.add("shrink.replace_base_above", "--replace-base-above", c.shrink.replace_base_above, -1, many,
+          "angles are measured from the current weights once stages x drops is above this, -1: from the first ones");
     c = given;
     return t;
 }
 
 void resolve(RlnasConfig& c, bool training) {
     if (c.data.label_seed < 0) c.data.label_seed = c.run.seed;
-    const bool darts = c.space == "darts";
-    NASCENT_CHECK(c.search.method != (darts ? "exhaustive" : "exact"), usage, "search.method = {} is not of space = {}",
+    const bool darts = c.space == "darts", chain = is_chain(c.space), cells = !darts && !chain;
+    NASCENT_CHECK(c.search.method != (cells ? "exact" : "exhaustive"), usage, "search.method = {} is not of space = {}",
                   c.search.method, c.space);
-    NASCENT_CHECK(!darts || c.search.table.empty(), usage, "search.table: there is no table of the space darts");
-    NASCENT_CHECK(darts || c.search.max_flops < 0, usage, "search.max_flops is of space = darts");
-    if (darts && c.data.split == "auto") c.data.split = "all";
-    if (training) check_source(c.data);
+    NASCENT_CHECK(cells || c.search.table.empty(), usage, "search.table: there is no table of the space {}", c.space);
+    NASCENT_CHECK(!cells || c.search.max_flops < 0, usage, "search.max_flops is of the spaces darts and mobilenet");
+    NASCENT_CHECK(chain || c.net.shrunk.empty(), usage, "net.shrunk is of space = mobilenet");
+    NASCENT_CHECK(chain || c.train.schedule == "cosine", usage, "train.schedule = linear is of space = mobilenet");
+    NASCENT_CHECK(c.net.shrunk.empty() || c.run.until != "shrink", usage,
+                  "shrink begins with the whole space, not with net.shrunk");
+    NASCENT_CHECK(!darts || c.run.until != "shrink", usage, "shrink drops operators of nasbench201 and mobilenet");
+    const bool rules_of_darts = c.angle.rules.starts_with("rlnas-");
+    NASCENT_CHECK(c.angle.rules == "auto" || c.angle.rules == "anglenas" || (rules_of_darts ? darts : chain), usage,
+                  "angle.rules = {} is not of space = {}", c.angle.rules, c.space);
+    if (!cells && c.data.split == "auto") c.data.split = "all";
+    if (training) {
+        check_source(c.data);
+        check_pipeline_option(c.data);
+    }
     NASCENT_CHECK(c.train.lr_min <= c.train.lr, usage, "train.lr_min = {} is above train.lr = {}", c.train.lr_min,
                   c.train.lr);
     // NumPy's seeds: labels and the search's draws start from them.

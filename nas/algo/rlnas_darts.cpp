@@ -5,7 +5,7 @@
 #include "nas/algo/darts_path_trainer.h"
 #include "nas/algo/rlnas.h"
 #include "nas/algo/rlnas_training.h"
-#include "nas/data/split.h"
+#include "nas/algo/run_pictures.h"
 #include "nas/supernet/darts_state_dict.h"
 #include "nas/supernet/initialise.h"
 #include "nas/supernet/training_state.h"
@@ -16,6 +16,7 @@ namespace {
 DartsPathTraining training_of(const RlnasConfig& c) {
     DartsPathTraining t;
     t.epochs = c.train.epochs;
+    t.schedule_epochs = c.train.schedule_epochs;
     t.lr = c.train.lr;
     t.lr_min = c.train.lr_min;
     t.lr_step =
@@ -48,32 +49,20 @@ struct DartsRlnasRun::Parts {
     explicit Parts(const RlnasConfig& c)
         : device(make_device(c.run.device, c.run.threads)),
           target(target_of(*device)),
-          set(load_pictures(c.data, c.run)),
-          ids(training_ids(c.data.split, set)),
+          pictures(c.data, c.run),
+          ids(training_pictures(c, pictures.set)),
           net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32,
-              darts::search_net(net_config(c, set), {.affine = c.net.affine})) {
+              darts::search_net(net_config(c, pictures.set), {.affine = c.net.affine})) {
         device->kernel_options.winograd = c.train.conv == "winograd";
-        const Normalisation norm = normalisation(c.data.norm, set);
-        normalisation_name = norm.name;
-        const int size = net.net().config.input_size;
-        BatchSource source;
-        if (net.store().dtype() == DType::f64) {
-            wide = std::make_unique<Loader<double>>(set.train, ids, set.classes, norm, loader_options(c, set));
-            source = source_of(*wide, size);
-        } else {
-            narrow = std::make_unique<Loader<float>>(set.train, ids, set.classes, norm, loader_options(c, set));
-            source = source_of(*narrow, size);
-        }
-        trainer = std::make_unique<DartsPathTrainer>(net, std::move(source), training_of(c));
+        trainer = std::make_unique<DartsPathTrainer>(
+            net, pictures.open(net.store().dtype(), RunPictures::Split::train, ids, loader_options(c, pictures.set)),
+            training_of(c));
     }
     std::unique_ptr<Device> device;
     std::string target;  // the bits depend on it
-    Dataset set;
+    RunPictures pictures;
     std::vector<std::uint32_t> ids;
     DartsNet net;
-    std::string normalisation_name;
-    std::unique_ptr<Loader<float>> narrow;
-    std::unique_ptr<Loader<double>> wide;
     std::unique_ptr<DartsPathTrainer> trainer;
     double epoch_loss = 0;  // sum over the epoch's pictures so far
     std::int64_t epoch_pictures = 0;
@@ -82,11 +71,7 @@ struct DartsRlnasRun::Parts {
 DartsRlnasRun::DartsRlnasRun(const RlnasConfig& config, RunDirectory& directory)
     : config_(config), directory_(directory), parts_(std::make_unique<Parts>(config)) {
     Parts& p = *parts_;
-    directory_.log().say(
-        fmt::format("{}; labels {}; {} on {}{}", describe(p.set, std::to_string(p.ids.size()), p.normalisation_name),
-                    config.data.labels, config.train.dtype, p.target,
-                    p.device->pool() ? fmt::format(" with {} threads", p.device->pool()->threads()) : ""));
-    if (p.set.skipped > 0) directory_.log().warn(fmt::format("{} corrupt pictures were left out", p.set.skipped));
+    say_beginning(directory_.log(), config, p.pictures, p.ids.size(), *p.device);
     restore();
 }
 DartsRlnasRun::~DartsRlnasRun() = default;
@@ -109,7 +94,7 @@ void DartsRlnasRun::restore() {
         const auto state = nlohmann::json::parse(found->state);
         state.at("epoch_loss").get_to(p.epoch_loss);
         state.at("epoch_pictures").get_to(p.epoch_pictures);
-        check_pictures(p.set, p.ids.size(), state.at("pictures").get<std::size_t>());
+        check_pictures(p.pictures.set, p.ids.size(), state.at("pictures").get<std::size_t>());
         warn_if_elsewhere(directory_.log(), p.target, state.at("target").get<std::string>());
     } catch (const nlohmann::json::exception& e) {
         fail(ErrorKind::checkpoint, "{}: state.json: {}", directory_.path(), e.what());
@@ -136,6 +121,7 @@ void DartsRlnasRun::end_epoch(std::int64_t epoch) {
     record.add("epoch", epoch + 1).add("loss", loss).add("lr", learning_rate(training_of(config_), epoch));
     directory_.journal().append("epoch", step(), record);
     directory_.log().line(fmt::format("epoch {}/{}: loss {:.4f}", epoch + 1, config_.train.epochs, loss));
+    p.pictures.warn_of_corrupt(directory_.log());
     p.epoch_loss = 0;
     p.epoch_pictures = 0;
 }

@@ -1,12 +1,12 @@
 // The second half of an RLNAS run on the DARTS space: from two states to a code, and to files about it.
-#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 
 #include "engine/io/atomic_file.h"
-#include "nas/algo/evolution_json.h"
+#include "nas/algo/kept_search.h"
 #include "nas/algo/rlnas_darts.h"
 #include "nas/algo/rlnas_search.h"
+#include "nas/algo/rlnas_space.h"
 #include "nas/run/interrupt.h"
 #include "nas/space/darts_drawing.h"
 #include "nas/supernet/darts_state_dict.h"
@@ -22,40 +22,6 @@ int input_size(const StateDict& state, const std::string& source) {
     NASCENT_CHECK(size >= 1 && size <= 4096, checkpoint, "{}: says nothing of the pictures' size (input_size)", source);
     return size;
 }
-
-/// The evolution's state in the run's folder, and when it is written.
-class KeptSearch {
-  public:
-    KeptSearch(const RlnasConfig& config, RunDirectory* directory)
-        : config_(config), directory_(directory), path_(directory ? directory->path() + "/ckpt/search.json" : "") {}
-
-    std::optional<EvolutionState> read() const {
-        if (path_.empty() || !std::filesystem::exists(path_)) return {};
-        EvolutionState state = evolution_from_json(read_file(path_), path_);
-        directory_->log().line(fmt::format("the search goes on from generation {}", state.generation));
-        return state;
-    }
-    void after(const EvolutionState& s) {
-        const bool stop = InterruptGuard::requested();
-        const int every = config_.run.checkpoint_steps;
-        const bool due = every > 0 && s.generation % every == 0;
-        const std::chrono::duration<double> since = std::chrono::steady_clock::now() - saved_;
-        if (!path_.empty() && (stop || due || s.generation == config_.search.generations ||
-                               since.count() >= config_.run.checkpoint_seconds)) {
-            write_file_atomic(path_, evolution_to_json(s));
-            saved_ = std::chrono::steady_clock::now();
-        }
-        if (stop)
-            fail(ErrorKind::interrupted, "stopped after generation {} of {}{}", s.generation,
-                 config_.search.generations, path_.empty() ? "" : "; go on with: rlnas resume " + directory_->path());
-    }
-
-  private:
-    const RlnasConfig& config_;
-    RunDirectory* directory_;
-    std::string path_;
-    std::chrono::steady_clock::time_point saved_ = std::chrono::steady_clock::now();
-};
 
 }  // namespace
 
@@ -81,6 +47,7 @@ DartsSearchResult search_darts_states(const RlnasConfig& config, const std::stri
     request.max_cost = config.search.max_flops;
     request.state = kept.read();
     request.each = [&](const EvolutionState& s) { kept.after(s); };
+    request.stop = InterruptGuard::requested;
     DartsGenes::Rules rules;
     rules.mutate_to_none = config.search.mutate_none;
     rules.mutate_reduction = config.search.mutate_reduction;
@@ -128,6 +95,28 @@ void write_result(const DartsSearchResult& r, const std::string& folder) {
     }
     write_file_atomic(to + "/switches.txt", to_text(r.switches));
     write_file_atomic(folder + "/arch.json", to_json(r) + "\n");  // last: a finished run has it
+}
+
+namespace {
+
+class DartsSpace final : public RlnasSpace {
+  public:
+    void train(const RlnasConfig& config, RunDirectory& directory) const override {
+        DartsRlnasRun(config, directory).train();
+    }
+    RlnasReport search(const RlnasConfig& config, const std::string& initial, const std::string& trained,
+                       bool resumable, RunDirectory* directory) const override {
+        const DartsSearchResult result = search_darts_states(config, initial, trained, resumable, directory);
+        return {to_text(result), to_json(result), "normal.svg, reduction.svg, switches.txt",
+                [=](const std::string& folder) { write_result(result, folder); }};
+    }
+};
+
+}  // namespace
+
+const RlnasSpace& rlnas_darts() {
+    static const DartsSpace space;
+    return space;
 }
 
 }  // namespace nascent

@@ -37,12 +37,108 @@ void smoke_darts(RlnasConfig& c) {
     c.train.batch = 32;
 }
 
+/// RLNAS's and AngleNAS's MobileNet training.
+void mobilenet_training(RlnasConfig& c) {
+    c.space = "mobilenet";
+    c.data.size = 224;
+    c.data.label_seed = 0;
+    c.train.batch = 512;
+    c.train.lr = 0.25;
+    c.train.lr_min = 5e-4;
+    c.train.schedule = "linear";
+    c.train.lr_step = "before";
+    c.train.nesterov = false;
+    c.train.weight_decay = 4e-5;
+    c.train.decay = "convolutions-classifier";
+    c.train.clip_value = 5;
+    c.train.label_smoothing = 0.1;
+}
+
+void mobilenet(RlnasConfig& c) {
+    mobilenet_training(c);
+    c.data.pipeline = "rlnas";
+    c.data.order = "one-shuffle";
+    c.train.epochs = 120;
+    c.search.method = "both";
+    c.search.max_flops = 475'000'000;
+    c.search.population = 50;
+    c.search.select = 10;
+    c.search.mutation = 25;
+    c.search.crossover = 25;
+    c.run.seed = 1;
+}
+
+void small_chain(RlnasConfig& c) {
+    c.data.source = "synthetic";
+    c.data.pipeline = "none";
+    c.data.size = 64;
+    c.data.synthetic_train = 128;
+    c.data.hold_out = 0;
+    c.train.epochs = 2;
+    c.train.schedule_epochs = 0;
+    c.train.batch = 16;
+    c.train.lr = 0.05;
+}
+
+void smoke_mobilenet(RlnasConfig& c) {
+    mobilenet(c);
+    small_chain(c);
+}
+
+void anglenas_mobilenet(RlnasConfig& c) {
+    mobilenet_training(c);
+    c.data.pipeline = "anglenas";
+    c.data.hold_out = 50;
+    c.data.order = "replacement";
+    c.data.labels = "true";
+    c.train.schedule_epochs = 250;
+    c.train.inactive = "skip";
+    c.search.method = "both";
+    c.angle.rules = "anglenas";
+    c.run.seed = 5;
+    c.run.until = "shrink";
+}
+
+void anglenas_fairnas(RlnasConfig& c) {
+    anglenas_mobilenet(c);
+    c.space = "mobilenet-fairnas";
+    c.train.schedule_epochs = 200;
+    c.shrink.rule = "one-per-layer";
+    c.shrink.max_stages = 6;
+    c.shrink.max_flops = 330'000'000;
+}
+
+/// Trained for 100 epochs of the 250 that the rate falls over; 20 operators dropped by angle.
+void anglenas_nasbench201(RlnasConfig& c) {
+    c.data.labels = "true";
+    c.train.epochs = 100;
+    c.train.schedule_epochs = 250;
+    c.train.inactive = "skip";
+    c.run.until = "shrink";
+}
+
+void smoke_anglenas(RlnasConfig& c) {
+    anglenas_mobilenet(c);
+    small_chain(c);
+    c.shrink.first_epochs = 2;
+    c.shrink.other_epochs = 1;
+    c.shrink.drops = 30;
+    c.shrink.max_stages = 3;
+    c.shrink.samples = 20;
+}
+
 const std::vector<std::pair<std::string, std::function<void(RlnasConfig&)>>>& presets() {
     static const std::vector<std::pair<std::string, std::function<void(RlnasConfig&)>>> all = {
         {"none", [](RlnasConfig&) {}},
         {"rlnas/nasbench201", [](RlnasConfig&) {}},  // the defaults
         {"rlnas/darts-cifar10", darts_cifar10},
         {"smoke/darts", smoke_darts},
+        {"rlnas/mobilenet", mobilenet},
+        {"smoke/mobilenet", smoke_mobilenet},
+        {"anglenas/mobilenet", anglenas_mobilenet},
+        {"anglenas/mobilenet-fairnas", anglenas_fairnas},
+        {"anglenas/nasbench201", anglenas_nasbench201},
+        {"smoke/anglenas", smoke_anglenas},
     };
     return all;
 }

@@ -29,20 +29,21 @@ Found evolve(const Nb201Angle& angle, const SearchRequest& request, int classes,
         if (!path.empty()) write_file_atomic(path, evolution_to_json(s));
         saved = std::chrono::steady_clock::now();
     };
-    return search_evolution(angle, config, static_cast<std::uint32_t>(request.config.run.seed), classes, state,
-                            [&](const EvolutionState& s) {
-                                const bool stop = InterruptGuard::requested();
-                                const int every = request.config.run.checkpoint_steps;
-                                const bool due = every > 0 && s.generation % every == 0;
-                                const std::chrono::duration<double> since = std::chrono::steady_clock::now() - saved;
-                                if (stop || due || s.generation == config.generations ||
-                                    since.count() >= request.config.run.checkpoint_seconds)
-                                    save(s);
-                                if (stop)
-                                    fail(ErrorKind::interrupted, "stopped after generation {} of {}{}", s.generation,
-                                         config.generations,
-                                         path.empty() ? "" : "; go on with: rlnas resume " + directory->path());
-                            });
+    return search_evolution(
+        angle, config, static_cast<std::uint32_t>(request.config.run.seed), classes, state,
+        [&](const EvolutionState& s) {
+            const bool stop = InterruptGuard::requested();
+            const int every = request.config.run.checkpoint_steps;
+            const bool due = every > 0 && s.generation % every == 0;
+            const std::chrono::duration<double> since = std::chrono::steady_clock::now() - saved;
+            if (stop || due || s.generation == config.generations ||
+                since.count() >= request.config.run.checkpoint_seconds)
+                save(s);
+            if (stop)
+                fail(ErrorKind::interrupted, "stopped after generation {} of {}{}", s.generation, config.generations,
+                     path.empty() ? "" : "; go on with: rlnas resume " + directory->path());
+        },
+        InterruptGuard::requested);
 }
 
 /// All architectures by angle, the best first.

@@ -32,20 +32,12 @@ Found search_exhaustive(const Nb201Angle& angle) {
 
 Found search_evolution(const Nb201Angle& angle, const EvolutionConfig& config, std::uint32_t seed, int classes,
                        const std::optional<EvolutionState>& state,
-                       const std::function<void(const EvolutionState&)>& each) {
+                       const std::function<void(const EvolutionState&)>& each, const std::function<bool()>& stop) {
     const Nb201Genes genes;
     const bool published = classes == 10 || classes == 100 || classes == 120;
-    Evolution evolution =
-        state ? Evolution(genes, config, *state)
-              : Evolution(genes, config, published ? rlnas_nb201_search_random(seed, classes) : NumpyRandom(seed));
-    while (!evolution.done()) {
-        evolution.step([&](const std::vector<Genes>& candidates) {
-            std::vector<double> scores;
-            for (const Genes& g : candidates) scores.push_back(angle.angle(to_architecture(g)));
-            return scores;
-        });
-        each(evolution.state());
-    }
+    const Evolution evolution = run_evolution(
+        genes, config, published ? rlnas_nb201_search_random(seed, classes) : NumpyRandom(seed), state,
+        [&](const Genes& g) { return angle.angle(to_architecture(g)); }, each, stop);
     const EvolutionState::Candidate& best = evolution.best();
     const auto scored = std::count_if(evolution.state().visited.begin(), evolution.state().visited.end(),
                                       [](const auto& c) { return c.scored; });

@@ -31,10 +31,11 @@ struct Found {
 Found search_exhaustive(const Nb201Angle& angle);
 
 /// Evolution from where the published code's random numbers stand after its label draw, or from `state`. `each` is
-/// called after every generation and may throw to stop.
-Found search_evolution(const Nb201Angle& angle, const EvolutionConfig& config, std::uint32_t seed, int classes,
-                       const std::optional<EvolutionState>& state,
-                       const std::function<void(const EvolutionState&)>& each);
+/// called after every generation and may throw to stop; `stop` as run_evolution() has it.
+Found search_evolution(
+    const Nb201Angle& angle, const EvolutionConfig& config, std::uint32_t seed, int classes,
+    const std::optional<EvolutionState>& state, const std::function<void(const EvolutionState&)>& each,
+    const std::function<bool()>& stop = [] { return false; });
 
 /// A score of all architectures against a column of a benchmark table.
 struct Judgement {

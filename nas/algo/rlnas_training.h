@@ -6,18 +6,25 @@
 #include <chrono>
 
 #include "nas/algo/rlnas_config.h"
-#include "nas/data/dataset.h"
-#include "nas/data/loader.h"
+#include "nas/algo/run_pictures.h"
 #include "nas/run/training_loop.h"
 #include "ops/optim/sgd.h"
 
 namespace nascent {
+
+/// The places of a run's training pictures: of its split, without those that are held out. Throws what training_ids()
+/// and hold_out() throw, and Error(usage) where both would choose.
+std::vector<std::uint32_t> training_pictures(const RlnasConfig& config, const Dataset& set);
 
 /// Batches and labels of a run's training pictures.
 LoaderOptions loader_options(const RlnasConfig& config, const Dataset& set);
 
 /// How a run's weights are stepped.
 SgdOptions sgd_options(const RlnasConfig::Train& config);
+
+/// How a run's log begins: its pictures, labels, and where it computes.
+void say_beginning(RunLog& log, const RlnasConfig& config, const RunPictures& pictures, std::size_t used,
+                   Device& device);
 
 /// Trains to the end: `end_epoch(epoch)` after each epoch's last step, `save()` for checkpoints. `epoch_loss` and
 /// `epoch_pictures` are the sums of the epoch so far. Throws Error(interrupted) after a checkpoint when a signal came.

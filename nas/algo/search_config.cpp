@@ -25,7 +25,7 @@ OptionTable search_options(SearchConfig& c) {
     t.add("space", "--space", c.space, Words{"darts", "nasbench201"}, "search space");
 
     add_picture_options(t, c.data);
-    add_pipeline_option(t, c.data.pipeline);
+    add_pipeline_option(t, c.data);
     t.add("data.split", "--split", c.data.split, Words{"auto", "half", "nb201", "parts", "folders"},
           "pictures of the weights and of the alphas: the two halves in their order, the benchmark's halves of "
           "CIFAR-10, the two parts given, the training and the test (or val) pictures, or auto: nb201 for the "
@@ -110,7 +110,8 @@ OptionTable search_options(SearchConfig& c) {
           "with --order 2, the last two passes as one over two copies of the network: fewer launches, twice the "
           "activations; auto: on a gpu");
 
-    t.add("valid.augment", "--valid-augment", c.valid.augment, "validation pictures are cropped and mirrored too");
+    t.add("valid.augment", "--valid-augment", c.valid.augment,
+          "validation pictures are cropped and mirrored too, else as they are (with a pipeline their centres)");
     t.add("valid.batch", "--valid-batch", c.valid.batch, 0, 1'000'000, "pictures per validation batch, 0: --batch");
 
     t.add("valid.last", "--valid-last", c.valid.last, 0, many,
@@ -134,7 +135,7 @@ OptionTable search_options(SearchConfig& c) {
 
 void check(const SearchConfig& c) {
     check_source(c.data);
-    check_pipeline_option(c.data, c.data.pipeline);
+    check_pipeline_option(c.data);
     NASCENT_CHECK(c.train.lr_min <= c.train.lr, usage, "train.lr_min = {} is above train.lr = {}", c.train.lr_min,
                   c.train.lr);
     NASCENT_CHECK(!c.train.nesterov || c.train.momentum > 0, usage, "train.nesterov needs train.momentum > 0, it is 0");

@@ -16,7 +16,6 @@ struct SearchConfig {
         std::string split = "auto";  // auto | half | nb201 | parts | folders
         std::string train_part;      // FIRST:LAST (excluded) of the training pictures, with split = parts
         std::string valid_part;
-        std::string pipeline = "none";  // or see picture_pipeline()
     } data;
 
     struct Net {

@@ -66,7 +66,6 @@ struct SearchRun::Parts {
     std::size_t high_water_before = 0;  // of former stages
     std::optional<BenchmarkTable> table;
     std::string column;
-    std::size_t corrupt_said = 0;  // pictures
 
     // Of the run, in its checkpoints.
     int recorded = 0;  // genotypes in the journal: of the starts of so many epochs, or also of the end

@@ -1,11 +1,5 @@
 #include "nas/algo/search_pictures.h"
 
-#include <fmt/format.h>
-
-#include <set>
-
-#include "nas/data/picture_loader.h"
-
 namespace nascent {
 namespace {
 
@@ -17,62 +11,14 @@ LoaderOptions options_of(const SearchConfig& c, std::uint64_t salt) {
     return o;
 }
 
-/// What the network is given, in words.
-std::string name_of(const PixelFormat& format, const std::string& pipeline) {
-    std::string scale = format.norm.name;
-    if (format.scale == PixelFormat::Scale::bytes) scale = "0..255";
-    if (format.scale == PixelFormat::Scale::unit) scale = "0..1";
-    return fmt::format("{}, pipeline {}", scale, pipeline);
-}
-
 }  // namespace
 
-Pictured::Pictured(const SearchConfig& c) {
-    if (c.data.pipeline == "none") {
-        set = load_pictures(c.data, c.run);
-        norm = normalisation(c.data.norm, set);
-    } else {
-        Scope scope("--data {}", c.data.source);
-        pipeline_ = at_size(picture_pipeline(c.data.pipeline), c.data.size);
-        if (c.data.norm != "auto") pipeline_.format.norm = normalisation(c.data.norm, {});
-        files_ = open_pictures(c.data.source, pipeline_, c.data.classes);
-        set = files_->labelled;
-        norm = pipeline_.format.norm;
-        norm.name = name_of(pipeline_.format, c.data.pipeline);
-    }
-    halves = halves_of(c, set);
-}
-
-template <class T>
-BatchSource Pictured::open(const SearchConfig& c, Half half, const LoaderOptions& o) {
-    const bool held_out = half == Half::valid && halves.held_out;
-    const std::vector<std::uint32_t>& ids = half == Half::valid ? halves.valid : halves.train;
-    if (!files_) {
-        auto loader = std::make_shared<Loader<T>>(held_out ? set.test : set.train, ids, set.classes, norm, o);
-        loaders_.push_back(loader);
-        return source_of(*loader, square_side(set));
-    }
-    PictureLoaderOptions p;
-    p.pipeline = pipeline_;
-    p.train = o.augment;
-    p.seed = o.seed;
-    p.batch_size = o.batch_size;
-    p.order = o.order;
-    p.epoch_pictures = o.epoch_pictures;
-    p.skip_corrupt = c.data.skip_corrupt;
-    p.workers = o.workers;
-    auto loader = std::make_shared<PictureLoader<T>>(held_out ? files_->test : files_->train, ids, std::move(p));
-    loaders_.push_back(loader);
-    corrupt_of_.push_back([held_out, of = loader.get()] {
-        std::vector<std::string> names = of->corrupt();
-        for (std::string& name : names) name = (held_out ? "val/" : "train/") + name;
-        return names;
-    });
-    return source_of(*loader);
-}
+Pictured::Pictured(const SearchConfig& c) : RunPictures(c.data, c.run), halves(halves_of(c, set)) {}
 
 BatchSource Pictured::source(const SearchConfig& c, Half half, const LoaderOptions& o) {
-    return c.train.dtype == "float64" ? open<double>(c, half, o) : open<float>(c, half, o);
+    const bool valid = half == Half::valid;
+    return open(c.train.dtype == "float64" ? DType::f64 : DType::f32,
+                valid && halves.held_out ? Split::test : Split::train, valid ? halves.valid : halves.train, o);
 }
 
 BatchSource Pictured::train(const SearchConfig& c) { return source(c, Half::train, options_of(c, 0)); }
@@ -89,13 +35,6 @@ BatchSource Pictured::valid(const SearchConfig& c) {
     o.augment = c.valid.augment;
     if (c.valid.batch > 0) o.batch_size = c.valid.batch;
     return source(c, Half::valid, o);
-}
-
-std::vector<std::string> Pictured::corrupt() const {
-    std::set<std::string> all;
-    for (const auto& names : corrupt_of_)
-        for (std::string& name : names()) all.insert(std::move(name));
-    return {all.begin(), all.end()};
 }
 
 }  // namespace nascent

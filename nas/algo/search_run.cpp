@@ -88,18 +88,6 @@ bool SearchRun::choose() {
     return true;
 }
 
-/// Once for each corrupt picture of this life.
-void SearchRun::warn_of_corrupt() {
-    Parts& p = *parts_;
-    const std::vector<std::string> all = p.pictures.corrupt();
-    if (all.size() == p.corrupt_said) return;
-    p.corrupt_said = all.size();
-    const std::size_t shown = std::min<std::size_t>(all.size(), 10);
-    directory_.log().warn(fmt::format("{} corrupt pictures, whose places others take: {}{}", all.size(),
-                                      fmt::join(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(shown), ", "),
-                                      all.size() > shown ? ", ..." : ""));
-}
-
 void SearchRun::end_epoch() {
     Parts& p = *parts_;
     if (!choose()) return;
@@ -147,7 +135,7 @@ void SearchRun::end_epoch() {
     }
     p.stopped = stops;
     p.last_valid = valid;
-    warn_of_corrupt();
+    p.pictures.warn_of_corrupt(directory_.log());
     p.epoch = {};
     p.arch_loss = 0;
     p.ended++;

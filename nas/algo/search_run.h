@@ -38,7 +38,6 @@ class SearchRun {
     bool choose();
     bool has_collapsed(int skips) const;
     void end_epoch();
-    void warn_of_corrupt();
     bool epoch_is_due() const;
     bool done() const;
     void write_result();

@@ -9,7 +9,9 @@
 
 namespace nascent {
 
-double cosine_lr(const SupernetTraining& t, std::int64_t epoch) { return cosine_lr(t.lr, t.lr_min, t.epochs, epoch); }
+double cosine_lr(const SupernetTraining& t, std::int64_t epoch) {
+    return cosine_lr(t.lr, t.lr_min, t.schedule_epochs > 0 ? t.schedule_epochs : t.epochs, epoch);
+}
 
 struct SupernetTrainer::Source {
     virtual ~Source() = default;
@@ -19,19 +21,16 @@ struct SupernetTrainer::Source {
     virtual double wait_seconds() const = 0;
 };
 
-/// Batches as the loader has prepared them.
-template <class T>
-struct SupernetTrainer::LoaderSource final : Source {
-    explicit LoaderSource(Loader<T>& l) : loader(l) {}
+/// Batches as a loader has prepared them.
+struct SupernetTrainer::PreparedSource final : Source {
+    explicit PreparedSource(BatchSource s) : source(std::move(s)) {}
     std::pair<Tensor, Tensor> forward(Nb201Supernet& net, std::int64_t step, const Nb201Path& path) override {
-        loader.batch(static_cast<std::uint64_t>(step), batch);
-        const LabelledBatch on_device = to_device(batch, net.config().input_size);
-        return {net.forward(on_device.x, path, true), on_device.labels};
+        const LabelledBatch batch = source.batch(step);
+        return {net.forward(batch.x, path, true), batch.labels};
     }
-    std::int64_t steps_per_epoch() const override { return static_cast<std::int64_t>(loader.steps_per_epoch()); }
-    double wait_seconds() const override { return loader.wait_seconds(); }
-    Loader<T>& loader;
-    Batch<T> batch;
+    std::int64_t steps_per_epoch() const override { return source.steps_per_epoch; }
+    double wait_seconds() const override { return source.wait_seconds(); }
+    BatchSource source;
 };
 
 /// The data set lies on the device; a batch is 20 bytes a picture.
@@ -66,30 +65,35 @@ struct SupernetTrainer::ResidentSource final : Source {
 };
 
 template <class T>
-std::unique_ptr<SupernetTrainer::Source> SupernetTrainer::make_source(Device& device, Loader<T>& loader) {
+std::unique_ptr<SupernetTrainer::Source> SupernetTrainer::make_source(Nb201Supernet& net, Loader<T>& loader) {
     constexpr std::size_t most = std::size_t{16} << 30;  // bytes of pictures that are kept on a gpu
+    Device& device = net.store().device();
+    NASCENT_CHECK(dtype_of<T>() == net.store().dtype(), runtime, "the loader makes {}, the network is {}",
+                  name_of(dtype_of<T>()), name_of(net.store().dtype()));
     const bool resident =
         device.kind() == DeviceKind::gpu && !loader.transforms() && loader.pictures().pixels.size() <= most;
     if (resident) return std::make_unique<ResidentSource<T>>(loader, device);
-    return std::make_unique<LoaderSource<T>>(loader);
+    return std::make_unique<PreparedSource>(source_of(loader, net.config().input_size));
 }
 
-template <class T>
-SupernetTrainer::SupernetTrainer(Nb201Supernet& net, Loader<T>& loader, const SupernetTraining& training)
+SupernetTrainer::SupernetTrainer(Nb201Supernet& net, std::unique_ptr<Source> source, const SupernetTraining& training)
     : net_(net),
       training_(training),
-      source_(make_source(net.store().device(), loader)),
+      source_(std::move(source)),
       steps_per_epoch_(source_->steps_per_epoch()),
       sgd_(net.store(), training.sgd,
            [t = training, n = steps_per_epoch_](std::int64_t step) { return cosine_lr(t, step / n); }),
       arena_(net.store().device()) {
-    NASCENT_CHECK(dtype_of<T>() == net.store().dtype(), runtime, "the loader makes {}, the network is {}",
-                  name_of(dtype_of<T>()), name_of(net.store().dtype()));
     Device& device = net.store().device();
     if (!training.capture || !device.can_capture()) return;
     slots_ = std::make_unique<Slots>(device);
     segments_ = std::make_unique<Segments>(device);
 }
+template <class T>
+SupernetTrainer::SupernetTrainer(Nb201Supernet& net, Loader<T>& loader, const SupernetTraining& training)
+    : SupernetTrainer(net, make_source(net, loader), training) {}
+SupernetTrainer::SupernetTrainer(Nb201Supernet& net, BatchSource source, const SupernetTraining& training)
+    : SupernetTrainer(net, std::make_unique<PreparedSource>(std::move(source)), training) {}
 SupernetTrainer::~SupernetTrainer() = default;
 template SupernetTrainer::SupernetTrainer(Nb201Supernet&, Loader<float>&, const SupernetTraining&);
 template SupernetTrainer::SupernetTrainer(Nb201Supernet&, Loader<double>&, const SupernetTraining&);

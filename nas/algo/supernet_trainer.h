@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "nas/algo/batches.h"
 #include "nas/algo/path_sampling.h"
 #include "nas/data/loader.h"
 #include "nas/supernet/training_state.h"
@@ -11,6 +12,7 @@ namespace nascent {
 
 struct SupernetTraining {
     int epochs = 250;
+    int schedule_epochs = 0;  // that the rate falls over; 0: epochs
     double lr = 0.025, lr_min = 0.001;
     double label_smoothing = 0;
     CellSampling sampling = CellSampling::per_cell;
@@ -20,7 +22,7 @@ struct SupernetTraining {
     SgdOptions sgd;
 };
 
-/// lr_min + (lr - lr_min) (1 + cos(pi epoch / epochs)) / 2, for all steps of an epoch.
+/// lr_min + (lr - lr_min) (1 + cos(pi epoch / schedule_epochs)) / 2, for all steps of an epoch.
 double cosine_lr(const SupernetTraining& training, std::int64_t epoch);
 
 class SupernetTrainer {
@@ -28,6 +30,8 @@ class SupernetTrainer {
     /// T, the loader's type, must be the network's. All three must outlive the trainer.
     template <class T>
     SupernetTrainer(Nb201Supernet& net, Loader<T>& loader, const SupernetTraining& training);
+    /// Batches come from `source`, of the network's type.
+    SupernetTrainer(Nb201Supernet& net, BatchSource source, const SupernetTraining& training);
     ~SupernetTrainer();
 
     struct Step {
@@ -52,12 +56,12 @@ class SupernetTrainer {
 
   private:
     struct Source;  // of batches, whatever their type
-    template <class T>
-    struct LoaderSource;
+    struct PreparedSource;
     template <class T>
     struct ResidentSource;
     template <class T>
-    static std::unique_ptr<Source> make_source(Device& device, Loader<T>& loader);
+    static std::unique_ptr<Source> make_source(Nb201Supernet& net, Loader<T>& loader);
+    SupernetTrainer(Nb201Supernet& net, std::unique_ptr<Source> source, const SupernetTraining& training);
     Nb201Supernet& net_;
     SupernetTraining training_;
     std::unique_ptr<Source> source_;

@@ -26,6 +26,8 @@ std::size_t BatchPlan::place(std::uint64_t step, int position) const {
                 .below(0, static_cast<std::uint32_t>(ids.size()));
         case BatchOrder::in_order:
             return static_cast<std::size_t>(first + at);
+        case BatchOrder::one_shuffle:
+            return shuffled(seed, RandomStream::order, 0, ids.size(), first + at);
         case BatchOrder::epochs:
             break;
     }

@@ -52,8 +52,9 @@ LabelPolicy label_policy(const std::string& name);
 
 /// Which pictures batch `step` holds: the next of a shuffled epoch; the first of a shuffle of its own (an iterator made
 /// anew for every step, as DARTS's code draws for its alphas); a uniform draw for each place (NAS-Bench-201's
-/// pairs); or the next as they lie.
-enum class BatchOrder { epochs, first_of_shuffle, replacement, in_order };
+/// pairs); the next as they lie; or the next of an epoch that is shuffled once for all (PyTorch's DistributedSampler
+/// whose set_epoch() is never called, as in RLNAS's ImageNet programs).
+enum class BatchOrder { epochs, first_of_shuffle, replacement, in_order, one_shuffle };
 
 struct LoaderOptions {
     std::uint64_t seed = 0;

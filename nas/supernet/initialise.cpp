@@ -27,25 +27,32 @@ std::int64_t fan_in(const Shape& s) {  // (k, k, in, out), (k, k, channels), (ou
     return s.rank() == 4 ? s[0] * s[1] * s[2] : s.rank() == 3 ? s[0] * s[1] : s[1];
 }
 
-Start start_of(const ParameterStore& store, const Parameter& p, GammaStart gamma) {
+Start start_of(const ParameterStore& store, const Parameter& p, GammaStart gamma, WeightStart start) {
     if (p.name.starts_with("alphas") || p.name.starts_with("betas") || p.name.starts_with("arch_parameters"))
         return {Start::normal, 1e-3};
     const Shape* weights = p.shape.rank() > 1 ? &p.shape : nullptr;
     if (constexpr std::string_view bias = ".bias"; !weights && p.name.ends_with(bias)) {
         const int sibling = store.find(p.name.substr(0, p.name.size() - bias.size()) + ".weight");
-        if (sibling >= 0 && store.parameters()[static_cast<std::size_t>(sibling)].shape.rank() > 1)
-            weights = &store.parameters()[static_cast<std::size_t>(sibling)].shape;
-        else
-            return {};
+        if (sibling < 0 || store.parameters()[static_cast<std::size_t>(sibling)].shape.rank() < 2) return {};
+        weights = &store.parameters()[static_cast<std::size_t>(sibling)].shape;
+        if (start == WeightStart::kaiming && weights->rank() == 2) return {};
     }
     if (!weights) return {gamma == GammaStart::ones ? Start::constant : Start::positive, 1};
-    return {Start::around_zero, 1 / std::sqrt(static_cast<double>(fan_in(*weights)))};
+    const auto in = static_cast<double>(fan_in(*weights));
+    const bool linear = weights->rank() == 2;
+    if (start == WeightStart::kaiming)
+        return linear ? Start{Start::normal, 0.01} : Start{Start::around_zero, std::sqrt(6 / in)};
+    if (start == WeightStart::fan_out && !linear) {
+        const Shape& s = *weights;
+        return {Start::normal, std::sqrt(2 / static_cast<double>(s[0] * s[1] * s[s.rank() - 1]))};
+    }
+    return {Start::around_zero, 1 / std::sqrt(in)};
 }
 
 }  // namespace
 
-void initialise(ParameterStore& store, std::uint64_t seed, GammaStart gamma) {
-    initialise(store, seed, [&](const Parameter& p) { return start_of(store, p, gamma); });
+void initialise(ParameterStore& store, std::uint64_t seed, GammaStart gamma, WeightStart weights) {
+    initialise(store, seed, [&](const Parameter& p) { return start_of(store, p, gamma, weights); });
 }
 
 void initialise(ParameterStore& store, std::uint64_t seed, const std::function<Start(const Parameter&)>& start_of) {

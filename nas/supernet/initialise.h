@@ -11,10 +11,18 @@ namespace nascent {
 /// Batch-norm's scale at the start: 1 since PyTorch 1.2, uniform in [0, 1) before.
 enum class GammaStart { ones, uniform };
 
+/// Weights at the start: PyTorch's defaults; or as RLNAS's and AngleNAS's ImageNet programs set them: `kaiming`,
+/// convolutions uniform in +-sqrt(6 / fan_in), linear weights normal with deviation 0.01 and biases 0 (DARTS);
+/// `fan_out`, convolutions normal with deviation sqrt(2 / (k k c_out)), depthwise ones too, and PyTorch's linear layers
+/// (MobileNet, and cells that AngleNAS inserts).
+enum class WeightStart { torch, kaiming, fan_out };
+
 /// PyTorch's defaults by name and shape: convolutions, linear weights and their biases uniform in +-1/sqrt(fan_in);
 /// batch-norm's scale as said, its shift 0; architecture parameters (alphas*, arch_parameters) normal with deviation
-/// 1e-3. Buffers stay. A pure function of the seed and the parameters' places, drawn in double and rounded.
-void initialise(ParameterStore& store, std::uint64_t seed, GammaStart gamma = GammaStart::ones);
+/// 1e-3; convolutions and linear layers otherwise by `weights`. Buffers stay. A pure function of the seed and the
+/// parameters' places, drawn in double and rounded.
+void initialise(ParameterStore& store, std::uint64_t seed, GammaStart gamma = GammaStart::ones,
+                WeightStart weights = WeightStart::torch);
 
 /// What is drawn for each element of a parameter: one number for all, +-scale, [0, scale) or normal with deviation
 /// scale.

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "nas/space/darts_code.h"
+#include "tests/apps/picture_folders.h"
 #include "tests/apps/program.h"
 
 using namespace nascent::test;
@@ -99,6 +100,85 @@ TEST_CASE("a DARTS run that is killed at any moment goes on to the same bits") {
     }
     CHECK(kills >= 2);
     CHECK(remains(run) == remains(folder / "whole"));
+}
+
+TEST_CASE("rlnas reads pictures of any size as it needs them, in both spaces") {
+    TemporaryFolder folder;
+    write_folders(folder / "data");
+    const std::string data = "folder:" + (folder / "data");
+    struct Row {
+        const char* space;
+        std::vector<std::string> net;
+    };
+    for (const Row& row : {Row{"darts", {"--channels", "4", "--layers", "3", "--no-affine"}},
+                           Row{"nasbench201", {"--channels", "4", "--cells", "1"}}}) {
+        CAPTURE(row.space);
+        const auto run = [&](const std::string& name, std::vector<std::string> more) {
+            std::vector<std::string> a{"train",
+                                       "--space",
+                                       row.space,
+                                       "--data",
+                                       data,
+                                       "--pipeline",
+                                       "rlnas",
+                                       "--size",
+                                       "16",
+                                       "--batch",
+                                       "5",
+                                       "--epochs",
+                                       "4",
+                                       "--split",
+                                       "all",
+                                       "--seed",
+                                       "1",
+                                       "--out",
+                                       folder / (std::string(row.space) + name)};
+            a.insert(a.end(), row.net.begin(), row.net.end());
+            a.insert(a.end(), more.begin(), more.end());
+            return a;
+        };
+        const std::vector<std::string> setting{"--checkpoint-steps", "1"};
+        const auto weights = [&](const std::string& name) {
+            return read_text(folder / (std::string(row.space) + name) + "/export/final.safetensors");
+        };
+        Outcome whole;
+        const double time = seconds([&] { whole = rlnas(run("whole", setting)); });
+        INFO(whole.err);
+        REQUIRE(whole.code == 0);
+        CHECK(whole.err.find("24 of 24 training pictures 16x16, 3 classes, normalised as 0..1, pipeline rlnas") !=
+              std::string::npos);
+        CHECK(
+            read_text(folder / (std::string(row.space) + std::string("whole")) + "/log.txt").find("waiting for data") !=
+            std::string::npos);
+        REQUIRE(rlnas(run("threads", {"--loader-workers", "3"})).code == 0);
+        CHECK(weights("threads") == weights("whole"));
+        for (const char* labels : {"true", "per-access-random"}) {
+            REQUIRE(rlnas(run(labels, {"--labels", labels})).code == 0);
+            CHECK(weights(labels) != weights("whole"));
+        }
+        const std::string killed = folder / (std::string(row.space) + std::string("killed"));
+        int kills = 0;
+        for (const Outcome& o : disturb(
+                 time,
+                 [&] {
+                     return fs::exists(killed + "/run.toml") ? std::vector<std::string>{"resume", killed}
+                                                             : run("killed", setting);
+                 },
+                 [](int) { return SIGKILL; }, folder.path())) {
+            INFO(o.err);
+            REQUIRE((o.code == 0 || o.code == -SIGKILL));
+            kills += o.code != 0;
+        }
+        CHECK(kills >= 2);
+        CHECK(weights("killed") == weights("whole"));
+        CHECK(rlnas(run("wrong", {"--norm", "cifar10"})).code == 2);
+        write_text(picture(folder / "data", "train", 1, 3), "rubbish");
+        CHECK(rlnas(run("corrupt", {})).code == 3);
+        const Outcome skipped = rlnas(run("skipped", {"--skip-corrupt"}));
+        CHECK(skipped.code == 0);
+        CHECK(skipped.err.find("1 corrupt pictures, whose places others take: train/b/3") != std::string::npos);
+        write_folders(folder / "data");
+    }
 }
 
 TEST_CASE("settings of one space are refused in the other") {
