@@ -113,6 +113,19 @@ void rank(const std::string& path, const std::function<void(RlnasConfig&)>& chan
     print(json ? to_json(*result.judgement).text() + "\n" : to_text(*result.judgement));
 }
 
+void angles(const std::string& directory, const std::string& initial, const std::string& trained, int count,
+            const RlnasConfig& given, const std::function<void(RlnasConfig&)>& change, bool json) {
+    RlnasConfig config = given;
+    SearchRequest request{{}, initial, trained};
+    if (!directory.empty()) {
+        config = read_config(directory);
+        change(config);
+        request = request_of(directory, config);
+    }
+    resolve(config, false);
+    report(rlnas_space(config.space).angles(config, request.initial, request.trained, count), nullptr, json);
+}
+
 void shrink(const ShrinkRequest& r, const RlnasConfig& given, const std::function<void(RlnasConfig&)>& change,
             bool json) {
     RlnasConfig config = given;

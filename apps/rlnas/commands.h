@@ -17,8 +17,13 @@ void search_files(const std::string& initial, const std::string& trained, const 
 /// Prints how the run's angles rank a table; writes nothing.
 void rank(const std::string& directory, const std::function<void(RlnasConfig&)>& change, bool json);
 
-/// Drops operators (of NAS-Bench-201) by the angles of a finished run, or of two files where `directory` is empty; writes
-/// export/shrunk_space.json into the run, or `out` where it is not empty.
+/// Prints the angles of `count` random architectures of two state dict files, or of a run where `directory` is not
+/// empty; writes nothing.
+void angles(const std::string& directory, const std::string& initial, const std::string& trained, int count,
+            const RlnasConfig& config, const std::function<void(RlnasConfig&)>& change, bool json);
+
+/// Drops operators (of NAS-Bench-201) by the angles of a finished run, or of two files where `directory` is empty;
+/// writes export/shrunk_space.json into the run, or `out` where it is not empty.
 struct ShrinkRequest {
     std::string directory, initial, trained, out;
 };

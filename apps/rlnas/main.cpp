@@ -21,6 +21,7 @@ struct CommandLine {
     Overrides overrides;
     std::string directory, initial, trained, shrunk;
     rlnas::CostRequest cost;
+    int count = 200;
     bool json = false;
 
     /// The preset that was asked for, with all else the user gave on top.
@@ -63,6 +64,9 @@ int run(int argc, char** argv) {
         add_command(app, c, "search", "search the states of a trained run, or of two files", Options::search);
     CLI::App* rank =
         add_command(app, c, "rank", "how well the angles of a run rank a benchmark table", Options::search);
+    CLI::App* angles =
+        add_command(app, c, "angles", "angles of random architectures of a trained run, or of two files (mobilenet)",
+                    Options::search);
     CLI::App* shrink = add_command(
         app, c, "shrink",
         "drop operators by the mean angle of architectures that have them: in a new run that trains, or (of "
@@ -75,6 +79,10 @@ int run(int argc, char** argv) {
     search->add_option("--init", c.initial, "supernet before training (safetensors, PyTorch's names)")
         ->option_text("FILE");
     search->add_option("--final", c.trained, "supernet after training")->option_text("FILE");
+    angles->add_option("--run", c.directory, "folder of a run")->option_text("DIR");
+    angles->add_option("--init", c.initial, "supernet before training")->option_text("FILE");
+    angles->add_option("--final", c.trained, "supernet after training")->option_text("FILE");
+    angles->add_option("--count", c.count, "architectures")->capture_default_str()->check(CLI::Range(1, 1'000'000));
     shrink->add_option("--run", c.directory, "folder of a run")->option_text("DIR");
     shrink->add_option("--init", c.initial, "supernet before training")->option_text("FILE");
     shrink->add_option("--final", c.trained, "supernet after training")->option_text("FILE");
@@ -108,6 +116,11 @@ int run(int argc, char** argv) {
             c.config = c.chosen();
             rlnas::search_files(c.initial, c.trained, c.config, c.json);
         }
+    } else if (*angles) {
+        const bool files = !c.initial.empty() && !c.trained.empty();
+        NASCENT_CHECK(c.directory.empty() == files && c.initial.empty() == c.trained.empty(), usage,
+                      "angles needs --run DIR, or --init FILE and --final FILE");
+        rlnas::angles(c.directory, c.initial, c.trained, c.count, c.chosen(), change, c.json);
     } else if (*shrink) {
         NASCENT_CHECK(c.initial.empty() == c.trained.empty() && (c.directory.empty() || c.initial.empty()), usage,
                       "shrink begins a new run, or needs --run DIR, or --init FILE and --final FILE");

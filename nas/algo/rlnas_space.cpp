@@ -5,6 +5,10 @@
 
 namespace nascent {
 
+RlnasReport RlnasSpace::angles(const RlnasConfig& config, const std::string&, const std::string&, int) const {
+    fail(ErrorKind::usage, "angles lists random architectures of mobilenet, not of {}", config.space);
+}
+
 RlnasReport RlnasSpace::shrink(const RlnasConfig& config, const std::string&, const std::string&,
                                const std::string&) const {
     fail(ErrorKind::usage, "shrink drops operators of nasbench201 from two states, not of {}", config.space);
