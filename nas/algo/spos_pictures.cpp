@@ -62,7 +62,6 @@ BatchSource SposPictures::open(const SposConfig& c) {
         o.seed = seed;
         o.batch_size = c.train.batch;
         o.order = order;
-        o.epoch_pictures = train_ids.size();
         o.workers = c.run.loader_workers;
         auto loader = std::make_shared<Loader<T>>(set.train, train_ids, set.classes, norm, std::move(o));
         loader_ = loader;
@@ -73,7 +72,6 @@ BatchSource SposPictures::open(const SposConfig& c) {
     o.seed = seed;
     o.batch_size = c.train.batch;
     o.order = order;
-    o.epoch_pictures = train_ids.size();
     o.skip_corrupt = c.data.skip_corrupt;
     o.workers = c.run.loader_workers;
     auto loader = std::make_shared<PictureLoader<T>>(files->train, train_ids, std::move(o));
