@@ -9,7 +9,7 @@ using namespace nascent::testing;
 
 namespace {
 
-/// One picture's worth of statistics, logits and gradients of several paths, one after the other.
+/// A path's gradients, logits and statistics, three times: run, captured, replayed.
 struct Results {
     std::vector<ChainStep> steps;
     std::vector<std::vector<double>> statistics, evaluated;
@@ -18,8 +18,10 @@ struct Results {
 
 /// `disturbed`: pictures are a few roundings brighter.
 Results results(Device& device, const chain::Space& space, DType dtype, bool capture, bool disturbed = false) {
-    ChainNet net(device, dtype, chain::supernet(space));
-    fill_chain(net, 2);
+    // Each look at the emulated device's memory costs the more the larger it is: of MobileNet one path's operators.
+    const chain::Architecture path = random_path(space, 0);
+    ChainNet net(device, dtype, space.channels ? chain::supernet(space) : chain::subnet(space, path));
+    initialise(net, 2, ChainStart::torch);
     Arena arena(device), kept(device);
     std::unique_ptr<Slots> slots;
     std::unique_ptr<Segments> segments;
@@ -33,7 +35,6 @@ Results results(Device& device, const chain::Space& space, DType dtype, bool cap
         if (slots) slots->reset();
         ExecutionScope execution(arena);
         CapturedScope captured(segments.get(), slots.get());
-        const chain::Architecture path = random_path(space, i / 3);  // comes again: run, captured, replayed
         const Tensor pictures = chain_pictures(2, 32, dtype, i * 77);
         std::vector<double> pixels = numbers_of(pictures);
         for (double& v : pixels) v *= disturbed ? 1 + 0x1p-48 : 1;
@@ -43,13 +44,14 @@ Results results(Device& device, const chain::Space& space, DType dtype, bool cap
                                      capture ? Tape::Gradients::fixed : Tape::Gradients::reused));
         net.forward(x, path, {.norms = NormMode::pooled, .momentum = 0.25, .statistics = statistics});
         r.evaluated.push_back(numbers_of(net.forward(x, path, {.norms = NormMode::running, .statistics = statistics})));
-        for (const PieceStatistics& piece : statistics)
-            for (const NormStatistics& s : piece) {
+        for (std::size_t piece : {std::size_t{0}, std::size_t{3}, statistics.size() - 1})
+            for (const NormStatistics& s : statistics[piece]) {
                 r.statistics.push_back(numbers_of(s.mean));
                 r.statistics.push_back(numbers_of(s.variance));
             }
     }
-    for (const Buffer& b : net.store().buffers()) r.statistics.push_back(net.get(b.name));
+    for (const Buffer* b : {&net.store().buffers().front(), &net.store().buffers().back()})
+        r.statistics.push_back(net.get(b->name));
     if (segments) r.replays = segments->replays();
     return r;
 }
