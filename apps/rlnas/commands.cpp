@@ -68,7 +68,13 @@ void run(RlnasConfig config, bool json) {
     config.search.table = absolute_path(config.search.table);
     config.net.shrunk = absolute_path(config.net.shrunk);
     resolve(config, true);
+    std::string shrunk;  // the run keeps a copy of its own
+    if (!config.net.shrunk.empty()) {
+        shrunk = read_file(config.net.shrunk);
+        config.net.shrunk = config.run.out + "/export/given_space.json";
+    }
     RunDirectory directory = RunDirectory::create(config.run.out, rlnas_options(config).to_toml());
+    if (!shrunk.empty()) write_file_atomic(config.net.shrunk, shrunk);
     work_in(directory, true, [&] { work(config, directory, json); });
 }
 
@@ -126,7 +132,23 @@ void shrink(const ShrinkRequest& r, const RlnasConfig& given, const std::functio
         if (out.empty()) out = r.directory + "/export/shrunk_space.json";
     }
     resolve(config, false);
+    InterruptGuard interrupts;
     report(rlnas_space(config.space).shrink(config, initial, trained, out), nullptr, json);
+}
+
+void angles(const AnglesRequest& r, const RlnasConfig& given, const std::function<void(RlnasConfig&)>& change,
+            bool json) {
+    RlnasConfig config = given;
+    std::string initial = r.initial, trained = r.trained;
+    if (!r.directory.empty()) {
+        config = read_config(r.directory);
+        change(config);
+        const SearchRequest request = request_of(r.directory, config);
+        initial = request.initial;
+        trained = request.trained;
+    }
+    resolve(config, false);
+    report(rlnas_space(config.space).angles(config, initial, trained, {r.count, r.one_cell}), nullptr, json);
 }
 
 void cost(const CostRequest& r, bool json) {

@@ -21,6 +21,7 @@ struct CommandLine {
     Overrides overrides;
     std::string directory, initial, trained, shrunk;
     rlnas::CostRequest cost;
+    rlnas::AnglesRequest angles;
     bool json = false;
 
     /// The preset that was asked for, with all else the user gave on top.
@@ -68,6 +69,9 @@ int run(int argc, char** argv) {
         "drop operators by the mean angle of architectures that have them: in a new run that trains, or (of "
         "nasbench201) by the states of one that has, or of two files",
         Options::all);
+    CLI::App* angles =
+        add_command(app, c, "angles", "angles of random architectures under every switch, and how the rankings agree",
+                    Options::search);
     CLI::App* resume = add_command(app, c, "resume", "go on with a run that was stopped", Options::resume);
     CLI::App* cost =
         add_command(app, c, "cost", "parameters and multiply-accumulates of an architecture", Options::none);
@@ -81,6 +85,13 @@ int run(int argc, char** argv) {
     shrink->add_option("--to", c.shrunk, "where the shrunk space is written, else the run's export folder")
         ->option_text("FILE");
     rank->add_option("--run", c.directory, "folder of a run")->option_text("DIR");
+    angles->add_option("--run", c.angles.directory, "folder of a run")->option_text("DIR");
+    angles->add_option("--init", c.angles.initial, "supernet before training")->option_text("FILE");
+    angles->add_option("--final", c.angles.trained, "supernet after training")->option_text("FILE");
+    angles->add_option("--count", c.angles.count, "architectures (darts)")
+        ->capture_default_str()
+        ->check(CLI::Range(2, 1'000'000));
+    angles->add_flag("--one-cell", c.angles.one_cell, "normal and reduction cells alike (darts)");
     resume->add_option("directory", c.directory, "folder of the run")->option_text("DIR");
     cost->add_option("architecture", c.cost.arch,
                      "\"|op~0|+|op~0|op~1|+|op~0|op~1|op~2|\", a tuple of operators or #INDEX")
@@ -113,10 +124,15 @@ int run(int argc, char** argv) {
                       "shrink begins a new run, or needs --run DIR, or --init FILE and --final FILE");
         c.config = c.chosen();
         c.config.run.until = "shrink";
-        if (c.directory.empty() && c.initial.empty())
+        if (c.directory.empty() && c.initial.empty() && c.config.shrink.by != "magnitude")
             rlnas::run(c.config, c.json);
         else
             rlnas::shrink({c.directory, c.initial, c.trained, c.shrunk}, c.config, change, c.json);
+    } else if (*angles) {
+        const bool files = !c.angles.initial.empty() && !c.angles.trained.empty();
+        NASCENT_CHECK(c.angles.directory.empty() == files && c.angles.initial.empty() == c.angles.trained.empty(),
+                      usage, "angles needs --run DIR, or --init FILE and --final FILE");
+        rlnas::angles(c.angles, c.chosen(), change, c.json);
     } else if (*rank) {
         NASCENT_CHECK(!c.directory.empty(), usage, "rank needs --run DIR");
         rlnas::rank(c.directory, change, c.json);

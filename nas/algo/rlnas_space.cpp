@@ -10,6 +10,11 @@ RlnasReport RlnasSpace::shrink(const RlnasConfig& config, const std::string&, co
     fail(ErrorKind::usage, "shrink drops operators of nasbench201 from two states, not of {}", config.space);
 }
 
+RlnasReport RlnasSpace::angles(const RlnasConfig& config, const std::string&, const std::string&,
+                               const AngleSample&) const {
+    fail(ErrorKind::usage, "angles are compared on nasbench201 and darts, not on {}", config.space);
+}
+
 RlnasReport RlnasSpace::shrunk(const RlnasConfig& config, RunDirectory& directory) const {
     return shrink(config, initial_path(directory), trained_path(directory),
                   directory.export_folder() + "/shrunk_space.json");

@@ -17,6 +17,12 @@ struct RlnasReport {
     std::function<void(const std::string& folder)> write = nullptr;
 };
 
+/// Architectures whose angles are compared.
+struct AngleSample {
+    int count = 200;
+    bool one_cell = false;  // of darts: normal and reduction cells alike, as AngleNAS has them
+};
+
 class RlnasSpace {
   public:
     virtual ~RlnasSpace() = default;
@@ -32,6 +38,10 @@ class RlnasSpace {
     /// space has none, or is shrunk in stages.
     virtual RlnasReport shrink(const RlnasConfig& config, const std::string& initial, const std::string& trained,
                                const std::string& out) const;
+    /// Angles of random architectures under every switch, and how their rankings agree. Throws Error(usage) where the
+    /// space has no such table.
+    virtual RlnasReport angles(const RlnasConfig& config, const std::string& initial, const std::string& trained,
+                               const AngleSample& sample) const;
     /// The shrunk space of a run that train() has worked through to the end.
     virtual RlnasReport shrunk(const RlnasConfig& config, RunDirectory& directory) const;
 };
