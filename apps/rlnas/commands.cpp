@@ -119,6 +119,19 @@ void rank(const std::string& path, const std::function<void(RlnasConfig&)>& chan
     print(json ? to_json(*result.judgement).text() + "\n" : to_text(*result.judgement));
 }
 
+void angles(const std::string& directory, const std::string& initial, const std::string& trained, int count,
+            const RlnasConfig& given, const std::function<void(RlnasConfig&)>& change, bool json) {
+    RlnasConfig config = given;
+    SearchRequest request{{}, initial, trained};
+    if (!directory.empty()) {
+        config = read_config(directory);
+        change(config);
+        request = request_of(directory, config);
+    }
+    resolve(config, false);
+    report(rlnas_space(config.space).angles(config, request.initial, request.trained, count), nullptr, json);
+}
+
 void shrink(const ShrinkRequest& r, const RlnasConfig& given, const std::function<void(RlnasConfig&)>& change,
             bool json) {
     RlnasConfig config = given;
@@ -134,21 +147,6 @@ void shrink(const ShrinkRequest& r, const RlnasConfig& given, const std::functio
     resolve(config, false);
     InterruptGuard interrupts;
     report(rlnas_space(config.space).shrink(config, initial, trained, out), nullptr, json);
-}
-
-void angles(const AnglesRequest& r, const RlnasConfig& given, const std::function<void(RlnasConfig&)>& change,
-            bool json) {
-    RlnasConfig config = given;
-    std::string initial = r.initial, trained = r.trained;
-    if (!r.directory.empty()) {
-        config = read_config(r.directory);
-        change(config);
-        const SearchRequest request = request_of(r.directory, config);
-        initial = request.initial;
-        trained = request.trained;
-    }
-    resolve(config, false);
-    report(rlnas_space(config.space).angles(config, initial, trained, {r.count, r.one_cell}), nullptr, json);
 }
 
 void cost(const CostRequest& r, bool json) {

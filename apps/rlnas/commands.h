@@ -17,22 +17,17 @@ void search_files(const std::string& initial, const std::string& trained, const 
 /// Prints how the run's angles rank a table; writes nothing.
 void rank(const std::string& directory, const std::function<void(RlnasConfig&)>& change, bool json);
 
+/// Prints the angles of `count` random architectures (of NAS-Bench-201: all) of two state dict files, or of a run where
+/// `directory` is not empty, and how switches move them; writes nothing.
+void angles(const std::string& directory, const std::string& initial, const std::string& trained, int count,
+            const RlnasConfig& config, const std::function<void(RlnasConfig&)>& change, bool json);
+
 /// Drops operators (of NAS-Bench-201) by the angles of a finished run, or of two files where `directory` is empty;
 /// writes export/shrunk_space.json into the run, or `out` where it is not empty.
 struct ShrinkRequest {
     std::string directory, initial, trained, out;
 };
 void shrink(const ShrinkRequest& request, const RlnasConfig& config, const std::function<void(RlnasConfig&)>& change,
-            bool json);
-
-/// Prints the angles of random architectures of a finished run, or of two files where `directory` is empty, under every
-/// switch, and how the rankings agree.
-struct AnglesRequest {
-    std::string directory, initial, trained;
-    int count = 200;
-    bool one_cell = false;
-};
-void angles(const AnglesRequest& request, const RlnasConfig& config, const std::function<void(RlnasConfig&)>& change,
             bool json);
 
 struct CostRequest {

@@ -21,7 +21,7 @@ struct CommandLine {
     Overrides overrides;
     std::string directory, initial, trained, shrunk;
     rlnas::CostRequest cost;
-    rlnas::AnglesRequest angles;
+    int count = 200;
     bool json = false;
 
     /// The preset that was asked for, with all else the user gave on top.
@@ -64,6 +64,10 @@ int run(int argc, char** argv) {
         add_command(app, c, "search", "search the states of a trained run, or of two files", Options::search);
     CLI::App* rank =
         add_command(app, c, "rank", "how well the angles of a run rank a benchmark table", Options::search);
+    CLI::App* angles =
+        add_command(app, c, "angles",
+                    "angles of random architectures of a trained run, or of two files, and how switches move them",
+                    Options::search);
     CLI::App* shrink = add_command(
         app, c, "shrink",
         "drop operators by the mean angle of architectures that have them: in a new run that trains, or (of "
@@ -79,19 +83,16 @@ int run(int argc, char** argv) {
     search->add_option("--init", c.initial, "supernet before training (safetensors, PyTorch's names)")
         ->option_text("FILE");
     search->add_option("--final", c.trained, "supernet after training")->option_text("FILE");
+    angles->add_option("--run", c.directory, "folder of a run")->option_text("DIR");
+    angles->add_option("--init", c.initial, "supernet before training")->option_text("FILE");
+    angles->add_option("--final", c.trained, "supernet after training")->option_text("FILE");
+    angles->add_option("--count", c.count, "architectures")->capture_default_str()->check(CLI::Range(1, 1'000'000));
     shrink->add_option("--run", c.directory, "folder of a run")->option_text("DIR");
     shrink->add_option("--init", c.initial, "supernet before training")->option_text("FILE");
     shrink->add_option("--final", c.trained, "supernet after training")->option_text("FILE");
     shrink->add_option("--to", c.shrunk, "where the shrunk space is written, else the run's export folder")
         ->option_text("FILE");
     rank->add_option("--run", c.directory, "folder of a run")->option_text("DIR");
-    angles->add_option("--run", c.angles.directory, "folder of a run")->option_text("DIR");
-    angles->add_option("--init", c.angles.initial, "supernet before training")->option_text("FILE");
-    angles->add_option("--final", c.angles.trained, "supernet after training")->option_text("FILE");
-    angles->add_option("--count", c.angles.count, "architectures (darts)")
-        ->capture_default_str()
-        ->check(CLI::Range(2, 1'000'000));
-    angles->add_flag("--one-cell", c.angles.one_cell, "normal and reduction cells alike (darts)");
     resume->add_option("directory", c.directory, "folder of the run")->option_text("DIR");
     cost->add_option("architecture", c.cost.arch,
                      "\"|op~0|+|op~0|op~1|+|op~0|op~1|op~2|\", a tuple of operators or #INDEX")
@@ -119,6 +120,11 @@ int run(int argc, char** argv) {
             c.config = c.chosen();
             rlnas::search_files(c.initial, c.trained, c.config, c.json);
         }
+    } else if (*angles) {
+        const bool files = !c.initial.empty() && !c.trained.empty();
+        NASCENT_CHECK(c.directory.empty() == files && c.initial.empty() == c.trained.empty(), usage,
+                      "angles needs --run DIR, or --init FILE and --final FILE");
+        rlnas::angles(c.directory, c.initial, c.trained, c.count, c.chosen(), change, c.json);
     } else if (*shrink) {
         NASCENT_CHECK(c.initial.empty() == c.trained.empty() && (c.directory.empty() || c.initial.empty()), usage,
                       "shrink begins a new run, or needs --run DIR, or --init FILE and --final FILE");
@@ -128,11 +134,6 @@ int run(int argc, char** argv) {
             rlnas::run(c.config, c.json);
         else
             rlnas::shrink({c.directory, c.initial, c.trained, c.shrunk}, c.config, change, c.json);
-    } else if (*angles) {
-        const bool files = !c.angles.initial.empty() && !c.angles.trained.empty();
-        NASCENT_CHECK(c.angles.directory.empty() == files && c.angles.initial.empty() == c.angles.trained.empty(),
-                      usage, "angles needs --run DIR, or --init FILE and --final FILE");
-        rlnas::angles(c.angles, c.chosen(), change, c.json);
     } else if (*rank) {
         NASCENT_CHECK(!c.directory.empty(), usage, "rank needs --run DIR");
         rlnas::rank(c.directory, change, c.json);

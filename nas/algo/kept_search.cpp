@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "engine/base/error.h"
 #include "engine/io/atomic_file.h"
 #include "nas/algo/evolution_json.h"
 #include "nas/run/interrupt.h"

@@ -25,28 +25,55 @@ JsonObject described(const AngleSearch::Candidate& c, const chain::Space& space)
     return chain::cost_json(space, arch_of(c)).add("angle", c.angle).add("cost", c.cost);
 }
 
+/// Two states of a supernet, and what of them counts.
+struct States {
+    chain::Net net;
+    chain::AngleParts parts;
+    chain::Space counted;  // whose FLOPs count
+    OperatorLists operators;
+    std::string rules, device;
+
+    ChainAngleRules angle_rules() const {
+        return rules == "rlnas" ? ChainAngleRules::rlnas() : ChainAngleRules::anglenas();
+    }
+    ChainTable table(const ChainAngleRules& r) const {
+        return chain::angle_table(counted, parts, r, chain::MacConvention::thop, operators);
+    }
+    /// Uniform ones.
+    std::vector<std::vector<int>> random_chains(std::int64_t seed, int count) const {
+        ChainDraws draws = ChainDraws::counters(operators, static_cast<std::uint64_t>(seed));
+        std::vector<std::vector<int>> all;
+        for (int i = 0; i < count; i++) all.push_back(draws.path(i));
+        return all;
+    }
+};
+
+States read_states(const RlnasConfig& config, const std::string& initial_file, const std::string& trained_file) {
+    const StateDict initial = StateDict::read(initial_file), trained = StateDict::read(trained_file);
+    chain::Net net = chain_supernet(trained, trained_file);
+    NASCENT_CHECK(net.space.name == config.space, checkpoint, "{}: a supernet of the space {}, not of {}", trained_file,
+                  net.space.name, config.space);
+    chain::AngleParts parts = angle_parts(net, initial, trained, initial_file, trained_file);
+    chain::Config counted = net.space.config;
+    counted.input_size = config.search.flops_size;
+    States s{std::move(net), std::move(parts), chain::space(config.space, counted), {}, {}, {}};
+    s.operators = operators_of(config, s.counted);
+    s.rules = config.angle.rules == "auto" ? "rlnas" : config.angle.rules;
+    if (const auto at = trained.metadata().find("device"); at != trained.metadata().end()) s.device = at->second;
+    return s;
+}
+
 }  // namespace
 
 ChainSearchResult search_chain_states(const RlnasConfig& config, const std::string& initial_file,
                                       const std::string& trained_file, bool resumable, RunDirectory* directory) {
-    const StateDict initial = StateDict::read(initial_file), trained = StateDict::read(trained_file);
-    const chain::Net net = chain_supernet(trained, trained_file);
-    NASCENT_CHECK(net.space.name == config.space, checkpoint, "{}: a supernet of the space {}, not of {}", trained_file,
-                  net.space.name, config.space);
-    const chain::AngleParts parts = angle_parts(net, initial, trained, initial_file, trained_file);
-    chain::Config counted = net.space.config;
-    counted.input_size = config.search.flops_size;
-    ChainSearchResult result{.search = {}, .space = chain::space(config.space, counted), .switches = {}};
-    result.trained_size = net.space.config.input_size;
-    if (const auto at = trained.metadata().find("device"); at != trained.metadata().end()) result.device = at->second;
-    result.rules = config.angle.rules == "auto" ? "rlnas" : config.angle.rules;
-    const ChainAngleRules rules = result.rules == "rlnas" ? ChainAngleRules::rlnas() : ChainAngleRules::anglenas();
-    const OperatorLists operators = operators_of(config, result.space);
-    result.candidates = space_size(operators);
-    auto table_of = [&](const ChainAngleRules& r) {
-        return chain::angle_table(result.space, parts, r, chain::MacConvention::thop, operators);
-    };
-    const ChainAngle angle(table_of(rules));
+    const States states = read_states(config, initial_file, trained_file);
+    ChainSearchResult result{.search = {}, .space = states.counted, .switches = {}};
+    result.trained_size = states.net.space.config.input_size;
+    result.device = states.device;
+    result.rules = states.rules;
+    result.candidates = space_size(states.operators);
+    const ChainAngle angle(states.table(states.angle_rules()));
 
     KeptSearch kept(config, resumable ? directory : nullptr);
     using Method = AngleSearchRequest::Method;
@@ -65,10 +92,9 @@ ChainSearchResult search_chain_states(const RlnasConfig& config, const std::stri
     request.stop = InterruptGuard::requested;
     result.search = search_chain(angle, request);
 
-    ChainDraws draws = ChainDraws::counters(operators, request.seed);
-    std::vector<std::vector<int>> compared;
-    for (int i = 0; i < kCompared; i++) compared.push_back(draws.path(i));
-    result.switches = compare_switches(table_of, compared, rules, result.rules);
+    result.switches =
+        compare_switches([&](const ChainAngleRules& r) { return states.table(r); },
+                         states.random_chains(config.run.seed, kCompared), states.angle_rules(), states.rules);
     if (directory) write_result(result, directory->path());
     return result;
 }
@@ -118,6 +144,20 @@ class ChainSpace final : public RlnasSpace {
         const ChainSearchResult result = search_chain_states(config, initial, trained, resumable, directory);
         return {to_text(result), to_json(result), "architecture.svg, switches.txt",
                 [=](const std::string& folder) { write_result(result, folder); }};
+    }
+    RlnasReport angles(const RlnasConfig& config, const std::string& initial, const std::string& trained,
+                       int count) const override {
+        const States states = read_states(config, initial, trained);
+        const ChainAngle angle(states.table(states.angle_rules()));
+        std::vector<JsonObject> rows;
+        std::string text;
+        for (const auto& ops : states.random_chains(config.run.seed, count)) {
+            rows.push_back(JsonObject().add("arch", chain::to_string({ops, {}})).add("angle", angle.angle(ops)));
+            text += fmt::format("{:.9f} {}\n", angle.angle(ops), chain::to_string({ops, {}}));
+        }
+        return {text,
+                JsonObject().add("space", states.counted.name).add("rules", states.rules).add("angles", rows).text(),
+                ""};
     }
     RlnasReport shrunk(const RlnasConfig& config, RunDirectory& directory) const override {
         const std::string file = directory.export_folder() + "/shrunk_space.json";

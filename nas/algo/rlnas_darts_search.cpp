@@ -129,15 +129,15 @@ class DartsSpace final : public RlnasSpace {
         return {to_text(result), to_json(result), "shrunk_space.json"};
     }
     RlnasReport angles(const RlnasConfig& config, const std::string& initial_file, const std::string& trained_file,
-                       const AngleSample& sample) const override {
+                       int count) const override {
         const StateDict initial = StateDict::read(initial_file), trained = StateDict::read(trained_file);
         const darts::Net net = darts_supernet(trained, input_size(trained, trained_file), trained_file);
         const darts::AngleParts parts = angle_parts(net, initial, trained, initial_file, trained_file);
         const std::string rules = rules_of(config, net.config);
         std::vector<darts::Code> codes =
-            compared_codes(static_cast<std::uint64_t>(config.search.seed), sample.count,
+            compared_codes(static_cast<std::uint64_t>(config.run.seed), count,
                            operators_left(config.net.shrunk, "darts", darts::all_operators()));
-        if (sample.one_cell)
+        if (rules == "anglenas")  // knows one cell alone
             for (darts::Code& c : codes) c.reduce = c.normal;
         const AngleComparison all = compare_switches(parts, codes, darts::angle_switches(rules), rules);
         std::vector<JsonObject> rows;

@@ -28,7 +28,7 @@ class Nb201Space final : public RlnasSpace {
         return {to_text(result), to_json(result), "shrunk_space.json"};
     }
     RlnasReport angles(const RlnasConfig& config, const std::string& initial, const std::string& trained,
-                       const AngleSample&) const override {
+                       int) const override {
         const StateDict before = StateDict::read(initial), after = StateDict::read(trained);
         const AngleComparison all = compare_switches(
             angle_table(supernet_shape(after, trained), before, after, initial, trained), angle_rules(config.angle));

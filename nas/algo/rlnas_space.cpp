@@ -5,14 +5,13 @@
 
 namespace nascent {
 
+RlnasReport RlnasSpace::angles(const RlnasConfig& config, const std::string&, const std::string&, int) const {
+    fail(ErrorKind::usage, "angles lists random architectures of mobilenet, not of {}", config.space);
+}
+
 RlnasReport RlnasSpace::shrink(const RlnasConfig& config, const std::string&, const std::string&,
                                const std::string&) const {
     fail(ErrorKind::usage, "shrink drops operators of nasbench201 from two states, not of {}", config.space);
-}
-
-RlnasReport RlnasSpace::angles(const RlnasConfig& config, const std::string&, const std::string&,
-                               const AngleSample&) const {
-    fail(ErrorKind::usage, "angles are compared on nasbench201 and darts, not on {}", config.space);
 }
 
 RlnasReport RlnasSpace::shrunk(const RlnasConfig& config, RunDirectory& directory) const {

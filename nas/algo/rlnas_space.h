@@ -17,12 +17,6 @@ struct RlnasReport {
     std::function<void(const std::string& folder)> write = nullptr;
 };
 
-/// Architectures whose angles are compared.
-struct AngleSample {
-    int count = 200;
-    bool one_cell = false;  // of darts: normal and reduction cells alike, as AngleNAS has them
-};
-
 class RlnasSpace {
   public:
     virtual ~RlnasSpace() = default;
@@ -34,14 +28,14 @@ class RlnasSpace {
     /// state of the search.
     virtual RlnasReport search(const RlnasConfig& config, const std::string& initial, const std::string& trained,
                                bool resumable, RunDirectory* directory) const = 0;
+    /// The angles of so many random architectures (of NAS-Bench-201: of all), by run.seed, and what switches make of
+    /// them; throws Error(usage) where the space does not offer it.
+    virtual RlnasReport angles(const RlnasConfig& config, const std::string& initial, const std::string& trained,
+                               int count) const;
     /// The shrunk space of two state dict files, written to `out` unless that is empty. Throws Error(usage) where the
     /// space has none, or is shrunk in stages.
     virtual RlnasReport shrink(const RlnasConfig& config, const std::string& initial, const std::string& trained,
                                const std::string& out) const;
-    /// Angles of random architectures under every switch, and how their rankings agree. Throws Error(usage) where the
-    /// space has no such table.
-    virtual RlnasReport angles(const RlnasConfig& config, const std::string& initial, const std::string& trained,
-                               const AngleSample& sample) const;
     /// The shrunk space of a run that train() has worked through to the end.
     virtual RlnasReport shrunk(const RlnasConfig& config, RunDirectory& directory) const;
 };

@@ -66,7 +66,7 @@ OptionTable spos_options(SposConfig& c) {
     t.add("space", "--space", c.space, words(chain::kSpaces), "search space");
 
     add_picture_options(t, c.data);
-    add_pipeline_option(t, c.data.pipeline);
+    add_pipeline_option(t, c.data);
     t.add("data.holdout", "--holdout", c.data.holdout, 0, many,
           "training pictures of each class to compare candidates on, not trained on; 0: the validation split");
     t.add("data.holdout_from_train", "--holdout-from-train", c.data.holdout_from_train,
@@ -93,7 +93,7 @@ OptionTable spos_options(SposConfig& c) {
 
 void resolve(SposConfig& c) {
     check_source(c.data);
-    check_pipeline_option(c.data, c.data.pipeline);
+    check_pipeline_option(c.data);
     if (c.train.flops == "auto")
         c.train.flops = c.space.ends_with("-mmrazor") ? "mmrazor" : c.space.starts_with("mobilenet") ? "thop" : "mac";
     NASCENT_CHECK(!c.data.holdout_from_train || c.data.holdout > 0, usage,

@@ -12,9 +12,8 @@ struct SposConfig {
     std::string space = "shufflenet";  // see chain::kSpaces
 
     struct Data : PictureOptions {
-        std::string pipeline = "none";  // or see picture_pipeline()
-        int holdout = 0;                // training pictures of each class that candidates are compared on; 0: the
-                                        // validation split
+        int holdout = 0;  // training pictures of each class that candidates are compared on; 0: the
+                          // validation split
         bool holdout_from_train = false;
     } data;
 
