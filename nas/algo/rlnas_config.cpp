@@ -115,7 +115,7 @@ OptionTable rlnas_options(RlnasConfig& c) {
           "operators are scored by the mean angle of architectures that have them, by their mean accuracy with the "
           "supernet's weights, or by the softmax of alphas (nasbench201)");
     t.add("shrink.alphas", "--alphas", c.shrink.alphas,
-          "with --by magnitude: alphas as JSON, or the folder of a darts_search run (AngleNAS: --algo setn)");
+          "with --by magnitude: alphas as JSON, or the folder of a darts_search run on nasbench201");
     t.add("shrink.batch", "--score-batch", c.shrink.batch, 1, 1'000'000,
           "with --by accuracy: held-out pictures that each architecture is measured on");
     t.add("shrink.rule", "--shrink-rule", c.shrink.rule, Words{"lowest", "one-per-layer"},
