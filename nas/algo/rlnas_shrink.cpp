@@ -76,7 +76,10 @@ std::string operator_name(const std::string& space, int op) {
 
 ShrinkResult shrink_result(const std::string& space, const ShrinkState& state, const std::string& by,
                            std::span<const double> accuracy) {
-    ShrinkResult result{.space = space, .state = state, .by = by};
+    ShrinkResult result;
+    result.space = space;
+    result.state = state;
+    result.by = by;
     OperatorLists operators = state.operators;  // before the stages: with all that they dropped, in order
     for (const ShrinkState::Stage& s : state.stages)
         for (LayerOperator which : s.dropped) operators[static_cast<std::size_t>(which.layer)].push_back(which.op);

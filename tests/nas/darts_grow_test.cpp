@@ -69,7 +69,7 @@ TEST_CASE("cells are inserted before the second reduction cell, at the end and b
     CHECK(darts::growth_of(14).reductions[1] == 2 * 14 / 3);
 }
 
-TEST_CASE("a grown network is the usual one; before, reduction cells may read the previous cell twice") {
+TEST_CASE("a grown network is the usual one and before that reduction cells may read the previous cell twice") {
     for (int n : {8, 11, 14}) {
         const Net grown = darts::search_net(small(n, true), {.affine = true}),
                   usual = darts::search_net(small(n, false), {.affine = true});
