@@ -10,6 +10,9 @@
 
 #include "engine/base/error.h"
 #include "nas/algo/darts_path_trainer.h"
+#include "nas/algo/rlnas.h"
+#include "nas/algo/rlnas_darts.h"
+#include "nas/algo/rlnas_shrink.h"
 #include "nas/supernet/darts_state_dict.h"
 #include "nas/supernet/initialise.h"
 
@@ -215,4 +218,71 @@ TEST_CASE("rates fall on a line by steps: RLNAS's ImageNet training") {
         CHECK(std::fabs(learning_rate(t, s, 2503) - 0.1 * (1 - static_cast<double>(s) / 125728.64)) < 4e-9);
     t.lr_step = DartsPathTraining::LrStep::before_epoch;
     CHECK(learning_rate(t, 62'549, 2503) == doctest::Approx(0.05025).epsilon(1e-14));
+}
+
+TEST_CASE("presets of ImageNet's DARTS supernet and of AngleNAS hold the specification's numbers") {
+    RlnasConfig c = rlnas_preset("rlnas/darts-imagenet");
+    c.data.source = "folder:pictures";
+    resolve(c, true);
+    CHECK(c.data.labels == "fixed-random");
+    CHECK(c.data.label_seed == 0);
+    CHECK(c.data.pipeline == "rlnas");
+    CHECK(c.data.order == "one-shuffle");
+    CHECK(c.data.classes == 0);
+    CHECK(c.run.seed == 5);
+    CHECK(c.search.seed == 1);
+    CHECK(c.search.max_flops == 600'000'000);
+    CHECK(!c.search.mutate_none);
+    const DartsPathTraining t = darts_training_of(c, 1'281'167);
+    CHECK(t.epochs == 50);
+    CHECK(t.linear_steps == 2502 * 50);
+    CHECK(learning_rate(t, 62'550, 2503) == doctest::Approx(0.05025).epsilon(1e-14));
+    CHECK(t.label_smoothing == 0.1);
+    CHECK(t.sgd.momentum == 0.9);
+    CHECK(!t.sgd.nesterov);
+    CHECK(t.sgd.weight_decay == 4e-5);
+    CHECK(t.sgd.decays);
+    CHECK(t.sgd.clip_norm == 0);
+    CHECK(t.sgd.clip_value == 5);
+    CHECK(t.sgd.inactive == SgdOptions::Inactive::coast);
+    CHECK(darts_start(c) == WeightStart::kaiming);
+    Dataset set;
+    set.classes = 1000;
+    set.train.height = set.train.width = 224;
+    const Net net = darts::search_net(darts_net_config(c, set), {.affine = c.net.affine});
+    CHECK(darts::parameter_count(net) == 25'624'288);
+    CHECK(net.cells[4].reduction);
+    CHECK(net.cells[9].reduction);
+
+    c = rlnas_preset("anglenas/darts");
+    c.data.source = "folder:pictures";
+    resolve(c, true);
+    CHECK(c.data.labels == "true");
+    CHECK(c.data.hold_out == 50);
+    const DartsPathTraining a = darts_training_of(c, 1'231'167);
+    CHECK(a.linear_steps == 2404 * 400);
+    CHECK(learning_rate(a, 0, 2404) == doctest::Approx(0.2 - (0.2 - 5e-4) / (2404 * 400)).epsilon(1e-14));
+    CHECK(a.sgd.inactive == SgdOptions::Inactive::skip);
+    const ShrinkSchedule mine = shrink_schedule(c), published = shrink_schedule("darts");
+    CHECK(mine.rule == published.rule);
+    CHECK(mine.first_epochs == published.first_epochs);
+    CHECK(mine.other_epochs == published.other_epochs);
+    CHECK(mine.max_stages == published.max_stages);
+    CHECK(mine.stop_at == published.stop_at);
+    CHECK(mine.samples == published.samples);
+    CHECK(mine.max_cost == published.max_cost);
+    CHECK(mine.base == published.base);
+    CHECK(mine.replace_base_above == published.replace_base_above);
+    CHECK(mine.warm_up_cells == published.warm_up_cells);
+    CHECK(mine.warm_up_epochs == published.warm_up_epochs);
+
+    c = rlnas_preset("anglenas/nasbench201");
+    c.data.source = "synthetic";
+    resolve(c, true);
+    const SupernetTraining n = nb201_training_of(c);
+    CHECK(n.epochs == 100);
+    CHECK(cosine_lr(n, 0) == 0.025);
+    CHECK(cosine_lr(n, 249) == doctest::Approx(0.00100095).epsilon(1e-5));
+    CHECK(n.sgd.inactive == SgdOptions::Inactive::coast);
+    CHECK(c.data.labels == "true");
 }
