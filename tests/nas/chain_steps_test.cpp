@@ -19,8 +19,10 @@ using nlohmann::json;
 
 namespace {
 
-constexpr double tolerance = 1e-10;
-constexpr int kBatch = 4, kSteps = 4, kEpoch = 3;
+constexpr double tolerance = 1e-10, kRate = 0.005;
+/// The last blocks' batch norms are over kBatch * (kSide / 32)^2 numbers: of few, rounding would grow from norm to
+/// norm.
+constexpr int kBatch = 6, kSide = 96, kSteps = 4, kEpoch = 3;
 
 struct Setting {
     const char* space;
@@ -64,8 +66,8 @@ ChainTraining training(const Setting& s) {
     t.steps = kSteps;
     t.schedule = s.schedule;
     t.lr_step = s.lr_step;
-    t.lr = 0.05;
-    t.lr_min = 0.001;
+    t.lr = kRate;
+    t.lr_min = 0.0001;
     t.label_smoothing = s.smoothing;
     t.dropout = false;
     t.sgd = {.momentum = 0.9, .weight_decay = 0.01, .nesterov = false, .clip_norm = s.clip_norm};
@@ -81,7 +83,7 @@ double rate(const Setting& s, int step) {
     const double left = s.schedule == ChainTraining::Schedule::linear
                             ? 1 - share
                             : 0.5 * (1 + std::cos(3.14159265358979323846 * share));
-    return 0.001 + (0.05 - 0.001) * left;
+    return 0.0001 + (kRate - 0.0001) * left;
 }
 
 /// What decays, by names and shapes in PyTorch's terms.
@@ -118,8 +120,9 @@ json problem(const Setting& s, const chain::Net& net, const std::vector<chain::A
     return p;
 }
 
-/// Of the first elements and of two scalar products of a tensor.
-void compare(const std::string& name, const std::vector<double>& ours, const StateDict& theirs) {
+/// Of the first elements and of two scalar products of a tensor. A momentum counts as what a step makes of it: `scale`
+/// is then the rate.
+void compare(const std::string& name, const std::vector<double>& ours, const StateDict& theirs, double scale = 1) {
     CAPTURE(name);
     const std::vector<double>&head = theirs.at("head/" + name).values, &dot = theirs.at("dot/" + name).values;
     double sum = 0, product = 0, squares = 0, worst = 0;
@@ -130,19 +133,22 @@ void compare(const std::string& name, const std::vector<double>& ours, const Sta
     }
     REQUIRE(head.size() == std::min<std::size_t>(64, ours.size()));
     for (std::size_t i = 0; i < head.size(); i++) {
-        const double off = std::fabs(ours[i] - head[i]) / std::max(1.0, std::fabs(head[i]));
+        const double off = scale * std::fabs(ours[i] - head[i]) / std::max(1.0, scale * std::fabs(head[i]));
         if (!(off <= worst)) worst = off;
     }
     CHECK(worst <= tolerance);
     // Elements that are off by 1e-10 in the tensor's root mean square put a sum of n off by no more than n times that.
     const double n = static_cast<double>(ours.size()),
-                 allowed = tolerance * std::max(std::sqrt(n), std::sqrt(n * squares));
+                 allowed = tolerance * std::max(std::sqrt(n) / scale, std::sqrt(n * squares));
     CHECK(std::fabs(sum - dot[0]) <= allowed);
     CHECK(std::fabs(product - dot[1]) <= allowed);
 }
 
 void compare_steps(const Setting& s, const std::string& python) {
-    const chain::Space space = small_space(s.space);
+    chain::Config config;
+    config.classes = 10;
+    config.input_size = kSide;
+    const chain::Space space = chain::space(s.space, config);
     const auto device = make_device("cpu", 2);
     ChainNet net(*device, DType::f64, chain::supernet(space));
     fill(net);
@@ -155,7 +161,7 @@ void compare_steps(const Setting& s, const std::string& python) {
                                     folder / "in.json", folder / "out.safetensors")
                             .c_str()) == 0);
     const StateDict theirs = StateDict::read(folder / "out.safetensors");
-    BatchSource source{[&](std::int64_t) { return batch(32, 10); }, kEpoch, [] { return 0.0; }};
+    BatchSource source{[&](std::int64_t) { return batch(kSide, 10); }, kEpoch, [] { return 0.0; }};
     ChainTrainer trainer(
         net, source, [&](std::int64_t i) { return paths[static_cast<std::size_t>(i)]; }, training(s));
     for (int i = 0; i < kSteps; i++)
@@ -177,11 +183,13 @@ void compare_steps(const Setting& s, const std::string& python) {
             moved += values != first.get(meta.name);
             // A coasting momentum is brought up to date with the weights, when they are read.
             if (s.coast || !theirs.entries().contains("head/momentum/" + meta.name)) continue;
-            compare("momentum/" + meta.name, net.torch_order(meta.name, store.raw_momentum(p)), theirs);
+            compare("momentum/" + meta.name, net.torch_order(meta.name, store.raw_momentum(p)), theirs, kRate);
             momenta++;
         }
     }
-    if (!s.coast) CHECK(momenta == moved);
+    // Of a shift whose sum a later batch norm takes away, the gradient is 0 but for rounding.
+    if (!s.coast) CHECK(momenta >= moved);
+    CHECK(moved > 150);
     std::size_t buffers = 0;
     for (const Buffer& b : store.buffers()) {
         const bool met = theirs.entries().contains("head/buffer/" + b.name);

@@ -230,6 +230,7 @@ TEST_CASE("published trainings of chains have their numbers") {
     t = training_of(c, 2404);
     CHECK(t.steps == 100 * 2404);
     CHECK(t.sgd.clip_value == 5);
+    CHECK(c.train.order == "replacement");
     CHECK(learning_rate(t, 0) == doctest::Approx(0.25 * (1 - 1.0 / 240'400)).epsilon(1e-12));
     CHECK(chain::parameter_count(supernet_of(c, space_of(c, 1000, 224)).layers) == 27684320);
     CHECK(start_of(c, space_of(c, 1000, 224)) == ChainStart::torch);
