@@ -68,7 +68,13 @@ void run(RlnasConfig config, bool json) {
     config.search.table = absolute_path(config.search.table);
     config.net.shrunk = absolute_path(config.net.shrunk);
     resolve(config, true);
+    std::string shrunk;  // the run keeps a copy of its own
+    if (!config.net.shrunk.empty()) {
+        shrunk = read_file(config.net.shrunk);
+        config.net.shrunk = config.run.out + "/export/given_space.json";
+    }
     RunDirectory directory = RunDirectory::create(config.run.out, rlnas_options(config).to_toml());
+    if (!shrunk.empty()) write_file_atomic(config.net.shrunk, shrunk);
     work_in(directory, true, [&] { work(config, directory, json); });
 }
 
@@ -139,6 +145,7 @@ void shrink(const ShrinkRequest& r, const RlnasConfig& given, const std::functio
         if (out.empty()) out = r.directory + "/export/shrunk_space.json";
     }
     resolve(config, false);
+    InterruptGuard interrupts;
     report(rlnas_space(config.space).shrink(config, initial, trained, out), nullptr, json);
 }
 

@@ -17,8 +17,8 @@ void search_files(const std::string& initial, const std::string& trained, const 
 /// Prints how the run's angles rank a table; writes nothing.
 void rank(const std::string& directory, const std::function<void(RlnasConfig&)>& change, bool json);
 
-/// Prints the angles of `count` random architectures of two state dict files, or of a run where `directory` is not
-/// empty; writes nothing.
+/// Prints the angles of `count` random architectures (of NAS-Bench-201: all) of two state dict files, or of a run where
+/// `directory` is not empty, and how switches move them; writes nothing.
 void angles(const std::string& directory, const std::string& initial, const std::string& trained, int count,
             const RlnasConfig& config, const std::function<void(RlnasConfig&)>& change, bool json);
 

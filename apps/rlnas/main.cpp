@@ -65,7 +65,8 @@ int run(int argc, char** argv) {
     CLI::App* rank =
         add_command(app, c, "rank", "how well the angles of a run rank a benchmark table", Options::search);
     CLI::App* angles =
-        add_command(app, c, "angles", "angles of random architectures of a trained run, or of two files (mobilenet)",
+        add_command(app, c, "angles",
+                    "angles of random architectures of a trained run, or of two files, and how switches move them",
                     Options::search);
     CLI::App* shrink = add_command(
         app, c, "shrink",
@@ -126,7 +127,7 @@ int run(int argc, char** argv) {
                       "shrink begins a new run, or needs --run DIR, or --init FILE and --final FILE");
         c.config = c.chosen();
         c.config.run.until = "shrink";
-        if (c.directory.empty() && c.initial.empty())
+        if (c.directory.empty() && c.initial.empty() && c.config.shrink.by != "magnitude")
             rlnas::run(c.config, c.json);
         else
             rlnas::shrink({c.directory, c.initial, c.trained, c.shrunk}, c.config, change, c.json);

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "engine/io/atomic_file.h"
 #include "nas/algo/spos.h"
 #include "nas/run/interrupt.h"
 #include "nas/run/program.h"
@@ -35,7 +36,13 @@ void work(const SposConfig& config, RunDirectory& directory, bool json) {
 void run(SposConfig config, bool json) {
     make_absolute(config.data, config.run, "spos");
     resolve(config);
+    std::string shrunk;  // the run keeps a copy of its own
+    if (!config.net.shrunk.empty()) {
+        shrunk = read_file(absolute_path(config.net.shrunk));
+        config.net.shrunk = config.run.out + "/export/given_space.json";
+    }
     RunDirectory directory = RunDirectory::create(config.run.out, spos_options(config).to_toml());
+    if (!shrunk.empty()) write_file_atomic(config.net.shrunk, shrunk);
     work_in(directory, true, [&] { work(config, directory, json); });
 }
 

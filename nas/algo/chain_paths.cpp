@@ -7,9 +7,9 @@
 namespace nascent {
 namespace {
 
-/// All choices of a space whose scales are at least `lowest`.
-chain::Choices choices_from(const chain::Space& space, int lowest) {
-    chain::Choices all = chain::all_choices(space);
+/// All choices whose scales are at least `lowest`.
+chain::Choices choices_from(const chain::Space& space, const ChainSampling& s, int lowest) {
+    chain::Choices all = s.operators.empty() ? chain::all_choices(space) : chain::choices_of(space, s.operators);
     if (space.channels)
         for (std::vector<chain::Choice>& block : all)
             std::erase_if(block, [&](const chain::Choice& c) { return c.scale < lowest; });
@@ -62,7 +62,7 @@ ChainPaths chain_paths(const chain::Space& space, const ChainSampling& s) {
     const int highest = space.channels ? lowest_scale(space, s, 0) : chain::kUnscaled;
     std::vector<Draw> by_scale;
     for (int scale = lowest; scale <= highest; scale++)
-        by_scale.push_back(draw_from(space, choices_from(space, scale), s));
+        by_scale.push_back(draw_from(space, choices_from(space, s, scale), s));
     return [=](std::int64_t step) {
         return by_scale[static_cast<std::size_t>(lowest_scale(space, s, step) - lowest)](step);
     };

@@ -14,6 +14,8 @@ struct ChainSampling {
     Buckets buckets;  // of cost
     chain::MacConvention convention = chain::MacConvention::mac;
     std::uint64_t seed = 0;
+    /// Of each block, what is left of the space; empty: all.
+    std::vector<std::vector<int>> operators{};
     /// Of channel scales (SPOS's channel search as its reimplementations make it converge: CanyonWind's
     /// Single-Path-One-Shot-NAS-MXNet): only the widest before step `widen_from`, then one more below it every
     /// `widen_steps` until the space's first; both 0: all from the start.

@@ -1,5 +1,6 @@
 #include "nas/algo/darts_path_trainer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "nas/algo/schedules.h"
@@ -12,8 +13,23 @@ double learning_rate(const DartsPathTraining& t, std::int64_t epoch) {
                      epoch + (t.lr_step == DartsPathTraining::LrStep::before_epoch));
 }
 
+double learning_rate(const DartsPathTraining& t, std::int64_t step, std::int64_t steps_per_epoch) {
+    if (t.schedule == DartsPathTraining::Schedule::cosine) return learning_rate(t, step / steps_per_epoch);
+    return linear_step_lr(t.lr, t.lr_min, t.linear_steps,
+                          step + (t.lr_step == DartsPathTraining::LrStep::before_epoch));
+}
+
 darts::Code path_of(const DartsPathTraining& t, std::int64_t step) {
-    if (t.draws == DartsPathTraining::Draws::numpy) return darts::numpy_training_path(t.seed, step, t.operators);
+    step += t.first;
+    if (t.draws == DartsPathTraining::Draws::numpy) {
+        if (!t.one_cell) return darts::numpy_training_path(t.seed, step, t.operators);
+        const darts::CellCode cell = darts::numpy_training_cell(t.seed, step, t.operators);
+        return {cell, cell};
+    }
+    if (t.one_cell) {
+        const darts::CellCode cell = darts::training_path(t.seed, step, t.operators).normal;
+        return {cell, cell};
+    }
     static const darts::EdgeOperators all = darts::all_operators();
     return t.operators == all ? darts::training_path(t.seed, step) : darts::training_path(t.seed, step, t.operators);
 }
@@ -23,13 +39,19 @@ DartsPathTrainer::DartsPathTrainer(DartsNet& net, BatchSource source, const Dart
       training_(training),
       source_(std::move(source)),
       sgd_(net.store(), training.sgd,
-           [t = training, n = source_.steps_per_epoch](std::int64_t step) { return learning_rate(t, step / n); }),
+           [t = training, n = source_.steps_per_epoch](std::int64_t step) { return learning_rate(t, step, n); }),
       arena_(net.store().device()) {
     darts::check_operators(training.operators);
+    (void)path_of(training_, std::max<std::int64_t>(total_steps() - 1, 0));
     Device& device = net.store().device();
     if (!training.capture || !device.can_capture()) return;
     slots_ = std::make_unique<Slots>(device);
     segments_ = std::make_unique<Segments>(device);
+}
+
+void DartsPathTrainer::set_operators(const darts::EdgeOperators& operators) {
+    darts::check_operators(operators);
+    training_.operators = operators;
 }
 
 DartsPathTrainer::Step DartsPathTrainer::step() {
@@ -41,7 +63,7 @@ DartsPathTrainer::Step DartsPathTrainer::step() {
     CapturedScope captured(segments_.get(), slots_.get());
     Tape tape(arena_, &net_.store(), slots_ ? Tape::Gradients::fixed : Tape::Gradients::reused);
     TapeScope recording(&tape);
-    const LabelledBatch batch = source_.batch(step);
+    const LabelledBatch batch = source_.batch(training_.first + step);
     const Tensor logits = net_.forward(batch.x, path_of(training_, step), true);
     const Tensor loss = cross_entropy(logits, batch.labels, training_.label_smoothing);
     backward_from(tape, loss);

@@ -1,5 +1,6 @@
 #include "nas/algo/darts_paths.h"
 
+#include <initializer_list>
 #include <numeric>
 #include <utility>
 
@@ -88,18 +89,40 @@ void repair(CellCode& cell, const EdgeOperators& operators, PhiloxDraws& random)
     repair_cell(cell, operators, random);
 }
 
-Code numpy_training_path(std::uint64_t seed, std::int64_t step, const EdgeOperators& operators) {
-    const std::uint64_t first = seed + 2 * kEdges * static_cast<std::uint64_t>(step);
-    NASCENT_CHECK(step >= 0 && seed <= 0xffffffffu && step <= 0xffffffff && first + 2 * kEdges - 1 <= 0xffffffffu,
-                  usage, "seed {}, step {}: NumPy takes no seed above 2^32 - 1", seed, step);
-    Code code;
+namespace {
+
+/// Fills cells, each edge by the first draw after a seed of its own; the generator after the last.
+NumpyRandom draw_seeded(std::uint64_t seed, std::int64_t step, const EdgeOperators& operators,
+                        std::initializer_list<CellCode*> cells) {
+    const std::uint64_t genes = cells.size() * kEdges, first = seed + genes * static_cast<std::uint64_t>(step);
+    NASCENT_CHECK(step >= 0 && seed <= 0xffffffffu && step <= 0xffffffff && first + genes - 1 <= 0xffffffffu, usage,
+                  "seed {}, step {}: NumPy takes no seed above 2^32 - 1; use a smaller one, or paths by counters", seed,
+                  step);
     NumpyRandom random(0);
-    for (std::size_t i = 0; i < 2 * kEdges; ++i) {
-        random = NumpyRandom(static_cast<std::uint32_t>(first + i));
-        const std::vector<int>& ops = operators[i % kEdges];
-        const int drawn = random.below(static_cast<int>(ops.size()));
-        code.cell(i >= kEdges)[i % kEdges] = static_cast<std::uint8_t>(ops[static_cast<std::size_t>(drawn)]);
+    std::uint64_t next = first;
+    for (CellCode* cell : cells) {
+        for (std::size_t e = 0; e < kEdges; ++e) {
+            random = NumpyRandom(static_cast<std::uint32_t>(next++));
+            const int drawn = random.below(static_cast<int>(operators[e].size()));
+            (*cell)[e] = static_cast<std::uint8_t>(operators[e][static_cast<std::size_t>(drawn)]);
+        }
     }
+    return random;
+}
+
+}  // namespace
+
+CellCode numpy_training_cell(std::uint64_t seed, std::int64_t step, const EdgeOperators& operators, NumpyRandom* left) {
+    CellCode cell{};
+    NumpyRandom random = draw_seeded(seed, step, operators, {&cell});
+    repair(cell, operators, random);
+    if (left) *left = random;
+    return cell;
+}
+
+Code numpy_training_path(std::uint64_t seed, std::int64_t step, const EdgeOperators& operators) {
+    Code code;
+    NumpyRandom random = draw_seeded(seed, step, operators, {&code.normal, &code.reduce});
     repair(code.normal, operators, random);
     repair(code.reduce, operators, random);
     return code;

@@ -48,6 +48,11 @@ void repair(CellCode& cell, const EdgeOperators& operators, PhiloxDraws& random)
 /// left. Throws ErrorKind::usage where a seed leaves 0..2^32-1.
 Code numpy_training_path(std::uint64_t seed, std::int64_t step, const EdgeOperators& operators = all_operators());
 
+/// The path of AngleNAS's training, one cell for all: gene i of the 14 is the first draw after seed(seed + 14 step +
+/// i), then the cell is repaired. `left`: gets the generator as it is then. Throws as above.
+CellCode numpy_training_cell(std::uint64_t seed, std::int64_t step, const EdgeOperators& operators,
+                             NumpyRandom* left = nullptr);
+
 /// The same law by counters. In the whole space that is uniform over two inputs for each node and seven operators for
 /// each input, and drawn so directly; in a smaller one drawn uniformly and repaired.
 Code training_path(std::uint64_t seed, std::int64_t step);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "engine/base/error.h"
 #include "nas/data/labels.h"
@@ -17,16 +18,26 @@ Genes GeneSpace::crossover(const Genes& a, const Genes& b, NumpyRandom& random) 
     return child;
 }
 
+Nb201Genes::Nb201Genes() {
+    std::vector<int> ops(nb201::kOps);
+    std::iota(ops.begin(), ops.end(), 0);
+    operators_.assign(nb201::kEdges, ops);
+}
+
 Genes Nb201Genes::random(NumpyRandom& random) const {
-    Genes genes(nb201::kEdges);
-    for (int& g : genes) g = random.below(nb201::kOps);
+    Genes genes;
+    for (const std::vector<int>& ops : operators_)
+        genes.push_back(ops[static_cast<std::size_t>(random.below(static_cast<int>(ops.size())))]);
     return genes;
 }
 
 Genes Nb201Genes::mutate(const Genes& parent, double probability, NumpyRandom& random) const {
     Genes genes = parent;
-    for (int& g : genes) {
-        if (random.random_sample() < probability) g = static_cast<int>(random.randint(1, nb201::kOps));
+    for (std::size_t e = 0; e < genes.size(); ++e) {
+        if (!(random.random_sample() < probability)) continue;
+        const std::vector<int>& ops = operators_[e];
+        const int first = ops[0] == 0 ? 1 : 0, others = static_cast<int>(ops.size()) - first;
+        if (others > 0) genes[e] = ops[static_cast<std::size_t>(first + random.below(others))];
     }
     return genes;
 }

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "engine/base/mt19937.h"
@@ -33,11 +34,18 @@ class GeneSpace {
     virtual bool legal(const Genes&) const { return true; }
 };
 
-/// Six genes of 0..4. Random genes are uniform; a mutated gene is uniform in 1..4, never `none`.
+/// Six genes of 0..4. Random genes are uniform; a mutated gene is uniform in 1..4, never `none`. In a smaller space
+/// both are uniform over an edge's operators; where only `none` is left, it stays.
 class Nb201Genes : public GeneSpace {
   public:
+    Nb201Genes();
+    /// Of each edge the operators, rising.
+    explicit Nb201Genes(std::vector<std::vector<int>> operators) : operators_(std::move(operators)) {}
     Genes random(NumpyRandom& random) const override;
     Genes mutate(const Genes& parent, double probability, NumpyRandom& random) const override;
+
+  private:
+    std::vector<std::vector<int>> operators_;
 };
 Genes to_genes(const nb201::Architecture& arch);
 /// Throws ErrorKind::data unless there are six of 0..4.

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "nas/algo/shrink.h"
 #include "nas/supernet/nasbench201.h"
 
 namespace nascent {
@@ -16,5 +17,10 @@ CellSampling cell_sampling(const std::string& name);
 /// uniform over all combinations but `none` on every edge, which is the law of the reference code's redrawing (edge
 /// 1<-0 is never `none`; node 2 has 24 combinations, node 3 has 124).
 Nb201Path sample_path(std::uint64_t seed, std::int64_t step, int cells, CellSampling sampling);
+
+/// The same of a smaller space: every node's operators uniform over all combinations of its edges' lists but `none` on
+/// every edge, unless that is all they allow. Of the whole space that is the path above, to the bit.
+Nb201Path sample_path(std::uint64_t seed, std::int64_t step, int cells, CellSampling sampling,
+                      const OperatorLists& operators);
 
 }  // namespace nascent

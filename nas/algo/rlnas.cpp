@@ -4,16 +4,15 @@
 
 #include "engine/io/atomic_file.h"
 #include "nas/algo/rlnas_training.h"
-#include "nas/algo/run_pictures.h"
+#include "nas/algo/shrink_json.h"
 #include "nas/supernet/angle_table.h"
 
 namespace nascent {
-namespace {
 
-SupernetTraining training_of(const RlnasConfig& c) {
+SupernetTraining nb201_training_of(const RlnasConfig& c) {
     SupernetTraining t;
-    t.epochs = c.train.epochs;
     t.schedule_epochs = c.train.schedule_epochs;
+    t.epochs = c.train.epochs;
     t.lr = c.train.lr;
     t.lr_min = c.train.lr_min;
     t.label_smoothing = c.train.label_smoothing;
@@ -23,19 +22,9 @@ SupernetTraining training_of(const RlnasConfig& c) {
     return t;
 }
 
-nb201::NetConfig net_config(const RlnasConfig& c, const Dataset& set) {
+nb201::NetConfig nb201_net_config(const RlnasConfig& c, const Dataset& set) {
     return {set.classes, square_side(set), c.net.channels, c.net.cells};
 }
-
-/// Of export/init.safetensors and export/final.safetensors; input_size is not in the tensors.
-std::map<std::string, std::string> metadata(const RlnasConfig& c, const nb201::NetConfig& net, std::int64_t step) {
-    return {{"space", c.space},
-            {"input_size", std::to_string(net.input_size)},
-            {"step", std::to_string(step)},
-            {"seed", std::to_string(c.run.seed)}};
-}
-
-}  // namespace
 
 std::string initial_path(const RunDirectory& run) { return run.export_folder() + "/init.safetensors"; }
 std::string trained_path(const RunDirectory& run) { return run.export_folder() + "/final.safetensors"; }
@@ -46,13 +35,14 @@ struct RlnasRun::Parts {
           target(target_of(*device)),
           pictures(c.data, c.run),
           ids(training_pictures(c, pictures.set)),
-          net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32, net_config(c, pictures.set),
+          operators(operators_left(c.net.shrunk, "nasbench201", nb201_operators())),
+          net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32, nb201_net_config(c, pictures.set),
               {.affine = c.net.affine}) {
         device->kernel_options.winograd = c.train.conv == "winograd";
         const LoaderOptions options = loader_options(c, pictures.set);
         if (!pictures.in_memory())
             trainer = std::make_unique<SupernetTrainer>(
-                net, pictures.open(net.store().dtype(), RunPictures::Split::train, ids, options), training_of(c));
+                net, pictures.open(net.store().dtype(), RunPictures::Split::train, ids, options), training(c));
         else if (net.store().dtype() == DType::f64)
             begin(wide, c, options);
         else
@@ -63,12 +53,18 @@ struct RlnasRun::Parts {
     void begin(std::unique_ptr<Loader<T>>& loader, const RlnasConfig& c, const LoaderOptions& options) {
         const Dataset& set = pictures.set;
         loader = std::make_unique<Loader<T>>(set.train, ids, set.classes, pictures.norm, options);
-        trainer = std::make_unique<SupernetTrainer>(net, *loader, training_of(c));
+        trainer = std::make_unique<SupernetTrainer>(net, *loader, training(c));
+    }
+    SupernetTraining training(const RlnasConfig& c) const {
+        SupernetTraining t = nb201_training_of(c);
+        t.operators = operators;
+        return t;
     }
     std::unique_ptr<Device> device;
     std::string target;  // the bits depend on it
     RunPictures pictures;
     std::vector<std::uint32_t> ids;
+    OperatorLists operators;
     Nb201Supernet net;
     std::unique_ptr<Loader<float>> narrow;
     std::unique_ptr<Loader<double>> wide;
@@ -104,7 +100,7 @@ void RlnasRun::restore() {
     if (!found) {
         p.net.initialise(static_cast<std::uint64_t>(config_.run.seed));
         StateDict::of(p.net).write(initial_path(directory_), p.net.store().dtype(),
-                                   metadata(config_, p.net.config(), 0));
+                                   state_metadata(config_, p.net.config().input_size, 0));
         save();
         return;
     }
@@ -152,12 +148,12 @@ void RlnasRun::end_epoch(std::int64_t epoch) {
     Parts& p = *parts_;
     const double loss = p.epoch_loss / static_cast<double>(p.epoch_pictures);
     JsonObject record;
-    record.add("epoch", epoch + 1).add("loss", loss).add("lr", cosine_lr(training_of(config_), epoch));
+    record.add("epoch", epoch + 1).add("loss", loss).add("lr", cosine_lr(nb201_training_of(config_), epoch));
     std::string line = fmt::format("epoch {}/{}: loss {:.4f}", epoch + 1, config_.train.epochs, loss);
     if (p.table) {
         const Nb201Angle angle(angles_so_far(), angle_rules(config_.angle));
-        const std::vector<double> angles = angle.all_angles();
-        const Judgement j = judge(*p.table, p.column, angles, search_exhaustive(angle).arch);
+        const std::vector<double> angles = angles_within(angle, p.operators);
+        const Judgement j = judge(*p.table, p.column, angles, search_exhaustive(angles).arch);
         record.add("judgement", to_json(j));
         line += fmt::format(", Kendall tau {:.4f}, largest angle {} ({:.2f} %)", j.ordinal.value,
                             nb201::to_string(j.winner), j.winner_accuracy);
@@ -174,7 +170,7 @@ void RlnasRun::train() {
     train_epochs(
         *p.trainer, directory_, config_, p.epoch_loss, p.epoch_pictures, [&](std::int64_t epoch) { end_epoch(epoch); },
         [&] { save(); });
-    auto about = metadata(config_, p.net.config(), step());
+    auto about = state_metadata(config_, p.net.config().input_size, step());
     about["device"] = p.target;
     StateDict::of(p.net, &p.trainer->optimizer()).write(trained_path(directory_), p.net.store().dtype(), about);
 }

@@ -17,6 +17,10 @@ namespace nascent {
 std::string initial_path(const RunDirectory& run);
 std::string trained_path(const RunDirectory& run);
 
+/// What a configuration says of network and training; the space is whole.
+SupernetTraining nb201_training_of(const RlnasConfig& config);
+nb201::NetConfig nb201_net_config(const RlnasConfig& config, const Dataset& set);
+
 class RlnasRun {
   public:
     /// A fresh run where the directory holds no checkpoint, else one that goes on. `config` must be resolved. Loads the

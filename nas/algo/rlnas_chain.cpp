@@ -1,6 +1,5 @@
 #include "nas/algo/rlnas_chain.h"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "engine/io/atomic_file.h"
@@ -22,13 +21,6 @@ chain::Space space_of(const RlnasConfig& c, const Dataset& set) {
     return chain::space(c.space, {.classes = set.classes, .input_size = square_side(set)});
 }
 
-std::map<std::string, std::string> metadata(const RlnasConfig& c, const ChainNet& net, std::int64_t step) {
-    return {{"space", c.space},
-            {"input_size", std::to_string(net.space().config.input_size)},
-            {"step", std::to_string(step)},
-            {"seed", std::to_string(c.run.seed)}};
-}
-
 /// Where NumPy's generator stands once the random labels are drawn.
 NumpyRandom after_labels(const RlnasConfig& c, const Dataset& set) {
     NumpyRandom random(static_cast<std::uint32_t>(c.data.label_seed));
@@ -45,7 +37,7 @@ ChainTraining training_of(const RlnasConfig& c, std::int64_t epochs, std::int64_
     t.lr = c.train.lr;
     t.lr_min = c.train.lr_min;
     const std::int64_t falling = c.train.schedule_epochs > 0 ? c.train.schedule_epochs : epochs;
-    t.lr_steps = static_cast<double>(falling * std::max<std::int64_t>(1, whole));
+    t.lr_steps = static_cast<double>(falling * whole);
     t.label_smoothing = c.train.label_smoothing;
     t.seed = static_cast<std::uint64_t>(c.run.seed);
     t.sgd = sgd_options(c.train);
@@ -67,7 +59,7 @@ ChainRlnasRun::Parts::Parts(const RlnasConfig& c)
     if (shrinks(c)) epochs = schedule.first_epochs + std::int64_t{schedule.max_stages - 1} * schedule.other_epochs;
     BatchSource source =
         pictures.open(net.store().dtype(), RunPictures::Split::train, ids, loader_options(c, pictures.set));
-    const auto whole = static_cast<std::int64_t>(ids.size()) / c.train.batch;
+    const auto whole = static_cast<std::int64_t>(whole_batches(c, ids.size()));
     const ChainTraining training = training_of(c, epochs, source.steps_per_epoch, whole);
     trainer = std::make_unique<ChainTrainer>(
         net, std::move(source),
@@ -104,7 +96,8 @@ void ChainRlnasRun::restore() {
     const std::optional<Checkpoint> found = directory_.restore();
     if (!found) {
         initialise(p.net, static_cast<std::uint64_t>(config_.run.seed), published_start(p.net.space()));
-        state_dict(p.net).write(initial_path(directory_), p.net.store().dtype(), metadata(config_, p.net, 0));
+        state_dict(p.net).write(initial_path(directory_), p.net.store().dtype(),
+                                state_metadata(config_, p.net.space().config.input_size, 0));
         save();
         return;
     }
@@ -180,7 +173,7 @@ void ChainRlnasRun::train() {
     if (shrinks(config_))
         write_file_atomic(directory_.export_folder() + "/shrunk_space.json",
                           shrunk_space_json(p.net.space().name, p.shrunk));
-    auto about = metadata(config_, p.net, step());
+    auto about = state_metadata(config_, p.net.space().config.input_size, step());
     about["device"] = p.target;
     state_dict(p.net, &p.trainer->optimizer()).write(trained_path(directory_), p.net.store().dtype(), about);
 }

@@ -44,7 +44,7 @@ class ChainRlnasRun {
 
 /// All operators of a space.
 OperatorLists operators_of(const chain::Space& space);
-/// Those of net.shrunk, or all. Throws what read_shrunk_space() throws.
+/// Those of net.shrunk, or all. Throws what operators_left() throws.
 OperatorLists operators_of(const RlnasConfig& config, const chain::Space& space);
 ShrinkSchedule shrink_schedule(const RlnasConfig::Shrink& config, const chain::Space& space);
 struct ChainSearchResult {

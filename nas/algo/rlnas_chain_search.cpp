@@ -39,6 +39,9 @@ struct States {
     ChainTable table(const ChainAngleRules& r) const {
         return chain::angle_table(counted, parts, r, chain::MacConvention::thop, operators);
     }
+    AngleComparison compare(const std::vector<std::vector<int>>& chains) const {
+        return compare_switches([this](const ChainAngleRules& r) { return table(r); }, chains, angle_rules(), rules);
+    }
     /// Uniform ones.
     std::vector<std::vector<int>> random_chains(std::int64_t seed, int count) const {
         ChainDraws draws = ChainDraws::counters(operators, static_cast<std::uint64_t>(seed));
@@ -85,16 +88,14 @@ ChainSearchResult search_chain_states(const RlnasConfig& config, const std::stri
     request.evolution.duplicates = published.duplicates;
     request.evolution.first = published.first;
     request.evolution.tries = published.tries;
-    request.seed = static_cast<std::uint32_t>(config.run.seed);
+    request.seed = static_cast<std::uint32_t>(config.search.seed);
     request.max_cost = config.search.max_flops;
     request.state = kept.read();
     request.each = [&](const EvolutionState& s) { kept.after(s); };
     request.stop = InterruptGuard::requested;
     result.search = search_chain(angle, request);
 
-    result.switches =
-        compare_switches([&](const ChainAngleRules& r) { return states.table(r); },
-                         states.random_chains(config.run.seed, kCompared), states.angle_rules(), states.rules);
+    result.switches = states.compare(states.random_chains(config.run.seed, kCompared));
     if (directory) write_result(result, directory->path());
     return result;
 }
@@ -151,13 +152,19 @@ class ChainSpace final : public RlnasSpace {
         const ChainAngle angle(states.table(states.angle_rules()));
         std::vector<JsonObject> rows;
         std::string text;
-        for (const auto& ops : states.random_chains(config.run.seed, count)) {
+        const std::vector<std::vector<int>> chains = states.random_chains(config.run.seed, count);
+        for (const auto& ops : chains) {
             rows.push_back(JsonObject().add("arch", chain::to_string({ops, {}})).add("angle", angle.angle(ops)));
             text += fmt::format("{:.9f} {}\n", angle.angle(ops), chain::to_string({ops, {}}));
         }
-        return {text,
-                JsonObject().add("space", states.counted.name).add("rules", states.rules).add("angles", rows).text(),
-                ""};
+        JsonObject all;
+        all.add("space", states.counted.name).add("rules", states.rules).add("angles", rows);
+        if (count > 1) {
+            const AngleComparison switches = states.compare(chains);
+            all.add("switches", to_json(switches));
+            text += to_text(switches);
+        }
+        return {text, all.text(), ""};
     }
     RlnasReport shrunk(const RlnasConfig& config, RunDirectory& directory) const override {
         const std::string file = directory.export_folder() + "/shrunk_space.json";

@@ -1,9 +1,9 @@
 // AngleNAS's shrinking between the stages of a training, and what is said of it.
 #include <algorithm>
 
-#include "engine/io/atomic_file.h"
 #include "nas/algo/rlnas.h"
 #include "nas/algo/rlnas_chain_parts.h"
+#include "nas/algo/rlnas_training.h"
 #include "nas/algo/shrink_json.h"
 #include "nas/supernet/chain_angle_table.h"
 #include "nas/supernet/chain_state_dict.h"
@@ -17,9 +17,7 @@ OperatorLists operators_of(const chain::Space& space) {
 }
 
 OperatorLists operators_of(const RlnasConfig& config, const chain::Space& space) {
-    const std::string& file = config.net.shrunk;
-    if (file.empty()) return operators_of(space);
-    return read_shrunk_space(read_file(file), file, space.name, operators_of(space)).operators;
+    return operators_left(config.net.shrunk, space.name, operators_of(space));
 }
 
 ShrinkSchedule shrink_schedule(const RlnasConfig::Shrink& c, const chain::Space& space) {
@@ -79,9 +77,7 @@ void ChainRlnasRun::shrink() {
     // Before the checkpoint that says so; done again after a kill, it is written again with the same bytes.
     if (done.base_replaced)
         now.write(base_path(directory_, p.shrunk), p.net.store().dtype(),
-                  {{"space", config_.space},
-                   {"input_size", std::to_string(p.net.space().config.input_size)},
-                   {"step", std::to_string(step())}});
+                  state_metadata(config_, p.net.space().config.input_size, step()));
     std::vector<JsonObject> dropped;
     for (const LayerOperator& d : done.dropped) {
         const auto of =

@@ -36,16 +36,21 @@ OptionTable rlnas_options(RlnasConfig& c) {
     t.add("net.cells", "--cells", c.net.cells, 1, 100, "cells per stage (nasbench201)");
     t.add("net.layers", "--layers", c.net.layers, 1, 100, "cells in all (darts)");
     t.add("net.affine", "--affine", c.net.affine, "scale and shift in the cells' batch normalisations");
+    t.add("net.stem", "--stem", c.net.stem, Words{"cifar", "imagenet"},
+          "a convolution, or three that halve the pictures for ImageNet's (darts)");
+    t.add("net.start", "--start", c.net.start, Words{"torch", "kaiming"},
+          "weights at the start: PyTorch's defaults, or Kaiming's uniform ones (the paper's ImageNet code; darts)");
     t.add("net.shrunk", "--shrunk", c.net.shrunk,
-          "a shrunk space that rlnas shrink wrote: only its operators are trained and searched (mobilenet), empty for "
-          "the whole space");
+          "a shrunk space that rlnas shrink wrote: only its operators are trained and searched, empty for the whole "
+          "space");
 
     t.add("train.epochs", "--epochs", c.train.epochs, 1, many, "passes over the training pictures");
     t.add("train.batch", "--batch", c.train.batch, 1, 1'000'000, "pictures per step");
     t.add("train.lr", "--lr", c.train.lr, 0, 1e6, "learning rate at the start");
     t.add("train.lr_min", "--lr-min", c.train.lr_min, 0, 1e6, "learning rate the schedule ends at");
     t.add("train.schedule", "--schedule", c.train.schedule, Words{"cosine", "linear"},
-          "how the rate falls: along a cosine, by epochs (of mobilenet by steps), or by steps on a line (mobilenet)");
+          "how the rate falls: along a cosine, by epochs (of mobilenet by steps), or by steps on a line (darts, "
+          "mobilenet)");
     t.add("train.schedule_epochs", "--schedule-epochs", c.train.schedule_epochs, 0, many,
           "epochs over which the rate falls, 0 for all that are trained");
     t.add("train.momentum", "--momentum", c.train.momentum, 0, 1, "momentum of SGD");
@@ -97,6 +102,7 @@ OptionTable rlnas_options(RlnasConfig& c) {
     t.add("search.crossover", "--crossover", c.search.crossover, 0, many, "crossed candidates per generation");
     t.add("search.m_prob", "--m-prob", c.search.m_prob, 0, 1, "probability that a gene mutates");
     t.add("search.generations", "--generations", c.search.generations, 1, many, "generations");
+    t.add("search.seed", "--search-seed", c.search.seed, -1, "seed of the evolution, -1 for the run's seed");
     t.add("search.table", "--table", c.search.table, "benchmark table (CSV) to compare with, empty for none");
     t.add("search.table_column", "--table-column", c.search.table_column,
           "accuracy column of the table, empty for the data set's");
@@ -105,8 +111,15 @@ OptionTable rlnas_options(RlnasConfig& c) {
     t.add("run.until", "--until", c.run.until, Words{"train", "search", "shrink"},
           "the last step of the run; shrink drops operators instead of searching");
 
+    t.add("shrink.by", "--by", c.shrink.by, Words{"angle", "accuracy", "magnitude"},
+          "operators are scored by the mean angle of architectures that have them, by their mean accuracy with the "
+          "supernet's weights, or by the softmax of alphas (nasbench201)");
+    t.add("shrink.alphas", "--alphas", c.shrink.alphas,
+          "with --by magnitude: alphas as JSON, or the folder of a darts_search run on nasbench201");
+    t.add("shrink.batch", "--score-batch", c.shrink.batch, 1, 1'000'000,
+          "with --by accuracy: held-out pictures that each architecture is measured on");
     t.add("shrink.rule", "--shrink-rule", c.shrink.rule, Words{"lowest", "one-per-layer"},
-          "which operators a stage drops: those of the lowest mean angle in all, or that of each layer (mobilenet)");
+          "which operators a stage drops: those of the lowest mean angle in all, or that of each layer");
     t.add("shrink.drops", "--drops", c.shrink.drops, 1, many, "operators a stage drops, by the rule lowest");
     t.add("shrink.first_epochs", "--first-epochs", c.shrink.first_epochs, 1, many, "epochs before the first drop");
     t.add("shrink.other_epochs", "--other-epochs", c.shrink.other_epochs, 1, many, "epochs before each later drop");
@@ -117,6 +130,10 @@ OptionTable rlnas_options(RlnasConfig& c) {
           "most FLOPs of those architectures, -1 for no limit");
     t.add("shrink.replace_base_above", "--replace-base-above", c.shrink.replace_base_above, -1, many,
           "angles are measured from the current weights once stages x drops is above this, -1: from the first ones");
+    t.add("shrink.warm_up_cells", "--warm-up-cells", c.shrink.warm_up_cells, 0, 100,
+          "cells that are inserted one after the other before the first stage; angles are measured from the weights "
+          "then (darts)");
+    t.add("shrink.warm_up_epochs", "--warm-up-epochs", c.shrink.warm_up_epochs, 1, many, "epochs before each of them");
     c = given;
     return t;
 }
@@ -128,11 +145,22 @@ void resolve(RlnasConfig& c, bool training) {
                   c.search.method, c.space);
     NASCENT_CHECK(cells || c.search.table.empty(), usage, "search.table: there is no table of the space {}", c.space);
     NASCENT_CHECK(!cells || c.search.max_flops < 0, usage, "search.max_flops is of the spaces darts and mobilenet");
-    NASCENT_CHECK(chain || c.net.shrunk.empty(), usage, "net.shrunk is of space = mobilenet");
-    NASCENT_CHECK(chain || c.train.schedule == "cosine", usage, "train.schedule = linear is of space = mobilenet");
+    NASCENT_CHECK(!cells || c.train.schedule == "cosine", usage,
+                  "train.schedule = linear is of the spaces darts and mobilenet");
+    NASCENT_CHECK(darts || (c.net.stem == "cifar" && c.net.start == "torch"), usage,
+                  "net.stem and net.start are of space = darts");
+    NASCENT_CHECK(cells || c.shrink.by == "angle", usage, "shrink.by = {} is of space = nasbench201", c.shrink.by);
+    NASCENT_CHECK((c.shrink.by == "magnitude") == !c.shrink.alphas.empty(), usage,
+                  "shrink.by = magnitude and shrink.alphas need each other");
+    NASCENT_CHECK(!training || c.shrink.by != "magnitude", usage,
+                  "shrink.by = magnitude needs no supernet of rlnas: give --alphas and no data");
+    NASCENT_CHECK(!darts || c.run.until != "shrink" || c.net.layers >= 3 + c.shrink.warm_up_cells, usage,
+                  "shrink.warm_up_cells = {} of net.layers = {}: a growing supernet begins with three cells or more",
+                  c.shrink.warm_up_cells, c.net.layers);
+    NASCENT_CHECK(darts || c.shrink.warm_up_cells == 0, usage, "shrink.warm_up_cells is of space = darts");
+    if (c.search.seed < 0) c.search.seed = c.run.seed;
     NASCENT_CHECK(c.net.shrunk.empty() || c.run.until != "shrink", usage,
                   "shrink begins with the whole space, not with net.shrunk");
-    NASCENT_CHECK(!darts || c.run.until != "shrink", usage, "shrink drops operators of nasbench201 and mobilenet");
     const bool rules_of_darts = c.angle.rules.starts_with("rlnas-");
     NASCENT_CHECK(c.angle.rules == "auto" || c.angle.rules == "anglenas" || (rules_of_darts ? darts : chain), usage,
                   "angle.rules = {} is not of space = {}", c.angle.rules, c.space);
@@ -145,9 +173,9 @@ void resolve(RlnasConfig& c, bool training) {
                   c.train.lr);
     // NumPy's seeds: labels and the search's draws start from them.
     constexpr std::int64_t largest_seed = 0xffffffff;
-    NASCENT_CHECK(c.run.seed <= largest_seed && c.data.label_seed <= largest_seed, usage,
-                  "run.seed = {}, data.label_seed = {}: expected at most {}", c.run.seed, c.data.label_seed,
-                  largest_seed);
+    NASCENT_CHECK(c.run.seed <= largest_seed && c.data.label_seed <= largest_seed && c.search.seed <= largest_seed,
+                  usage, "run.seed = {}, data.label_seed = {}, search.seed = {}: expected at most {}", c.run.seed,
+                  c.data.label_seed, c.search.seed, largest_seed);
     NASCENT_CHECK(c.train.clip == 0 || c.train.clip_value == 0, usage,
                   "gradients are clipped by train.clip or by train.clip_value, not by both");
     NASCENT_CHECK(c.train.label_smoothing < 1, usage, "train.label_smoothing = 1 leaves nothing of the label");

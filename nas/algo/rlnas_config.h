@@ -21,7 +21,9 @@ struct RlnasConfig {
         int cells = 5;   // per stage, of nasbench201
         int layers = 8;  // cells in all, of darts
         bool affine = false;
-        std::string shrunk;  // file of a shrunk space, of chains; "": the whole
+        std::string stem = "cifar";   // cifar | imagenet, of darts
+        std::string start = "torch";  // torch | kaiming, of darts
+        std::string shrunk;           // file of a shrunk space; "": the whole
     } net;
 
     struct Train {
@@ -40,7 +42,7 @@ struct RlnasConfig {
         std::string sampling = "per-cell";  // per-cell | shared, of nasbench201
         std::string draws = "numpy";        // numpy | counters, of darts and chains
         std::string lr_step = "after";      // after | before the epoch or, where rates fall by steps, the update
-        std::string schedule = "cosine";    // cosine per epoch | linear per step, of chains
+        std::string schedule = "cosine";    // cosine per epoch | linear per step, of darts and chains
         int schedule_epochs = 0;            // that the rates fall over; 0: epochs
         std::string dtype = "float32";      // float32 | float64
         std::string conv = "direct";        // direct | winograd
@@ -66,6 +68,7 @@ struct RlnasConfig {
         int crossover = 50;
         double m_prob = 0.1;
         int generations = 20;
+        std::int64_t seed = -1;    // -1: the run's
         std::string table;         // "": none
         std::string table_column;  // "": the table's own choice
     } search;
@@ -74,16 +77,20 @@ struct RlnasConfig {
         std::string until = "search";  // train | search | shrink
     } run;
 
-    /// AngleNAS's schedule on chains; the defaults are its SPOS's.
+    /// AngleNAS's schedule; the defaults are its SPOS's.
     struct Shrink {
+        std::string by = "angle";     // angle | accuracy | magnitude, the latter two of nasbench201
+        std::string alphas;           // magnitude: alphas as a file, or the folder of a darts_search run
+        int batch = 512;              // accuracy: held-out pictures for each architecture
         std::string rule = "lowest";  // lowest | one-per-layer
         int drops = 7;                // of a stage, by the rule lowest
         int first_epochs = 100, other_epochs = 5;
         int max_stages = 20;
         double stop_at = 1e6;  // architectures left
         int samples = 1000;
-        std::int64_t max_flops = 600'000'000;  // of architectures that score; -1: no limit
-        int replace_base_above = 50;           // -1: never
+        std::int64_t max_flops = 600'000'000;       // of architectures that score; -1: no limit
+        int replace_base_above = 50;                // -1: never
+        int warm_up_cells = 0, warm_up_epochs = 5;  // of darts: cells inserted, epochs before each
     } shrink;
 };
 

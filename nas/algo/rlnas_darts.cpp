@@ -5,18 +5,15 @@
 #include "nas/algo/darts_path_trainer.h"
 #include "nas/algo/rlnas.h"
 #include "nas/algo/rlnas_training.h"
-#include "nas/algo/run_pictures.h"
+#include "nas/algo/shrink_json.h"
 #include "nas/supernet/darts_state_dict.h"
 #include "nas/supernet/initialise.h"
 #include "nas/supernet/training_state.h"
 
 namespace nascent {
-namespace {
-
-DartsPathTraining training_of(const RlnasConfig& c) {
+DartsPathTraining darts_training_of(const RlnasConfig& c, std::size_t pictures) {
     DartsPathTraining t;
     t.epochs = c.train.epochs;
-    t.schedule_epochs = c.train.schedule_epochs;
     t.lr = c.train.lr;
     t.lr_min = c.train.lr_min;
     t.lr_step =
@@ -25,25 +22,26 @@ DartsPathTraining training_of(const RlnasConfig& c) {
     t.draws = c.train.draws == "numpy" ? DartsPathTraining::Draws::numpy : DartsPathTraining::Draws::counters;
     t.seed = static_cast<std::uint64_t>(c.run.seed);
     t.sgd = sgd_options(c.train);
+    t.schedule =
+        c.train.schedule == "linear" ? DartsPathTraining::Schedule::linear : DartsPathTraining::Schedule::cosine;
+    t.schedule_epochs = c.train.schedule_epochs > 0 ? c.train.schedule_epochs : c.train.epochs;
+    t.linear_steps = static_cast<std::int64_t>(whole_batches(c, pictures)) * t.schedule_epochs;
     return t;
 }
 
-darts::NetConfig net_config(const RlnasConfig& c, const Dataset& set) {
-    return {.classes = set.classes,
+darts::NetConfig darts_net_config(const RlnasConfig& c, const Dataset& set) {
+    const bool imagenet = c.net.stem == "imagenet";
+    return {.stem = imagenet ? darts::Stem::imagenet : darts::Stem::cifar,
+            .classes = set.classes,
             .input_size = square_side(set),
             .channels = c.net.channels,
             .layers = c.net.layers,
-            .stem_multiplier = 3};
+            .stem_multiplier = imagenet ? 1 : 3};
 }
 
-std::map<std::string, std::string> metadata(const RlnasConfig& c, const darts::NetConfig& net, std::int64_t step) {
-    return {{"space", c.space},
-            {"input_size", std::to_string(net.input_size)},
-            {"step", std::to_string(step)},
-            {"seed", std::to_string(c.run.seed)}};
+WeightStart darts_start(const RlnasConfig& c) {
+    return c.net.start == "kaiming" ? WeightStart::kaiming : WeightStart::torch;
 }
-
-}  // namespace
 
 struct DartsRlnasRun::Parts {
     explicit Parts(const RlnasConfig& c)
@@ -52,11 +50,13 @@ struct DartsRlnasRun::Parts {
           pictures(c.data, c.run),
           ids(training_pictures(c, pictures.set)),
           net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32,
-              darts::search_net(net_config(c, pictures.set), {.affine = c.net.affine})) {
+              darts::search_net(darts_net_config(c, pictures.set), {.affine = c.net.affine})) {
         device->kernel_options.winograd = c.train.conv == "winograd";
+        DartsPathTraining training = darts_training_of(c, ids.size());
+        training.operators = operators_left(c.net.shrunk, "darts", darts::all_operators());
         trainer = std::make_unique<DartsPathTrainer>(
             net, pictures.open(net.store().dtype(), RunPictures::Split::train, ids, loader_options(c, pictures.set)),
-            training_of(c));
+            training);
     }
     std::unique_ptr<Device> device;
     std::string target;  // the bits depend on it
@@ -83,13 +83,13 @@ void DartsRlnasRun::restore() {
     Parts& p = *parts_;
     const std::optional<Checkpoint> found = directory_.restore();
     if (!found) {
-        initialise(p.net.store(), static_cast<std::uint64_t>(config_.run.seed));
+        initialise(p.net.store(), static_cast<std::uint64_t>(config_.run.seed), GammaStart::ones, darts_start(config_));
         state_dict(p.net).write(initial_path(directory_), p.net.store().dtype(),
-                                metadata(config_, p.net.net().config, 0));
+                                state_metadata(config_, p.net.net().config.input_size, 0));
         save();
         return;
     }
-    TrainingState::restore(found->tensors, p.net.store(), p.trainer->optimizer());
+    TrainingState::restore(found->tensors, p.net.store(), p.trainer->optimizer(), &p.net.batch_counts());
     try {
         const auto state = nlohmann::json::parse(found->state);
         state.at("epoch_loss").get_to(p.epoch_loss);
@@ -111,14 +111,17 @@ void DartsRlnasRun::save() {
                                   .add("pictures", p.ids.size())
                                   .add("target", p.target)
                                   .text();
-    directory_.save_checkpoint(step(), TrainingState::of(p.net.store(), p.trainer->optimizer()).tensors(), state);
+    directory_.save_checkpoint(
+        step(), TrainingState::of(p.net.store(), p.trainer->optimizer(), &p.net.batch_counts()).tensors(), state);
 }
 
 void DartsRlnasRun::end_epoch(std::int64_t epoch) {
     Parts& p = *parts_;
     const double loss = p.epoch_loss / static_cast<double>(p.epoch_pictures);
     JsonObject record;
-    record.add("epoch", epoch + 1).add("loss", loss).add("lr", learning_rate(training_of(config_), epoch));
+    const std::int64_t steps = p.trainer->steps_per_epoch();
+    record.add("epoch", epoch + 1).add("loss", loss);
+    record.add("lr", learning_rate(p.trainer->training(), epoch * steps, steps));
     directory_.journal().append("epoch", step(), record);
     directory_.log().line(fmt::format("epoch {}/{}: loss {:.4f}", epoch + 1, config_.train.epochs, loss));
     p.pictures.warn_of_corrupt(directory_.log());
@@ -131,7 +134,7 @@ void DartsRlnasRun::train() {
     train_epochs(
         *p.trainer, directory_, config_, p.epoch_loss, p.epoch_pictures, [&](std::int64_t epoch) { end_epoch(epoch); },
         [&] { save(); });
-    auto about = metadata(config_, p.net.net().config, step());
+    auto about = state_metadata(config_, p.net.net().config.input_size, step());
     about["device"] = p.target;
     state_dict(p.net, &p.trainer->optimizer()).write(trained_path(directory_), p.net.store().dtype(), about);
 }

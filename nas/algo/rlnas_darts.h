@@ -5,11 +5,18 @@
 #include <string>
 
 #include "nas/algo/angle_search.h"
+#include "nas/algo/darts_path_trainer.h"
 #include "nas/algo/rlnas_config.h"
 #include "nas/metric/angle_switches.h"
 #include "nas/run/run_directory.h"
+#include "nas/supernet/initialise.h"
 
 namespace nascent {
+
+/// What a configuration says of network and training, of `pictures` training pictures; the space is whole.
+DartsPathTraining darts_training_of(const RlnasConfig& config, std::size_t pictures);
+darts::NetConfig darts_net_config(const RlnasConfig& config, const Dataset& set);
+WeightStart darts_start(const RlnasConfig& config);
 
 class DartsRlnasRun {
   public:
@@ -37,10 +44,13 @@ class DartsRlnasRun {
 struct DartsSearchResult {
     AngleSearch search;
     darts::NetConfig net;      // of the supernet
-    AngleComparison switches;  // on the paths of the first 200 training steps
+    AngleComparison switches;  // on 200 compared_codes()
     std::string rules;         // of the angle
     std::string device;        // that trained; empty where the file does not say
 };
+
+/// Paths of the first training steps by counters.
+std::vector<darts::Code> compared_codes(std::uint64_t seed, int count, const darts::EdgeOperators& operators);
 
 /// Reads two state dict files and searches; `directory`, if any, gets arch.json, drawings and the table of switches,
 /// and where `resumable` the state of the evolution. Throws Error(interrupted) when a signal came, Error(checkpoint)

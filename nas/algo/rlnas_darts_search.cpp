@@ -3,10 +3,13 @@
 #include <filesystem>
 
 #include "engine/io/atomic_file.h"
+#include "nas/algo/darts_shrink.h"
 #include "nas/algo/kept_search.h"
 #include "nas/algo/rlnas_darts.h"
 #include "nas/algo/rlnas_search.h"
+#include "nas/algo/rlnas_shrink.h"
 #include "nas/algo/rlnas_space.h"
+#include "nas/algo/shrink_json.h"
 #include "nas/run/interrupt.h"
 #include "nas/space/darts_drawing.h"
 #include "nas/supernet/darts_state_dict.h"
@@ -23,7 +26,20 @@ int input_size(const StateDict& state, const std::string& source) {
     return size;
 }
 
+std::string rules_of(const RlnasConfig& config, const darts::NetConfig& net) {
+    if (config.angle.rules != "auto") return config.angle.rules;
+    return net.stem == darts::Stem::cifar ? "rlnas-cifar10" : "rlnas-imagenet";
+}
+
 }  // namespace
+
+std::vector<darts::Code> compared_codes(std::uint64_t seed, int count, const darts::EdgeOperators& operators) {
+    const bool whole = operators == darts::all_operators();
+    std::vector<darts::Code> codes;
+    for (int i = 0; i < count; i++)
+        codes.push_back(whole ? darts::training_path(seed, i) : darts::training_path(seed, i, operators));
+    return codes;
+}
 
 DartsSearchResult search_darts_states(const RlnasConfig& config, const std::string& initial_file,
                                       const std::string& trained_file, bool resumable, RunDirectory* directory) {
@@ -33,8 +49,7 @@ DartsSearchResult search_darts_states(const RlnasConfig& config, const std::stri
     DartsSearchResult result;
     result.net = net.config;
     if (const auto at = trained.metadata().find("device"); at != trained.metadata().end()) result.device = at->second;
-    const bool cifar = net.config.stem == darts::Stem::cifar;
-    result.rules = config.angle.rules != "auto" ? config.angle.rules : cifar ? "rlnas-cifar10" : "rlnas-imagenet";
+    result.rules = rules_of(config, net.config);
     const darts::Angle angle(parts, darts::angle_switches(result.rules));
 
     KeptSearch kept(config, resumable ? directory : nullptr);
@@ -43,7 +58,7 @@ DartsSearchResult search_darts_states(const RlnasConfig& config, const std::stri
     AngleSearchRequest request;
     request.method = method == "evolution" ? Method::evolution : method == "exact" ? Method::exact : Method::both;
     request.evolution = evolution_config(config.search);
-    request.seed = static_cast<std::uint32_t>(config.run.seed);
+    request.seed = static_cast<std::uint32_t>(config.search.seed);
     request.max_cost = config.search.max_flops;
     request.state = kept.read();
     request.each = [&](const EvolutionState& s) { kept.after(s); };
@@ -51,10 +66,10 @@ DartsSearchResult search_darts_states(const RlnasConfig& config, const std::stri
     DartsGenes::Rules rules;
     rules.mutate_to_none = config.search.mutate_none;
     rules.mutate_reduction = config.search.mutate_reduction;
-    result.search = search_darts(angle, darts::code_costs(net.config, darts::MacConvention::thop), request, rules);
-
-    std::vector<darts::Code> codes;
-    for (int i = 0; i < kCompared; i++) codes.push_back(darts::training_path(request.seed, i));
+    const darts::EdgeOperators operators = operators_left(config.net.shrunk, "darts", darts::all_operators());
+    result.search =
+        search_darts(angle, darts::code_costs(net.config, darts::MacConvention::thop), request, rules, operators);
+    const std::vector<darts::Code> codes = compared_codes(request.seed, kCompared, operators);
     result.switches = compare_switches(parts, codes, angle.switches(), result.rules);
     if (directory) write_result(result, directory->path());
     return result;
@@ -102,7 +117,36 @@ namespace {
 class DartsSpace final : public RlnasSpace {
   public:
     void train(const RlnasConfig& config, RunDirectory& directory) const override {
-        DartsRlnasRun(config, directory).train();
+        if (config.run.until == "shrink")
+            DartsShrinkRun(config, directory).train();
+        else
+            DartsRlnasRun(config, directory).train();
+    }
+    RlnasReport shrunk(const RlnasConfig& config, RunDirectory& directory) const override {
+        const std::string path = directory.export_folder() + "/shrunk_space.json";
+        const ShrinkState state = read_shrunk_space(read_file(path), path, config.space, darts::all_operators());
+        const ShrinkResult result = shrink_result(config.space, state, "angle", {});
+        return {to_text(result), to_json(result), "shrunk_space.json"};
+    }
+    RlnasReport angles(const RlnasConfig& config, const std::string& initial_file, const std::string& trained_file,
+                       int count) const override {
+        const StateDict initial = StateDict::read(initial_file), trained = StateDict::read(trained_file);
+        const darts::Net net = darts_supernet(trained, input_size(trained, trained_file), trained_file);
+        const darts::AngleParts parts = angle_parts(net, initial, trained, initial_file, trained_file);
+        const std::string rules = rules_of(config, net.config);
+        std::vector<darts::Code> codes =
+            compared_codes(static_cast<std::uint64_t>(config.run.seed), count,
+                           operators_left(config.net.shrunk, "darts", darts::all_operators()));
+        if (rules == "anglenas")  // knows one cell alone
+            for (darts::Code& c : codes) c.reduce = c.normal;
+        const AngleComparison all = compare_switches(parts, codes, darts::angle_switches(rules), rules);
+        std::vector<JsonObject> rows;
+        for (std::size_t i = 0; i < codes.size(); i++)
+            rows.push_back(
+                JsonObject().add("code", darts::to_string(codes[i])).add("angle", all.variants[0].angles[i]));
+        JsonObject json;
+        json.add("space", "darts").add("rules", rules).add("angles", rows).add("switches", to_json(all));
+        return {fmt::format("{} random codes\n{}\n{}", codes.size(), to_text(all), tau_text(all)), json.text(), ""};
     }
     RlnasReport search(const RlnasConfig& config, const std::string& initial, const std::string& trained,
                        bool resumable, RunDirectory* directory) const override {

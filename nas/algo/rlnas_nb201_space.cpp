@@ -4,6 +4,8 @@
 #include "nas/algo/rlnas_shrink.h"
 #include "nas/algo/rlnas_space.h"
 #include "nas/algo/shrink_json.h"
+#include "nas/metric/angle_switches.h"
+#include "nas/supernet/angle_table.h"
 
 namespace nascent {
 namespace {
@@ -24,6 +26,14 @@ class Nb201Space final : public RlnasSpace {
         const ShrinkResult result = shrink_states(config, initial, trained);
         if (!out.empty()) write_file_atomic(out, shrunk_space_json(config.space, result.state));
         return {to_text(result), to_json(result), "shrunk_space.json"};
+    }
+    RlnasReport angles(const RlnasConfig& config, const std::string& initial, const std::string& trained,
+                       int) const override {
+        const StateDict before = StateDict::read(initial), after = StateDict::read(trained);
+        const AngleComparison all = compare_switches(
+            angle_table(supernet_shape(after, trained), before, after, initial, trained), angle_rules(config.angle));
+        return {fmt::format("all {} architectures\n{}\n{}", nb201::kArchitectures, to_text(all), tau_text(all)),
+                JsonObject().add("space", config.space).add("switches", to_json(all)).text(), ""};
     }
 };
 

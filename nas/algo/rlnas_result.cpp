@@ -1,11 +1,13 @@
 // The second half of an RLNAS run: from two states to an architecture, and to files about it.
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 
 #include "engine/io/atomic_file.h"
 #include "nas/algo/evolution_json.h"
 #include "nas/algo/rlnas.h"
+#include "nas/algo/shrink_json.h"
 #include "nas/metric/cost.h"
 #include "nas/run/interrupt.h"
 #include "nas/space/nasbench201_drawing.h"
@@ -16,7 +18,8 @@ namespace {
 
 std::string search_state_path(const RunDirectory& d) { return d.path() + "/ckpt/search.json"; }
 
-Found evolve(const Nb201Angle& angle, const SearchRequest& request, int classes, RunDirectory* directory) {
+Found evolve(const Nb201Angle& angle, const OperatorLists& operators, const SearchRequest& request, int classes,
+             RunDirectory* directory) {
     const EvolutionConfig config = evolution_config(request.config.search);
     std::optional<EvolutionState> state;
     const std::string path = directory && request.resumable ? search_state_path(*directory) : "";
@@ -30,7 +33,7 @@ Found evolve(const Nb201Angle& angle, const SearchRequest& request, int classes,
         saved = std::chrono::steady_clock::now();
     };
     return search_evolution(
-        angle, config, static_cast<std::uint32_t>(request.config.run.seed), classes, state,
+        angle, operators, config, static_cast<std::uint32_t>(request.config.search.seed), classes, state,
         [&](const EvolutionState& s) {
             const bool stop = InterruptGuard::requested();
             const int every = request.config.run.checkpoint_steps;
@@ -46,10 +49,11 @@ Found evolve(const Nb201Angle& angle, const SearchRequest& request, int classes,
         InterruptGuard::requested);
 }
 
-/// All architectures by angle, the best first.
+/// The space's architectures by angle, the best first.
 std::string angles_csv(const std::vector<double>& angles) {
     std::string text = "index,arch,angle\n";
     for (int id : rank_descending(angles)) {
+        if (std::isnan(angles[static_cast<std::size_t>(id)])) break;  // not in the space, as all behind it
         const auto arch = nb201::Architecture::from_id(id);
         text += fmt::format("{},{},{}\n", nb201::official_index(arch), nb201::to_string(arch),
                             json_number(angles[static_cast<std::size_t>(id)]));
@@ -80,10 +84,11 @@ SearchResult search_states(const SearchRequest& request, RunDirectory* directory
     SearchResult result;
     result.classes = shape.config.classes;
     if (const auto at = trained.metadata().find("device"); at != trained.metadata().end()) result.device = at->second;
-    result.angles = angle.all_angles();
+    const OperatorLists operators = operators_left(request.config.net.shrunk, "nasbench201", nb201_operators());
+    result.angles = angles_within(angle, operators);
     const std::string& method = request.config.search.method;
-    if (method != "exhaustive") result.found.push_back(evolve(angle, request, result.classes, directory));
-    if (method != "evolution") result.found.push_back(search_exhaustive(angle));
+    if (method != "exhaustive") result.found.push_back(evolve(angle, operators, request, result.classes, directory));
+    if (method != "evolution") result.found.push_back(search_exhaustive(result.angles));
     if (!request.config.search.table.empty()) {
         auto say = [&](const std::string& text) {
             if (!directory)

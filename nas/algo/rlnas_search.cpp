@@ -1,6 +1,8 @@
 #include "nas/algo/rlnas_search.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "engine/base/error.h"
 #include "nas/data/labels.h"
@@ -23,17 +25,25 @@ EvolutionConfig evolution_config(const RlnasConfig::Search& c) {
     return e;
 }
 
-Found search_exhaustive(const Nb201Angle& angle) {
-    const std::vector<double> all = angle.all_angles();
-    const int best = rank_descending(all).front();
-    return {nb201::Architecture::from_id(best), all[static_cast<std::size_t>(best)], "exhaustive",
-            static_cast<std::int64_t>(all.size()), 0};
+std::vector<double> angles_within(const Nb201Angle& angle, const OperatorLists& operators) {
+    std::vector<double> angles = angle.all_angles();
+    for (int id = 0; id < nb201::kArchitectures; ++id)
+        if (!nb201_within(operators, nb201::Architecture::from_id(id)))
+            angles[static_cast<std::size_t>(id)] = std::numeric_limits<double>::quiet_NaN();
+    return angles;
 }
 
-Found search_evolution(const Nb201Angle& angle, const EvolutionConfig& config, std::uint32_t seed, int classes,
-                       const std::optional<EvolutionState>& state,
+Found search_exhaustive(const std::vector<double>& angles) {
+    const int best = rank_descending(angles).front();
+    const auto known = std::count_if(angles.begin(), angles.end(), [](double a) { return !std::isnan(a); });
+    return {nb201::Architecture::from_id(best), angles[static_cast<std::size_t>(best)], "exhaustive",
+            static_cast<std::int64_t>(known), 0};
+}
+
+Found search_evolution(const Nb201Angle& angle, const OperatorLists& operators, const EvolutionConfig& config,
+                       std::uint32_t seed, int classes, const std::optional<EvolutionState>& state,
                        const std::function<void(const EvolutionState&)>& each, const std::function<bool()>& stop) {
-    const Nb201Genes genes;
+    const Nb201Genes genes(operators);
     const bool published = classes == 10 || classes == 100 || classes == 120;
     const Evolution evolution = run_evolution(
         genes, config, published ? rlnas_nb201_search_random(seed, classes) : NumpyRandom(seed), state,

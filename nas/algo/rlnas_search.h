@@ -9,6 +9,7 @@
 #include "engine/io/json_text.h"
 #include "nas/algo/evolution.h"
 #include "nas/algo/rlnas_config.h"
+#include "nas/algo/shrink_nb201.h"
 #include "nas/metric/angle.h"
 #include "nas/metric/correlation.h"
 #include "nas/metric/table.h"
@@ -27,14 +28,16 @@ struct Found {
     int generations = 0;      // of the evolution
 };
 
-/// The best of all 15 625; the first in enumeration order among equals.
-Found search_exhaustive(const Nb201Angle& angle);
+/// Angles by id, not a number for architectures that are not in the space.
+std::vector<double> angles_within(const Nb201Angle& angle, const OperatorLists& operators);
+/// The best of them; the first in enumeration order among equals.
+Found search_exhaustive(const std::vector<double>& angles);
 
 /// Evolution from where the published code's random numbers stand after its label draw, or from `state`. `each` is
 /// called after every generation and may throw to stop; `stop` as run_evolution() has it.
 Found search_evolution(
-    const Nb201Angle& angle, const EvolutionConfig& config, std::uint32_t seed, int classes,
-    const std::optional<EvolutionState>& state, const std::function<void(const EvolutionState&)>& each,
+    const Nb201Angle& angle, const OperatorLists& operators, const EvolutionConfig& config, std::uint32_t seed,
+    int classes, const std::optional<EvolutionState>& state, const std::function<void(const EvolutionState&)>& each,
     const std::function<bool()>& stop = [] { return false; });
 
 /// A score of all architectures against a column of a benchmark table.

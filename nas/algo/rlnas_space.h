@@ -28,7 +28,8 @@ class RlnasSpace {
     /// state of the search.
     virtual RlnasReport search(const RlnasConfig& config, const std::string& initial, const std::string& trained,
                                bool resumable, RunDirectory* directory) const = 0;
-    /// The angles of so many random architectures, by run.seed; throws Error(usage) where the space does not offer it.
+    /// The angles of so many random architectures (of NAS-Bench-201: of all), by run.seed, and what switches make of
+    /// them; throws Error(usage) where the space does not offer it.
     virtual RlnasReport angles(const RlnasConfig& config, const std::string& initial, const std::string& trained,
                                int count) const;
     /// The shrunk space of two state dict files, written to `out` unless that is empty. Throws Error(usage) where the

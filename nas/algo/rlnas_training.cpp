@@ -7,6 +7,10 @@
 
 namespace nascent {
 
+std::size_t whole_batches(const RlnasConfig& c, std::size_t used) {
+    return std::max<std::size_t>(1, used / static_cast<std::size_t>(c.train.batch));
+}
+
 std::vector<std::uint32_t> training_pictures(const RlnasConfig& c, const Dataset& set) {
     std::vector<std::uint32_t> ids = training_ids(c.data.split, set);
     if (c.data.hold_out == 0) return ids;
@@ -31,6 +35,13 @@ LoaderOptions loader_options(const RlnasConfig& c, const Dataset& set) {
         o.fixed_labels.assign(labels.begin(), labels.end());
     }
     return o;
+}
+
+std::map<std::string, std::string> state_metadata(const RlnasConfig& c, int input_size, std::int64_t step) {
+    return {{"space", c.space},
+            {"input_size", std::to_string(input_size)},  // not in the tensors
+            {"step", std::to_string(step)},
+            {"seed", std::to_string(c.run.seed)}};
 }
 
 SgdOptions sgd_options(const RlnasConfig::Train& c) {

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
+#include <string>
 
 #include "nas/algo/rlnas_config.h"
 #include "nas/algo/run_pictures.h"
@@ -12,12 +14,18 @@
 
 namespace nascent {
 
+/// Batches in an epoch as ImageNet programs count them: whole ones, of `used` pictures; at least one.
+std::size_t whole_batches(const RlnasConfig& config, std::size_t used);
+
 /// The places of a run's training pictures: of its split, without those that are held out. Throws what training_ids()
 /// and hold_out() throw, and Error(usage) where both would choose.
 std::vector<std::uint32_t> training_pictures(const RlnasConfig& config, const Dataset& set);
 
 /// Batches and labels of a run's training pictures.
 LoaderOptions loader_options(const RlnasConfig& config, const Dataset& set);
+
+/// What a state dict file of a run says of itself.
+std::map<std::string, std::string> state_metadata(const RlnasConfig& config, int input_size, std::int64_t step);
 
 /// How a run's weights are stepped.
 SgdOptions sgd_options(const RlnasConfig::Train& config);
@@ -35,7 +43,7 @@ void train_epochs(Trainer& trainer, RunDirectory& directory, const RlnasConfig& 
     shown.phase = "train";
     shown.step = trainer.step_number();
     shown.steps = trainer.total_steps();
-    shown.epochs = config.train.epochs;
+    shown.epochs = static_cast<int>(trainer.total_steps() / trainer.steps_per_epoch());
     const auto began = std::chrono::steady_clock::now();
     auto one = [&](ProgressState& state) {
         const std::int64_t epoch = trainer.step_number() / trainer.steps_per_epoch();

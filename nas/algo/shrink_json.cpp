@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"
+#include "engine/io/atomic_file.h"
 
 namespace nascent {
 namespace {
@@ -113,6 +114,11 @@ ShrinkState read_shrunk_space(std::string_view text, const std::string& source, 
     } catch (const json::exception& e) {
         fail(ErrorKind::data, "{}: expected a shrunk space as JSON: {}", source, e.what());
     }
+}
+
+OperatorLists operators_left(const std::string& file, std::string_view space, const OperatorLists& full) {
+    if (file.empty()) return full;
+    return read_shrunk_space(read_file(file), file, space, full).operators;
 }
 
 }  // namespace nascent

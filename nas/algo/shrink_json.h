@@ -17,4 +17,7 @@ std::string shrunk_space_json(std::string_view space, const ShrinkState& state);
 ShrinkState read_shrunk_space(std::string_view text, const std::string& source, std::string_view space,
                               const OperatorLists& full);
 
+/// The operators that are left in the space of a file; all where `file` is empty.
+OperatorLists operators_left(const std::string& file, std::string_view space, const OperatorLists& full);
+
 }  // namespace nascent

@@ -20,6 +20,14 @@ OperatorLists nb201_operators() {
     return OperatorLists(kEdges, ops);
 }
 
+bool nb201_within(const OperatorLists& operators, const Architecture& arch) {
+    for (std::size_t e = 0; e < kEdges; ++e) {
+        const int op = static_cast<int>(arch.ops[e]);
+        if (std::find(operators[e].begin(), operators[e].end(), op) == operators[e].end()) return false;
+    }
+    return true;
+}
+
 std::vector<OperatorScore> nb201_mean_scores(const OperatorLists& operators, std::span<const double> by_architecture) {
     NASCENT_CHECK(by_architecture.size() == kArchitectures && operators.size() == kEdges, usage,
                   "shrinking: {} scores and {} edges; expected {} and {}", by_architecture.size(), operators.size(),
@@ -32,12 +40,7 @@ std::vector<OperatorScore> nb201_mean_scores(const OperatorLists& operators, std
     }
     for (int id = 0; id < kArchitectures; ++id) {
         const Architecture arch = Architecture::from_id(id);
-        bool left = true;
-        for (std::size_t e = 0; e < kEdges; ++e) {
-            const int op = static_cast<int>(arch.ops[e]);
-            left &= std::find(operators[e].begin(), operators[e].end(), op) != operators[e].end();
-        }
-        if (!left) continue;
+        if (!nb201_within(operators, arch)) continue;
         for (std::size_t e = 0; e < kEdges; ++e) {
             const auto found = place.find({static_cast<int>(e), static_cast<int>(arch.ops[e])});
             if (found == place.end()) continue;
@@ -66,12 +69,17 @@ std::vector<OperatorScore> nb201_magnitudes(const OperatorLists& operators, std:
     return scores;
 }
 
-std::vector<Nb201Dropped> nb201_drop(OperatorLists& operators, std::vector<OperatorScore> scores,
-                                     std::span<const double> accuracy, const DropRule& rule) {
+std::map<LayerOperator, int> nb201_true_ranks(const OperatorLists& operators, std::span<const double> accuracy) {
     std::vector<OperatorScore> truth = nb201_mean_scores(operators, accuracy);
     std::stable_sort(truth.begin(), truth.end(), [](const auto& a, const auto& b) { return a.score > b.score; });
     std::map<LayerOperator, int> rank;
     for (std::size_t i = 0; i < truth.size(); ++i) rank[truth[i].which] = static_cast<int>(i) + 1;
+    return rank;
+}
+
+std::vector<Nb201Dropped> nb201_drop(OperatorLists& operators, std::vector<OperatorScore> scores,
+                                     std::span<const double> accuracy, const DropRule& rule) {
+    std::map<LayerOperator, int> rank = nb201_true_ranks(operators, accuracy);
     std::stable_sort(scores.begin(), scores.end(),
                      [&](const auto& a, const auto& b) { return rank[a.which] < rank[b.which]; });
     std::map<LayerOperator, double> score;

@@ -22,9 +22,14 @@ struct SposTraining::Parts {
           pictures(c),
           space(space_of(c, pictures.classes(), pictures.size())),
           source(pictures.train(c)),
-          paths(chain_paths(space, sampling_of(c, source.steps_per_epoch))),
+          paths(chain_paths(space, sampling(c))),
           net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32, supernet_of(c, space)),
           trainer(net, source, paths, training_of(c, source.steps_per_epoch)) {}
+    ChainSampling sampling(const SposConfig& c) const {
+        ChainSampling s = sampling_of(c, source.steps_per_epoch);
+        s.operators = operators_of(c, space);
+        return s;
+    }
     std::unique_ptr<Device> device;
     std::string target;  // the bits depend on it
     SposPictures pictures;

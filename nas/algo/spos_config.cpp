@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/base/error.h"
+#include "nas/algo/shrink_json.h"
 #include "nas/algo/weight_decay.h"
 
 namespace nascent {
@@ -85,6 +86,8 @@ OptionTable spos_options(SposConfig& c) {
     t.add("net.dropout", "--dropout", c.net.dropout, -1, 0.999, "before the classifier, -1: as published");
     t.add("net.start", "--start", c.net.start, Words{"published", "spos", "anglenas", "mmrazor", "torch"},
           "whose initial weights");
+    t.add("net.shrunk", "--shrunk", c.net.shrunk,
+          "a shrunk space that rlnas shrink wrote: only its operators are drawn, empty for the whole space");
 
     add_training_options(t, c.train);
     add_process_options(t, c.run, "spos");
@@ -155,6 +158,12 @@ ChainTraining training_of(const SposConfig& c, std::int64_t steps_per_epoch) {
     t.sgd.inactive = c.train.inactive == "coast" ? SgdOptions::Inactive::coast : SgdOptions::Inactive::skip;
     t.sgd.decays = weight_decay_rule(c.train.decay);
     return t;
+}
+
+std::vector<std::vector<int>> operators_of(const SposConfig& c, const chain::Space& space) {
+    std::vector<std::vector<int>> all;
+    for (const chain::Block& b : space.blocks) all.push_back(b.ops);
+    return operators_left(c.net.shrunk, space.name, all);
 }
 
 ChainSampling sampling_of(const SposConfig& c, std::int64_t steps_per_epoch) {

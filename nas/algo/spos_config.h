@@ -22,6 +22,7 @@ struct SposConfig {
         std::string affine = "published";                         // published | yes | no
         double dropout = -1;                                      // -1: as published
         std::string start = "published";                          // published | spos | anglenas | mmrazor | torch
+        std::string shrunk;                                       // file of a shrunk space; "": the whole
     } net;
 
     struct Train {
@@ -73,6 +74,8 @@ chain::Net supernet_of(const SposConfig& config, const chain::Space& space);
 ChainStart start_of(const SposConfig& config, const chain::Space& space);
 /// How it is trained, with that many steps in an epoch.
 ChainTraining training_of(const SposConfig& config, std::int64_t steps_per_epoch);
+/// Of each block, the operators that net.shrunk leaves, or all. Throws what operators_left() throws.
+std::vector<std::vector<int>> operators_of(const SposConfig& config, const chain::Space& space);
 ChainSampling sampling_of(const SposConfig& config, std::int64_t steps_per_epoch);
 
 }  // namespace nascent

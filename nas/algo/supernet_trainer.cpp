@@ -109,7 +109,10 @@ SupernetTrainer::Step SupernetTrainer::step() {
     CapturedScope captured(segments_.get(), slots_.get());
     Tape tape(arena_, &net_.store(), slots_ ? Tape::Gradients::fixed : Tape::Gradients::reused);
     TapeScope recording(&tape);
-    const Nb201Path path = sample_path(training_.seed, step, net_.search_cells(), training_.sampling);
+    const SupernetTraining& t = training_;
+    const Nb201Path path = t.operators.empty()
+                               ? sample_path(t.seed, step, net_.search_cells(), t.sampling)
+                               : sample_path(t.seed, step, net_.search_cells(), t.sampling, t.operators);
     const auto [logits, labels] = source_->forward(net_, step, path);
     const Tensor loss = cross_entropy(logits, labels, training_.label_smoothing);
     backward_from(tape, loss);

@@ -16,7 +16,8 @@ struct SupernetTraining {
     double lr = 0.025, lr_min = 0.001;
     double label_smoothing = 0;
     CellSampling sampling = CellSampling::per_cell;
-    std::uint64_t seed = 0;  // of the paths
+    std::uint64_t seed = 0;        // of the paths
+    OperatorLists operators = {};  // that paths are drawn from; empty: all
     /// Op calls that come again are replayed from captures, where the device can; changes no bit.
     bool capture = true;
     SgdOptions sgd;
@@ -46,6 +47,8 @@ class SupernetTrainer {
     std::int64_t steps_per_epoch() const { return steps_per_epoch_; }
     std::int64_t total_steps() const { return steps_per_epoch_ * training_.epochs; }
     bool done() const { return step_number() >= total_steps(); }
+    /// What paths are drawn from, from the next step on.
+    void set_operators(const OperatorLists& operators) { training_.operators = operators; }
     Sgd& optimizer() { return sgd_; }
     const Sgd& optimizer() const { return sgd_; }
     /// The most bytes that activations, gradients and scratch have taken.

@@ -107,6 +107,35 @@ AngleComparison compare_switches(const std::function<ChainTable(const ChainAngle
     return compare(std::move(variants));
 }
 
+AngleComparison compare_switches(const Nb201AngleTable& table, const AngleRules& base) {
+    const bool eye = base.identity == AngleRules::Identity::eye, zero = base.blocked == AngleRules::Blocked::zero;
+    std::vector<AngleVariant> variants;
+    auto add = [&](const char* name, const AngleRules& rules) {
+        variants.push_back({name, Nb201Angle(table, rules).all_angles()});
+    };
+    AngleRules pool = base, identity = base, blocked = base;
+    pool.pool = !base.pool;
+    identity.identity = eye ? AngleRules::Identity::none : AngleRules::Identity::eye;
+    blocked.blocked = zero ? AngleRules::Blocked::fixed_only : AngleRules::Blocked::zero;
+    add("as configured", base);
+    add(base.pool ? "pools off" : "pools on", pool);
+    add(eye ? "identity none" : "identity eye", identity);
+    add(zero ? "cells without a path: fixed blocks" : "cells without a path: 0", blocked);
+    return compare(std::move(variants));
+}
+
+std::string tau_text(const AngleComparison& c) {
+    std::string text = fmt::format("{:<40}", "tau-b of the angles above");
+    for (std::size_t i = 0; i < c.variants.size(); ++i) text += fmt::format(" {:>7}", i + 1);
+    text += "\n";
+    for (std::size_t i = 0; i < c.variants.size(); ++i) {
+        text += fmt::format("{:>3} {:<36}", i + 1, c.variants[i].name);
+        for (double tau : c.tau[i]) text += fmt::format(" {:>7.4f}", tau);
+        text += "\n";
+    }
+    return text;
+}
+
 std::string to_text(const AngleComparison& c) {
     std::string text = fmt::format("{:<36} {:>10} {:>8} {:>6}\n", "angle", "mean (rad)", "tau-b", "best");
     for (std::size_t i = 0; i < c.variants.size(); ++i)

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/io/json_text.h"
+#include "nas/metric/angle.h"
 #include "nas/metric/chain_angle.h"
 #include "nas/metric/darts_angle.h"
 
@@ -30,6 +31,8 @@ AngleComparison compare(std::vector<AngleVariant> variants);
 /// `base`, named `name`, and each of its nine switches the other way, and the three published settings that differ.
 AngleComparison compare_switches(const darts::AngleParts& parts, std::span<const darts::Code> codes,
                                  const darts::AngleSwitches& base, const std::string& name);
+/// Angles of all 15 625 architectures of NAS-Bench-201: `base`, and each of its three switches the other way.
+AngleComparison compare_switches(const Nb201AngleTable& table, const AngleRules& base);
 /// Of a chain whose table depends on the rules.
 AngleComparison compare_switches(const std::function<ChainTable(const ChainAngleRules&)>& table,
                                  std::span<const std::vector<int>> architectures, const ChainAngleRules& base,
@@ -37,6 +40,8 @@ AngleComparison compare_switches(const std::function<ChainTable(const ChainAngle
 
 /// One line a variant: name, mean angle, tau against the first, the best architecture's number.
 std::string to_text(const AngleComparison& comparison);
+/// Kendall's tau-b of all against all, variants by their numbers in that list.
+std::string tau_text(const AngleComparison& comparison);
 JsonObject to_json(const AngleComparison& comparison);
 
 }  // namespace nascent

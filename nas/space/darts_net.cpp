@@ -62,12 +62,17 @@ class NetWriter {
         bool reduced = c.stem == Stem::imagenet;
         int width = c.channels;
         Flow auxiliary_input{};
+        const std::array<int, 2> places =
+            c.growing ? std::to_array(growth_of(c.layers).reductions) : std::array{c.layers / 3, 2 * c.layers / 3};
         for (int i = 0; i < c.layers; ++i) {
-            const bool reduction = i == c.layers / 3 || i == 2 * c.layers / 3;
+            const bool reduction = i == places[0] || i == places[1];
             if (reduction) width *= 2;
+            const bool twice = c.growing && reduction && before_.channels != previous_.channels;
+            if (twice) before_ = previous_, reduced = false;
             Cell cell{.index = i,
                       .reduction = reduction,
                       .reduction_before = reduced,
+                      .twice = twice,
                       .before_channels = before_.channels,
                       .previous_channels = previous_.channels,
                       .channels = width,
@@ -143,6 +148,13 @@ Flow edge_input(const Cell& cell, const Edge& edge, int channels) {
 }
 
 }  // namespace
+
+Growth growth_of(int cells) {
+    NASCENT_CHECK(cells >= 3, usage, "a growing DARTS network has three cells or more, not {}", cells);
+    const int first = 1 + (cells - 3) / 3, middle = (cells - 1) / 3, last = (cells - 2) / 3;
+    const int second = first + 1 + middle;
+    return {{first, second}, middle < first ? second : last < middle ? cells : first};
+}
 
 NetConfig evaluation_config(std::string_view data) {
     const Data& d = data_named(data);

@@ -24,8 +24,19 @@ struct NetConfig {
     int layers = 20;
     int stem_multiplier = 3;  // the stem puts out stem_multiplier x channels
     bool auxiliary = false;   // a second classifier behind cell 2 layers/3, evaluated in training only
+    bool growing = false;     // a network on its way to more cells: see Growth
     bool operator==(const NetConfig&) const = default;
 };
+
+/// AngleNAS's networks of 3, 4, 5, ... cells, each the one before with a normal cell inserted in turn before the second
+/// reduction cell, at the end, and before the first. A reduction cell whose two inputs have not as many channels reads
+/// the previous cell twice; from six cells on there is none. Networks of 3 k + 2 cells, k > 1, are the usual ones.
+struct Growth {
+    int reductions[2];  // of a network of so many cells
+    int insert;         // where the next cell goes
+};
+/// Throws ErrorKind::usage below three cells.
+Growth growth_of(int cells);
 
 /// Cells of a search network.
 struct SearchCell {
@@ -59,6 +70,7 @@ struct Cell {
     int index;
     bool reduction;
     bool reduction_before;  // the first input is twice as large as the second; preprocess0 is a FactorizedReduce
+    bool twice = false;     // both inputs are the previous cell's output
     int before_channels, previous_channels;  // of the two inputs
     int channels, out_channels;              // of a state, of the output
     int before_size, in_size, out_size;      // height and width of the two inputs and of the nodes

@@ -41,6 +41,8 @@ void DartsNet::build() {
                 ids.weight = store_.add(l.name + ".weight", {l.out});
                 ids.bias = store_.add(l.name + ".bias", {l.out});
             }
+            ids.count = static_cast<int>(batch_counts_.size());
+            batch_counts_.push_back({l.name, 0});
             ids.mean = store_.add_buffer(l.name + ".running_mean", {l.out}, 0);
             ids.variance = store_.add_buffer(l.name + ".running_var", {l.out}, 1);
         } else if (l.kind == LayerKind::linear) {
@@ -199,10 +201,12 @@ Tensor DartsNet::features(const Tensor& x, bool training, Tensor* auxiliary, con
             if (betas_[reduction] >= 0)
                 weights[reduction] = edge_weights(w.weights, store_.read(betas_[reduction]), net_.search.nodes);
         }
+    if (training && !store_.buffers_replaced()) count_batch(path, auxiliary != nullptr);
     auto [before, previous] = stems(x, training);
     for (const darts::Cell& cell : net_.cells) {
-        Tensor y = path ? run_path(cell, before, previous, path->cell(cell.reduction), training)
-                        : run_cell(cell, before, previous, weights[cell.reduction], training);
+        const Tensor& first = cell.twice ? previous : before;
+        Tensor y = path ? run_path(cell, first, previous, path->cell(cell.reduction), training)
+                        : run_cell(cell, first, previous, weights[cell.reduction], training);
         before = std::exchange(previous, y);
         if (auxiliary && training && cell.index == net_.auxiliary_cell)
             *auxiliary = run(*group(Part::auxiliary, -1, -1, -1), y, training);

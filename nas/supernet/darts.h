@@ -13,6 +13,7 @@
 #include "engine/memory/parameter_store.h"
 #include "nas/space/darts_code.h"
 #include "nas/space/darts_net.h"
+#include "nas/supernet/nasbench201.h"
 #include "nas/supernet/search_net.h"
 #include "ops/mixed_cell.h"
 
@@ -54,6 +55,10 @@ class DartsNet : public SearchNet {
     /// With partial channels a node's channels are shuffled in an order drawn for it anew in every cell and pass of a
     /// step, not in groups. Throws Error(usage) where the network has none, or more than 512 channels.
     void shuffle_at_random(std::uint64_t seed);
+    /// PyTorch's num_batches_tracked, by the module's name: of operators off the path, or not computed, it stands.
+    using BatchCount = Nb201Supernet::BatchCount;
+    std::vector<BatchCount>& batch_counts() { return batch_counts_; }
+    const std::vector<BatchCount>& batch_counts() const { return batch_counts_; }
     /// The parameter that holds the alphas; -1 in an evaluation network.
     int alphas(bool reduction) const { return alphas_[reduction]; }
 
@@ -69,6 +74,7 @@ class DartsNet : public SearchNet {
   private:
     struct Ids {  // parameters and buffers of a layer, -1 for none
         int weight = -1, bias = -1, mean = -1, variance = -1;
+        int count = -1;  // into batch_counts_
     };
     struct Group {
         std::size_t first = 0, last = 0;  // layers
@@ -90,6 +96,8 @@ class DartsNet : public SearchNet {
     std::size_t layer_of(const std::string& name) const;
     const Group* group(darts::Part part, int cell, int place, int op) const;
     Tensor tensor(const std::string& name) const;
+    /// A forward in training: counts the batch in all norms that it went through.
+    void count_batch(const darts::Code* path, bool auxiliary);
     Tensor run(const Group& group, Tensor x, bool training);
     Tensor conv(std::size_t layer, const Tensor& x);
     Tensor apply(const darts::Cell& cell, int place, int op, const Tensor& x, int stride, bool training);
@@ -111,8 +119,9 @@ class DartsNet : public SearchNet {
 
     darts::Net net_;
     ParameterStore store_;
-    std::vector<Ids> ids_;                     // by layer
-    std::map<Key, Group> groups_;              // the stems of ImageNet are two groups, by place
+    std::vector<Ids> ids_;         // by layer
+    std::map<Key, Group> groups_;  // the stems of ImageNet are two groups, by place
+    std::vector<BatchCount> batch_counts_;
     std::vector<Mixed> mixed_;                 // by cell; none in evaluation networks
     std::vector<bool> kept_[2];                // what they were built with
     std::optional<std::uint64_t> order_seed_;  // of orders of channels

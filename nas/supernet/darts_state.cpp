@@ -26,4 +26,25 @@ std::vector<double> DartsNet::torch_order(int parameter, const void* host) const
 
 std::vector<double> DartsNet::get(const std::string& name) const { return torch_order(name, tensor(name)); }
 
+void DartsNet::count_batch(const darts::Code* path, bool auxiliary) {
+    for (const auto& [key, group] : groups_) {
+        const auto& [part, cell, place, op] = key;
+        if (part == darts::Part::auxiliary && !auxiliary) continue;
+        if (part == darts::Part::edge && op >= 0) {
+            const bool reduction = net_.cells[static_cast<std::size_t>(cell)].reduction;
+            const auto edge = static_cast<std::size_t>(place);
+            const int column = op - net_.search.first_op();
+            const auto element =
+                edge * static_cast<std::size_t>(net_.search.operators()) + static_cast<std::size_t>(column);
+            if (path && path->cell(reduction)[edge] != op) continue;
+            if (!path && searches()) {
+                if (!chosen_[reduction].empty() && chosen_[reduction][edge] != column) continue;
+                if (!kept_[reduction].empty() && !kept_[reduction][element]) continue;
+            }
+        }
+        for (std::size_t l = group.first; l < group.last; l++)
+            if (ids_[l].count >= 0) batch_counts_[static_cast<std::size_t>(ids_[l].count)].count += store_.copies();
+    }
+}
+
 }  // namespace nascent

@@ -26,6 +26,8 @@ StateDict state_dict(const DartsNet& net, const Sgd* optimizer) {
         }
     }
     for (const Buffer& b : store.buffers()) state.set(b.name, {shapes.at(b.name), net.get(b.name)});
+    for (const DartsNet::BatchCount& c : net.batch_counts())
+        state.set(c.module + ".num_batches_tracked", {{}, {static_cast<double>(c.count)}});
     return state;
 }
 

@@ -6,8 +6,8 @@
 
 namespace nascent {
 
-/// Parameters and running statistics by the original's names and in PyTorch's layout; num_batches_tracked is not among
-/// them. With an optimizer, coasting parameters as they would be now.
+/// Parameters, running statistics and num_batches_tracked by the original's names and in PyTorch's layout: all that its
+/// load_state_dict(strict=True) wants. With an optimizer, coasting parameters as they would be now.
 StateDict state_dict(const DartsNet& net, const Sgd* optimizer = nullptr);
 
 /// The affine supernet that a state dict is of, from its tensors: stem, channels, cells, classes; `input_size` is not

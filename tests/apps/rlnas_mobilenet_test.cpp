@@ -125,6 +125,7 @@ TEST_CASE("rlnas trains and searches MobileNets") {
         const json listed =
             json::parse(rlnas({"angles", "--run", run, "--count", "20", "--angle-rules", rules, "--json"}).out);
         CHECK(listed["rules"] == rules);
+        CHECK(listed["switches"].size() == 7);
         REQUIRE(listed["angles"].size() == 20);
         const double first = listed["angles"][0]["angle"];
         CHECK(first != before);
@@ -183,10 +184,12 @@ TEST_CASE("rlnas shrinks the MobileNet space in stages, killed or not, and searc
             CHECK(std::find(allowed.begin(), allowed.end(), ops[b]) != allowed.end());
         }
     }
-    // Another space's file is refused, and one that changed since.
+    // Another space's file is refused. A run has a copy of its own, and goes by that.
     CHECK(rlnas({"run", "--preset", "smoke/mobilenet", "--shrunk", file, "--out", folder / "other"}).code == 3);
     CHECK(rlnas(smoke("shrink", "smoke/anglenas", folder / "twice", {"--shrunk", file})).code == 2);
     write_text(file, "{}");
+    CHECK(json::parse(rlnas({"search", "--run", next, "--json"}).out)["candidates"] == space["size"]);
+    write_text(next + "/export/given_space.json", "{}");
     CHECK(rlnas({"search", "--run", next}).code == 3);
 }
 

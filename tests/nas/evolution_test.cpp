@@ -2,8 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -279,4 +281,60 @@ TEST_CASE("a draw that finds nothing new is tried as often as patience says") {
     config.patience = 5;
     Evolution(space, config, NumpyRandom(1));
     CHECK(space.draws == 1 + 5);
+}
+
+TEST_CASE("an evolution that is stopped within a generation has the state before it") {
+    const Nb201Genes space;
+    EvolutionConfig config;
+    config.population = 20;
+    config.select = 5;
+    config.mutation = config.crossover = 8;
+    config.generations = 6;
+    auto score = [](const Genes& g) { return static_cast<double>(g[0] * 7 + g[3] * 3 - g[5]); };
+    std::vector<EvolutionState> whole;
+    const Evolution all = run_evolution(
+        space, config, NumpyRandom(4), {}, score, [&](const EvolutionState& s) { whole.push_back(s); },
+        [] { return false; });
+    REQUIRE(whole.size() == 6);
+    int asked = 0;
+    run_evolution(
+        space, config, NumpyRandom(4), {}, score, [](const EvolutionState&) {}, [&] { return ++asked < 0; });
+    REQUIRE(asked > 100);  // within generations, too
+    for (int stop_at = 1; stop_at < asked; stop_at += 17) {
+        CAPTURE(stop_at);
+        int now = 0;
+        std::optional<EvolutionState> last;
+        try {
+            run_evolution(
+                space, config, NumpyRandom(4), {}, score, [&](const EvolutionState& s) { last = s; },
+                [&] { return ++now >= stop_at; });
+            FAIL("was not stopped");
+        } catch (const Error& e) {
+            CHECK(e.kind() == ErrorKind::interrupted);
+        }
+        if (last) CHECK(*last == whole[static_cast<std::size_t>(last->generation) - 1]);
+        const Evolution again = run_evolution(
+            space, config, NumpyRandom(4), last, score, [](const EvolutionState&) {}, [] { return false; });
+        CHECK(again.state() == all.state());
+    }
+}
+
+TEST_CASE("genes of a smaller space") {
+    const std::vector<std::vector<int>> few = {{0}, {0, 3}, {1, 4}, {2}, {0, 1, 3}, {0, 1, 2, 3, 4}};
+    const Nb201Genes space(few);
+    NumpyRandom random(2);
+    std::set<int> mutated;
+    for (int i = 0; i < 300; i++) {
+        const Genes drawn = space.random(random), changed = space.mutate(drawn, 0.9, random);
+        for (std::size_t e = 0; e < 6; e++)
+            for (const Genes* g : {&drawn, &changed})
+                CHECK(std::find(few[e].begin(), few[e].end(), (*g)[e]) != few[e].end());
+        if (changed[4] != drawn[4]) mutated.insert(changed[4]);
+    }
+    CHECK(mutated == std::set<int>{1, 3});  // never to `none`
+    // Of the whole space the draws are the published ones.
+    NumpyRandom a(9), b(9);
+    const Nb201Genes whole, listed(std::vector<std::vector<int>>(6, {0, 1, 2, 3, 4}));
+    for (int i = 0; i < 20; i++)
+        CHECK(whole.mutate(whole.random(a), 0.5, a) == listed.mutate(listed.random(b), 0.5, b));
 }

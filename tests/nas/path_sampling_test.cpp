@@ -7,6 +7,7 @@
 #include <map>
 
 #include "engine/base/error.h"
+#include "nas/algo/shrink_nb201.h"
 
 using namespace nascent;
 using nb201::Op;
@@ -49,4 +50,28 @@ TEST_CASE("a path is a function of seed and step, shared cells are alike") {
     for (const nb201::Architecture& a : shared) CHECK(a == shared[0]);
     CHECK(cell_sampling("shared") == CellSampling::shared);
     CHECK_THROWS_AS(cell_sampling("both"), Error);
+}
+
+TEST_CASE("paths of a smaller space have its operators alone, uniformly, and of the whole are the same") {
+    for (int s = 0; s < 50; s++)
+        CHECK(sample_path(3, s, 15, CellSampling::per_cell) ==
+              sample_path(3, s, 15, CellSampling::per_cell, nb201_operators()));
+    // Node 1 has `none` alone, node 2 four combinations of which one is `none` twice, node 3 one of six without it.
+    const OperatorLists few = {{0}, {0, 3}, {0, 4}, {1, 2}, {0, 1, 3}, {2}};
+    const int steps = 3000, cells = 3;
+    std::array<std::map<std::vector<Op>, int>, 4> seen;
+    for (int s = 0; s < steps; s++)
+        for (const nb201::Architecture& a : sample_path(8, s, cells, CellSampling::per_cell, few)) {
+            CHECK(nb201_within(few, a));
+            for (int to = 1, edge = 0; to < 4; edge += to, to++)
+                seen[static_cast<std::size_t>(to)][{a.ops.begin() + edge, a.ops.begin() + edge + to}]++;
+        }
+    CHECK(seen[2].count({Op::none, Op::none}) == 0);
+    for (const auto& [to, combinations] : {std::pair{1, 1}, {2, 3}, {3, 6}}) {
+        const auto& counts = seen[static_cast<std::size_t>(to)];
+        CHECK(static_cast<int>(counts.size()) == combinations);
+        // Each count is binomial; six deviations.
+        const double n = steps * cells, p = 1.0 / combinations;
+        for (const auto& [ops, count] : counts) CHECK(std::fabs(count - n * p) <= 6 * std::sqrt(n * p * (1 - p)));
+    }
 }
