@@ -10,11 +10,14 @@ struct NormShape {
     int channels;
     std::size_t count;  // pixels that the sums run over
     double eps, momentum;
+    /// The running statistics are those of all pixels so far, of which this batch is the share `momentum` (1: it is the
+    /// first), and become those of all pixels up to and with this batch: the mean and the unbiased variance.
+    bool pooled = false;
 };
 
 /// From sums (2 * channels: of z, of z^2): mean, rstd = 1 / sqrt(biased variance + eps), and scale = gamma * rstd,
 /// shift = beta - mean * scale (gamma, beta null: 1, 0). Running statistics (null: none) move by `momentum` towards the
-/// mean and the unbiased variance, as torch.nn.BatchNorm2d's do.
+/// mean and the unbiased variance, as torch.nn.BatchNorm2d's do, or are `pooled`.
 template <class T>
 void norm_finish(const Stream&, const NormShape&, const double* sums, const T* gamma, const T* beta, T* running_mean,
                  T* running_var, double* mean, double* rstd, T* scale, T* shift);

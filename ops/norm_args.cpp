@@ -19,7 +19,7 @@ NormState NormState::make(int channels, DType dtype) {
 
 void NormState::finish(const NormArgs& args, std::size_t count, const double* sums, const Tensor& gamma,
                        const Tensor& beta) {
-    const kernels::NormShape shape{static_cast<int>(scale.size()), count, args.eps, args.momentum};
+    const kernels::NormShape shape{static_cast<int>(scale.size()), count, args.eps, args.momentum, args.pooled};
     if (gamma.defined()) check_vector(gamma, shape.channels, scale.dtype, "batch-norm weight");
     if (beta.defined()) check_vector(beta, shape.channels, scale.dtype, "batch-norm bias");
     NASCENT_CHECK(args.training || args.running_mean.defined(), runtime, "evaluation needs running statistics");

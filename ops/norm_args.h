@@ -9,6 +9,8 @@ struct NormArgs {
     Tensor running_mean, running_var;
     bool training = true;
     double eps = 1e-5, momentum = 0.1;
+    /// Running statistics are of all pictures so far, of which the batch is the share `momentum` (kernels::NormShape).
+    bool pooled = false;
     bool operator==(const NormArgs&) const = default;
 };
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/norm_move.h"
+
 namespace nascent::kernels::cpu {
 
 template <class T>
@@ -20,9 +22,7 @@ void norm_finish(const Stream&, const NormShape& s, const double* sums, const T*
         scale[c] = static_cast<T>(a);
         shift[c] = static_cast<T>((beta ? beta[c] : 0.0) - m * a);
         if (!running_mean) continue;
-        const double unbiased = s.count > 1 ? var * n / (n - 1) : var;
-        running_mean[c] = static_cast<T>((1 - s.momentum) * running_mean[c] + s.momentum * m);
-        running_var[c] = static_cast<T>((1 - s.momentum) * running_var[c] + s.momentum * unbiased);
+        move_running(s, m, var, running_mean[c], running_var[c]);
     }
 }
 

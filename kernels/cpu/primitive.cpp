@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/cpu/plain.h"
+#include "kernels/norm_move.h"
 
 namespace nascent::kernels::cpu {
 
@@ -81,14 +82,11 @@ void batch_norm_plain_backward(const Stream& stream, const Image& s, const T* x,
 template <class T>
 void batch_norm_plain_running(const Stream&, const NormShape& s, const T* mean, const T* rstd, T* running_mean,
                               T* running_var) {
-    const double n = static_cast<double>(s.count);
     for (int c = 0; c < s.channels; c++) {
         const double r = rstd[c], m = mean[c];
         // Rounding may leave a constant channel's variance a little below zero.
         const double raw = 1 / (r * r) - s.eps, variance = raw > 0 ? raw : 0.0;
-        const double unbiased = s.count > 1 ? variance * n / (n - 1) : variance;
-        running_mean[c] = static_cast<T>((1 - s.momentum) * running_mean[c] + s.momentum * m);
-        running_var[c] = static_cast<T>((1 - s.momentum) * running_var[c] + s.momentum * unbiased);
+        move_running(s, m, variance, running_mean[c], running_var[c]);
     }
 }
 

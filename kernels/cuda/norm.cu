@@ -1,7 +1,7 @@
 #include <cmath>
 
 #include "kernels/common/pack.cuh"
-#include "kernels/norm.h"
+#include "kernels/norm_move.h"
 
 namespace nascent::kernels::gpu {
 namespace {
@@ -22,9 +22,7 @@ __global__ void finish_kernel(NormShape s, const double* sums, const T* gamma, c
     scale[c] = static_cast<T>(a);
     shift[c] = static_cast<T>((beta ? static_cast<double>(beta[c]) : 0.0) - m * a);
     if (!running_mean) return;
-    const double unbiased = s.count > 1 ? var * n / (n - 1) : var;
-    running_mean[c] = static_cast<T>((1 - s.momentum) * running_mean[c] + s.momentum * m);
-    running_var[c] = static_cast<T>((1 - s.momentum) * running_var[c] + s.momentum * unbiased);
+    move_running(s, m, var, running_mean[c], running_var[c]);
 }
 
 template <class T>

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "kernels/common/plain.cuh"
+#include "kernels/norm_move.h"
 #include "kernels/primitive.h"
 
 namespace nascent::kernels::gpu {
@@ -95,12 +96,10 @@ template <class T>
 __global__ void running_kernel(NormShape s, const T* mean, const T* rstd, T* running_mean, T* running_var) {
     const unsigned c = item();
     if (c >= static_cast<unsigned>(s.channels)) return;
-    const double n = static_cast<double>(s.count), r = rstd[c], m = mean[c];
+    const double r = rstd[c], m = mean[c];
     // Rounding may leave a constant channel's variance a little below zero.
     const double raw = 1 / (r * r) - s.eps, variance = raw > 0 ? raw : 0.0;
-    const double unbiased = s.count > 1 ? variance * n / (n - 1) : variance;
-    running_mean[c] = static_cast<T>((1 - s.momentum) * running_mean[c] + s.momentum * m);
-    running_var[c] = static_cast<T>((1 - s.momentum) * running_var[c] + s.momentum * unbiased);
+    move_running(s, m, variance, running_mean[c], running_var[c]);
 }
 
 }  // namespace

@@ -6,27 +6,22 @@
 #include "engine/base/rng.h"
 
 namespace nascent {
-namespace {
 
-/// What is drawn for an element: one number for all, +-scale, [0, scale) or normal with deviation scale.
-struct Start {
-    enum { constant, around_zero, positive, normal } kind = constant;
-    double scale = 0;
-    double draw(const Random& r) const {
-        switch (kind) {
-            case around_zero:
-                return scale * (2 * r.uniform(0) - 1);
-            case positive:
-                return scale * r.uniform(0);
-            case normal:
-                return scale * std::sqrt(-2 * std::log(1 - r.uniform(0))) *
-                       std::cos(2 * std::numbers::pi * r.uniform(1));
-            case constant:
-                break;
-        }
-        return scale;
+double Start::draw(const Random& r) const {
+    switch (kind) {
+        case around_zero:
+            return scale * (2 * r.uniform(0) - 1);
+        case positive:
+            return scale * r.uniform(0);
+        case normal:
+            return scale * std::sqrt(-2 * std::log(1 - r.uniform(0))) * std::cos(2 * std::numbers::pi * r.uniform(1));
+        case constant:
+            break;
     }
-};
+    return scale;
+}
+
+namespace {
 
 std::int64_t fan_in(const Shape& s) {  // (k, k, in, out), (k, k, channels), (out, in)
     return s.rank() == 4 ? s[0] * s[1] * s[2] : s.rank() == 3 ? s[0] * s[1] : s[1];
@@ -50,9 +45,13 @@ Start start_of(const ParameterStore& store, const Parameter& p, GammaStart gamma
 }  // namespace
 
 void initialise(ParameterStore& store, std::uint64_t seed, GammaStart gamma) {
+    initialise(store, seed, [&](const Parameter& p) { return start_of(store, p, gamma); });
+}
+
+void initialise(ParameterStore& store, std::uint64_t seed, const std::function<Start(const Parameter&)>& start_of) {
     for (std::size_t i = 0; i < store.parameters().size(); i++) {
         const Tensor t = store.raw(static_cast<int>(i));
-        const Start start = start_of(store, store.parameters()[i], gamma);
+        const Start start = start_of(store.parameters()[i]);
         with_type(t.dtype, [&](auto zero) {
             using T = decltype(zero);
             std::vector<T> host(t.size(), static_cast<T>(start.scale));

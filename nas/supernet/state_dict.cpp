@@ -4,6 +4,8 @@
 #include <bit>
 #include <cstring>
 
+#include "nas/supernet/torch_layout.h"
+
 namespace nascent {
 namespace {
 
@@ -13,15 +15,6 @@ std::vector<std::int64_t> torch_shape(const Shape& s) {
     dims.reserve(static_cast<std::size_t>(s.rank()));
     for (int i = 0; i < s.rank(); i++) dims.push_back(s[i]);
     return dims;
-}
-
-/// Index into (k, k, in, out) of element i of (out, in, k, k).
-std::size_t stored_index(const Shape& s, std::size_t i) {
-    if (s.rank() != 4) return i;
-    const auto area = static_cast<std::size_t>(s[0] * s[1]), in = static_cast<std::size_t>(s[2]),
-               out = static_cast<std::size_t>(s[3]);
-    const std::size_t tap = i % area, ci = i / area % in, co = i / area / in;
-    return (tap * in + ci) * out + co;
 }
 
 std::vector<double> doubles_of(DType dtype, const void* host, std::size_t count) {

@@ -26,8 +26,8 @@ struct BatchNorm {
                                                      y.as<T>(), mean.as<T>(), rstd.as<T>());
                 if (args.running_mean.defined())
                     kernels::batch_norm_plain_running<T>(
-                        kernel_stream(), {image.c, image.pixels(), args.eps, args.momentum}, mean.as<T>(), rstd.as<T>(),
-                        args.running_mean.as<T>(), args.running_var.as<T>());
+                        kernel_stream(), {image.c, image.pixels(), args.eps, args.momentum, args.pooled}, mean.as<T>(),
+                        rstd.as<T>(), args.running_mean.as<T>(), args.running_var.as<T>());
                 return;
             }
             NASCENT_CHECK(args.running_mean.defined(), runtime, "evaluation needs running statistics");

@@ -151,12 +151,12 @@ TEST_CASE_TEMPLATE("gpu avg_pool_2x2 has the CPU's bits", T, float, double) {
 }
 
 TEST_CASE_TEMPLATE("gpu norm_finish, norm_running and norm_fold have the CPU's bits", T, float, double) {
-    for (int mode = 0; mode < 4; mode++)
+    for (int mode = 0; mode < 8; mode++)
         for (int channels : {1, 16, 300}) {
-            const bool affine = mode & 1, more = mode & 2;
+            const bool affine = mode & 1, more = mode & 2, pooled = mode & 4;
             CAPTURE(channels);
             const std::size_t c = static_cast<std::size_t>(channels);
-            const kernels::NormShape shape{channels, more ? 60u : 1u, 1e-5, 0.1};
+            const kernels::NormShape shape{channels, more ? 60u : 1u, 1e-5, 0.1, pooled};
             Numbers numbers(static_cast<unsigned>(10 * channels + mode));
             const auto gamma = numbers.uniform<T>(c), beta = numbers.uniform<T>(c);
             auto means = numbers.uniform<T>(c), variances = magnitudes(numbers.uniform<T>(c));

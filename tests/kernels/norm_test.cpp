@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cmath>
+#include <vector>
 
 // The numbers are chosen so that every step is exact in both types, unless it says otherwise.
 namespace nascent::test {
@@ -41,6 +42,29 @@ TEST_CASE_TEMPLATE("norm_finish by hand", T, float, double) {
                             &(running_var[0] = 1), mean.data(), rstd.data(), scale.data(), shift.data());
     CHECK(rstd[0] == 2);
     CHECK(running_var[0] == T(0.75));
+}
+
+TEST_CASE_TEMPLATE("norm_finish of pixels after others gives the statistics of all of them", T, float, double) {
+    // {1, 2, 3, 6}, {4, 8} and {0, 4} one after another: mean 3.5, squared deviations 48.
+    const std::vector<std::vector<double>> batches{{1, 2, 3, 6}, {4, 8}, {0, 4}};
+    T running_mean = 7, running_var = 9;  // forgotten by a first batch
+    double mean = 0, rstd = 0;
+    T scale = 0, shift = 0;
+    std::size_t count = 0;
+    for (const std::vector<double>& batch : batches) {
+        std::array<double, 2> sums{};
+        for (double x : batch) sums[0] += x, sums[1] += x * x;
+        count += batch.size();
+        const kernels::NormShape shape{1, batch.size(), 0.5,
+                                       static_cast<double>(batch.size()) / static_cast<double>(count), true};
+        kernels::norm_finish<T>(kStream, shape, sums.data(), nullptr, nullptr, &running_mean, &running_var, &mean,
+                                &rstd, &scale, &shift);
+        CHECK(mean == sums[0] / static_cast<double>(batch.size()));  // what normalises is the batch's own
+        if (count == 4) CHECK(running_var == static_cast<T>(14 / 3.0));
+    }
+    const double rounding = sizeof(T) == 4 ? 1e-6 : 1e-14;
+    CHECK(std::abs(running_mean - 3.5) < rounding);
+    CHECK(std::abs(running_var - 48 / 7.0) < 10 * rounding);
 }
 
 TEST_CASE_TEMPLATE("norm_running by hand", T, float, double) {
