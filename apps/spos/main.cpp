@@ -59,7 +59,38 @@ int run(int argc, char** argv) {
         ->check(CLI::Range(0, 4096))
         ->capture_default_str();
 
+    spos::LatencyCommand measured;
+    CLI::App* latency = app.add_subcommand(
+        "latency", "measure every operator of every block on this machine: a table for --latency-table");
+    latency->add_option("--space", measured.space, "as of cost")->capture_default_str();
+    latency->add_option("--size", measured.size, "height and width of the pictures (224)")->check(CLI::Range(1, 4096));
+    latency->add_option("--classes", measured.classes, "number of classes (1000)")->check(CLI::Range(1, 1'000'000));
+    latency->add_option("--batch", measured.batch, "pictures that go through at a time")
+        ->check(CLI::Range(1, 1'000'000))
+        ->capture_default_str();
+    latency->add_option("--device", measured.device, "where")
+        ->check(CLI::IsMember({"cpu", "gpu"}))
+        ->capture_default_str();
+    latency->add_option("--threads", measured.threads, "threads that compute, 0 for all")
+        ->check(CLI::Range(0, 4096))
+        ->capture_default_str();
+    latency->add_option("--dtype", measured.dtype, "type of weights and activations")
+        ->check(CLI::IsMember({"float32", "float64"}))
+        ->capture_default_str();
+    latency->add_option("--warmup", measured.warmup, "rounds that do not count")
+        ->check(CLI::Range(0, 1'000'000))
+        ->capture_default_str();
+    latency->add_option("--repeats", measured.repeats, "rounds of which the median is taken")
+        ->check(CLI::Range(1, 1'000'000))
+        ->capture_default_str();
+    latency->add_option("-o,--out", measured.out, "file that is written; without it the table is printed")
+        ->option_text("FILE");
+
     if (!parse_command_line(app, argc, argv)) return 0;
+    if (*latency) {
+        spos::latency(measured);
+        return 0;
+    }
     if (*pack) {
         NASCENT_CHECK(!packing.root.empty() && !packing.out.empty(), usage,
                       "pack needs folders to read and to write: spos data pack FOLDER --out DIR");

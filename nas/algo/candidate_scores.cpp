@@ -5,6 +5,7 @@
 
 #include "engine/autograd/execution.h"
 #include "nas/space/nearest_name.h"
+#include "ops/reference.h"
 
 namespace nascent {
 namespace {
@@ -17,6 +18,11 @@ std::int64_t batches(std::size_t pictures, int batch) {
 }
 int batch_count(std::size_t pictures, int batch, std::int64_t i) {
     return static_cast<int>(std::min<std::int64_t>(batch, static_cast<std::int64_t>(pictures) - i * batch));
+}
+
+/// Hits and the mean loss of a batch.
+void add(Score& to, const Tensor& logits, const LabelledBatch& batch) {
+    to.add(read_scalar(cross_entropy(logits, batch.labels)), hits(logits, batch.labels));
 }
 
 }  // namespace
@@ -83,14 +89,14 @@ void CandidateScores::add_hits(int node, const Tensor& logits, const LabelledBat
     const PathTrie::Node& leaf = trie_.nodes[static_cast<std::size_t>(node)];
     passes_ += batch.pictures() * static_cast<std::int64_t>(leaf.candidates.size());
     if (!evaluating_ || leaf.candidates.empty()) return;
-    const Score score = hits(logits, batch.labels);
-    for (int c : leaf.candidates) scores_[static_cast<std::size_t>(c)].add(0, score);
+    for (int c : leaf.candidates) add(scores_[static_cast<std::size_t>(c)], logits, batch);
 }
 
 bool CandidateScores::walk(int node, const Tensor& x, const LabelledBatch& batch, const std::function<bool()>& stop) {
     if (stop()) return false;
     const std::size_t mark = arena_.mark();
     const Tensor y = run(node, x);
+    if (y.data != x.data) arena_.reset(arena_.behind(y));  // ops put their output before all else; an identity is x
     const std::vector<int>& children = trie_.nodes[static_cast<std::size_t>(node)].children;
     if (children.empty()) add_hits(node, y, batch);
     const bool whole =
@@ -129,10 +135,12 @@ bool CandidateScores::do_step(const std::function<bool()>& stop) {
     const std::vector<int>& path = trie_.paths[static_cast<std::size_t>(candidate)];
     for (int node : path) {
         if (stop()) return false;
-        y = run(node, y);
+        const Tensor before = y;
+        y = run(node, before);
+        if (y.data != before.data) arena_.reset(arena_.behind(y));
     }
     passes_ += n;
-    scores_[static_cast<std::size_t>(candidate)].add(0, hits(y, batch.labels));
+    add(scores_[static_cast<std::size_t>(candidate)], y, batch);
     return true;
 }
 
@@ -188,14 +196,18 @@ CandidateScores::State CandidateScores::state() const {
     State s;
     s.step = step_;
     s.statistics = read_statistics();
-    for (const Score& score : scores_) s.hits.insert(s.hits.end(), {score.pictures, score.top1, score.top5});
+    for (const Score& score : scores_) {
+        s.hits.insert(s.hits.end(), {score.pictures, score.top1, score.top5});
+        s.losses.push_back(score.loss);
+    }
     return s;
 }
 
 void CandidateScores::restore(const State& s) {
     std::size_t wanted = 0;
     each_statistic([&](const Tensor& t) { wanted += t.size(); });
-    NASCENT_CHECK(s.statistics.size() == wanted && s.hits.size() == 3 * scores_.size() && s.step >= 0 &&
+    NASCENT_CHECK(s.statistics.size() == wanted && s.hits.size() == 3 * scores_.size() &&
+                      s.losses.size() == scores_.size() && s.step >= 0 &&
                       s.step <= steps(),
                   checkpoint, "scores of other candidates: {} statistics, {} numbers of hits, step {}; expected {}, {}, "
                   "0..{}", s.statistics.size(), s.hits.size(), s.step, wanted, 3 * scores_.size(), steps());
@@ -203,6 +215,7 @@ void CandidateScores::restore(const State& s) {
     write_statistics(s.statistics);
     for (std::size_t c = 0; c < scores_.size(); c++) {
         scores_[c] = {};
+        scores_[c].loss = s.losses[c];
         scores_[c].pictures = s.hits[3 * c];
         scores_[c].top1 = s.hits[3 * c + 1];
         scores_[c].top5 = s.hits[3 * c + 2];
@@ -212,6 +225,7 @@ void CandidateScores::restore(const State& s) {
 std::vector<SafeTensor> CandidateScores::State::tensors() const {
     return {safe_tensor("search.statistics", {static_cast<std::int64_t>(statistics.size())}, std::span(statistics)),
             safe_tensor("search.hits", {static_cast<std::int64_t>(hits.size())}, std::span(hits)),
+            safe_tensor("search.losses", {static_cast<std::int64_t>(losses.size())}, std::span(losses)),
             safe_tensor("search.step", {1}, std::span(&step, 1))};
 }
 
@@ -225,6 +239,7 @@ CandidateScores::State CandidateScores::read_state(const SafeTensors& file) {
     };
     sized("search.statistics", s.statistics);
     sized("search.hits", s.hits);
+    sized("search.losses", s.losses);
     file.copy("search.step", std::span(&s.step, 1));
     return s;
 }

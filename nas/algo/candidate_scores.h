@@ -57,7 +57,7 @@ class CandidateScores {
     std::int64_t step_number() const { return step_; }
     /// Pictures times candidates that step() went through.
     std::int64_t passes() const { return passes_; }
-    /// One for each candidate, when done. The loss is left out.
+    /// One for each candidate, when done.
     const std::vector<Score>& scores() const { return scores_; }
     const PathTrie& trie() const { return trie_; }
     /// Most bytes of activations at a time, and those of statistics.
@@ -67,8 +67,9 @@ class CandidateScores {
     /// Everything that a step changes: goes on to the same bits.
     struct State {
         std::int64_t step = 0;
-        std::vector<double> statistics;   // of the calibrated norms, node by node
-        std::vector<std::int64_t> hits;   // pictures, top 1, top 5 of each candidate
+        std::vector<double> statistics;  // of the calibrated norms, node by node
+        std::vector<std::int64_t> hits;  // pictures, top 1, top 5 of each candidate
+        std::vector<double> losses;      // of each candidate, summed over pictures
         std::vector<SafeTensor> tensors() const;
     };
     State state() const;

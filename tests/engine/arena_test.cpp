@@ -22,6 +22,25 @@ TEST_CASE("an arena bumps, resets to marks and remembers its high water") {
     CHECK(arena.allocate(0) != nullptr);
 }
 
+TEST_CASE("an arena gives back what lies behind a tensor") {
+    auto device = make_device("cpu", 1);
+    for (bool checked : {false, true}) {
+        Arena arena(*device, std::size_t{1} << 24, checked), other(*device, std::size_t{1} << 24, checked);
+        arena.allocate(100);
+        const Tensor t = arena.tensor({5}, DType::f64);
+        std::memset(t.data, 1, t.bytes());
+        const std::size_t behind = arena.mark();
+        CHECK(arena.behind(t) == behind);
+        arena.allocate(1000);
+        CHECK(arena.behind(t) == behind);
+        arena.reset(arena.behind(t));
+        CHECK(arena.used() == behind);
+        CHECK(t.as<double>()[4] == t.as<double>()[0]);
+        arena.check_red_zones();
+        CHECK_THROWS_WITH_AS((void)other.behind(t), doctest::Contains("lies elsewhere"), Error);
+    }
+}
+
 TEST_CASE("an arena that is full says so") {
     auto device = make_device("cpu", 1);
     Arena arena(*device, std::size_t{4} << 20, false);
