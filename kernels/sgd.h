@@ -13,16 +13,19 @@ struct SgdRange {
     /// Zero-gradient steps missed since the range was last written, as one linear map on (w, v):
     /// w' = m[0] w + m[1] v, v' = m[2] w + m[3] v. Identity where nothing was missed.
     double gap[4] = {1, 0, 0, 1};
+    bool decays = true;  // whether SgdStep::decay is of these weights
 };
 
 struct SgdStep {
     double lr, momentum, decay;
     bool nesterov;
     Clip clip = {};
+    double clip_value = 0;  // gradients' elements are clamped to [-clip_value, clip_value]; 0: not
 };
 
-/// Per element: (w, v) through `gap`; then, with a gradient, d = g * (clip's factor) + decay * w; v = momentum * v + d;
-/// w -= lr * (nesterov ? d + momentum * v : v).
+/// Per element: (w, v) through `gap`; then, with a gradient, d = clamped g * (clip's factor) + decay * w, without its
+/// last term where the range does not decay; v = momentum * v + d; w -= lr * (nesterov ? d + momentum * v : v).
+/// Clamping leaves what is not a number, as torch.nn.utils.clip_grad_value_.
 template <class T>
 void sgd(const Stream&, const SgdStep&, std::span<const SgdRange<T>> ranges);
 

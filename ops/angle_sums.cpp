@@ -25,7 +25,8 @@ std::vector<std::array<double, 3>> angle_sums(const ParameterStore& before, cons
                                      now.raw(static_cast<int>(p)).template as<T>(),
                                      now.raw_momentum(static_cast<int>(p)).template as<T>(), meta.shape.size()};
             double m[4];
-            if (optimizer && optimizer->pending(meta.range, m)) r.gap[0] = m[0], r.gap[1] = m[1];
+            if (optimizer && optimizer->pending(meta.range, m, optimizer->decays(static_cast<int>(p))))
+                r.gap[0] = m[0], r.gap[1] = m[1];
             ranges.push_back(r);
         }
         const kernels::Stream stream = kernel_stream(device);

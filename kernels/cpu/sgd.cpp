@@ -1,5 +1,7 @@
 #include "kernels/sgd.h"
 
+#include <limits>
+
 #include "kernels/cpu/blocks.h"
 #include "kernels/cpu/dispatch.h"
 #undef HWY_TARGET_INCLUDE
@@ -17,18 +19,20 @@ namespace HWY_NAMESPACE {
 
 template <class T>
 struct SgdConstants {
-    Vector<T> rate, momentum, decay, scale;
+    Vector<T> rate, momentum, decay, scale, largest;
     explicit SgdConstants(const SgdStep& s)
         : rate(set(static_cast<T>(-s.lr))),
           momentum(set(static_cast<T>(s.momentum))),
           decay(set(static_cast<T>(s.decay))),
-          scale(set(static_cast<T>(clip_factor(s.clip)))) {}
+          scale(set(static_cast<T>(clip_factor(s.clip)))),
+          largest(set(s.clip_value > 0 ? static_cast<T>(s.clip_value) : std::numeric_limits<T>::infinity())) {}
 };
 
 template <bool Gap, bool Gradient, bool Nesterov, class T>
 HWY_NOINLINE void sgd_block(const SgdConstants<T>& k, const SgdRange<T>& r, std::size_t begin, std::size_t end) {
     const Vector<T> m0 = set(static_cast<T>(r.gap[0])), m1 = set(static_cast<T>(r.gap[1]));
     const Vector<T> m2 = set(static_cast<T>(r.gap[2])), m3 = set(static_cast<T>(r.gap[3]));
+    const Vector<T> decay = r.decays ? k.decay : set(T(0)), least = hn::Neg(k.largest);
     for (std::size_t i = begin; i < end; i += kLanes<T>) {
         const int left = static_cast<int>(std::min<std::size_t>(end - i, kLanes<T>));
         Vector<T> w = load_first(r.w + i, left), v = load_first(r.v + i, left);
@@ -38,7 +42,10 @@ HWY_NOINLINE void sgd_block(const SgdConstants<T>& k, const SgdRange<T>& r, std:
             v = hn::MulAdd(m3, v, hn::Mul(m2, old));
         }
         if constexpr (Gradient) {
-            const Vector<T> d = hn::MulAdd(k.decay, w, hn::Mul(load_first(r.g + i, left), k.scale));
+            // Comparisons with what is not a number are false, so it stays.
+            Vector<T> g = load_first(r.g + i, left);
+            g = hn::IfThenElse(hn::Gt(g, k.largest), k.largest, hn::IfThenElse(hn::Lt(g, least), least, g));
+            const Vector<T> d = hn::MulAdd(decay, w, hn::Mul(g, k.scale));
             v = hn::MulAdd(k.momentum, v, d);
             w = hn::MulAdd(k.rate, Nesterov ? hn::MulAdd(k.momentum, v, d) : v, w);
         }

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "kernels/common/range_list.cuh"
@@ -13,10 +14,11 @@ struct SgdItem {
     const T* g;
     std::size_t count;
     T gap[4];
+    T decay;
 };
 template <class T>
 struct SgdNumbers {
-    T rate, momentum, decay;
+    T rate, momentum, largest;
     bool nesterov;
     Clip clip;
 };
@@ -40,7 +42,8 @@ __global__ void __launch_bounds__(kThreads)
         if (r.g) {
             const Pack<T, n> g = load<n>(r.g + at);
             for (int i = 0; i < n; i++) {
-                const T d = std::fma(k.decay, w.v[i], g.v[i] * scale);
+                const T clamped = g.v[i] > k.largest ? k.largest : g.v[i] < -k.largest ? -k.largest : g.v[i];
+                const T d = std::fma(r.decay, w.v[i], clamped * scale);
                 v.v[i] = std::fma(k.momentum, v.v[i], d);
                 w.v[i] = std::fma(k.rate, k.nesterov ? std::fma(k.momentum, v.v[i], d) : v.v[i], w.v[i]);
             }
@@ -86,11 +89,12 @@ void sgd(const Stream& stream, const SgdStep& s, std::span<const SgdRange<T>> ra
     for (const SgdRange<T>& r : ranges) {
         const bool gap = r.gap[0] != 1 || r.gap[1] != 0 || r.gap[2] != 0 || r.gap[3] != 1;
         if (r.count == 0 || (!r.g && !gap)) continue;
-        items.push_back({r.w, r.v, r.g, r.count, {}});
+        items.push_back({r.w, r.v, r.g, r.count, {}, static_cast<T>(r.decays ? s.decay : 0)});
         for (int i = 0; i < 4; i++) items.back().gap[i] = static_cast<T>(r.gap[i]);
     }
-    const SgdNumbers<T> numbers{static_cast<T>(-s.lr), static_cast<T>(s.momentum), static_cast<T>(s.decay), s.nesterov,
-                                s.clip};
+    const SgdNumbers<T> numbers{static_cast<T>(-s.lr), static_cast<T>(s.momentum),
+                                s.clip_value > 0 ? static_cast<T>(s.clip_value) : std::numeric_limits<T>::infinity(),
+                                s.nesterov, s.clip};
     for_lists(std::span<const SgdItem<T>>(items), [&]<int N>(const RangeList<SgdItem<T>, N>& list, unsigned grid) {
         simt::launch(sgd_kernel<T, N>, blocks(stream, dim3(grid)), list, numbers);
     });

@@ -18,8 +18,7 @@ SupernetTraining training_of(const RlnasConfig& c) {
     t.label_smoothing = c.train.label_smoothing;
     t.sampling = cell_sampling(c.train.sampling);
     t.seed = static_cast<std::uint64_t>(c.run.seed);
-    t.sgd = {c.train.momentum, c.train.weight_decay, c.train.nesterov, c.train.clip,
-             c.train.inactive == "coast" ? SgdOptions::Inactive::coast : SgdOptions::Inactive::skip};
+    t.sgd = sgd_options(c.train);
     return t;
 }
 

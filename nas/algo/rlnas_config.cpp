@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "engine/base/error.h"
+#include "nas/algo/weight_decay.h"
 
 namespace nascent {
 
@@ -34,8 +35,12 @@ OptionTable rlnas_options(RlnasConfig& c) {
     t.add("train.lr_min", "--lr-min", c.train.lr_min, 0, 1e6, "learning rate the cosine ends at");
     t.add("train.momentum", "--momentum", c.train.momentum, 0, 1, "momentum of SGD");
     t.add("train.nesterov", "--nesterov", c.train.nesterov, "Nesterov's momentum");
-    t.add("train.weight_decay", "--weight-decay", c.train.weight_decay, 0, 1e6, "weight decay, on all weights");
+    t.add("train.weight_decay", "--weight-decay", c.train.weight_decay, 0, 1e6, "weight decay");
+    t.add("train.decay", "--decay", c.train.decay, weight_decay_names(),
+          "which weights decay: all, those of convolutions, or these and the classifier's");
     t.add("train.clip", "--clip", c.train.clip, 0, 1e300, "largest norm of the gradient, 0 for no limit");
+    t.add("train.clip_value", "--clip-value", c.train.clip_value, 0, 1e300,
+          "largest size of each element of the gradient, 0 for no limit");
     t.add("train.label_smoothing", "--label-smoothing", c.train.label_smoothing, 0, 1,
           "part of the target spread over all classes");
     t.add("train.inactive", "--inactive", c.train.inactive, Words{"coast", "skip"},
@@ -99,6 +104,8 @@ void resolve(RlnasConfig& c, bool training) {
     NASCENT_CHECK(c.run.seed <= largest_seed && c.data.label_seed <= largest_seed, usage,
                   "run.seed = {}, data.label_seed = {}: expected at most {}", c.run.seed, c.data.label_seed,
                   largest_seed);
+    NASCENT_CHECK(c.train.clip == 0 || c.train.clip_value == 0, usage,
+                  "gradients are clipped by train.clip or by train.clip_value, not by both");
     NASCENT_CHECK(c.train.label_smoothing < 1, usage, "train.label_smoothing = 1 leaves nothing of the label");
     NASCENT_CHECK(!c.train.nesterov || c.train.momentum > 0, usage, "train.nesterov needs train.momentum > 0, it is 0");
     NASCENT_CHECK(c.search.select <= c.search.population, usage, "search.select = {} is above search.population = {}",

@@ -29,7 +29,9 @@ struct RlnasConfig {
         double momentum = 0.9;
         bool nesterov = true;
         double weight_decay = 5e-4;
-        double clip = 0;  // 0: off
+        std::string decay = "all";  // see weight_decay_names()
+        double clip = 0;            // by norm, 0: off
+        double clip_value = 0;      // of each element, 0: off
         double label_smoothing = 0;
         std::string inactive = "coast";     // coast | skip
         std::string sampling = "per-cell";  // per-cell | shared, of nasbench201

@@ -23,8 +23,7 @@ DartsPathTraining training_of(const RlnasConfig& c) {
     t.label_smoothing = c.train.label_smoothing;
     t.draws = c.train.draws == "numpy" ? DartsPathTraining::Draws::numpy : DartsPathTraining::Draws::counters;
     t.seed = static_cast<std::uint64_t>(c.run.seed);
-    t.sgd = {c.train.momentum, c.train.weight_decay, c.train.nesterov, c.train.clip,
-             c.train.inactive == "coast" ? SgdOptions::Inactive::coast : SgdOptions::Inactive::skip};
+    t.sgd = sgd_options(c.train);
     return t;
 }
 

@@ -1,5 +1,6 @@
 #include "nas/algo/rlnas_training.h"
 
+#include "nas/algo/weight_decay.h"
 #include "nas/data/labels.h"
 
 namespace nascent {
@@ -15,6 +16,18 @@ LoaderOptions loader_options(const RlnasConfig& c, const Dataset& set) {
                                           static_cast<std::int64_t>(set.train.count()));
         o.fixed_labels.assign(labels.begin(), labels.end());
     }
+    return o;
+}
+
+SgdOptions sgd_options(const RlnasConfig::Train& c) {
+    SgdOptions o;
+    o.momentum = c.momentum;
+    o.weight_decay = c.weight_decay;
+    o.nesterov = c.nesterov;
+    o.clip_norm = c.clip;
+    o.inactive = c.inactive == "coast" ? SgdOptions::Inactive::coast : SgdOptions::Inactive::skip;
+    o.clip_value = c.clip_value;
+    o.decays = weight_decay_rule(c.decay);
     return o;
 }
 

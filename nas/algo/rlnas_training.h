@@ -9,11 +9,15 @@
 #include "nas/data/dataset.h"
 #include "nas/data/loader.h"
 #include "nas/run/training_loop.h"
+#include "ops/optim/sgd.h"
 
 namespace nascent {
 
 /// Batches and labels of a run's training pictures.
 LoaderOptions loader_options(const RlnasConfig& config, const Dataset& set);
+
+/// How a run's weights are stepped.
+SgdOptions sgd_options(const RlnasConfig::Train& config);
 
 /// Trains to the end: `end_epoch(epoch)` after each epoch's last step, `save()` for checkpoints. `epoch_loss` and
 /// `epoch_pictures` are the sums of the epoch so far. Throws Error(interrupted) after a checkpoint when a signal came.

@@ -1,5 +1,6 @@
 #include "nas/algo/schedules.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -20,6 +21,10 @@ double resumed_cosine_lr(double lr, double lr_min, std::int64_t epochs, std::int
 double linear_lr(double lr, std::int64_t epochs, std::int64_t epoch) {
     const auto left = static_cast<double>(epochs - epoch), whole = static_cast<double>(epochs - tail);
     return epochs - epoch > tail ? lr * (left - tail) / whole : lr * left / (tail * whole);
+}
+
+double linear_step_lr(double lr, double lr_min, std::int64_t steps, std::int64_t step) {
+    return std::max(lr_min, lr - (lr - lr_min) * static_cast<double>(step) / static_cast<double>(steps));
 }
 
 double warm_linear_lr(double lr, std::int64_t epochs, std::int64_t epoch, int batch, WarmUp warm_up) {

@@ -1,4 +1,4 @@
-// Learning rates by epoch, as closed forms: nothing is carried from one epoch to the next.
+// Learning rates by epoch or step, as closed forms: nothing is carried from one to the next.
 #pragma once
 #include <cstdint>
 
@@ -20,5 +20,9 @@ double linear_lr(double lr, std::int64_t epochs, std::int64_t epoch);
 /// lr (epoch + 1) / 5, EvNAS multiplies it by (epoch + 1) / 5.
 enum class WarmUp { replace, multiply };
 double warm_linear_lr(double lr, std::int64_t epochs, std::int64_t epoch, int batch, WarmUp warm_up);
+
+/// By steps, linear to a floor: max(lr_min, lr - (lr - lr_min) step / steps). RLNAS's and AngleNAS's ImageNet training,
+/// which counts steps - the scheduler's before the update - from 1 and `steps` as whole batches.
+double linear_step_lr(double lr, double lr_min, std::int64_t steps, std::int64_t step);
 
 }  // namespace nascent

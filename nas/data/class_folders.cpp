@@ -72,14 +72,15 @@ SplitFolders split_folders(const std::string& root) {
     return {train, ""};
 }
 
-ListedSplits list_splits(const std::string& root, int classes) {
+ListedSplits list_splits(const std::string& root, int classes, bool needs_test) {
     const SplitFolders folders = split_folders(root);
-    NASCENT_CHECK(!folders.test.empty(), data, "{}: has neither test/ nor val/", root);
+    NASCENT_CHECK(!folders.test.empty() || !needs_test, data, "{}: has neither test/ nor val/", root);
     ClassFolders train = list_class_folders(folders.train);
     const auto found = static_cast<int>(train.class_names.size());
     NASCENT_CHECK(found >= 2, data, "{}: {} class folders, expected at least 2", train.root, found);
     NASCENT_CHECK(classes == 0 || classes == found, data, "{}: {} class folders, expected {}", train.root, found,
                   classes);
+    if (folders.test.empty()) return {std::move(train), {}};
     ClassFolders test = list_class_folders(folders.test);
     check_same_classes(train.class_names, train.root, test.class_names, test.root);
     return {std::move(train), std::move(test)};

@@ -27,11 +27,11 @@ struct SplitFolders {
 SplitFolders split_folders(const std::string& root);
 
 /// Both splits listed, of the same classes, at least two; `classes`: how many there must be, 0 for any. Throws
-/// Error(data) otherwise, and without DIR/test or DIR/val.
+/// Error(data) otherwise, and without DIR/test or DIR/val where `needs_test`; else `test` is then without classes.
 struct ListedSplits {
     ClassFolders train, test;
 };
-ListedSplits list_splits(const std::string& root, int classes);
+ListedSplits list_splits(const std::string& root, int classes, bool needs_test = true);
 
 /// Throws Error(data) that names the classes which one split has and the other lacks (the first ten of each, and how
 /// many more).

@@ -96,10 +96,10 @@ class Pack {
 };
 
 /// DIR/train.pack and DIR/test.pack or DIR/val.pack, of the same classes; `classes`: how many there must be, 0 for any.
-/// Throws Error(data) otherwise.
+/// Throws Error(data) otherwise. Where no test is needed and there is none it is null.
 struct PackedSplits {
     std::shared_ptr<const Pack> train, test;
 };
-PackedSplits open_packs(const std::string& path, int classes);
+PackedSplits open_packs(const std::string& path, int classes, bool needs_test = true);
 
 }  // namespace nascent

@@ -27,12 +27,13 @@ Pictures unpacked(const Pack& pack, const std::string& like, int& height, int& w
 }
 }  // namespace
 
-PackedSplits open_packs(const std::string& path, int classes) {
+PackedSplits open_packs(const std::string& path, int classes, bool needs_test) {
     std::error_code ignored;
     const auto file = [&](const char* name) { return path + "/" + name + ".pack"; };
     const std::string test_path = std::filesystem::exists(file("test"), ignored) ? file("test") : file("val");
-    auto train = Pack::open(file("train")), test = Pack::open(test_path);
-    check_same_classes(train->class_names(), train->path(), test->class_names(), test->path());
+    const bool has_test = needs_test || std::filesystem::exists(test_path, ignored);
+    std::shared_ptr<const Pack> train = Pack::open(file("train")), test = has_test ? Pack::open(test_path) : nullptr;
+    if (test) check_same_classes(train->class_names(), train->path(), test->class_names(), test->path());
     const auto found = static_cast<int>(train->class_names().size());
     NASCENT_CHECK(classes == 0 || classes == found, data, "{}: {} classes, expected {}", train->path(), found, classes);
     return {std::move(train), std::move(test)};

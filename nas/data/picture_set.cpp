@@ -20,7 +20,7 @@ Pictures outline(const PictureSource& source, int side) { return {side, side, {}
 
 bool is_picture_set(const std::string& spec) { return spec.starts_with("folder:") || spec.starts_with("pack:"); }
 
-PictureSet open_pictures(const std::string& spec, const PicturePipeline& pipeline, int classes) {
+PictureSet open_pictures(const std::string& spec, const PicturePipeline& pipeline, int classes, bool needs_test) {
     const std::size_t colon = spec.find(':');
     NASCENT_CHECK(is_picture_set(spec) && colon + 1 < spec.size(), usage,
                   "data set '{}': expected folder:DIR or pack:DIR, whose pictures are read when they are needed", spec);
@@ -29,20 +29,20 @@ PictureSet open_pictures(const std::string& spec, const PicturePipeline& pipelin
     PictureSet set;
     set.labelled.name = spec.substr(0, colon);
     if (set.labelled.name == "folder") {
-        auto [train, test] = list_splits(path, classes);
+        auto [train, test] = list_splits(path, classes, needs_test);
         const DecodeOptions options{.orientation = pipeline.orientation};
         set.train = folder_source(std::move(train), options);
-        set.test = folder_source(std::move(test), options);
+        if (!test.files.empty()) set.test = folder_source(std::move(test), options);
     } else {
-        auto [train, test] = open_packs(path, classes);
-        set.labelled.skipped = train->skipped().size() + test->skipped().size();
+        auto [train, test] = open_packs(path, classes, needs_test);
+        set.labelled.skipped = train->skipped().size() + (test ? test->skipped().size() : 0);
         set.train = packed(std::move(train), pipeline.orientation);
-        set.test = packed(std::move(test), pipeline.orientation);
+        if (test) set.test = packed(std::move(test), pipeline.orientation);
     }
     set.labelled.class_names = set.train->class_names();
     set.labelled.classes = static_cast<int>(set.labelled.class_names.size());
     set.labelled.train = outline(*set.train, pipeline.train.size);
-    set.labelled.test = outline(*set.test, pipeline.train.size);
+    if (set.test) set.labelled.test = outline(*set.test, pipeline.train.size);
     return set;
 }
 

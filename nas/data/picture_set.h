@@ -10,7 +10,7 @@
 namespace nascent {
 
 struct PictureSet {
-    std::shared_ptr<const PictureSource> train, test;
+    std::shared_ptr<const PictureSource> train, test;  // test: null where there is none
     /// Names, labels and the side that the pipeline's training transform gives the pictures; no pixels.
     Dataset labelled;
 };
@@ -19,8 +19,9 @@ struct PictureSet {
 bool is_picture_set(const std::string& spec);
 
 /// `folder:DIR | pack:DIR` as load_dataset() has them, pictures of any size; `classes`: how many there must be, 0 for
-/// any. Throws Error(usage) on another spec, Error(data) when files are missing or not what they should be, and when a
-/// pack's pictures were turned by their EXIF orientation and the pipeline does not, or the other way round.
-PictureSet open_pictures(const std::string& spec, const PicturePipeline& pipeline, int classes);
+/// any; without `needs_test` there may be training pictures alone. Throws Error(usage) on another spec, Error(data)
+/// when files are missing or not what they should be, and when a pack's pictures were turned by their EXIF orientation
+/// and the pipeline does not, or the other way round.
+PictureSet open_pictures(const std::string& spec, const PicturePipeline& pipeline, int classes, bool needs_test = true);
 
 }  // namespace nascent

@@ -10,5 +10,6 @@ std::optional<Check> architect_check(const std::string& key);
 std::optional<Check> schedule_check(const std::string& key);
 std::optional<Check> drnas_check(const std::string& key);
 std::optional<Check> pcdarts_check(const std::string& key);
+std::optional<Check> spos_check(const std::string& key);
 
 }  // namespace nascent::golden

@@ -33,6 +33,14 @@ std::vector<double> input(std::size_t count, std::uint32_t seed) {
     return values;
 }
 
+double hashed(std::uint64_t i, std::uint64_t t) {
+    auto h = static_cast<std::uint32_t>(i + 0x9E3779B9u * (t + 1));
+    h = (h ^ h >> 16) * 0x85EBCA6Bu;
+    h = (h ^ h >> 13) * 0xC2B2AE35u;
+    h ^= h >> 16;
+    return 2.0 * h / 4294967296.0 - 1;
+}
+
 void Report::compare(const std::string& what, double got, double expected, double scale) {
     numbers++;
     const double allowed = 1e-9 * std::max(std::abs(expected), scale);

@@ -24,6 +24,9 @@ std::vector<double> fill(const std::string& name, std::span<const std::int64_t> 
 /// sqrt(3) (2u - 1), a batch in PyTorch's order.
 std::vector<double> input(std::size_t count, std::uint32_t seed);
 
+/// 2 h / 2^32 - 1 with h the finaliser of murmur3 of i + 0x9E3779B9 (t + 1) mod 2^32: element i of tensor t.
+double hashed(std::uint64_t i, std::uint64_t t);
+
 /// What was compared, and every disagreement in words.
 struct Report {
     std::size_t numbers = 0;

@@ -1,5 +1,6 @@
 #include "ops/optim/sgd.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/sgd.h"
@@ -18,18 +19,33 @@ Sgd::Sgd(ParameterStore& store, SgdOptions options, std::function<double(std::in
         NASCENT_CHECK(r >= 0 && static_cast<std::size_t>(r) < steps_.size(), runtime, "no range {} in the store", r);
         steps_[static_cast<std::size_t>(r)] = true;
     }
+    NASCENT_CHECK(options_.clip_value >= 0 && (options_.clip_value == 0 || options_.clip_norm == 0), runtime,
+                  "gradients are clipped by value or by norm, not by both");
+    for (const ParameterRange& r : store.ranges()) {
+        std::vector<Piece>& pieces = pieces_.emplace_back();
+        for (int p = r.first; p < r.first + r.parameters; p++) {
+            const Parameter& meta = store.parameters()[static_cast<std::size_t>(p)];
+            const bool on = decays(p);
+            if (pieces.empty() || pieces.back().decays != on) pieces.push_back({meta.offset, 0, on});
+            pieces.back().count = meta.offset + meta.shape.size() - pieces.back().offset;
+        }
+    }
     store_.set_before_read([this](std::span<const int> read) { catch_up(read); });
 }
 
 Sgd::~Sgd() { store_.set_before_read(nullptr); }
 
-bool Sgd::pending(int range, double (&m)[4]) const {
+bool Sgd::decays(int parameter) const {
+    return !options_.decays || options_.decays(store_.parameters()[static_cast<std::size_t>(parameter)]);
+}
+
+bool Sgd::pending(int range, double (&m)[4], bool decays) const {
     const ParameterRange& r = store_.ranges()[static_cast<std::size_t>(range)];
     if (options_.inactive == SgdOptions::Inactive::skip || r.last_step == ParameterRange::never ||
         r.last_step + 1 >= step_)
         return false;
     m[0] = m[3] = 1, m[1] = m[2] = 0;
-    const double mu = options_.momentum, wd = options_.weight_decay;
+    const double mu = options_.momentum, wd = decays ? options_.weight_decay : 0;
     for (std::int64_t s = r.last_step + 1; s < step_; s++) {
         // v' = mu v + wd w; w' = w - lr v', or with Nesterov w - lr (wd w + mu v').
         const double lr = learning_rate_(s);
@@ -41,6 +57,22 @@ bool Sgd::pending(int range, double (&m)[4]) const {
         m[0] = a, m[1] = b;
     }
     return true;
+}
+
+/// The range's pieces, each with the steps that it misses.
+template <class T>
+void Sgd::add_pieces(std::vector<kernels::SgdRange<T>>& list, int range, void* w, void* v, const void* g) const {
+    for (const Piece& piece : pieces_[static_cast<std::size_t>(range)]) {
+        list.push_back({static_cast<T*>(w) + piece.offset, static_cast<T*>(v) + piece.offset,
+                        g ? static_cast<const T*>(g) + piece.offset : nullptr, piece.count});
+        list.back().decays = piece.decays;
+        double m[4];
+        if (pending(range, m, piece.decays)) std::copy(m, m + 4, list.back().gap);
+    }
+}
+
+kernels::SgdStep Sgd::step_at(double lr) const {
+    return {lr, options_.momentum, options_.weight_decay, options_.nesterov, {}, options_.clip_value};
 }
 
 void Sgd::catch_up(std::span<const int> ranges) {
@@ -57,13 +89,11 @@ void Sgd::catch_up(std::span<const int> ranges) {
                 r.last_step = step_ - 1;
             double m[4];
             if (!pending(range, m)) continue;
-            behind.push_back(
-                {static_cast<T*>(r.weights), static_cast<T*>(r.momentum), nullptr, r.count, {m[0], m[1], m[2], m[3]}});
+            add_pieces(behind, range, r.weights, r.momentum, nullptr);
             r.last_step = step_ - 1;
         }
         if (behind.empty()) return;
-        kernels::sgd<T>(kernel_stream(store_.device()),
-                        {0, options_.momentum, options_.weight_decay, options_.nesterov}, behind);
+        kernels::sgd<T>(kernel_stream(store_.device()), step_at(0), behind);
     });
 }
 
@@ -78,11 +108,10 @@ double Sgd::step(const Tape& tape) {
             if (!steps_[static_cast<std::size_t>(w.range)]) continue;
             catch_up({&w.range, 1});  // already done where the weights were read; a gradient may come without
             ParameterRange& r = store_.range(w.range);
-            ranges.push_back(
-                {static_cast<T*>(r.weights), static_cast<T*>(r.momentum), static_cast<const T*>(w.grad), r.count});
+            add_pieces(ranges, w.range, r.weights, r.momentum, w.grad);
             r.last_step = step_;
         }
-        kernels::SgdStep s{learning_rate_(step_), options_.momentum, options_.weight_decay, options_.nesterov};
+        kernels::SgdStep s = step_at(learning_rate_(step_));
         const double* squares = nullptr;
         if (options_.clip_norm > 0)
             squares = sum_of_squares(tape, store_, [this](int range) {
@@ -100,8 +129,7 @@ double Sgd::step(const Tape& tape) {
 void Sgd::peek(int range, void* out) const {
     const ParameterRange& r = store_.ranges()[static_cast<std::size_t>(range)];
     const std::size_t bytes = r.count * size_of(store_.dtype());
-    double m[4];
-    if (!pending(range, m)) return store_.device().copy_out(out, r.weights, bytes);
+    if (double m[4]; !pending(range, m)) return store_.device().copy_out(out, r.weights, bytes);
     // The same kernel on copies, so that a peek equals the later read to the bit.
     Arena copies(store_.device(), 2 * bytes + (std::size_t{1} << 16));
     with_type(store_.dtype(), [&](auto zero) {
@@ -113,9 +141,9 @@ void Sgd::peek(int range, void* out) const {
             copy[i] = static_cast<T*>(copies.allocate(bytes));
             store_.device().copy_in(copy[i], host.data(), bytes);
         }
-        const kernels::SgdRange<T> one{copy[0], copy[1], nullptr, r.count, {m[0], m[1], m[2], m[3]}};
-        kernels::sgd<T>(kernel_stream(store_.device()),
-                        {0, options_.momentum, options_.weight_decay, options_.nesterov}, {&one, 1});
+        std::vector<kernels::SgdRange<T>> pieces;
+        add_pieces(pieces, range, copy[0], copy[1], nullptr);
+        kernels::sgd<T>(kernel_stream(store_.device()), step_at(0), pieces);
         store_.device().copy_out(out, copy[0], bytes);
     });
 }

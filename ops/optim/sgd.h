@@ -3,6 +3,11 @@
 #include "engine/autograd/tape.h"
 
 namespace nascent {
+namespace kernels {
+template <class T>
+struct SgdRange;
+struct SgdStep;
+}  // namespace kernels
 
 struct SgdOptions {
     double momentum = 0.9;
@@ -14,6 +19,11 @@ struct SgdOptions {
     enum class Inactive { skip, coast } inactive = Inactive::coast;
     /// The gradients of ranges that it does not step count in the clipped norm.
     bool others_in_norm = true;
+    /// Each element of a gradient is clamped to [-clip_value, clip_value] before all else, as by
+    /// torch.nn.utils.clip_grad_value_; 0: off. Not together with clip_norm.
+    double clip_value = 0;
+    /// Which parameters weight_decay is of; null: all.
+    std::function<bool(const Parameter&)> decays = nullptr;
 };
 
 /// torch.optim.SGD's update. With `coast`, steps that a range missed are applied when it is next read: a zero-gradient
@@ -37,16 +47,27 @@ class Sgd {
     /// The range's weights as a dense optimizer would have them now, into `out` (range.count elements of the store's
     /// type, host memory); the stored bytes do not move, so looking never changes a run.
     void peek(int range, void* out) const;
-    /// Whether the range misses steps; then m is the map of them (kernels::SgdRange::gap).
-    bool pending(int range, double (&m)[4]) const;
+    bool decays(int parameter) const;
+    /// Whether the range misses steps; then m is the map of them (kernels::SgdRange::gap) for its parameters that
+    /// decay, or for those that do not.
+    bool pending(int range, double (&m)[4], bool decays = true) const;
 
   private:
+    /// Neighbouring parameters of a range that decay alike.
+    struct Piece {
+        std::size_t offset, count;  // elements, in the range
+        bool decays;
+    };
     void catch_up(std::span<const int> ranges);
+    template <class T>
+    void add_pieces(std::vector<kernels::SgdRange<T>>& list, int range, void* w, void* v, const void* g) const;
+    kernels::SgdStep step_at(double lr) const;
     ParameterStore& store_;
     SgdOptions options_;
     std::function<double(std::int64_t)> learning_rate_;
     std::int64_t step_ = 0;
-    std::vector<bool> steps_;  // by range
+    std::vector<bool> steps_;                 // by range
+    std::vector<std::vector<Piece>> pieces_;  // by range
 };
 
 }  // namespace nascent

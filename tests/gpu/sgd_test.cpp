@@ -24,6 +24,7 @@ struct Ranges {
         std::vector<kernels::SgdRange<T>> all;
         for (std::size_t r = 0; r < counts.size(); r++) {
             all.push_back({w[r].data(), v[r].data(), r % 4 == 2 ? nullptr : g[r].data(), counts[r]});
+            all.back().decays = r % 5 != 3;
             if (r % 3 == 1) {
                 const double gap[4] = {0.75, -0.3, 0.1, 0.8};
                 std::copy(gap, gap + 4, all.back().gap);
@@ -51,8 +52,8 @@ struct Ranges {
 TEST_CASE_TEMPLATE("gpu sgd steps as the formula says", T, float, double) {
     // A few ranges, of which one takes three blocks; more than a short list holds.
     for (std::size_t ranges : {0, 9, 70})
-        for (int mode = 0; mode < 4; mode++) {
-            if (ranges == 70 && mode != 3) continue;
+        for (int mode = 0; mode < 5; mode++) {
+            if (ranges == 70 && mode < 3) continue;
             CAPTURE(ranges);
             CAPTURE(mode);
             std::vector<std::size_t> counts;
@@ -60,6 +61,7 @@ TEST_CASE_TEMPLATE("gpu sgd steps as the formula says", T, float, double) {
             const double squares = mode == 2 ? 16 : 0.01;  // clipped in mode 2
             kernels::SgdStep step{0.1, mode & 1 ? 0.9 : 0.0, mode & 2 ? 5e-4 : 0.0, mode == 3};
             if (mode & 2) step.clip = {1, &squares};
+            if (mode == 4) step.decay = 1e-2, step.clip_value = 0.3;
             Ranges<T> before(counts, static_cast<unsigned>(mode + 1));
             in_every_order([&] {
                 Ranges<T> now = before;

@@ -3,6 +3,7 @@
 #pragma once
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include "kernels/adam.h"
 #include "kernels/sgd.h"
@@ -26,6 +27,7 @@ template <class T>
 std::array<std::vector<Bounded>, 2> sgd_expected(const kernels::SgdStep& step, const kernels::SgdRange<T>& r) {
     const Real scale = rounded<T>(clip_factor_of(step.clip)), decay = rounded<T>(step.decay),
                momentum = rounded<T>(step.momentum), lr = rounded<T>(step.lr);
+    const Real largest = step.clip_value > 0 ? rounded<T>(step.clip_value) : std::numeric_limits<Real>::infinity();
     std::array<std::vector<Bounded>, 2> want;
     for (std::size_t i = 0; i < r.count; i++) {
         Bounded w, v;
@@ -33,8 +35,8 @@ std::array<std::vector<Bounded>, 2> sgd_expected(const kernels::SgdStep& step, c
         v.add(rounded<T>(r.gap[2]) * r.w[i]), v.add(rounded<T>(r.gap[3]) * r.v[i]);
         if (r.g) {
             Bounded d, next;
-            d.add(scale * r.g[i]);
-            d.add_product(w, decay);
+            d.add(scale * std::clamp(static_cast<Real>(r.g[i]), -largest, largest));
+            if (r.decays) d.add_product(w, decay);
             next.add_product(v, momentum);
             next.add_product(d, 1);
             v = next;

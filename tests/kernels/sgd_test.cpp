@@ -1,5 +1,7 @@
 #include "kernels/sgd.h"
 
+#include <limits>
+
 #include "tests/kernels/optimizers.h"
 
 namespace nascent::test {
@@ -8,11 +10,13 @@ namespace {
 TEST_CASE_TEMPLATE("sgd steps as the formula says", T, float, double) {
     constexpr std::size_t kCounts[] = {1, 3, 16, 17, 8192, 20001, 0};
     constexpr int kRanges = static_cast<int>(std::size(kCounts));
-    for (int mode = 0; mode < 5; mode++) {
-        // Clipped in mode 2, not in mode 3 though a norm is given: it is small.
-        const double squares = mode == 2 ? 16 : 0.01;
+    for (int mode = 0; mode < 7; mode++) {
+        // Clipped in modes 2 and 6, not in mode 3 though a norm is given: it is small. By value from mode 5 on.
+        const double squares = mode == 2 || mode == 6 ? 16 : 0.01;
         kernels::SgdStep step{0.1, mode & 1 ? 0.9 : 0.0, mode & 2 ? 5e-4 : 0.0, mode == 3};
         if (mode & 2) step.clip = {1, &squares};
+        if (mode >= 5) step.clip_value = 0.3;  // of gradients in [-1, 1]
+        if (mode == 5) step.decay = 1e-2;
         Numbers numbers(mode + 1);
         std::vector<Guarded<T>> w, v, g;
         for (std::size_t count : kCounts) {
@@ -25,6 +29,7 @@ TEST_CASE_TEMPLATE("sgd steps as the formula says", T, float, double) {
         auto range = [&](std::vector<Guarded<T>>& to_w, std::vector<Guarded<T>>& to_v, int r) {
             kernels::SgdRange<T> one{to_w[r].data(), to_v[r].data(), gradient_of(r) ? g[r].data() : nullptr,
                                      kCounts[r]};
+            one.decays = r % 2 == 0 || mode < 5;
             if (gap_of(r)) one.gap[0] = 0.75, one.gap[1] = -0.3, one.gap[2] = 0.1, one.gap[3] = 0.8;
             return one;
         };
@@ -55,6 +60,28 @@ TEST_CASE_TEMPLATE("a norm that is not a number reaches every weight, as in PyTo
     const kernels::SgdRange<T> range{w.data(), v.data(), g.data(), 2};
     kernels::sgd<T>({}, {0.1, 0.9, 0, true, {1, &squares}}, {&range, 1});
     CHECK((std::isnan(w[0]) && std::isnan(w[1])));
+}
+
+TEST_CASE_TEMPLATE("clamping leaves a gradient that is not a number, as in PyTorch", T, float, double) {
+    for_each_target_and_threads([&](const kernels::Stream& stream) {
+        Guarded<T> w(40), v(40), g(40);
+        for (std::size_t i = 0; i < 40; i++)
+            w[i] = v[i] = 0, g[i] = i % 3 ? std::numeric_limits<T>::infinity() : T(0.25);
+        g[5] = std::numeric_limits<T>::quiet_NaN();
+        g[7] = -std::numeric_limits<T>::infinity();
+        const kernels::SgdRange<T> range{w.data(), v.data(), g.data(), 40};
+        kernels::SgdStep step{1, 0, 0, false};
+        step.clip_value = 0.5;
+        kernels::sgd<T>(stream, step, {&range, 1});
+        for (std::size_t i = 0; i < 40; i++) {
+            CAPTURE(i);
+            if (i == 5)
+                CHECK(std::isnan(w[i]));
+            else
+                CHECK(w[i] == (i == 7 ? T(0.5) : i % 3 ? T(-0.5) : T(-0.25)));
+        }
+        return std::vector<Guarded<T>>{};
+    });
 }
 
 TEST_CASE_TEMPLATE("sum_of_squares", T, float, double) {

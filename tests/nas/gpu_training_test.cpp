@@ -31,6 +31,7 @@ struct Setting {
     bool capture = true;
     double clip = 0;
     SgdOptions::Inactive inactive = SgdOptions::Inactive::coast;
+    double clip_value = 0;  // with it only convolutions decay
 };
 
 template <class T>
@@ -59,6 +60,8 @@ struct Run {
         t.capture = s.capture;
         t.sgd.clip_norm = s.clip;
         t.sgd.inactive = s.inactive;
+        t.sgd.clip_value = s.clip_value;
+        if (s.clip_value > 0) t.sgd.decays = [](const Parameter& p) { return p.shape.rank() == 4; };
         return t;
     }
     std::vector<SafeTensor> tensors(TrainingState& state) const {
@@ -77,10 +80,10 @@ struct Run {
 }  // namespace
 
 TEST_CASE("five steps on the gpu give the cpu's weights and momenta") {
-    for (double clip : {0.0, 0.5}) {
+    for (double clip : {0.0, 0.5, -0.01}) {  // by norm, or where negative by value
         auto gpu = testing::gpu_device();
         if (!gpu) return;
-        const Setting s{.clip = clip};
+        const Setting s{.clip = std::max(clip, 0.0), .clip_value = std::max(-clip, 0.0)};
         Run<double> a(std::move(gpu), s), b(make_device("cpu", 2), s);
         for (int i = 0; i < 5; i++) {
             const auto here = a.trainer.step(), there = b.trainer.step();
@@ -118,8 +121,9 @@ TEST_CASE("gpu steps replayed from captures equal eager ones to the bit, on rand
     for (auto inactive : {SgdOptions::Inactive::coast, SgdOptions::Inactive::skip}) {
         auto one = testing::gpu_device(), other = testing::gpu_device();
         if (!one) return;
-        Run<float> captured(std::move(one), {.inactive = inactive}),
-            eager(std::move(other), {.capture = false, .inactive = inactive});
+        const double clip_value = inactive == SgdOptions::Inactive::coast ? 0.05 : 0;
+        Run<float> captured(std::move(one), {.inactive = inactive, .clip_value = clip_value}),
+            eager(std::move(other), {.capture = false, .inactive = inactive, .clip_value = clip_value});
         for (int i = 0; i < 40; i++) {
             captured.trainer.step();
             eager.trainer.step();
