@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "engine/streams/device.h"
+#include "engine/tensor/shape.h"
 #include "nas/metric/latency_table.h"
 
 namespace nascent {
