@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "apps/spos/commands.h"
+#include "apps/spos/run_commands.h"
 #include "engine/base/error.h"
 #include "nas/run/command_line.h"
 #include "nas/run/program.h"
@@ -12,8 +13,28 @@ using namespace nascent;
 namespace {
 
 constexpr const char* exit_codes =
-    "Exit codes: 0 done; 1 failure while running (disk full); 2 command line or architecture; 3 data missing or "
-    "damaged.";
+    "Exit codes: 0 done; 1 failure while running (disk full, loss not finite); 2 command line, configuration or "
+    "architecture; 3 data missing or damaged; 4 checkpoint or state damaged; 5 no such device or out of memory; 75 "
+    "stopped by a signal, go on with resume; 130 second Ctrl-C.";
+
+struct Runs {
+    SposConfig config;
+    OptionTable table = spos_options(config), resumable = table.only(resumable_keys());
+    Overrides overrides;
+    std::string directory, searched;
+    bool json = false;
+
+    /// The preset that was asked for, with all else the user gave on top.
+    SposConfig chosen() const {
+        SposConfig asked;
+        OptionTable probe = spos_options(asked);
+        apply(probe, overrides);
+        SposConfig result = spos_preset(asked.preset);
+        OptionTable on_preset = spos_options(result);
+        apply(on_preset, overrides);
+        return result;
+    }
+};
 
 int run(int argc, char** argv) {
     spos::CostRequest request;
@@ -86,9 +107,57 @@ int run(int argc, char** argv) {
     latency->add_option("-o,--out", measured.out, "file that is written; without it the table is printed")
         ->option_text("FILE");
 
+    Runs runs;
+    CLI::App* whole = app.add_subcommand("run", "train a supernet and search it");
+    add_options(*whole, runs.table, runs.overrides);
+    CLI::App* train = app.add_subcommand("train", "train a supernet");
+    add_options(*train, runs.table, runs.overrides);
+    CLI::App* search = app.add_subcommand(
+        "search", "search the supernet of a trained run (--run DIR), or one of a file (--checkpoint FILE), in a run of "
+                  "its own");
+    add_options(*search, runs.table, runs.overrides, {"train"});
+    search->add_option("--run", runs.searched, "folder of a trained run, whose settings hold where none are given")
+        ->option_text("DIR");
+    CLI::App* resume = app.add_subcommand("resume", "go on with a run that was stopped");
+    add_options(*resume, runs.resumable, runs.overrides);
+    resume->add_option("directory", runs.directory, "folder of the run")->option_text("DIR");
+    for (CLI::App* command : {whole, train, search, resume})
+        command->add_flag("--json", runs.json, "print the result as one line of JSON");
+
     if (!parse_command_line(app, argc, argv)) return 0;
     if (*latency) {
         spos::latency(measured);
+        return 0;
+    }
+    if (*search) {
+        if (runs.searched.empty()) {
+            spos::search(runs.chosen(), runs.json);
+        } else {
+            spos::search_run(
+                runs.searched,
+                [&](SposConfig& base) {
+                    OptionTable table = spos_options(base);
+                    apply(table, runs.overrides);
+                },
+                runs.json);
+        }
+        return 0;
+    }
+    if (*whole || *train) {
+        SposConfig config = runs.chosen();
+        if (*train) config.run.until = "train";
+        spos::run(std::move(config), runs.json);
+        return 0;
+    }
+    if (*resume) {
+        NASCENT_CHECK(!runs.directory.empty(), usage, "resume needs the folder of a run: spos resume DIR");
+        spos::resume(
+            runs.directory,
+            [&](SposConfig& base) {
+                OptionTable table = spos_options(base).only(resumable_keys());
+                apply(table, runs.overrides);
+            },
+            runs.json);
         return 0;
     }
     if (*pack) {

@@ -38,7 +38,8 @@ SposSearch::SposSearch(const SposSearchInput& input, RunDirectory& directory, co
       scores_(input.net, input.calibration, input.evaluation, scoring_options(input.options)) {
     const SposSearchOptions& o = in_.options;
     check(o);
-    const bool goes_on = found && nlohmann::json::parse(found->state, nullptr, false).value("phase", "") == "search";
+    const auto state = found ? nlohmann::json::parse(found->state, nullptr, false) : nlohmann::json();
+    const bool goes_on = state.is_object() && state.value("phase", "") == "search";
     if (goes_on)
         restore(*found);
     else
@@ -170,7 +171,7 @@ void SposSearch::save() {
                              .add("loss", s.loss));
     }
     JsonObject all;
-    all.add("phase", "search").add("units", units_).add("target", in_.target);
+    all.add("phase", "search").add("first_step", in_.first_step).add("units", units_).add("target", in_.target);
     all.add("evaluation", in_.evaluation.count()).add("calibration", in_.calibration ? in_.calibration->count() : 0);
     all.raw("evolution", evolution_to_json(evolution_->state())).add("scored", scored);
     directory_.save_checkpoint(step(), state.tensors(), all.text());
