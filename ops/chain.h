@@ -46,7 +46,7 @@ class Chain {
     /// `links` outlive the chain. Throws Error(runtime) for shapes that do not fit.
     Chain(const ChannelView& x, std::span<const ChainLink> links, Inputs weights);
     /// Outputs of the convolutions and states of their norms, in the current arena. An op's output is allocated before:
-    /// where nothing is kept for a backward, what lies behind it can be given back (Arena::behind).
+    /// where nothing is kept for a backward, what lies behind it can be given back (engine/memory/arena_place.h).
     void allocate();
     /// The same from what save() kept.
     Chain(const ChannelView& x, std::span<const ChainLink> links, Inputs weights, const Saved& saved, std::size_t at);

@@ -46,13 +46,6 @@ void* Arena::allocate(std::size_t bytes) {
     return base_ + begin;
 }
 
-std::size_t Arena::behind(const Tensor& t) const {
-    const auto* data = static_cast<const std::byte*>(t.data);
-    NASCENT_CHECK(data >= base_ && data < base_ + used_, runtime, "arena: a tensor {} lies elsewhere", t.shape.text());
-    const auto begin = static_cast<std::size_t>(data - base_);
-    return begin + round_up(t.bytes(), alignment) + (checked_ ? zone_bytes : 0);
-}
-
 void Arena::take_to(std::size_t mark) {
     NASCENT_CHECK(mark >= used_ && mark <= committed_, runtime, "arena: {} of {} bytes are in use, {} cannot be taken",
                   used_, committed_, mark);

@@ -32,9 +32,6 @@ class Arena {
     std::size_t mark() const { return used_; }
     /// Takes everything up to `mark`, as allocations that a replayed capture contains did. It must be committed.
     void take_to(std::size_t mark);
-    /// The mark behind a tensor that lies here: reset() to it gives back what was allocated after the tensor. Throws
-    /// Error(runtime) for one that lies elsewhere.
-    std::size_t behind(const Tensor& t) const;
     /// Gives back everything allocated since `mark`. Checks its red zones in checked mode: throws Error(runtime).
     void reset(std::size_t mark = 0);
     void check_red_zones() const;

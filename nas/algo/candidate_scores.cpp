@@ -4,6 +4,7 @@
 #include <array>
 
 #include "engine/autograd/execution.h"
+#include "engine/memory/arena_place.h"
 #include "nas/space/nearest_name.h"
 #include "ops/reference.h"
 
@@ -94,14 +95,14 @@ void CandidateScores::add_hits(int node, const Tensor& logits, const LabelledBat
 
 bool CandidateScores::walk(int node, const Tensor& x, const LabelledBatch& batch, const std::function<bool()>& stop) {
     if (stop()) return false;
-    const std::size_t mark = arena_.mark();
+    ArenaPlace place(arena_);
     const Tensor y = run(node, x);
-    if (y.data != x.data) arena_.reset(arena_.behind(y));  // ops put their output before all else; an identity is x
+    place.keep(y);  // ops put their output before all else; an identity's is x
     const std::vector<int>& children = trie_.nodes[static_cast<std::size_t>(node)].children;
     if (children.empty()) add_hits(node, y, batch);
     const bool whole =
         std::all_of(children.begin(), children.end(), [&](int child) { return walk(child, y, batch, stop); });
-    arena_.reset(mark);
+    place.give_back();
     return whole;
 }
 
@@ -135,9 +136,9 @@ bool CandidateScores::do_step(const std::function<bool()>& stop) {
     const std::vector<int>& path = trie_.paths[static_cast<std::size_t>(candidate)];
     for (int node : path) {
         if (stop()) return false;
-        const Tensor before = y;
-        y = run(node, before);
-        if (y.data != before.data) arena_.reset(arena_.behind(y));
+        ArenaPlace place(arena_);
+        y = run(node, y);
+        place.keep(y);
     }
     passes_ += n;
     add(scores_[static_cast<std::size_t>(candidate)], y, batch);

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include "nas/algo/spos.h"
-#include "nas/algo/spos_pictures.h"
 #include "nas/algo/spos_search.h"
 #include "nas/supernet/chain_state_dict.h"
 
@@ -82,6 +81,11 @@ SearchLimits checked_limits(const SposConfig& c, const SposPictures& pictures, c
 
 }  // namespace
 
+SearchPictures hold_pictures(const SposConfig& c, const SposPictures& pictures, Device& device) {
+    const Held held(c, pictures, device);
+    return {held.calibration(), held.evaluation()};
+}
+
 void check_search(const SposConfig& c) {
     const SposPictures pictures(c);
     (void)checked_limits(c, pictures, space_of(c, pictures.classes(), pictures.size()));
@@ -107,15 +111,14 @@ void search_spos(const SposConfig& c, RunDirectory& directory) {
     load(net, state, path);
     if (!pictures.warning.empty()) directory.log().warn(pictures.warning);
 
-    const Held held(c, pictures, *device);
-    const std::unique_ptr<HeldPictures> calibration = held.calibration(), evaluation = held.evaluation();
+    const SearchPictures held = hold_pictures(c, pictures, *device);
     const SposSearchInput input{.options = c.search,
                                 .process = c.run,
                                 .net = net,
-                                .calibration = calibration.get(),
-                                .evaluation = *evaluation,
+                                .calibration = held.calibration.get(),
+                                .evaluation = *held.evaluation,
                                 .limits = limits,
-                                .pictures = fmt::format("{} of {} {} pictures", evaluation->count(),
+                                .pictures = fmt::format("{} of {} {} pictures", held.evaluation->count(),
                                                         pictures.held_ids.size(),
                                                         pictures.held_in_train ? "held-out" : "validation"),
                                 .first_step = first_step,

@@ -1,4 +1,4 @@
-#include "engine/memory/arena.h"
+#include "engine/memory/arena_place.h"
 
 #include <doctest/doctest.h>
 
@@ -22,22 +22,26 @@ TEST_CASE("an arena bumps, resets to marks and remembers its high water") {
     CHECK(arena.allocate(0) != nullptr);
 }
 
-TEST_CASE("an arena gives back what lies behind a tensor") {
+TEST_CASE("a place in an arena keeps a tensor and gives back what lies behind it") {
     auto device = make_device("cpu", 1);
     for (bool checked : {false, true}) {
         Arena arena(*device, std::size_t{1} << 24, checked), other(*device, std::size_t{1} << 24, checked);
-        arena.allocate(100);
-        const Tensor t = arena.tensor({5}, DType::f64);
+        const Tensor before = arena.tensor({100}, DType::f32);
+        const std::size_t mark = arena.mark();
+        ArenaPlace place(arena);
+        const Tensor first = arena.tensor({7}, DType::f32), t = arena.tensor({5}, DType::f64);
         std::memset(t.data, 1, t.bytes());
         const std::size_t behind = arena.mark();
-        CHECK(arena.behind(t) == behind);
         arena.allocate(1000);
-        CHECK(arena.behind(t) == behind);
-        arena.reset(arena.behind(t));
+        place.keep(t);
         CHECK(arena.used() == behind);
         CHECK(t.as<double>()[4] == t.as<double>()[0]);
         arena.check_red_zones();
-        CHECK_THROWS_WITH_AS((void)other.behind(t), doctest::Contains("lies elsewhere"), Error);
+        place.keep(first);
+        CHECK(arena.used() < behind);
+        CHECK_THROWS_WITH_AS(place.keep(t), doctest::Contains("lies elsewhere"), Error);
+        place.keep(before);
+        CHECK(arena.used() == mark);
     }
 }
 
