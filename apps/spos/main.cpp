@@ -113,8 +113,9 @@ int run(int argc, char** argv) {
     CLI::App* train = app.add_subcommand("train", "train a supernet");
     add_options(*train, runs.table, runs.overrides);
     CLI::App* search = app.add_subcommand(
-        "search", "search the supernet of a trained run (--run DIR), or one of a file (--checkpoint FILE), in a run of "
-                  "its own");
+        "search",
+        "search the supernet of a trained run (--run DIR), or one of a file (--checkpoint FILE), in a run of "
+        "its own");
     add_options(*search, runs.table, runs.overrides, {"train"});
     search->add_option("--run", runs.searched, "folder of a trained run, whose settings hold where none are given")
         ->option_text("DIR");

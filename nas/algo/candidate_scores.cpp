@@ -50,8 +50,10 @@ CandidateScores::CandidateScores(ChainNet& net, const HeldPictures* calibration,
     NASCENT_CHECK(evaluation.count() >= static_cast<std::size_t>(o.batch), usage,
                   "the evaluation set has {} pictures, fewer than the {} of a batch (--search-batch)",
                   evaluation.count(), o.batch);
-    NASCENT_CHECK(o.slice <= evaluation.count(), usage, "the evaluation set has {} pictures, fewer than the {} of a "
-                  "slice (--pictures)", evaluation.count(), o.slice);
+    NASCENT_CHECK(o.slice <= evaluation.count(), usage,
+                  "the evaluation set has {} pictures, fewer than the {} of a "
+                  "slice (--pictures)",
+                  evaluation.count(), o.slice);
     NASCENT_CHECK(!calibrates() || calibration, usage, "statistics '{}' need calibration pictures", name_of(o.norms));
 }
 
@@ -186,7 +188,8 @@ void CandidateScores::write_statistics(const std::vector<double>& values) {
         with_type(t.dtype, [&](auto zero) {
             using T = decltype(zero);
             std::vector<T> host(t.size());
-            std::transform(&values[at], &values[at] + t.size(), host.begin(), [](double v) { return static_cast<T>(v); });
+            std::transform(&values[at], &values[at] + t.size(), host.begin(),
+                           [](double v) { return static_cast<T>(v); });
             t.device->copy_in(t.data, host.data(), t.bytes());
         });
         at += t.size();
@@ -208,10 +211,11 @@ void CandidateScores::restore(const State& s) {
     std::size_t wanted = 0;
     each_statistic([&](const Tensor& t) { wanted += t.size(); });
     NASCENT_CHECK(s.statistics.size() == wanted && s.hits.size() == 3 * scores_.size() &&
-                      s.losses.size() == scores_.size() && s.step >= 0 &&
-                      s.step <= steps(),
-                  checkpoint, "scores of other candidates: {} statistics, {} numbers of hits, step {}; expected {}, {}, "
-                  "0..{}", s.statistics.size(), s.hits.size(), s.step, wanted, 3 * scores_.size(), steps());
+                      s.losses.size() == scores_.size() && s.step >= 0 && s.step <= steps(),
+                  checkpoint,
+                  "scores of other candidates: {} statistics, {} numbers of hits, step {}; expected {}, {}, "
+                  "0..{}",
+                  s.statistics.size(), s.hits.size(), s.step, wanted, 3 * scores_.size(), steps());
     step_ = s.step;
     write_statistics(s.statistics);
     for (std::size_t c = 0; c < scores_.size(); c++) {

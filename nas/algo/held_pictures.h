@@ -17,7 +17,7 @@ namespace nascent {
 struct HeldRequest {
     std::vector<std::uint32_t> ids;  // places in the source, in the order that they are held in; not empty
     std::size_t count = 0;           // more than ids: they come again, in training views cut and varied anew
-    bool training = false;           // views as in training, drawn by (seed, time around, picture); else as in evaluation
+    bool training = false;  // views as in training, drawn by (seed, time around, picture); else as in evaluation
     std::uint64_t seed = 0;
     int workers = 1;
     bool skip_corrupt = false;

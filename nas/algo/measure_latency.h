@@ -11,8 +11,8 @@ namespace nascent {
 struct LatencyRequest {
     DType dtype = DType::f32;
     int batch = 1;
-    int warmup = 3;    // rounds that do not count
-    int repeats = 20;  // rounds that do; the median is taken
+    int warmup = 3;                                                      // rounds that do not count
+    int repeats = 20;                                                    // rounds that do; the median is taken
     std::function<void(int rounds, int of)> progress = [](int, int) {};  // after each round
 };
 

@@ -55,8 +55,9 @@ JsonObject SposSearch::described(int place) const {
 
 std::string SposSearch::candidates_csv() const {
     const chain::Space& space = in_.net.space();
-    std::string text = "rank,accuracy,accuracy5,loss,pictures,norms,params,macs_mac,macs_thop,macs_mmrazor,latency_ns,"
-                       "generation,origin,arch\n";
+    std::string text =
+        "rank,accuracy,accuracy5,loss,pictures,norms,params,macs_mac,macs_thop,macs_mmrazor,latency_ns,"
+        "generation,origin,arch\n";
     int rank = 0;
     for (int place : ranked()) {
         const Candidate& c = evolution_->state().visited[static_cast<std::size_t>(place)];
@@ -109,8 +110,8 @@ void SposSearch::write_result() const {
     std::error_code error;
     std::filesystem::create_directories(to, error);
     NASCENT_CHECK(!error, runtime, "{}: cannot make the folder: {}", to, error.message());
-    const chain::Architecture arch = genes_.architecture(
-        evolution_->state().visited[static_cast<std::size_t>(ranked().at(0))].genes);
+    const chain::Architecture arch =
+        genes_.architecture(evolution_->state().visited[static_cast<std::size_t>(ranked().at(0))].genes);
     write_file_atomic(to + "/arch.svg", chain::to_svg(space, arch));
     if (arch.scales.empty()) write_file_atomic(to + "/arch.yaml", chain::to_yaml(space, arch));
     write_file_atomic(to + "/candidates.csv", candidates_csv());
@@ -130,10 +131,9 @@ std::string spos_result_text(const std::string& arch_json, const std::string& so
             r.at("macs").at("thop").get<std::int64_t>(), r.at("macs").at("mmrazor").get<std::int64_t>());
         if (r.contains("limits")) text += fmt::format("  {}\n", r.at("limits").get<std::string>());
         if (r.contains("latency"))
-            text += fmt::format("  {:.3f} ms for a batch of {} on {}\n",
-                                r.at("latency").at("nanoseconds").get<double>() * 1e-6,
-                                r.at("latency").at("batch").get<int>(),
-                                r.at("latency").at("device").get<std::string>());
+            text += fmt::format(
+                "  {:.3f} ms for a batch of {} on {}\n", r.at("latency").at("nanoseconds").get<double>() * 1e-6,
+                r.at("latency").at("batch").get<int>(), r.at("latency").at("device").get<std::string>());
         return text + fmt::format("  the best of {} candidates in {} generations\n", r.at("scored").get<int>(),
                                   r.at("generations").get<int>());
     } catch (const nlohmann::json::exception& e) {

@@ -36,8 +36,8 @@ class Held {
         if (c_.search.evaluation == "slices") {
             r.ids = of_.held_ids;
         } else {
-            for (std::uint32_t i : first_shuffled(r.seed, kEvaluation, of_.held_ids.size(),
-                                                  static_cast<std::size_t>(c_.search.pictures)))
+            for (std::uint32_t i :
+                 first_shuffled(r.seed, kEvaluation, of_.held_ids.size(), static_cast<std::size_t>(c_.search.pictures)))
                 r.ids.push_back(of_.held_ids[i]);
         }
         r.count = r.ids.size();
@@ -71,7 +71,8 @@ SearchLimits checked_limits(const SposConfig& c, const SposPictures& pictures, c
     const char* of = pictures.held_in_train ? "held-out" : "validation";
     NASCENT_CHECK(count >= static_cast<std::size_t>(s.batch), usage,
                   "the evaluation set has {} {} pictures, fewer than the {} of a batch: give a smaller --search-batch, "
-                  "or a larger --holdout", count, of, s.batch);
+                  "or a larger --holdout",
+                  count, of, s.batch);
     NASCENT_CHECK(s.evaluation == "fixed" || count >= static_cast<std::size_t>(s.pictures), usage,
                   "the evaluation set has {} {} pictures, fewer than the {} of a slice (--pictures)", count, of,
                   s.pictures);
@@ -106,23 +107,23 @@ void search_spos(const SposConfig& c, RunDirectory& directory) {
     const std::string path = c.search.checkpoint.empty() ? supernet_path(directory) : c.search.checkpoint;
     const StateDict state = StateDict::read(path);
     if (const auto named = state.metadata().find("space"); named != state.metadata().end())
-        NASCENT_CHECK(named->second == space.name, usage, "{}: a supernet of the space {}, expected one of {} (--space)",
-                      path, named->second, space.name);
+        NASCENT_CHECK(named->second == space.name, usage,
+                      "{}: a supernet of the space {}, expected one of {} (--space)", path, named->second, space.name);
     load(net, state, path);
     if (!pictures.warning.empty()) directory.log().warn(pictures.warning);
 
     const SearchPictures held = hold_pictures(c, pictures, *device);
-    const SposSearchInput input{.options = c.search,
-                                .process = c.run,
-                                .net = net,
-                                .calibration = held.calibration.get(),
-                                .evaluation = *held.evaluation,
-                                .limits = limits,
-                                .pictures = fmt::format("{} of {} {} pictures", held.evaluation->count(),
-                                                        pictures.held_ids.size(),
-                                                        pictures.held_in_train ? "held-out" : "validation"),
-                                .first_step = first_step,
-                                .target = target_of(*device)};
+    const SposSearchInput input{
+        .options = c.search,
+        .process = c.run,
+        .net = net,
+        .calibration = held.calibration.get(),
+        .evaluation = *held.evaluation,
+        .limits = limits,
+        .pictures = fmt::format("{} of {} {} pictures", held.evaluation->count(), pictures.held_ids.size(),
+                                pictures.held_in_train ? "held-out" : "validation"),
+        .first_step = first_step,
+        .target = target_of(*device)};
     SposSearch(input, directory, found).run();
 }
 

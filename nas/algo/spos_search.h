@@ -63,8 +63,8 @@ class SposSearch {
     PathGenes genes_;
     std::optional<Evolution> evolution_;
     CandidateScores scores_;
-    std::vector<Score> scored_;     // by place in the evolution's list
-    std::int64_t units_ = 0;        // steps of finished generations
+    std::vector<Score> scored_;  // by place in the evolution's list
+    std::int64_t units_ = 0;     // steps of finished generations
 };
 
 /// What arch.json says, for people. Throws Error(data) that names `source`.

@@ -25,7 +25,8 @@ void add_spos_search_options(OptionTable& t, SposSearchOptions& s) {
           "them");
     t.add("search.order", "--order", s.order, Words{"top1-top5", "top1"},
           "what candidates are ordered by: of equal top-1 accuracies the larger top-5 first, or top-1 alone");
-    t.add("search.rounding", "--rounding", s.rounding, 0, 100, "top-1 accuracies are rounded to this, in percent; 0: not");
+    t.add("search.rounding", "--rounding", s.rounding, 0, 100,
+          "top-1 accuracies are rounded to this, in percent; 0: not");
     t.add("search.top", "--top", s.top, 1, many, "best candidates that are reported");
     t.add("search.max_flops", "--max-flops", s.max_flops, -1, "most multiply-accumulates of a candidate, -1: no limit");
     t.add("search.min_flops", "--min-flops", s.min_flops, -1, "fewest multiply-accumulates, -1: no limit");
@@ -73,7 +74,8 @@ void check(const SposSearchOptions& s) {
     NASCENT_CHECK((s.max_latency > 0) == !s.latency_table.empty(), usage, "{}",
                   s.max_latency > 0 ? "search.max_latency needs search.latency_table; measure one: spos latency"
                                     : "search.latency_table without search.max_latency limits nothing");
-    for (const auto& [name, low, high] : {std::tuple("flops", s.min_flops, s.max_flops), {"params", s.min_params, s.max_params}})
+    for (const auto& [name, low, high] :
+         {std::tuple("flops", s.min_flops, s.max_flops), {"params", s.min_params, s.max_params}})
         NASCENT_CHECK(low < 0 || high < 0 || low <= high, usage, "search.min_{} = {} is above search.max_{} = {}", name,
                       low, name, high);
     NASCENT_CHECK(s.flops == "auto" || s.max_flops >= 0 || s.min_flops >= 0, usage,

@@ -22,12 +22,12 @@ struct SposSearchOptions {
     /// Populations that are scored. SPOS's program breeds 20 times and takes the best of all that it scored, the last
     /// population too.
     int generations = 21;
-    int tries = 10;                       // candidates drawn for each one wanted before mutation or crossover gives up
-    std::string first = "mutation";       // mutation | crossover
-    std::string random = "legal";         // legal | rejected
-    std::string order = "top1-top5";      // top1-top5 | top1
-    double rounding = 0;                  // of top-1, in percent; 0: none
-    int top = 50;                         // reported
+    int tries = 10;                   // candidates drawn for each one wanted before mutation or crossover gives up
+    std::string first = "mutation";   // mutation | crossover
+    std::string random = "legal";     // legal | rejected
+    std::string order = "top1-top5";  // top1-top5 | top1
+    double rounding = 0;              // of top-1, in percent; 0: none
+    int top = 50;                     // reported
 
     std::int64_t max_flops = -1, min_flops = -1;    // -1: no limit
     std::string flops = "auto";                     // auto | mac | thop | mmrazor
@@ -35,13 +35,13 @@ struct SposSearchOptions {
     double max_latency = 0;                         // milliseconds; 0: no limit
     std::string latency_table;
 
-    std::string norms = "exact";            // exact | ema | batch | none
-    int calibration = 2'560;                // pictures
+    std::string norms = "exact";  // exact | ema | batch | none
+    int calibration = 2'560;      // pictures
     int calibration_batch = 128;
     std::string calibration_views = "train";  // train | evaluation
-    std::string evaluation = "fixed";       // fixed | slices
-    int pictures = 8'000;                   // that a candidate is evaluated on; 0: all
-    int batch = 200;                        // of evaluation
+    std::string evaluation = "fixed";         // fixed | slices
+    int pictures = 8'000;                     // that a candidate is evaluated on; 0: all
+    int batch = 200;                          // of evaluation
     bool prefix_sharing = true;
 };
 

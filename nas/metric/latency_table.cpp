@@ -96,8 +96,10 @@ class Reader {
             else if (int* field = integer_field(key))
                 *field = number_of(key, value);
             else
-                fail(ErrorKind::data, "{}: unknown key '{}'; expected space, size, classes, batch, device, threads, "
-                     "dtype or repeats", where(), key.substr(0, 100));
+                fail(ErrorKind::data,
+                     "{}: unknown key '{}'; expected space, size, classes, batch, device, threads, "
+                     "dtype or repeats",
+                     where(), key.substr(0, 100));
         }
         for (const char* key : {"space", "size", "classes", "batch", "device", "threads", "dtype", "repeats"})
             NASCENT_CHECK(seen.contains(key), data, "{}: expected a line '# {}: ...' before it", where(), key);
@@ -162,7 +164,8 @@ class Reader {
             for (const chain::Choice& c : all[b])
                 NASCENT_CHECK(table_.blocks.contains({static_cast<int>(b), c.op, c.scale}), data,
                               "{}: no entry for block {}, operator {} ({}){}; expected a row for every operator of the "
-                              "space {}", file_, b, c.op, space_.op(c.op).name,
+                              "space {}",
+                              file_, b, c.op, space_.op(c.op).name,
                               space_.channels ? fmt::format(", channel scale {}", c.scale) : "", space_.name);
     }
 

@@ -21,7 +21,8 @@ std::vector<std::string> small(const std::string& command, const std::string& ou
                                const std::vector<std::string>& more = {}) {
     std::vector<std::string> a{command, "--preset", "smoke/spos", "--threads", "1", "--out", out};
     if (command == "run") a.insert(a.end(), {"--synthetic-train", "48", "--epochs", "1"});
-    a.insert(a.end(), {"--population", "4", "--select", "2", "--mutation", "2", "--crossover", "1", "--generations", "3"});
+    a.insert(a.end(),
+             {"--population", "4", "--select", "2", "--mutation", "2", "--crossover", "1", "--generations", "3"});
     a.insert(a.end(), more.begin(), more.end());
     return a;
 }
@@ -32,8 +33,13 @@ struct Leavings {
 };
 Leavings leavings(const std::string& run) {
     const std::string to = run + "/export/";
-    Leavings l{read_text(run + "/arch.json"), read_text(to + "candidates.csv"), read_text(to + "arch.svg"),
-               read_text(to + "arch.yaml"), events_of(run), "", read_text(newest_checkpoint(run) + "/state.json")};
+    Leavings l{read_text(run + "/arch.json"),
+               read_text(to + "candidates.csv"),
+               read_text(to + "arch.svg"),
+               read_text(to + "arch.yaml"),
+               events_of(run),
+               "",
+               read_text(newest_checkpoint(run) + "/state.json")};
     if (fs::exists(to + "supernet.safetensors")) l.supernet = read_text(to + "supernet.safetensors");
     return l;
 }
@@ -121,8 +127,8 @@ TEST_CASE("spos run trains, searches and leaves an architecture with all that is
     std::vector<json> scores{result.at("top")};
     for (const char* norms : {"ema", "batch", "none"}) {
         CAPTURE(norms);
-        const Outcome with = spos({"search", "--run", run, "--out", folder / norms, "--norms", norms, "--generations",
-                                   "1", "--json"});
+        const Outcome with =
+            spos({"search", "--run", run, "--out", folder / norms, "--norms", norms, "--generations", "1", "--json"});
         INFO(with.err);
         REQUIRE(with.code == 0);
         const json found = json::parse(with.out);
@@ -178,10 +184,12 @@ TEST_CASE("a latency table that spos latency wrote limits a search") {
     const double low = about.at("fastest_ns").get<double>(), high = about.at("slowest_ns").get<double>();
     CHECK(low < high);
     const std::string text = read_text(table);
-    CHECK(text.starts_with("# spos latency table\n# space: shufflenet\n# size: 32\n# classes: 10\n# batch: 1\n# device: "));
+    CHECK(text.starts_with(
+        "# spos latency table\n# space: shufflenet\n# size: 32\n# classes: 10\n# batch: 1\n# device: "));
     CHECK(lines_of(text).size() == 10 + 2 + 80);
     const double limit = (low + (high - low) / 3) * 1e-6;
-    const Outcome o = spos(small("run", run, {"--latency-table", table, "--max-latency", std::to_string(limit), "--json"}));
+    const Outcome o =
+        spos(small("run", run, {"--latency-table", table, "--max-latency", std::to_string(limit), "--json"}));
     INFO(o.err);
     REQUIRE(o.code == 0);
     const json result = json::parse(o.out);
@@ -193,8 +201,7 @@ TEST_CASE("a latency table that spos latency wrote limits a search") {
         refused(small("run", folder / "never", more), message, code);
         CHECK(!fs::exists(folder / "never"));
     };
-    never({"--latency-table", table, "--max-latency", std::to_string(low * 0.5e-6)},
-          "the nearest that can be reached");
+    never({"--latency-table", table, "--max-latency", std::to_string(low * 0.5e-6)}, "the nearest that can be reached");
     never({"--latency-table", table}, "search.latency_table without search.max_latency limits nothing");
     never({"--max-latency", "3"}, "search.max_latency needs search.latency_table");
     std::string lacking = text;
@@ -206,8 +213,10 @@ TEST_CASE("a latency table that spos latency wrote limits a search") {
     write_text(bad, text.substr(0, text.size() - 5) + "x\n");
     never({"--latency-table", bad, "--max-latency", "3"}, "bad.csv:92: expected a whole number of nanoseconds", 3);
     never({"--latency-table", table, "--max-latency", "3", "--size", "64"}, "measure it again: spos latency");
-    never({"--max-flops", "1000000"}, "no architecture has MACs (mac) at most 1000000; the nearest that can be reached");
-    never({"--search-batch", "65", "--pictures", "0"}, "the evaluation set has 64 validation pictures, fewer than the 65");
+    never({"--max-flops", "1000000"},
+          "no architecture has MACs (mac) at most 1000000; the nearest that can be reached");
+    never({"--search-batch", "65", "--pictures", "0"},
+          "the evaluation set has 64 validation pictures, fewer than the 65");
     never({"--search-batch", "33"}, "the evaluation set is smaller than a batch");
     never({"--evaluation", "slices", "--pictures", "65"}, "fewer than the 65 of a slice");
 }
@@ -218,7 +227,8 @@ TEST_CASE("searches refuse what they cannot begin with") {
     refused({"search", "--run", folder / "none"}, "no run, there is no run.toml");
     refused({"search", "--run", folder.path(), "--epochs", "3"}, "--epochs");
     const std::string run = folder / "run";
-    REQUIRE(spos({"train", "--preset", "smoke/spos", "--synthetic-train", "16", "--epochs", "1", "--out", run}).code == 0);
+    REQUIRE(spos({"train", "--preset", "smoke/spos", "--synthetic-train", "16", "--epochs", "1", "--out", run}).code ==
+            0);
     CHECK(!fs::exists(run + "/arch.json"));
     const std::string net = run + "/export/supernet.safetensors";
     refused({"search", "--run", run, "--space", "mobilenet", "--out", folder / "x"},

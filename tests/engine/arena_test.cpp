@@ -1,9 +1,9 @@
-#include "engine/memory/arena_place.h"
-
 #include <doctest/doctest.h>
 
 #include <cmath>
 #include <cstring>
+
+#include "engine/memory/arena_place.h"
 
 using namespace nascent;
 

@@ -7,6 +7,7 @@
 #include "tests/temporary_folder.h"
 
 using namespace nascent;
+using namespace nascent::test;
 
 namespace {
 
@@ -99,7 +100,7 @@ TEST_CASE("a latency table that is not one is refused with its line and what was
     check(replaced(text, "\n3,2,", "\n3,2,-"), "expected a whole number of nanoseconds");
     check(replaced(text, "\n3,2,", "\n3,2,1.5"), "expected a whole number of nanoseconds");
     check(replaced(text, "\n3,2,", "\n3,"), "expected 3 columns");
-    check(replaced(text, "\n3,2,", "\n3,1,"), "t.csv:25: block 3, operator 1 is there twice");
+    check(replaced(text, "\n3,2,", "\n3,1,"), "t.csv:26: block 3, operator 1 is there twice");
     check(replaced(text, "stem,,91234\n", ""), "t.csv: no entry for the stem");
     check(replaced(text, "head,,45671\n", ""), "t.csv: no entry for the head");
     check(replaced(text, "stem,,", "stem,0,"), "stem has no operator");

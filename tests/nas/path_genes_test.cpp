@@ -1,9 +1,12 @@
 // The evolution of SPOS's program, draw by draw where it draws as that does, and without rejection.
+#include "nas/algo/path_genes.h"
+
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <map>
 
-#include "nas/algo/path_genes.h"
+#include "engine/base/error.h"
 #include "nas/algo/search_limits.h"
 
 using namespace nascent;
@@ -20,7 +23,8 @@ std::shared_ptr<const ConstrainedPaths> below(const chain::Space& space, std::in
 /// A score that any two candidates almost surely differ in.
 double score_of(const Genes& genes) {
     double s = 0;
-    for (std::size_t i = 0; i < genes.size(); i++) s += static_cast<double>((i * 7 + 3) % 11) * genes[i] + 1e-3 * i * genes[i];
+    for (std::size_t i = 0; i < genes.size(); i++)
+        s += static_cast<double>((i * 7 + 3) % 11) * genes[i] + 1e-3 * i * genes[i];
     return s;
 }
 
