@@ -94,6 +94,7 @@ EvolutionConfig evolution_config(const SposSearchOptions& s) {
     e.duplicates = EvolutionConfig::Duplicates::repaired;
     e.first = s.first == "mutation" ? EvolutionConfig::First::mutation : EvolutionConfig::First::crossover;
     e.tries = s.tries;
+    e.random_gives_up = false;
     return e;
 }
 

@@ -79,7 +79,15 @@ TEST_CASE("rare candidates are drawn at once, where rejection would need hundred
         seen[g]++;
     }
     CHECK(seen.size() == 500);
+    // Rejection comes to the same number, in some 300 draws for each, however few tries breeding has.
     SposSearchOptions o;
+    o.population = 8;
+    o.mutation = o.crossover = 0;
+    o.tries = 1;
+    o.generations = 1;
+    const PathGenes drawn(space, limits, PathGenes::Draws::rejected);
+    CHECK(Evolution(drawn, evolution_config(o), NumpyRandom(4)).state().candidates.size() == 8);
+    o = {};
     o.population = 20;
     o.mutation = o.crossover = 10;
     o.select = 5;
