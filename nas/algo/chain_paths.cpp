@@ -27,8 +27,14 @@ Draw draw_from(const chain::Space& space, const chain::Choices& choices, const C
     std::vector<int> counts;
     for (const auto& block : choices) counts.push_back(static_cast<int>(block.size()));
     switch (s.law) {
-        case ChainSampling::Law::buckets:
-            return drawn(std::make_shared<const BucketPaths>(path_costs(space, choices, s.convention), s.buckets));
+        case ChainSampling::Law::buckets: {
+            const PathCosts costs = path_costs(space, choices, s.convention);
+            // Tries that are all in vain would be a run of another law than asked for: the first says where none fits.
+            Buckets strict = s.buckets;
+            strict.tries = 0;
+            (void)BucketPaths(costs, strict);
+            return drawn(std::make_shared<const BucketPaths>(costs, s.buckets));
+        }
         case ChainSampling::Law::fair:
             return drawn(std::make_shared<const FairPaths>(std::move(counts)));
         case ChainSampling::Law::uniform:

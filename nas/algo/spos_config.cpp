@@ -22,6 +22,8 @@ void add_training_options(OptionTable& t, SposConfig::Train& c) {
     t.add("train.epochs", "--epochs", c.epochs, 1, many, "passes over the training pictures, where --steps is 0");
     t.add("train.steps", "--steps", c.steps, 0, "training steps, 0 for --epochs");
     t.add("train.batch", "--batch", c.batch, 1, 1'000'000, "pictures per step");
+    t.add("train.order", "--order", c.order, Words{"epochs", "replacement"},
+          "each picture once an epoch, or every picture drawn anew from all of them (AngleNAS)");
     t.add("train.lr", "--lr", c.lr, 0, 1e6, "learning rate of the first step, from which it falls step by step");
     t.add("train.lr_min", "--lr-min", c.lr_min, 0, 1e6, "learning rate it falls to");
     t.add("train.schedule", "--schedule", c.schedule, Words{"linear", "cosine"}, "how it falls");

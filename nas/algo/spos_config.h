@@ -30,6 +30,7 @@ struct SposConfig {
         int epochs = 120;
         std::int64_t steps = 0;  // 0: by epochs
         int batch = 1024;
+        std::string order = "epochs";  // epochs | replacement
         double lr = 0.5;
         double lr_min = 0;
         std::string schedule = "linear";  // linear | cosine

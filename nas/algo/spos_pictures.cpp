@@ -56,10 +56,12 @@ int SposPictures::size() const { return files ? set.train.height : square_side(s
 template <class T>
 BatchSource SposPictures::open(const SposConfig& c) {
     const auto seed = static_cast<std::uint64_t>(c.run.seed);
+    const BatchOrder order = c.train.order == "epochs" ? BatchOrder::epochs : BatchOrder::replacement;
     if (!files) {
         LoaderOptions o;
         o.seed = seed;
         o.batch_size = c.train.batch;
+        o.order = order;
         o.workers = c.run.loader_workers;
         auto loader = std::make_shared<Loader<T>>(set.train, train_ids, set.classes, norm, std::move(o));
         loader_ = loader;
@@ -69,6 +71,7 @@ BatchSource SposPictures::open(const SposConfig& c) {
     o.pipeline = pipeline;
     o.seed = seed;
     o.batch_size = c.train.batch;
+    o.order = order;
     o.skip_corrupt = c.data.skip_corrupt;
     o.workers = c.run.loader_workers;
     auto loader = std::make_shared<PictureLoader<T>>(files->train, train_ids, std::move(o));

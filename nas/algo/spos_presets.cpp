@@ -48,6 +48,7 @@ void mobilenet(SposConfig& c) {
     c.net.start = "torch";
     c.train.steps = 240'400;
     c.train.batch = 512;
+    c.train.order = "replacement";
     c.train.lr = 0.25;
     c.train.lr_step = "before";
     c.train.decay = "anglenas";

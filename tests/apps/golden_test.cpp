@@ -34,6 +34,9 @@ TEST_CASE("golden says what is wrong with a file, an entry and a command") {
     write_text(folder / "cut.json", "{\"rule\": \"\", \"search_C4_L5\": {\"loss\": 1}}");
     CHECK(golden(folder / "cut.json", &out) == 3);
     CHECK(out.find("search_C4_L5") != std::string::npos);
+    write_text(folder / "cut.json", "{\"spos_subnet_arch_REDME\": {}}");
+    CHECK(golden(folder / "cut.json", &out) == 3);
+    CHECK(out.find("arch_README") != std::string::npos);
     write_text(folder / "cut.json", "{\"serach_C4_L5\": {}}");
     CHECK(golden(folder / "cut.json", &out) == 6);
     CHECK(out.find("unknown kind") != std::string::npos);
@@ -65,6 +68,15 @@ TEST_CASE("golden agrees with DrNAS's gradients and learning rates and with the 
     INFO(out);
     CHECK(code == 0);
     CHECK(out.find("3 entries, ") != std::string::npos);
+    CHECK(out.find(" 0 wrong, 0 not yet") != std::string::npos);
+}
+
+TEST_CASE("golden agrees with SPOS's supernet on a path and with its network of scaled blocks") {
+    std::string out;
+    const int code = golden(NASCENT_SOURCE_DIR "/tests/golden/spos.json", &out);
+    INFO(out);
+    CHECK(code == 0);
+    CHECK(out.find("2 entries, ") != std::string::npos);
     CHECK(out.find(" 0 wrong, 0 not yet") != std::string::npos);
 }
 

@@ -49,7 +49,7 @@ TEST_CASE("chains start as published code starts them") {
                               {"features.0.0.branch_main.0.weight", {Law::normal, 1.0 / 16}},
                               {"features.0.0.branch_main.3.weight", {Law::normal, 1}},
                               {"features.16.2.branch_main.3.weight", {Law::normal, 1}},
-                              {"features.16.3.branch_main.6.weight", {Law::normal, 1}},
+                              {"features.16.3.branch_main.5.weight", {Law::normal, 1}},
                               {"features.16.3.branch_main.7.weight", {Law::normal, 1.0 / 320}},
                               {"conv_last.0.weight", {Law::normal, 1.0 / 640}},
                               {"classifier.0.weight", {Law::normal, 0.01}}}},
