@@ -20,9 +20,12 @@ kernels::Channels<const T> read(const ChannelView& v) {
 Chain::Chain(const ChannelView& x, std::span<const ChainLink> links, Inputs weights)
     : x_(x), links_(links), weights_(weights) {
     check(weights);
+}
+
+void Chain::allocate() {
     for (const kernels::LinkShape& s : shapes_) {
-        z_.push_back(empty({s.n, s.out_h(), s.out_w(), s.c_out}, x.x.dtype));
-        norms_.push_back(NormState::make(s.c_out, x.x.dtype));
+        z_.push_back(empty({s.n, s.out_h(), s.out_w(), s.c_out}, x_.x.dtype));
+        norms_.push_back(NormState::make(s.c_out, x_.x.dtype));
     }
 }
 

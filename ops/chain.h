@@ -40,11 +40,14 @@ struct ChainTarget {
     ChannelView skip, round_da, round_g;
 };
 
-/// A chain on its way through an op: shapes checked, outputs of its convolutions and states of their norms allocated.
+/// A chain on its way through an op.
 class Chain {
   public:
-    /// `links` outlive the chain. Throws Error(runtime) for shapes that do not fit. Allocates in the current arena.
+    /// `links` outlive the chain. Throws Error(runtime) for shapes that do not fit.
     Chain(const ChannelView& x, std::span<const ChainLink> links, Inputs weights);
+    /// Outputs of the convolutions and states of their norms, in the current arena. An op's output is allocated before:
+    /// where nothing is kept for a backward, what lies behind it can be given back (engine/memory/arena_place.h).
+    void allocate();
     /// The same from what save() kept.
     Chain(const ChannelView& x, std::span<const ChainLink> links, Inputs weights, const Saved& saved, std::size_t at);
     /// Five tensors a link: z, and the norm's scale, shift, mean, rstd.

@@ -30,7 +30,8 @@ struct ConvAct {
         const kernels::ConvShape s = conv_shape(in[0], in[1], link.stride);
         Tensor y = empty(conv_output(s), in[0].dtype);
         if (is_point(in, link.stride)) {
-            const Chain chain(all(in[0]), links(), in.subspan(1));
+            Chain chain(all(in[0]), links(), in.subspan(1));
+            chain.allocate();
             chain.save(saved);
             chain.forward();
         } else {

@@ -17,8 +17,9 @@ struct MbConv {
     bool residual(const Tensor& x, const Chain& chain) const { return chain.output_shape() == x.shape; }
 
     Tensor forward(Inputs in, Saved& saved) const {
-        const Chain chain(all(in[0]), links, in.subspan(1));
+        Chain chain(all(in[0]), links, in.subspan(1));
         Tensor y = empty(chain.output_shape(), in[0].dtype);
+        chain.allocate();
         chain.save(saved);
         chain.forward();
         with_type(y.dtype, [&](auto zero) {

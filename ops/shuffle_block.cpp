@@ -41,7 +41,7 @@ struct ShuffleBlock {
     /// saved: main's, then the projection's.
     Tensor forward(Inputs in, Saved& saved) const {
         const ChannelView x = through(in[0]);
-        const Chain branch(x, main, of_main(in));
+        Chain branch(x, main, of_main(in));
         std::vector<Chain> other;
         if (stride == 2) other.emplace_back(x, projection, of_projection(in));
         const int before = stride == 2 ? other[0].channels() : x.channels;
@@ -49,9 +49,11 @@ struct ShuffleBlock {
                       "halves to be shuffled have {} and {} channels", before, branch.channels());
         const Shape part = branch.output_shape();
         Tensor y = empty({part[0], part[1], part[2], before + branch.channels()}, in[0].dtype);
+        branch.allocate();
         branch.save(saved);
         branch.forward();
         if (stride == 2) {
+            other[0].allocate();
             other[0].save(saved);
             other[0].forward();
         }

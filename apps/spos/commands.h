@@ -22,6 +22,14 @@ struct PackRequest {
 /// Writes OUT/train.pack and OUT/val.pack of the class folders in ROOT, or keeps what is there already; a JSON object
 /// per pack.
 void pack(const PackRequest& request);
+struct LatencyCommand {
+    std::string space = "shufflenet";
+    int size = 0, classes = 0;  // 0: ImageNet's
+    int batch = 1, warmup = 3, repeats = 20, threads = 0;
+    std::string device = "cpu", dtype = "float32", out;  // out empty: stdout
+};
+/// Measures every operator of every block on a device; a table for `search`.
+void latency(const LatencyCommand& command);
 /// The published architectures of a space, or of all where `space` is empty, with their costs: a JSON object a line.
 void list(const std::string& space);
 

@@ -21,7 +21,7 @@ struct Runs {
     SposConfig config;
     OptionTable table = spos_options(config), resumable = table.only(resumable_keys());
     Overrides overrides;
-    std::string directory;
+    std::string directory, searched;
     bool json = false;
 
     /// The preset that was asked for, with all else the user gave on top.
@@ -80,19 +80,73 @@ int run(int argc, char** argv) {
         ->check(CLI::Range(0, 4096))
         ->capture_default_str();
 
+    spos::LatencyCommand measured;
+    CLI::App* latency = app.add_subcommand(
+        "latency", "measure every operator of every block on this machine: a table for --latency-table");
+    latency->add_option("--space", measured.space, "as of cost")->capture_default_str();
+    latency->add_option("--size", measured.size, "height and width of the pictures (224)")->check(CLI::Range(1, 4096));
+    latency->add_option("--classes", measured.classes, "number of classes (1000)")->check(CLI::Range(1, 1'000'000));
+    latency->add_option("--batch", measured.batch, "pictures that go through at a time")
+        ->check(CLI::Range(1, 1'000'000))
+        ->capture_default_str();
+    latency->add_option("--device", measured.device, "where")
+        ->check(CLI::IsMember({"cpu", "gpu"}))
+        ->capture_default_str();
+    latency->add_option("--threads", measured.threads, "threads that compute, 0 for all")
+        ->check(CLI::Range(0, 4096))
+        ->capture_default_str();
+    latency->add_option("--dtype", measured.dtype, "type of weights and activations")
+        ->check(CLI::IsMember({"float32", "float64"}))
+        ->capture_default_str();
+    latency->add_option("--warmup", measured.warmup, "rounds that do not count")
+        ->check(CLI::Range(0, 1'000'000))
+        ->capture_default_str();
+    latency->add_option("--repeats", measured.repeats, "rounds of which the median is taken")
+        ->check(CLI::Range(1, 1'000'000))
+        ->capture_default_str();
+    latency->add_option("-o,--out", measured.out, "file that is written; without it the table is printed")
+        ->option_text("FILE");
+
     Runs runs;
+    CLI::App* whole = app.add_subcommand("run", "train a supernet and search it");
+    add_options(*whole, runs.table, runs.overrides);
     CLI::App* train = app.add_subcommand("train", "train a supernet");
     add_options(*train, runs.table, runs.overrides);
+    CLI::App* search = app.add_subcommand(
+        "search",
+        "search the supernet of a trained run (--run DIR), or one of a file (--checkpoint FILE), in a run of "
+        "its own");
+    add_options(*search, runs.table, runs.overrides, {"train"});
+    search->add_option("--run", runs.searched, "folder of a trained run, whose settings hold where none are given")
+        ->option_text("DIR");
     CLI::App* resume = app.add_subcommand("resume", "go on with a run that was stopped");
     add_options(*resume, runs.resumable, runs.overrides);
     resume->add_option("directory", runs.directory, "folder of the run")->option_text("DIR");
-    for (CLI::App* command : {train, resume})
+    for (CLI::App* command : {whole, train, search, resume})
         command->add_flag("--json", runs.json, "print the result as one line of JSON");
 
     if (!parse_command_line(app, argc, argv)) return 0;
-    if (*train) {
+    if (*latency) {
+        spos::latency(measured);
+        return 0;
+    }
+    if (*search) {
+        if (runs.searched.empty()) {
+            spos::search(runs.chosen(), runs.json);
+        } else {
+            spos::search_run(
+                runs.searched,
+                [&](SposConfig& base) {
+                    OptionTable table = spos_options(base);
+                    apply(table, runs.overrides);
+                },
+                runs.json);
+        }
+        return 0;
+    }
+    if (*whole || *train) {
         SposConfig config = runs.chosen();
-        config.run.until = "train";
+        if (*train) config.run.until = "train";
         spos::run(std::move(config), runs.json);
         return 0;
     }

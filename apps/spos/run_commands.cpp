@@ -6,6 +6,8 @@
 
 #include "engine/io/atomic_file.h"
 #include "nas/algo/spos.h"
+#include "nas/algo/spos_run.h"
+#include "nas/algo/spos_search.h"
 #include "nas/run/interrupt.h"
 #include "nas/run/program.h"
 #include "nas/run/training_loop.h"
@@ -23,18 +25,37 @@ SposConfig read_config(const std::string& directory) {
     return config;
 }
 
+void report(const RunDirectory& directory, bool json) {
+    const std::string result = read_file(directory.arch_path());
+    if (json) return print(result);
+    const std::string& d = directory.path();
+    print(spos_result_text(result, directory.arch_path()) +
+          fmt::format("the run is in {}\n  {}\n  {}/export: arch.svg, arch.yaml, candidates.csv\n", d,
+                      directory.arch_path(), d));
+}
+
 void work(const SposConfig& config, RunDirectory& directory, bool json) {
     InterruptGuard interrupts;
-    train_spos(config, directory);
+    const bool trains = config.search.checkpoint.empty(), searches = config.run.until == "search";
+    if (trains && !fs::exists(supernet_path(directory))) {
+        if (searches) check_search(config);  // what would fail hours later
+        train_spos(config, directory);
+    }
+    if (searches) {
+        if (!fs::exists(directory.arch_path())) search_spos(config, directory);
+        return report(directory, json);
+    }
     const std::string path = supernet_path(directory);
     if (json) return print(JsonObject().add("run", directory.path()).add("supernet", path).text() + "\n");
-    print(fmt::format("trained: {}\n", path));
+    print(fmt::format("trained: {}\nsearch it with: spos search --run {}\n", path, directory.path()));
 }
 
 }  // namespace
 
 void run(SposConfig config, bool json) {
     make_absolute(config.data, config.run, "spos");
+    config.search.latency_table = absolute_path(config.search.latency_table);
+    config.search.checkpoint = absolute_path(config.search.checkpoint);
     resolve(config);
     std::string shrunk;  // the run keeps a copy of its own
     if (!config.net.shrunk.empty()) {
@@ -44,6 +65,23 @@ void run(SposConfig config, bool json) {
     RunDirectory directory = RunDirectory::create(config.run.out, spos_options(config).to_toml());
     if (!shrunk.empty()) write_file_atomic(config.net.shrunk, shrunk);
     work_in(directory, true, [&] { work(config, directory, json); });
+}
+
+void search(SposConfig config, bool json) {
+    NASCENT_CHECK(!config.search.checkpoint.empty(), usage,
+                  "search needs a trained supernet: --run DIR, or --checkpoint FILE with --data and --space");
+    config.run.until = "search";
+    run(std::move(config), json);
+}
+
+void search_run(const std::string& path, const std::function<void(SposConfig&)>& change, bool json) {
+    SposConfig config = read_config(path);
+    config.run.out.clear();
+    if (config.search.checkpoint.empty()) config.search.checkpoint = path + "/export/supernet.safetensors";
+    NASCENT_CHECK(fs::exists(config.search.checkpoint), usage,
+                  "{}: the training is not over; go on with: spos resume {}", path, path);
+    change(config);
+    search(std::move(config), json);
 }
 
 void resume(const std::string& path, const std::function<void(SposConfig&)>& change, bool json) {

@@ -174,7 +174,9 @@ Evolution::Budget Evolution::budget(int wanted) const {
 
 void Evolution::add_random() {
     const int wanted = config_.population - static_cast<int>(state_.candidates.size());
-    const std::vector<int> found = breed(Origin::random, wanted, budget(config_.population), [&] {
+    Budget most = budget(config_.population);
+    if (!config_.random_gives_up) most.tries = std::numeric_limits<std::int64_t>::max();
+    const std::vector<int> found = breed(Origin::random, wanted, most, [&] {
         return Bred{space_.random(random_), {}};
     });
     state_.candidates.insert(state_.candidates.end(), found.begin(), found.end());

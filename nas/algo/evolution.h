@@ -71,6 +71,7 @@ struct EvolutionConfig {
     /// Candidates taken, for each that is wanted, before random filling, mutation and crossover give up; 0: crossover
     /// gives up after crossover + 1 batches, the others by `patience` alone.
     std::int64_t tries = 0;
+    bool random_gives_up = true;  // false: `tries` is not for random filling, as in SPOS's program
     /// Draws in a row that bring nothing new before mutation or random filling gives up. The original never gives up:
     /// where it would end, so does this, with the same draws, unless it drew longer than this in vain. What was drawn
     /// is remembered, some 200 bytes each.

@@ -90,6 +90,7 @@ OptionTable spos_options(SposConfig& c) {
           "a shrunk space that rlnas shrink wrote: only its operators are drawn, empty for the whole space");
 
     add_training_options(t, c.train);
+    add_spos_search_options(t, c.search);
     add_process_options(t, c.run, "spos");
     t.add("run.until", "--until", c.run.until, Words{"train", "search"}, "the last step of the run");
     c = given;
@@ -111,6 +112,9 @@ void resolve(SposConfig& c) {
                   c.net.first_scale, c.net.last_scale);
     NASCENT_CHECK(c.net.dropout >= 0 || c.net.dropout == -1, usage, "net.dropout = {}: expected -1 or 0 to 0.999",
                   c.net.dropout);
+    if (c.run.until == "search") check(c.search);
+    NASCENT_CHECK(c.run.seed <= 0xffffffff, usage, "run.seed = {}: expected at most {}, the largest of NumPy's",
+                  c.run.seed, 0xffffffffu);
     const bool channels = c.space == "shufflenet-channels";
     NASCENT_CHECK(channels || (c.train.widen_from == 0 && c.train.widen_every == 0), usage,
                   "train.widen_from and train.widen_every are of space = shufflenet-channels");

@@ -3,6 +3,7 @@
 #pragma once
 #include "nas/algo/chain_paths.h"
 #include "nas/algo/common_options.h"
+#include "nas/algo/spos_search_options.h"
 #include "nas/supernet/chain_start.h"
 
 namespace nascent {
@@ -49,6 +50,8 @@ struct SposConfig {
         double widen_from = 0, widen_every = 0;  // epochs, shufflenet-channels
         std::string dtype = "float32";           // float32 | float64
     } train;
+
+    SposSearchOptions search;
 
     struct Run : ProcessOptions {
         std::string until = "search";  // train | search

@@ -17,6 +17,9 @@ void shufflenet(SposConfig& c) {
     c.data.holdout = 50;
     c.train.steps = 150'000;
     c.train.sampling = "buckets";
+    c.search.max_flops = 330'000'000;
+    c.search.norms = "ema";
+    c.search.calibration = 25'600;
 }
 
 /// MMRazor 1.x searches on the validation set; off the path its parameters coast, as on the PyTorch 1.x of its time.
@@ -27,6 +30,13 @@ void shufflenet_mmrazor(SposConfig& c) {
     c.train.epochs = 300;
     c.train.decay = "mmrazor";
     c.train.inactive = "coast";
+    c.search.generations = 20;
+    c.search.order = "top1";
+    c.search.rounding = 0.01;
+    c.search.max_flops = 330'000'000;
+    c.search.norms = "batch";
+    c.search.pictures = 0;
+    c.search.batch = 128;
 }
 
 /// AngleNAS's search stage.
@@ -43,6 +53,15 @@ void mobilenet(SposConfig& c) {
     c.train.lr_step = "before";
     c.train.decay = "anglenas";
     c.train.clip_value = 5;
+    c.search.generations = 20;
+    c.search.first = "crossover";
+    c.search.tries = 10'000;
+    c.search.m_prob = 0.5;
+    c.search.max_flops = 475'000'000;
+    c.search.norms = "ema";
+    c.search.calibration = 20'000;
+    c.search.calibration_batch = 64;
+    c.search.pictures = 0;
 }
 
 /// The paper's scales, 0.2 to 1.6, as reimplementations make them converge: the widest alone for half of the time,
@@ -55,7 +74,21 @@ void shufflenet_channels(SposConfig& c) {
     c.train.widen_every = 1;
 }
 
+/// So many candidates, pictures and batches of them.
+void short_search(SposConfig& c, int population, int generations, int calibration, int calibration_batch, int pictures,
+                  int batch) {
+    c.search.population = population;
+    c.search.select = population / 4 + 1;
+    c.search.mutation = c.search.crossover = population / 2;
+    c.search.generations = generations;
+    c.search.calibration = calibration;
+    c.search.calibration_batch = calibration_batch;
+    c.search.pictures = pictures;
+    c.search.batch = batch;
+}
+
 void smoke(SposConfig& c) {
+    short_search(c, 6, 2, 32, 16, 32, 16);
     c.data.source = "synthetic";
     c.data.size = 32;
     c.data.synthetic_train = 128;
@@ -77,6 +110,8 @@ void smoke_cifar(SposConfig& c) {
     c.train.bucket_low = 23'000'000;
     c.train.bucket_high = 29'000'000;
     c.train.bucket_width = 1'000'000;
+    short_search(c, 20, 4, 512, 64, 500, 100);
+    c.search.max_flops = 27'000'000;
 }
 
 /// FOLDER/train with a picture of each class, which is searched on too.
@@ -89,6 +124,8 @@ void smoke_imagenet(SposConfig& c) {
     c.train.batch = 16;
     c.train.lr = 0.01;
     c.train.sampling = "buckets";
+    short_search(c, 6, 2, 64, 16, 100, 20);
+    c.search.max_flops = 330'000'000;
 }
 
 const std::vector<std::pair<std::string, std::function<void(SposConfig&)>>>& presets() {

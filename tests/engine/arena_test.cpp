@@ -1,9 +1,9 @@
-#include "engine/memory/arena.h"
-
 #include <doctest/doctest.h>
 
 #include <cmath>
 #include <cstring>
+
+#include "engine/memory/arena_place.h"
 
 using namespace nascent;
 
@@ -20,6 +20,29 @@ TEST_CASE("an arena bumps, resets to marks and remembers its high water") {
     CHECK(arena.high_water() == 64 + 128);
     std::memset(arena.allocate(std::size_t{1} << 20), 1, std::size_t{1} << 20);
     CHECK(arena.allocate(0) != nullptr);
+}
+
+TEST_CASE("a place in an arena keeps a tensor and gives back what lies behind it") {
+    auto device = make_device("cpu", 1);
+    for (bool checked : {false, true}) {
+        Arena arena(*device, std::size_t{1} << 24, checked), other(*device, std::size_t{1} << 24, checked);
+        const Tensor before = arena.tensor({100}, DType::f32);
+        const std::size_t mark = arena.mark();
+        ArenaPlace place(arena);
+        const Tensor first = arena.tensor({7}, DType::f32), t = arena.tensor({5}, DType::f64);
+        std::memset(t.data, 1, t.bytes());
+        const std::size_t behind = arena.mark();
+        arena.allocate(1000);
+        place.keep(t);
+        CHECK(arena.used() == behind);
+        CHECK(t.as<double>()[4] == t.as<double>()[0]);
+        arena.check_red_zones();
+        place.keep(first);
+        CHECK(arena.used() < behind);
+        CHECK_THROWS_WITH_AS(place.keep(t), doctest::Contains("lies elsewhere"), Error);
+        place.keep(before);
+        CHECK(arena.used() == mark);
+    }
 }
 
 TEST_CASE("an arena that is full says so") {

@@ -1,0 +1,199 @@
+// What scoring candidates of a supernet costs with and without shared prefixes, and how far policies of batch norms'
+// statistics agree on their ranking, as lines of JSON.
+//
+//     bench_candidates sharing --space shufflenet --size 224 --batch 8 --candidates 50 --max-flops 330000000
+//     bench_candidates policies --run DIR --candidates 50
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+#include <set>
+
+#include "nas/algo/candidate_scores.h"
+#include "nas/algo/path_genes.h"
+#include "nas/algo/search_limits.h"
+#include "nas/algo/spos_run.h"
+#include "nas/data/dataset.h"
+#include "nas/metric/correlation.h"
+#include "nas/supernet/chain_start.h"
+#include "nas/supernet/chain_state_dict.h"
+
+using namespace nascent;
+
+namespace {
+
+double core_seconds() {
+    timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+/// Different legal ones, uniformly drawn.
+std::vector<chain::Architecture> draw(const chain::Space& space, std::shared_ptr<const ConstrainedPaths> limits,
+                                      int count, std::uint32_t seed) {
+    const PathGenes genes(space, std::move(limits));
+    NumpyRandom random(seed);
+    std::set<Genes> seen;
+    std::vector<chain::Architecture> all;
+    while (static_cast<int>(all.size()) < count)
+        if (const Genes g = genes.random(random); seen.insert(g).second) all.push_back(genes.architecture(g));
+    return all;
+}
+
+struct Arguments {
+    std::string space = "shufflenet", device = "cpu", run;
+    int size = 224, classes = 1000, batch = 8, candidates = 50, rounds = 2, threads = 1;
+    std::int64_t max_flops = 330'000'000;
+    std::uint32_t seed = 1;
+};
+
+/// A calibration and an evaluation batch of random pictures for all candidates, in turns with and without sharing.
+void sharing(const Arguments& a) {
+    chain::Config config;
+    config.input_size = a.size;
+    config.classes = a.classes;
+    const chain::Space space = chain::space(a.space, config);
+    SposSearchOptions o;
+    o.max_flops = a.max_flops;
+    const std::vector<chain::Architecture> candidates =
+        draw(space, SearchLimits::of(o, space).paths, a.candidates, a.seed);
+    const auto device = make_device(a.device, a.threads);
+    ChainNet net(*device, DType::f32, chain::supernet(space));
+    initialise(net, 1, ChainStart::torch);
+    DatasetOptions made;
+    made.size = a.size;
+    made.classes = a.classes;
+    made.train_count = made.test_count = static_cast<std::size_t>(a.batch);
+    const Dataset set = load_dataset("synthetic", made);
+    HeldRequest r;
+    r.ids = first_shuffled(1, 0, static_cast<std::size_t>(a.batch), 0);
+    r.count = r.ids.size();
+    const HeldPictures pictures(*device, DType::f32, set.train, a.classes, normalisation("half", set), r);
+    std::vector<double> times[2];
+    std::vector<Score> scores[2];
+    std::size_t high_water[2] = {};
+    std::vector<int> width;
+    for (int round = -1; round < a.rounds; round++) {
+        for (bool share : {round % 2 == 0, round % 2 != 0}) {
+            ScoringOptions s;
+            s.batch = s.calibration_batch = a.batch;
+            s.share_prefixes = share;
+            CandidateScores all(net, &pictures, pictures, s);
+            all.begin(candidates, 0);
+            const double begin = core_seconds();
+            while (!all.done()) (void)all.step();
+            if (round >= 0) times[share].push_back(core_seconds() - begin);
+            scores[share] = all.scores();
+            high_water[share] = all.high_water();
+            if (share) width = all.trie().width();
+        }
+    }
+    for (std::size_t i = 0; i < candidates.size(); i++)
+        NASCENT_CHECK(scores[0][i].loss == scores[1][i].loss, verification, "candidate {}: {} and {}", i,
+                      scores[0][i].loss, scores[1][i].loss);
+    const auto least = [](const std::vector<double>& t) { return *std::min_element(t.begin(), t.end()); };
+    fmt::print("{}\n", JsonObject()
+                           .add("space", a.space)
+                           .add("size", a.size)
+                           .add("batch", a.batch)
+                           .add("candidates", a.candidates)
+                           .add("max_flops", a.max_flops)
+                           .add("threads", a.threads)
+                           .add("shared_core_seconds", times[1])
+                           .add("unshared_core_seconds", times[0])
+                           .add("ratio_of_least", least(times[0]) / least(times[1]))
+                           .add("pieces", width)
+                           .add("shared_high_water", high_water[1])
+                           .add("unshared_high_water", high_water[0])
+                           .text());
+}
+
+/// Of a trained run: scores of random candidates under every policy, and Kendall's tau-b between any two; by `exact`
+/// also on other calibration pictures.
+void policies(const Arguments& a) {
+    SposConfig c;
+    spos_options(c).read_toml(a.run + "/run.toml");
+    c.search.norms = "exact";
+    const SposPictures pictures(c);
+    const chain::Space space = space_of(c, pictures.classes(), pictures.size());
+    const std::vector<chain::Architecture> candidates =
+        draw(space, SearchLimits::of(c.search, space).paths, a.candidates, a.seed);
+    const auto device = make_device(a.device, a.threads);
+    ChainNet net(*device, DType::f32, supernet_of(c, space));
+    const std::string path = a.run + "/export/supernet.safetensors";
+    load(net, StateDict::read(path), path);
+    SearchPictures held = hold_pictures(c, pictures, *device);
+    SposConfig other = c;
+    other.run.seed++;
+    other.search.pictures = c.search.batch;  // only its calibration pictures are used
+    const SearchPictures again = hold_pictures(other, pictures, *device);
+    std::vector<std::string> names;
+    std::vector<std::vector<double>> ranked;
+    const auto score = [&](NormPolicy policy, const HeldPictures& calibration, const std::string& name) {
+        ScoringOptions s;
+        s.norms = policy;
+        s.calibration_batch = c.search.calibration_batch;
+        s.batch = c.search.batch;
+        CandidateScores all(net, &calibration, *held.evaluation, s);
+        all.begin(candidates, 0);
+        const double begin = core_seconds();
+        while (!all.done()) (void)all.step();
+        std::vector<double> accuracy;
+        for (const Score& one : all.scores()) accuracy.push_back(one.accuracy());
+        const auto [low, high] = std::minmax_element(accuracy.begin(), accuracy.end());
+        fmt::print("{}\n", JsonObject()
+                               .add("policy", name)
+                               .add("pictures", held.evaluation->count())
+                               .add("calibration", calibration.count())
+                               .add("lowest", *low)
+                               .add("highest", *high)
+                               .add("core_seconds", core_seconds() - begin)
+                               .text());
+        std::fflush(stdout);
+        names.push_back(name);
+        ranked.push_back(std::move(accuracy));
+    };
+    for (NormPolicy policy : {NormPolicy::exact, NormPolicy::ema, NormPolicy::batch, NormPolicy::none})
+        score(policy, *held.calibration, std::string(name_of(policy)));
+    score(NormPolicy::exact, *again.calibration, "exact, other calibration pictures");
+    for (std::size_t i = 0; i < names.size(); i++)
+        for (std::size_t j = i + 1; j < names.size(); j++)
+            fmt::print("{}\n", JsonObject()
+                                   .add("between", std::vector<std::string>{names[i], names[j]})
+                                   .add("kendall_tau_b", kendall_tau_b(ranked[i], ranked[j]).value)
+                                   .add("spearman", spearman_rho(ranked[i], ranked[j]).value)
+                                   .text());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Arguments a;
+    CLI::App app("candidates of a supernet: what scoring them costs, how policies rank them");
+    app.require_subcommand(1);
+    CLI::App* share = app.add_subcommand("sharing", "with and without shared prefixes");
+    share->add_option("--space", a.space);
+    share->add_option("--size", a.size)->check(CLI::PositiveNumber);
+    share->add_option("--classes", a.classes)->check(CLI::PositiveNumber);
+    share->add_option("--batch", a.batch)->check(CLI::PositiveNumber);
+    share->add_option("--max-flops", a.max_flops);
+    share->add_option("--rounds", a.rounds, "after one that does not count")->check(CLI::PositiveNumber);
+    CLI::App* policy = app.add_subcommand("policies", "agreement of policies on a trained run");
+    policy->add_option("--run", a.run, "folder of the run")->required();
+    for (CLI::App* sub : {share, policy}) {
+        sub->add_option("--candidates", a.candidates)->check(CLI::PositiveNumber);
+        sub->add_option("--threads", a.threads)->check(CLI::PositiveNumber);
+        sub->add_option("--device", a.device)->check(CLI::IsMember({"cpu", "gpu"}));
+        sub->add_option("--seed", a.seed, "of the candidates");
+    }
+    CLI11_PARSE(app, argc, argv);
+    try {
+        *share ? sharing(a) : policies(a);
+    } catch (const Error& e) {
+        fmt::print(stderr, "bench_candidates: {}\n", e.what());
+        return e.exit_code();
+    }
+    return 0;
+}

@@ -1,0 +1,65 @@
+#include "nas/algo/path_genes.h"
+
+#include <utility>
+
+#include "engine/base/error.h"
+
+namespace nascent {
+
+PathGenes::PathGenes(const chain::Space& space, std::shared_ptr<const ConstrainedPaths> limits, Draws draws)
+    : space_(space), choices_(chain::all_choices(space)), limits_(std::move(limits)), draws_(draws) {
+    NASCENT_CHECK(!limits_ || limits_->blocks() == static_cast<int>(choices_.size()), usage,
+                  "constraints of {} blocks for the space {} of {}", limits_->blocks(), space.name, choices_.size());
+}
+
+int PathGenes::draw(std::size_t gene, NumpyRandom& random) const {
+    const std::size_t blocks = choices_.size();
+    if (gene >= blocks)
+        return static_cast<int>(random.randint(space_.config.first_scale, space_.config.last_scale + 1));
+    const std::vector<int>& ops = space_.blocks[gene].ops;
+    return ops[static_cast<std::size_t>(random.below(static_cast<int>(ops.size())))];
+}
+
+Genes PathGenes::random(NumpyRandom& random) const {
+    if (limits_ && draws_ == Draws::legal) {
+        const auto word = [&] { return static_cast<std::uint64_t>(random.randint(0, std::int64_t{1} << 32)); };
+        const std::uint64_t high = word(), number = high << 32 | word();
+        return genes(chain::architecture_of(space_, choices_, limits_->draw(0, RandomStream::search, number)));
+    }
+    Genes genes(space_.channels ? 2 * choices_.size() : choices_.size());
+    for (std::size_t i = 0; i < genes.size(); i++) genes[i] = draw(i, random);
+    return genes;
+}
+
+Genes PathGenes::mutate(const Genes& parent, double probability, NumpyRandom& random) const {
+    Genes genes = parent;
+    for (std::size_t i = 0; i < genes.size(); i++)
+        if (random.random_sample() < probability) genes[i] = draw(i, random);
+    return genes;
+}
+
+bool PathGenes::legal(const Genes& genes) const { return !limits_ || limits_->legal(path(genes)); }
+
+chain::Architecture PathGenes::architecture(const Genes& genes) const {
+    const std::size_t blocks = choices_.size();
+    NASCENT_CHECK(genes.size() == (space_.channels ? 2 * blocks : blocks), usage,
+                  "{} genes; the space {} has {} blocks", genes.size(), space_.name, blocks);
+    const auto middle = genes.begin() + static_cast<std::ptrdiff_t>(blocks);
+    return {{genes.begin(), middle}, {middle, genes.end()}};
+}
+
+Genes PathGenes::genes(const chain::Architecture& arch) const {
+    Genes genes = arch.ops;
+    if (!space_.channels) return genes;
+    if (arch.scales.empty())
+        genes.insert(genes.end(), arch.ops.size(), chain::kUnscaled);
+    else
+        genes.insert(genes.end(), arch.scales.begin(), arch.scales.end());
+    return genes;
+}
+
+std::vector<int> PathGenes::path(const Genes& genes) const {
+    return chain::path_of(space_, choices_, architecture(genes));
+}
+
+}  // namespace nascent

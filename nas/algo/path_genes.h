@@ -1,0 +1,43 @@
+// Paths through a chain of blocks as evolution sees them, under any constraints.
+#pragma once
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "nas/algo/constrained_paths.h"
+#include "nas/algo/evolution.h"
+#include "nas/metric/chain_cost.h"
+
+namespace nascent {
+
+/// A gene a block, the operator's id; where channels are searched as many again, the scales' ids. Each is uniform over
+/// what its block may have when drawn and when mutated, operators before scales.
+class PathGenes : public GeneSpace {
+  public:
+    /// How random candidates are found under constraints. legal: drawn from the legal ones alone, exactly uniformly, in
+    /// a few microseconds however rare they are. rejected: any, as SPOS's program draws them with NumPy; evolution
+    /// drops illegal ones and goes on until it has enough.
+    enum class Draws { legal, rejected };
+
+    /// `limits` null: every path is legal.
+    PathGenes(const chain::Space& space, std::shared_ptr<const ConstrainedPaths> limits, Draws draws = Draws::legal);
+    Genes random(NumpyRandom& random) const override;
+    Genes mutate(const Genes& parent, double probability, NumpyRandom& random) const override;
+    bool legal(const Genes& genes) const override;
+
+    chain::Architecture architecture(const Genes& genes) const;
+    Genes genes(const chain::Architecture& arch) const;
+    /// A choice per block of all_choices(). Throws ErrorKind::usage for genes that are none of the space.
+    std::vector<int> path(const Genes& genes) const;
+    const chain::Space& space() const { return space_; }
+
+  private:
+    int draw(std::size_t gene, NumpyRandom& random) const;
+
+    chain::Space space_;
+    chain::Choices choices_;
+    std::shared_ptr<const ConstrainedPaths> limits_;
+    Draws draws_;
+};
+
+}  // namespace nascent

@@ -1,0 +1,303 @@
+// Candidates of supernets scored as a tree: against plain passes, with and without sharing, interrupted and resumed.
+#include "nas/algo/candidate_scores.h"
+
+#include <doctest/doctest.h>
+
+#include "engine/autograd/execution.h"
+#include "nas/data/dataset.h"
+#include "nas/data/normalise.h"
+#include "tests/gpu_device.h"
+#include "tests/nas/chain_networks.h"
+
+using namespace nascent;
+using namespace nascent::testing;
+
+namespace {
+
+/// A supernet with weights that mean nothing, and pictures.
+struct Setting {
+    explicit Setting(const char* space_name, int train = 40, int test = 50, DType dtype = DType::f32,
+                     std::unique_ptr<Device> on = make_device("cpu"))
+        : space(small_space(space_name)), device(std::move(on)), net(*device, dtype, chain::supernet(space)) {
+        fill_chain(net, 3);
+        // Running statistics that mean something: of one batch, for each operator.
+        Arena arena(*device);
+        for (std::size_t i = 0; i < 7; i++) {
+            ExecutionScope execution(arena);
+            chain::Architecture path;
+            for (const chain::Block& b : space.blocks) {
+                path.ops.push_back(b.ops[i % b.ops.size()]);
+                if (space.channels) path.scales.push_back(space.config.last_scale);
+            }
+            (void)net.forward(chain_pictures(4, 32, dtype), path, {.momentum = 1});
+            arena.reset();
+        }
+        passes = net.batch_counts()[0].count;
+        DatasetOptions o;
+        o.size = 32;
+        o.train_count = 60;
+        o.test_count = 60;
+        o.seed = 4;
+        set = load_dataset("synthetic", o);
+        const Normalisation norm = normalisation("half", set);
+        HeldRequest r;
+        r.training = true;
+        r.ids = first_shuffled(1, 0, 60, 0);
+        r.count = static_cast<std::size_t>(train);
+        calibration = std::make_unique<HeldPictures>(*device, dtype, set.train, 10, norm, r);
+        r.training = false;
+        r.count = static_cast<std::size_t>(test);
+        evaluation = std::make_unique<HeldPictures>(*device, dtype, set.test, 10, norm, r);
+    }
+    CandidateScores scores(const ScoringOptions& o) { return {net, calibration.get(), *evaluation, o}; }
+
+    chain::Space space;
+    std::unique_ptr<Device> device;
+    ChainNet net;
+    std::int64_t passes = 0;  // of training
+    Dataset set;
+    std::unique_ptr<HeldPictures> calibration, evaluation;
+};
+
+/// `count` paths, of which each begins as one before it does.
+std::vector<chain::Architecture> related(const chain::Space& space, std::uint32_t count) {
+    std::vector<chain::Architecture> all;
+    for (std::uint32_t i = 0; i < count; i++) {
+        chain::Architecture arch = random_path(space, i);
+        if (i > 0)
+            for (std::size_t b = 0; b < (5 * i) % arch.ops.size(); b++) {
+                arch.ops[b] = all[i / 2].ops[b];
+                if (space.channels) arch.scales[b] = all[i / 2].scales[b];
+            }
+        all.push_back(arch);
+    }
+    return all;
+}
+
+void run(CandidateScores& scores) {
+    while (!scores.done()) REQUIRE(scores.step());
+}
+
+void check_same(const std::vector<Score>& a, const std::vector<Score>& b) {
+    REQUIRE(a.size() == b.size());
+    for (std::size_t i = 0; i < a.size(); i++) {
+        CHECK(a[i].loss == b[i].loss);
+        CHECK(a[i].pictures == b[i].pictures);
+        CHECK(a[i].top1 == b[i].top1);
+        CHECK(a[i].top5 == b[i].top5);
+    }
+}
+
+/// As anyone would: each candidate by itself, pass after pass.
+Score plainly(Setting& s, const chain::Architecture& arch, const ScoringOptions& o, std::size_t first) {
+    Arena arena(*s.device), kept(*s.device);
+    std::vector<PieceStatistics> statistics = s.net.statistics(arch, kept);
+    ChainPass pass;
+    if (o.norms == NormPolicy::exact || o.norms == NormPolicy::ema) {
+        pass.statistics = statistics;
+        pass.norms = o.norms == NormPolicy::exact ? NormMode::pooled : NormMode::training;
+        for (std::size_t at = 0; at < s.calibration->count();) {
+            arena.reset();
+            ExecutionScope execution(arena);
+            const int n =
+                static_cast<int>(std::min(static_cast<std::size_t>(o.calibration_batch), s.calibration->count() - at));
+            pass.momentum =
+                o.norms == NormPolicy::ema ? 0.1 : n / static_cast<double>(at + static_cast<std::size_t>(n));
+            (void)s.net.forward(s.calibration->batch(at, n).x, arch, pass);
+            at += static_cast<std::size_t>(n);
+        }
+    }
+    pass.norms = o.norms == NormPolicy::batch ? NormMode::batch : NormMode::running;
+    const std::size_t all = o.slice > 0 ? o.slice : s.evaluation->count();
+    Score score;
+    for (std::size_t at = 0; at < all;) {
+        arena.reset();
+        ExecutionScope execution(arena);
+        const int n = static_cast<int>(std::min(static_cast<std::size_t>(o.batch), all - at));
+        const LabelledBatch batch = s.evaluation->batch(first + at, n);
+        const Tensor logits = s.net.forward(batch.x, arch, pass);
+        score.add(read_scalar(cross_entropy(logits, batch.labels)), hits(logits, batch.labels));
+        at += static_cast<std::size_t>(n);
+    }
+    return score;
+}
+
+}  // namespace
+
+TEST_CASE("candidates scored as a tree have the scores of each by itself, to the bit") {
+    for (const char* name : {"shufflenet", "mobilenet", "shufflenet-channels"}) {
+        CAPTURE(name);
+        Setting s(name);
+        const std::vector<chain::Architecture> candidates = related(s.space, 5);
+        for (NormPolicy norms : {NormPolicy::exact, NormPolicy::ema, NormPolicy::batch, NormPolicy::none}) {
+            CAPTURE(name_of(norms));
+            ScoringOptions o;
+            o.norms = norms;
+            o.calibration_batch = 16;  // 40 pictures: the last batch is smaller
+            o.batch = 20;
+            CandidateScores shared = s.scores(o);
+            shared.begin(candidates, 0);
+            const bool calibrates = norms == NormPolicy::exact || norms == NormPolicy::ema;
+            CHECK(shared.steps() == (calibrates ? 3 : 0) + 3);
+            run(shared);
+            o.share_prefixes = false;
+            CandidateScores alone = s.scores(o);
+            alone.begin(candidates, 0);
+            run(alone);
+            CHECK(alone.trie().nodes.size() == candidates.size() * (s.space.blocks.size() + 2));
+            CHECK(shared.trie().nodes.size() < alone.trie().nodes.size());
+            check_same(shared.scores(), alone.scores());
+            for (std::size_t i = 0; i < candidates.size(); i++)
+                check_same({shared.scores()[i]}, {plainly(s, candidates[i], o, 0)});
+            CHECK(shared.scores()[0].pictures == 50);
+            CHECK(shared.scores()[0].loss != shared.scores()[1].loss);
+            CHECK(shared.passes() == static_cast<std::int64_t>(5 * (50 + (calibrates ? 40 : 0))));
+            // Scoring is no training.
+            CHECK(s.net.batch_counts()[0].count == s.passes);
+        }
+    }
+}
+
+TEST_CASE("in slices each candidate sees the next pictures, behind the last the first again") {
+    Setting s("shufflenet");
+    ScoringOptions o;
+    o.calibration_batch = 20;
+    o.batch = 8;
+    o.slice = 20;
+    CandidateScores scores = s.scores(o);
+    const std::vector<chain::Architecture> candidates = related(s.space, 4);
+    scores.begin(candidates, 3);
+    CHECK(scores.steps() == 2 + 4 * 3);
+    run(scores);
+    for (std::size_t i = 0; i < candidates.size(); i++)
+        check_same({scores.scores()[i]}, {plainly(s, candidates[i], o, (3 + i) * 20)});
+    CHECK(scores.scores()[2].pictures == 20);
+    o.slice = 51;
+    CHECK_THROWS_WITH_AS(s.scores(o), doctest::Contains("fewer than the 51 of a slice"), Error);
+}
+
+TEST_CASE("scoring that is stopped in a batch, or goes on elsewhere, comes to the same bits") {
+    Setting s("shufflenet"), other("shufflenet");
+    ScoringOptions o;
+    o.calibration_batch = 16;
+    o.batch = 20;
+    const std::vector<chain::Architecture> candidates = related(s.space, 4);
+    for (NormPolicy norms : {NormPolicy::exact, NormPolicy::ema}) {
+        o.norms = norms;
+        CandidateScores whole = s.scores(o);
+        whole.begin(candidates, 0);
+        run(whole);
+        CandidateScores again = s.scores(o);
+        again.begin(candidates, 0);
+        std::vector<CandidateScores::State> states;
+        for (int i = 0; !again.done(); i++) {
+            // At another moment of each batch: nothing has happened then.
+            const CandidateScores::State before = again.state();
+            int calls = 0;
+            CHECK(!again.step([&] { return ++calls > 7 * (i % 3); }));
+            CHECK(again.state().statistics == before.statistics);
+            CHECK(again.state().hits == before.hits);
+            CHECK(again.state().losses == before.losses);
+            states.push_back(before);
+            CHECK(again.step());
+        }
+        check_same(again.scores(), whole.scores());
+        CHECK(again.passes() == whole.passes());
+        for (const CandidateScores::State& state : states) {
+            CandidateScores on = other.scores(o);
+            on.begin(candidates, 0);
+            on.restore(state);
+            run(on);
+            check_same(on.scores(), whole.scores());
+        }
+        CandidateScores wrong = s.scores(o);
+        wrong.begin(related(s.space, 3), 0);
+        CHECK_THROWS_WITH_AS(wrong.restore(states[1]), doctest::Contains("scores of other candidates"), Error);
+    }
+}
+
+TEST_CASE("a tree of candidates has their common prefixes once") {
+    Setting s("shufflenet");
+    chain::Architecture a = random_path(s.space, 1), b = a, c = a;
+    b.ops[3] = (a.ops[3] + 1) % 4;
+    c.ops[19] = (a.ops[19] + 1) % 4;
+    const std::vector<chain::Architecture> all{a, b, c, a};
+    const PathTrie trie(s.net, all, true);
+    std::vector<int> expected(22, 2);
+    for (std::size_t i = 0; i < 4; i++) expected[i] = 1;  // stem, blocks 0 to 2
+    expected[20] = expected[21] = 3;                      // the last block, the head
+    CHECK(trie.width() == expected);
+    CHECK(trie.paths[0] == trie.paths[3]);
+    CHECK(trie.nodes[static_cast<std::size_t>(trie.paths[0].back())].candidates == std::vector<int>{0, 3});
+    CHECK(PathTrie(s.net, all, false).width() == std::vector<int>(22, 4));
+}
+
+TEST_CASE("an evaluation set smaller than a batch is refused") {
+    Setting s("shufflenet");
+    ScoringOptions o;
+    o.batch = 51;
+    CHECK_THROWS_WITH_AS(s.scores(o), doctest::Contains("50 pictures, fewer than the 51 of a batch"), Error);
+    CHECK_THROWS_WITH_AS((CandidateScores{s.net, nullptr, *s.evaluation, {.batch = 20}}),
+                         doctest::Contains("need calibration pictures"), Error);
+    CHECK_THROWS_WITH_AS(norm_policy("exakt"), doctest::Contains("nearest: exact"), Error);
+}
+
+TEST_CASE("held pictures are what a loader gives") {
+    Setting s("shufflenet");
+    const Normalisation norm = normalisation("half", s.set);
+    HeldRequest r;
+    r.training = true;
+    r.seed = 9;
+    r.ids = first_shuffled(1, 0, 60, 40);
+    CHECK(r.ids.size() == 40);
+    r.count = 100;  // two and a half times around: other crops each time
+    const HeldPictures held(*s.device, DType::f32, s.set.train, 10, norm, r);
+    CHECK(held.bytes() == 100 * 32 * 32 * 3);
+    LoaderOptions o;
+    o.seed = 9;
+    o.batch_size = 40;
+    o.order = BatchOrder::in_order;
+    Loader<float> loader(s.set.train, r.ids, 10, norm, o);
+    Arena arena(*s.device);
+    ExecutionScope execution(arena);
+    Batch<float> batch;
+    for (std::uint64_t step = 0; step < 3; step++) {
+        loader.batch(step, batch);
+        const int n = step == 2 ? 20 : 40;
+        const LabelledBatch mine = held.batch(40 * step, n);
+        const std::span<const float> pixels = mine.x.span<float>();
+        CHECK(std::equal(pixels.begin(), pixels.end(), batch.pixels.begin()));
+        const std::span<const std::int32_t> labels = mine.labels.span<std::int32_t>();
+        CHECK(std::equal(labels.begin(), labels.end(), batch.labels.begin()));
+    }
+    const LabelledBatch around = held.batch(90, 20), first = held.batch(0, 10);
+    const std::size_t values = 10 * 32 * 32 * 3;
+    CHECK(std::equal(around.x.span<float>().begin() + values, around.x.span<float>().end(),
+                     first.x.span<float>().begin()));
+}
+
+TEST_CASE("candidates are scored on the gpu as on the cpu") {
+    auto gpu = testing::gpu_device();
+    if (!gpu) return;
+    Setting there("shufflenet", 5, 4, DType::f64, std::move(gpu)), here("shufflenet", 5, 4, DType::f64);
+    const std::vector<chain::Architecture> candidates = related(here.space, 2);
+    ScoringOptions o;
+    o.calibration_batch = 3;
+    o.batch = 4;
+    CandidateScores a = there.scores(o), b = here.scores(o);
+    a.begin(candidates, 0);
+    b.begin(candidates, 0);
+    REQUIRE(a.step());
+    // In the middle of calibration the statistics go through the host and back.
+    const CandidateScores::State state = a.state();
+    a.begin(candidates, 0);
+    a.restore(state);
+    run(a);
+    run(b);
+    for (std::size_t i = 0; i < candidates.size(); i++) {
+        // Of 70 layers in double, each sum of up to 5 * 16 * 16 numbers: 1e-16 grown a million times.
+        CHECK(a.scores()[i].loss == doctest::Approx(b.scores()[i].loss).epsilon(1e-10));
+        CHECK(a.scores()[i].top1 == b.scores()[i].top1);
+        CHECK(a.scores()[i].top5 == b.scores()[i].top5);
+    }
+}
