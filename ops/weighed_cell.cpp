@@ -1,9 +1,18 @@
 #include "ops/weighed_cell.h"
 
+#include "kernels/fold.h"
+#include "ops/kernel_stream.h"
 #include "ops/reference.h"
 #include "ops/weighed_cell_call.h"
 
 namespace nascent {
+
+int WeighedCell::fold(const Tensor& x) const {
+    const bool constants =
+        std::any_of(terms.begin(), terms.end(), [](const Term& t) { return t.op == EdgeOp::constant; });
+    if (partial.of == 1 || constants || kernel_stream().where == kernels::Where::gpu) return 1;
+    return kernels::fold_of(static_cast<int>(x.shape[0]) / copies, channels(x));
+}
 
 Tensor WeighedCell::reference(Inputs in) const {
     const int n = static_cast<int>(in[0].shape[0]) / copies;

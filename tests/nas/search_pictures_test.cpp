@@ -98,6 +98,19 @@ TEST_CASE("a search's batches are the pipeline's: training and alphas' crops, va
     }
 }
 
+TEST_CASE("the alphas' iterator begins anew with each epoch of the weights and where it ends") {
+    auto batches = [](std::int64_t steps, std::int64_t own) {  // (shuffle, batch in it) of two epochs
+        std::vector<std::pair<std::int64_t, std::int64_t>> all;
+        for (std::int64_t s = 0; s < 2 * steps; s++)
+            all.emplace_back(iterator_step(s, steps, own) / own, iterator_step(s, steps, own) % own);
+        return all;
+    };
+    using Pairs = std::vector<std::pair<std::int64_t, std::int64_t>>;
+    CHECK(batches(2, 5) == Pairs{{0, 0}, {0, 1}, {1, 0}, {1, 1}});
+    CHECK(batches(3, 3) == Pairs{{0, 0}, {0, 1}, {0, 2}, {1, 0}, {1, 1}, {1, 2}});
+    CHECK(batches(4, 3) == Pairs{{0, 0}, {0, 1}, {0, 2}, {1, 0}, {2, 0}, {2, 1}, {2, 2}, {3, 0}});
+}
+
 TEST_CASE("corrupt pictures of both halves are named, once each") {
     TempFolder folder;
     write_folders(folder);
