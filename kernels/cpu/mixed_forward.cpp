@@ -10,6 +10,7 @@
 // After foreach_target.h.
 #include <hwy/highway.h>
 
+#include "kernels/cpu/avg_pool-inl.h"
 #include "kernels/cpu/conv_tiles-inl.h"
 #include "kernels/cpu/depthwise-inl.h"
 #include "kernels/cpu/mixed_fill-inl.h"
@@ -244,6 +245,8 @@ void forward(const Stream& stream, int n, double eps, std::span<const Source<T>>
                 } else {
                     if (b.kind == BranchKind::max_pool)
                         pool_image<true>(s, x, p.size, b.stride, b.z + at, b.tap + at);
+                    else if (b.stride == 1)
+                        avg_pool_image(x, s.h, s.w, s.c, static_cast<std::size_t>(s.pixel), b.z + at);
                     else
                         pool_image<false>(s, x, p.size, b.stride, b.z + at, nullptr);
                     if (partial) sums_of_image(b.z + at, p.size.pixels, b.c_out, p.size.half_padded, partial);

@@ -6,6 +6,7 @@
 #define NASCENT_KERNELS_CPU_MIXED_GRADIENTS_INL_H_
 #endif
 
+#include "kernels/cpu/avg_pool-inl.h"
 #include "kernels/cpu/conv_tiles-inl.h"
 #include "kernels/cpu/depthwise-inl.h"
 #include "kernels/cpu/folded.h"
@@ -276,18 +277,27 @@ void pool_image(const BackwardBranch<T>& p, const Source<T>& s, int image, const
             shift = hn::Add(shift, load_first(from[e].map.shift + c, count));
             if (e < kHeld) scale[e] = load_first(from[e].map.scale + c, count);
         }
+        auto dz_of = [&](std::size_t at) HWY_ATTR {
+            Vector<T> dz = hn::MulAdd(load_first(b.z + at * s.c + c, count), slope, shift);
+            for (std::size_t e = 0; e < from.size(); e++) {
+                const T* g = from[e].g + at * static_cast<std::size_t>(from[e].pixel) + c;
+                const Vector<T> by = e < kHeld ? scale[e] : load_first(from[e].map.scale + c, count);
+                dz = hn::MulAdd(load_first(g, count), by, dz);
+            }
+            return dz;
+        };
+        if (b.kind == BranchKind::avg_pool && b.stride == 1) {
+            avg_pool_gradient<T>(s.h, s.w, count, scratch.pooled + c, static_cast<std::size_t>(s.c),
+                                 [&](std::size_t pixel) HWY_ATTR { return dz_of(first + pixel); });
+            continue;
+        }
         for (int y = 0; y < p.size.oh; y++)
             for (int x = 0; x < p.size.ow; x++) {
                 const std::size_t at = first + static_cast<std::size_t>(y) * p.size.ow + x;
                 const int y0 = y * b.stride - 1, x0 = x * b.stride - 1;
                 const int top = std::max(y0, 0), bottom = std::min(y0 + 3, s.h);
                 const int left = std::max(x0, 0), right = std::min(x0 + 3, s.w);
-                Vector<T> dz = hn::MulAdd(load_first(b.z + at * s.c + c, count), slope, shift);
-                for (std::size_t e = 0; e < from.size(); e++) {
-                    const T* g = from[e].g + at * static_cast<std::size_t>(from[e].pixel) + c;
-                    const Vector<T> by = e < kHeld ? scale[e] : load_first(from[e].map.scale + c, count);
-                    dz = hn::MulAdd(load_first(g, count), by, dz);
-                }
+                Vector<T> dz = dz_of(at);
                 alignas(64) T taps[kLanes<T>];
                 Vector<T> place = zero<T>();
                 if (b.kind == BranchKind::max_pool) {

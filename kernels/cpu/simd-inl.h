@@ -70,8 +70,10 @@ HWY_INLINE Vector<T> load_group(const T* p, int lane) {
         return hn::LoadDup128(Tag<T>(), p);
     } else {
         static_assert(2 * F == L);
+#if HWY_TARGET != HWY_SCALAR
         const auto half = hn::LoadU(hn::Half<Tag<T>>(), p);
         return hn::Combine(Tag<T>(), half, half);
+#endif
     }
 }
 
