@@ -10,6 +10,7 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/fold.cpp"
 #include <hwy/foreach_target.h>
 // After foreach_target.h.
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include "kernels/cpu/shuffle-inl.h"
@@ -20,6 +21,8 @@ namespace kernels {
 namespace HWY_NAMESPACE {
 
 using Size = std::size_t;
+/// Pixels that are asked for before they are read: they come from memory, a channel vector of each.
+inline constexpr Size kAhead = 16;
 
 /// Pictures that lie side by side, apart: (fold, run of pixels, seen) behind one another, and room for a vector that
 /// begins in the last pixel.
@@ -102,6 +105,7 @@ HWY_INLINE Vector<T> side_by_side(const FoldedShape& s, const T* seen, std::span
                                   hn::FirstN(Tag<T>(), static_cast<Size>(s.c - c)));
     for (const Around<T>& a : around) {
         const T* x = a.x + static_cast<std::ptrdiff_t>(pixel * static_cast<Size>(a.pixel)) + (c - a.first);
+        hwy::Prefetch(x + kAhead * static_cast<Size>(a.pixel));
         const Vector<T> v = whole ? load(x) : hn::MaskedLoad(lanes, Tag<T>(), x);
         sum = hn::MulAdd(v, set(a.weight ? a.weight[0] : T(1)), sum);
     }
@@ -194,6 +198,7 @@ void part(const Stream& stream, const FoldedShape& s, const T* dy, int dy_pixel,
                     shuffle_pixel<V>(
                         shuffle, row.data(),
                         [&](int c) HWY_ATTR {
+                            if (from) hwy::Prefetch(from + kAhead * static_cast<Size>(dy_pixel) + c);
                             Vector<T> v = from ? load_first(from + c, s.c - c) : zero<T>();
                             if (next) {
                                 const Vector<T> more = side_by_side(s, of_next, around, pixel, c);
