@@ -93,41 +93,24 @@ void for_each_run(const Stream& stream, const FoldedShape& s, const Scratch& mak
     });
 }
 
-/// Which lanes of a vector of channels lie folded, and which around them; made before the pixels.
-template <class T>
-struct Lanes {
-    using Mask = hn::Mask<Tag<T>>;
-    Mask seen, around;
-    bool all_seen, none_seen, all_around;
-
-    Lanes(const FoldedShape& s, int c)
-        : seen(hn::FirstN(Tag<T>(), static_cast<Size>(std::max(0, s.seen - c)))),
-          around(hn::AndNot(seen, hn::FirstN(Tag<T>(), static_cast<Size>(s.c - c)))),
-          all_seen(s.seen - c >= kLanes<T>),
-          none_seen(c >= s.seen),
-          all_around(c >= s.seen && s.c - c >= kLanes<T>) {}
-};
-template <class T>
-std::vector<Lanes<T>> lanes_of(const FoldedShape& s) {
-    std::vector<Lanes<T>> all;
-    for (int c = 0; c < s.c; c += kLanes<T>) all.emplace_back(s, c);
-    return all;
-}
-
 /// A vector of a pixel's channels from `c` on: those that operators see from `seen`, behind them the sum of `around`.
 template <class T>
-HWY_INLINE Vector<T> side_by_side(const Lanes<T>& lanes, const T* seen, std::span<const Around<T>> around, Size pixel,
+HWY_INLINE Vector<T> side_by_side(const FoldedShape& s, const T* seen, std::span<const Around<T>> around, Size pixel,
                                   int c) {
-    if (lanes.all_seen) return load(seen + c);
+    constexpr int L = kLanes<T>;
+    if (s.seen - c >= L) return load(seen + c);
     Vector<T> sum = zero<T>();
+    const bool whole = c >= s.seen && s.c - c >= L;
+    const auto lanes = hn::AndNot(hn::FirstN(Tag<T>(), static_cast<Size>(std::max(0, s.seen - c))),
+                                  hn::FirstN(Tag<T>(), static_cast<Size>(s.c - c)));
     for (const Around<T>& a : around) {
         const T* x = a.x + static_cast<std::ptrdiff_t>(pixel * static_cast<Size>(a.pixel)) + (c - a.first);
         hwy::Prefetch(x + kAhead * static_cast<Size>(a.pixel));
-        const Vector<T> v = lanes.all_around ? load(x) : hn::MaskedLoad(lanes.around, Tag<T>(), x);
+        const Vector<T> v = whole ? load(x) : hn::MaskedLoad(lanes, Tag<T>(), x);
         sum = hn::MulAdd(v, set(a.weight ? a.weight[0] : T(1)), sum);
     }
-    if (lanes.none_seen) return sum;
-    return hn::IfThenElse(lanes.seen, load(seen + c), sum);
+    if (c >= s.seen) return sum;
+    return hn::IfThenElse(hn::FirstN(Tag<T>(), static_cast<Size>(s.seen - c)), load(seen + c), sum);
 }
 
 template <class T>
@@ -162,7 +145,6 @@ template <class T>
 void join(const Stream& stream, const FoldedShape& s, const T* folded, std::span<const Around<T>> around, T* y,
           int y_pixel, T* next) {
     const Shuffle<T> shuffle(s.c, s.groups, s.order, false);
-    const std::vector<Lanes<T>> lanes = lanes_of<T>(s);
     auto all = [&]<int V>() {
         for_each_run(
             stream, s,
@@ -178,10 +160,7 @@ void join(const Stream& stream, const FoldedShape& s, const T* folded, std::span
                     const Size pixel = first + static_cast<Size>(p);
                     T* const to = y + pixel * static_cast<Size>(y_pixel);
                     shuffle_pixel<V>(
-                        shuffle, row.data(),
-                        [&](int c) HWY_ATTR {
-                            return side_by_side(lanes[static_cast<Size>(c / kLanes<T>)], seen, around, pixel, c);
-                        },
+                        shuffle, row.data(), [&](int c) HWY_ATTR { return side_by_side(s, seen, around, pixel, c); },
                         [&](Vector<T> v, int c) HWY_ATTR {
                             store_first<T>(v, to + c, s.c - c);
                             if (next && c < s.seen) store<T>(v, of_next + c);  // what is too much is overwritten
@@ -199,7 +178,6 @@ template <class T>
 void part(const Stream& stream, const FoldedShape& s, const T* dy, int dy_pixel, const T* next,
           std::span<const Around<T>> around, T* dx, int dx_pixel, T* folded) {
     const Shuffle<T> shuffle(s.c, s.groups, s.order, true);
-    const std::vector<Lanes<T>> lanes = lanes_of<T>(s);
     auto all = [&]<int V>() {
         for_each_run(
             stream, s,
@@ -223,8 +201,7 @@ void part(const Stream& stream, const FoldedShape& s, const T* dy, int dy_pixel,
                             if (from) hwy::Prefetch(from + kAhead * static_cast<Size>(dy_pixel) + c);
                             Vector<T> v = from ? load_first(from + c, s.c - c) : zero<T>();
                             if (next) {
-                                const Vector<T> more =
-                                    side_by_side(lanes[static_cast<Size>(c / kLanes<T>)], of_next, around, pixel, c);
+                                const Vector<T> more = side_by_side(s, of_next, around, pixel, c);
                                 v = from ? hn::Add(v, more) : more;
                             }
                             return v;
