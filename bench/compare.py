@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Runs a training step here and in plain PyTorch, in turn on the same cores, and prints how many times more PyTorch needs.
 
-  cmake --preset bench && cmake --build --preset bench --target bench_path_step bench_darts_step bench_pcdarts_step bench_mixed_step bench_blocks_step
+  cmake --preset bench && cmake --build --preset bench --target bench_path_step bench_darts_step bench_pcdarts_step bench_mixed_step bench_drnas_step bench_blocks_step
   bench/compare.py nb201-path --batch 64 [--python ENV/bin/python] [--rounds 3]
 
 Workloads: a path of the NAS-Bench-201 supernet, and steps of searches that mix all ops, in the DARTS space (with partial
 channels: pcdarts) and in NAS-Bench-201: of the weights alone, or with an architecture step of the first or second order (-first, -second);
+DrNAS's searches in both (drnas-), of the weights alone or with an architecture step (-first);
 random paths of SPOS's ShuffleNetV2 and MobileNet at 224 pixels, forward and backward without an optimizer (-blocks).
 
 Opponents: every Python that has PyTorch (Debian's /usr/bin/python3 and those of --python), in each of: NCHW,
@@ -31,6 +32,9 @@ for space, ours, script, more in (("darts", "bench_darts_step", "darts_step.py",
     for kind in ("weights", "first", "second"):
         name = space if (space, kind) == ("nb201-mixed", "weights") else f"{space}-{kind}"
         WORKLOADS[name] = (ours, script, ["--step", kind], more)
+for space in ("nb201", "nb201-partial", "cifar"):
+    for name, kind in ((f"drnas-{space}", "weights"), (f"drnas-{space}-first", "first")):
+        WORKLOADS[name] = ("bench_drnas_step", "drnas_step.py", ["--space", space, "--step", kind], [])
 for space in ("shufflenet", "mobilenet"):
     WORKLOADS[f"{space}-blocks"] = ("bench_blocks_step", "blocks_step.py", ["--space", space], [])
 CONFIGS = {  # by name: arguments of the PyTorch side

@@ -2,4 +2,4 @@
 // bench/compare.py that is ours.
 #include "bench/search_step.h"
 
-int main(int argc, char** argv) { return nascent::bench::time_search_steps(argc, argv, "darts/nb201"); }
+int main(int argc, char** argv) { return nascent::bench::time_search_steps(argc, argv, {{"", "darts/nb201"}}); }

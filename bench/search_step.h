@@ -3,21 +3,25 @@
 #pragma once
 #include <fmt/format.h>
 
+#include <map>
+#include <string>
+
 #include "bench/step_timing.h"
 #include "nas/algo/search_pictures.h"
 #include "nas/supernet/initialise.h"
 
 namespace nascent::bench {
 
-/// The preset, or where there are two, its name without -1st and -2nd. The alphas move from the first step on. --step:
-/// `weights` is forward, loss, backward, clip and SGD of the weights alone (the alphas' gradients are computed where
-/// the preset's clipping counts them); `first` and `second` are whole steps of that order. high_water: activations,
-/// gradients (those of parameters too) and scratch, and second weights; not the weights and optimizers' buffers, which
-/// are there between steps.
-inline int time_search_steps(int argc, char** argv, const std::string& name) {
-    CLI::App app{"Times steps of the search " + name + "; prints one line of JSON."};
+/// The preset of --space, by its name there (one alone needs no --space); where there are two, its name without -1st
+/// and -2nd. The alphas move from the first step on. --step: `weights` is forward, loss, backward, clip and SGD of the
+/// weights alone (the alphas' gradients are computed where the preset's clipping counts them); `first` and `second` are
+/// whole steps of that order. high_water: activations, gradients (those of parameters too) and scratch, and second
+/// weights; not the weights and optimizers' buffers, which are there between steps.
+inline int time_search_steps(int argc, char** argv, const std::map<std::string, std::string>& presets) {
+    CLI::App app{"Times steps of a search by gradients; prints one line of JSON."};
     StepArguments arguments(app);
-    std::string kind = "weights";
+    std::string kind = "weights", name = presets.begin()->second;
+    if (presets.size() > 1) app.add_option("--space", name)->required()->transform(CLI::Transformer(presets));
     app.add_option("--step", kind)->check(CLI::IsMember({"weights", "first", "second"}));
     CLI11_PARSE(app, argc, argv);
 

@@ -8,8 +8,14 @@
 namespace nascent::kernels {
 
 /// x is (n, h, w, c_in), weights are (k, k, c_in, c_out), padding k/2, no bias. k is 1 or 3, stride 1 or 2.
+/// With `fold` > 1 (the cpu only) the channels of 2, 4 or 8 pictures lie side by side (kernels/fold.h): n counts what
+/// is folded, x is (n, h, w, c_in * fold) and z (n, out_h, out_w, c_out * fold); vectors that x and z are scaled with
+/// are as long, alike in each picture's part; the sums are those of all pictures, c_out channels.
 struct ConvShape {
     int n, h, w, c_in, c_out, k, stride;
+    int fold = 1;
+    int in() const { return c_in * fold; }  // elements of a pixel
+    int out() const { return c_out * fold; }
     int out_h() const { return (h + 2 * (k / 2) - k) / stride + 1; }
     int out_w() const { return (w + 2 * (k / 2) - k) / stride + 1; }
     std::size_t pixels() const { return static_cast<std::size_t>(n) * out_h() * out_w(); }

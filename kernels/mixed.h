@@ -13,10 +13,10 @@ namespace nascent::kernels {
 
 /// What branches read: a = x * scale + shift per channel (null: a = x). x is (n, h, w, c), `pixel` elements from one
 /// pixel to the next: a state may be some channels of a wider tensor.
-/// With `fold` > 1 (the cpu only) `fold` pictures lie side by side in c (kernels/fold.h), and in its branches' c_out,
-/// which is c; one picture's channels are a power of two, all together at most a cache line. n counts what is folded.
+/// With `fold` > 1 (the cpu only) the channels of 2, 4 or 8 pictures lie side by side in c (kernels/fold.h), and in its
+/// branches' c_out, which is c. n counts what is folded.
 /// Weights and their gradients are of one picture's channels; vectors of channels (scale, shift, mean, rstd, maps) are
-/// as long as c, alike in each picture's, and their statistics are those of all pictures.
+/// as long as c, alike for each picture, and their statistics are those of all pictures.
 template <class T>
 struct Source {
     const T* x;
@@ -184,13 +184,14 @@ struct RunningNorm {
     const double* rstd;
     std::size_t count;
     int c;
+    int fold = 1;  // mean and rstd are (c, fold), see Source
 };
 
 /// They move by `momentum` towards the mean and the unbiased variance 1 / rstd^2 - eps, as torch.nn.BatchNorm2d's.
 template <class T>
 void running_update(const Stream&, double eps, double momentum, std::span<const RunningNorm<T>> norms);
 
-/// Evaluation: scale = 1 / sqrt(running_var + eps), shift = -running_mean * scale; (fold, c) each, see Source.
+/// Evaluation: scale = 1 / sqrt(running_var + eps), shift = -running_mean * scale; (c, fold) each, see Source.
 template <class T>
 struct RunningScale {
     const T* running_mean;

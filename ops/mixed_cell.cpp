@@ -237,6 +237,10 @@ std::vector<Case> MixedCell::cases() {
     all.push_back(partial("mks", 8, 4, 1, {40, 2, 2, 2}, 2));
     all.push_back(partial("maksd", 8, 4, 2, {8, 4, 2, 2}, 2, 2));
     all.push_back(partial("aks", 8, 2, 3, {4, 2, 3, 2}, 1, 1, false));
+    // 8 of 6 channels and 4 of 12, three vectors; states of one and of several vectors.
+    all.push_back(partial("maksd", 18, 3, 2, {8, 3, 2, 2}, 1));
+    all.push_back(partial("maksd", 36, 6, 1, {8, 2, 2, 2}, 2));
+    all.push_back(partial("ks", 72, 6, 1, {4, 2, 3, 2}, 1));
     auto ordered = [](const std::string& ops, int channels, int of, int nodes, const Shape& x, int stride,
                       int copies = 1) {
         CellShape s = sample_shape(ops + "b", channels, nodes, stride, false, true, of);

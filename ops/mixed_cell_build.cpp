@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <bit>
-#include <numeric>
 
 #include "ops/mixed_cell_call.h"
 #include "ops/reference.h"
@@ -52,15 +50,6 @@ void check_inputs(const MixedCell& op, Inputs in) {
                   copies * parameters, copies * norms);
 }
 
-/// As many pictures as fill a cache line with a power of two of channels, and as divide `pictures`.
-int fold_of(const MixedCell& op, const Tensor& previous, int pictures) {
-    const int seen = op.shape.channels / op.shape.partial;
-    const int line = 64 / static_cast<int>(size_of(previous.dtype));
-    if (op.shape.partial == 1 || kernel_stream().where == kernels::Where::gpu) return 1;
-    if (seen >= line || !std::has_single_bit(static_cast<unsigned>(seen))) return 1;
-    return std::gcd(pictures, line / seen);
-}
-
 }  // namespace
 
 Sizes sizes_of(const MixedCell& op, Inputs in) {
@@ -68,7 +57,8 @@ Sizes sizes_of(const MixedCell& op, Inputs in) {
     const CellShape& s = op.shape;
     Sizes sizes;
     sizes.n = static_cast<int>(in[1].shape[0]) / op.copies;
-    sizes.fold = fold_of(op, in[1], sizes.n);
+    if (s.partial > 1 && kernel_stream().where == kernels::Where::cpu)
+        sizes.fold = kernels::fold_of(sizes.n, s.channels / s.partial);
     std::vector<StateSize>& size = sizes.state;
     const StateSize start{static_cast<int>(in[1].shape[1]), static_cast<int>(in[1].shape[2])};
     size.assign(static_cast<std::size_t>(s.nodes) + 2, start);

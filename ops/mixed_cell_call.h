@@ -177,6 +177,7 @@ class Cell {
     kernels::Branch<T> reduce(std::size_t parameter, int c_out) const;
     void build_bypass(int from);
     kernels::MixedTerm<T> bypass_term(const Bypass& b) const;
+    std::vector<kernels::Around<T>> around_gradients(int state) const;
     bool halved(int state) const { return halved_[static_cast<std::size_t>(state)].z; }
     std::vector<kernels::MixedTerm<T>> terms(int node) const;
     /// f(running statistics, norm, size) of every batch-norm that has running statistics.
@@ -215,8 +216,7 @@ class Cell {
     struct {
         T* y = nullptr;
         int pixel = 0;
-        T* folded = nullptr;
-    } sum_;                                      // of a node, before its shuffle
+    } sum_;                                      // of a node before its shuffle; folded: of its operators
     std::vector<kernels::ChannelOrder> orders_;  // by node; empty: in groups
     std::vector<T*> folded_;                     // by state: what operators see, where pictures are folded
 

@@ -33,7 +33,8 @@ template <class T>
 void Cell<T>::update_running() const {
     std::vector<kernels::RunningNorm<T>> moved;
     for_each_running([&](const CellNorm& r, const Norm<T>& n, StateSize s, int channels) {
-        moved.push_back({r.mean.as<T>(), r.variance.as<T>(), n.mean, n.rstd, sizes_.pixels(s), channels});
+        moved.push_back({r.mean.as<T>(), r.variance.as<T>(), n.mean, n.rstd, sizes_.pixels(s), channels,
+                         channels == c_ ? 1 : sizes_.fold});
     });
     if (!moved.empty()) kernels::running_update<T>(kernel_stream(), kEps, kMomentum, moved);
 }

@@ -28,6 +28,7 @@ struct Nodes {
         nodes.push_back({y, pixel, terms.emplace_back(std::move(sum))});
     }
     void run(std::size_t pixels, int channels) const {
+        if (nodes.empty()) return;
         kernels::nodes_forward<T>(kernel_stream(), pixels, channels, nodes);
     }
 };

@@ -47,15 +47,18 @@ kernels::MixedTerm<T> Cell<T>::bypass_term(const Bypass& b) const {
     return {unfolded(from) + seen_, pixel(from), nullptr, nullptr, weight(*b.op)};
 }
 
-/// Without a shuffle the sums are the node.
+/// Without a shuffle the sums are the node. Where pictures are folded, what goes round is summed as it is shuffled.
 template <class T>
 void Cell<T>::add_partial_node(int node, Nodes<T>& seen, Nodes<T>& around) {
-    if (op_.shape.shuffle || folded())
+    if (folded()) {
+        sum_ = {scratch(size(node), seen_), width_};
+        return seen.add(sum_.y, width_, terms(node));
+    }
+    if (op_.shape.shuffle)
         sum_ = {scratch(size(node), c_), c_};
     else
         sum_ = {y_ + static_cast<std::ptrdiff_t>(node - 2) * c_, pixel(node)};
-    if (folded()) sum_.folded = scratch(size(node), seen_);
-    seen.add(folded() ? sum_.folded : sum_.y, folded() ? width_ : sum_.pixel, terms(node));
+    seen.add(sum_.y, sum_.pixel, terms(node));
     std::vector<kernels::MixedTerm<T>> others;
     for (const Bypass& b : bypasses_)
         if (b.edge->to == node) others.push_back(bypass_term(b));
@@ -75,11 +78,30 @@ void Cell<T>::shuffle(int node, bool inverse, const T* x, int x_pixel, T* to, in
 template <class T>
 void Cell<T>::shuffle_node(int node) const {
     T* const y = y_ + static_cast<std::ptrdiff_t>(node - 2) * c_;
-    if (folded())
-        kernels::join_folded<T>(kernel_stream(), folded_shape(node), sum_.folded, sum_.y, sum_.pixel, y, pixel(node),
-                                folded_[static_cast<std::size_t>(node)]);
-    else if (op_.shape.shuffle)
-        shuffle(node, false, sum_.y, sum_.pixel, y, pixel(node));
+    if (!folded()) {
+        if (op_.shape.shuffle) shuffle(node, false, sum_.y, sum_.pixel, y, pixel(node));
+        return;
+    }
+    std::vector<kernels::Around<T>> around;
+    for (const Bypass& b : bypasses_) {
+        if (b.edge->to != node) continue;
+        const kernels::MixedTerm<T> term = bypass_term(b);
+        around.push_back({term.z, term.pixel, seen_, term.weight});
+    }
+    kernels::join_folded<T>(kernel_stream(), folded_shape(node), sum_.y, around, y, pixel(node),
+                            folded_[static_cast<std::size_t>(node)]);
+}
+
+/// What reaches the channels of a state that go round, from the nodes behind it.
+template <class T>
+std::vector<kernels::Around<T>> Cell<T>::around_gradients(int s) const {
+    std::vector<kernels::Around<T>> all;
+    for (const Bypass& b : bypasses_) {
+        if (b.edge->from != s) continue;
+        const Gradient& node = around_[static_cast<std::size_t>(b.edge->to)];
+        all.push_back({node.g, node.pixel, seen_, weight(*b.op)});
+    }
+    return all;
 }
 
 template <class T>
@@ -87,11 +109,11 @@ void Cell<T>::unshuffle_gradient(int node) {
     const auto at = static_cast<std::size_t>(node);
     Gradient& mine = states_[at];
     if (folded()) {
-        // What reached the node through later ones lies apart, folded and around; the last node has nothing but dy.
+        // What reached the node through later ones: folded, and what went round; the last node has nothing but dy.
         const T* const dy = dy_ + static_cast<std::ptrdiff_t>(node - 2) * c_;
         T *const g = scratch(size(node), c_), *const seen = scratch(size(node), seen_);
-        kernels::part_folded<T>(kernel_stream(), folded_shape(node), dy, pixel(node), folded_gradient_[at], mine.g,
-                                mine.pixel, g, c_, seen);
+        kernels::part_folded<T>(kernel_stream(), folded_shape(node), dy, pixel(node), folded_gradient_[at],
+                                around_gradients(node), g, c_, seen);
         mine = {seen, width_};
         around_[at] = {g + seen_, c_};
         return;
@@ -107,9 +129,13 @@ void Cell<T>::unshuffle_gradient(int node) {
 /// All channels of an input's gradient lie together; a node's are put together where it is parted.
 template <class T>
 void Cell<T>::unfold_gradient(int s) {
-    if (folded() && s < 2)
-        kernels::unfold_channels<T>(kernel_stream(), folded_shape(s), folded_gradient_[static_cast<std::size_t>(s)],
-                                    states_[static_cast<std::size_t>(s)].g, c_);
+    if (!folded() || s >= 2) return;
+    const auto at = static_cast<std::size_t>(s);
+    kernels::FoldedShape shape = folded_shape(s);
+    if (halved(s)) return kernels::unfold_channels<T>(kernel_stream(), shape, folded_gradient_[at], states_[at].g, c_);
+    shape.groups = 1;
+    kernels::join_folded<T>(kernel_stream(), shape, folded_gradient_[at], around_gradients(s), states_[at].g, c_,
+                            nullptr);
 }
 
 template <class T>
@@ -123,18 +149,21 @@ void Cell<T>::add_bypass_weights(int node, NodesBackward<T>& to) const {
     if (!terms.empty()) to.add(mine.g, mine.pixel, std::move(terms));
 }
 
-/// The channels that go round: of the state, or of its half.
+/// The channels that go round: of the state, or of its half. Where pictures are folded, others are summed as a node's
+/// gradient is parted, or an input's unfolded.
 template <class T>
 void Cell<T>::add_bypass_gradient(int s, Nodes<T>& to) {
     Gradient& mine = states_[static_cast<std::size_t>(s)];
+    if (folded() && s >= 2) return;
     mine = {scratch(size(s), c_), c_};
+    if (folded() && !halved(s)) return;
     Gradient to_state{mine.g + seen_, c_};
     if (halved(s)) {
         to_state = {scratch(bypass_size(s), c_ - seen_), c_ - seen_};
         halved_gradient_[static_cast<std::size_t>(s)] = to_state.g;
     }
     std::vector<kernels::MixedTerm<T>> sum;
-    if (s >= 2 && !folded()) sum.push_back({dy_ + static_cast<std::ptrdiff_t>(s - 2) * c_ + seen_, pixel(s)});
+    if (s >= 2) sum.push_back({dy_ + static_cast<std::ptrdiff_t>(s - 2) * c_ + seen_, pixel(s)});
     for (const Bypass& b : bypasses_) {
         if (b.edge->from != s) continue;
         const Gradient& node = around_[static_cast<std::size_t>(b.edge->to)];

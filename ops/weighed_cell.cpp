@@ -1,9 +1,18 @@
 #include "ops/weighed_cell.h"
 
+#include "kernels/fold.h"
+#include "ops/kernel_stream.h"
 #include "ops/reference.h"
 #include "ops/weighed_cell_call.h"
 
 namespace nascent {
+
+int WeighedCell::fold(const Tensor& x) const {
+    const bool constants =
+        std::any_of(terms.begin(), terms.end(), [](const Term& t) { return t.op == EdgeOp::constant; });
+    if (partial.of == 1 || constants || kernel_stream().where == kernels::Where::gpu) return 1;
+    return kernels::fold_of(static_cast<int>(x.shape[0]) / copies, channels(x));
+}
 
 Tensor WeighedCell::reference(Inputs in) const {
     const int n = static_cast<int>(in[0].shape[0]) / copies;
@@ -138,6 +147,14 @@ std::vector<Case> WeighedCell::cases() {
     all.push_back(partial("3B", 2, {6, 2, 3, 4}, 4, {0, 1}, 3));
     all.push_back(partial("s3cB", 3, {2, 4, 3, 6}, 2));
     all.push_back(partial("B", 3, {2, 3, 2, 4}, 2));
+    // Several pictures' channels side by side: 4, 8 (of 6), 2 (of 12), with a part of a vector, a picture too many,
+    // copies.
+    all.push_back(partial("s13pB", 3, {4, 3, 4, 16}, 4));
+    all.push_back(partial("s13pB", 2, {8, 2, 3, 12}, 2));
+    all.push_back(partial("13pb", 2, {2, 3, 2, 24}, 2));
+    all.push_back(partial("s13pB", 2, {5, 2, 3, 16}, 4));
+    all.push_back(partial("s3pb", 3, {8, 3, 2, 16}, 4, {}, 2));
+    all.push_back(partial("13pB", 3, {4, 2, 3, 16}, 4, {1, 2}, 1, false));
     Case beside = partial("s3pB", 3, {2, 4, 3, 4}, 2);
     beside.what = "partial, x also used elsewhere";
     beside.run = [run = beside.run](Inputs in) { return add(in[0], run(in)); };

@@ -45,6 +45,8 @@ struct WeighedCell {
                });
     }
     int channels(const Tensor& x) const { return static_cast<int>(x.shape[3]) / partial.of; }  // that operators see
+    /// Pictures whose packed channels lie side by side (kernels/fold.h): by the shapes alone, 1 on a gpu.
+    int fold(const Tensor& x) const;
     const CellNorm& norm(int copy, std::size_t term) const {
         return norms[static_cast<std::size_t>(copy) * terms.size() + term];
     }
@@ -62,6 +64,7 @@ struct WeighedKept {
         double *mean, *rstd;
     };
     int copies, seen, channels;           // channels that operators see, all
+    int fold, width;                      // pictures side by side, what operators see of all of them
     std::size_t whole_image, image;       // elements of a copy's node, and of what operators see of it
     std::vector<T*> whole;                // nodes of the first copy, the others' behind it
     std::vector<T*> node, pool;           // what operators see of them, and its pool
@@ -71,13 +74,15 @@ struct WeighedKept {
         : copies(op.copies),
           seen(op.channels(in[0])),
           channels(static_cast<int>(in[0].shape[3])),
+          fold(op.fold(in[0])),
+          width(seen * fold),
           whole_image(in[0].size() / static_cast<std::size_t>(op.copies)),
           image(whole_image / static_cast<std::size_t>(op.partial.of)) {
         std::size_t next = 0, kernel = 2;
         for (int i = 0; i < op.nodes; i++) whole.push_back(i == 0 ? in[0].as<T>() : saved[next++].as<T>());
         for (int i = 0; i < op.nodes; i++)
             node.push_back(op.packs(i) ? saved[next++].as<T>() : whole[static_cast<std::size_t>(i)]);
-        const auto c = static_cast<std::size_t>(seen);
+        const auto c = static_cast<std::size_t>(width);
         for (int i = 0; i < op.nodes; i++) pool.push_back(op.pooled(i) ? saved[next++].as<T>() : nullptr);
         for (std::size_t copy = 0; copy < static_cast<std::size_t>(copies); copy++) {
             std::vector<Conv>& all = conv.emplace_back();
@@ -105,9 +110,9 @@ struct WeighedKept {
         const Conv& own = conv_of(copy, i);
         if (t.bypass()) return {whole_of(copy, t.from) + seen, channels, nullptr, nullptr, weight};
         if (t.op == EdgeOp::constant) return {in[own.kernel].template as<T>(), 0, nullptr, nullptr, weight};
-        if (t.op == EdgeOp::conv) return {own.z, seen, own.scale, own.shift, weight};
+        if (t.op == EdgeOp::conv) return {own.z, width, own.scale, own.shift, weight};
         const T* from = (t.op == EdgeOp::pool ? pool : node)[static_cast<std::size_t>(t.from)] + before(copy);
-        return {from, seen, nullptr, nullptr, weight};
+        return {from, width, nullptr, nullptr, weight};
     }
 };
 

@@ -1,16 +1,18 @@
-// Partial channels of a weighed_cell: what goes round the operators, the shuffle of a node's two sums, and the copies
-// of what operators see.
+// Partial channels of a weighed_cell: what goes round the operators, the shuffle of a node's two sums, and what
+// operators see of a node, several pictures' side by side.
 #pragma once
-#include "kernels/partial.h"
+#include "kernels/fold.h"
+#include "kernels/primitive.h"
 #include "ops/weighed_cell_call.h"
 
 namespace nascent::cell {
 
-/// The pictures of one copy, with the channels that operators see.
+/// The pictures of one copy, with the channels that operators see; several pictures are one where they are folded.
 inline kernels::Image image_of_copy(const WeighedCell& op, const Tensor& x) {
     kernels::Image image = image_of(x);
-    image.n /= op.copies;
-    image.c = op.channels(x);
+    const int fold = op.fold(x);
+    image.n /= op.copies * fold;
+    image.c = op.channels(x) * fold;
     return image;
 }
 
@@ -24,55 +26,59 @@ struct WeighedPartial {
     kernels::Stream stream = kernel_stream();
     int seen() const { return kept.seen; }
     int around() const { return kept.channels - kept.seen; }
-    std::size_t pixels() const { return image.pixels() * static_cast<std::size_t>(op.copies); }
+    kernels::FoldedShape shape(bool shuffled = true) const {
+        return {image.n * kept.fold * op.copies,
+                image.h * image.w,
+                kept.channels,
+                kept.seen,
+                shuffled && op.partial.shuffle ? op.partial.of : 1,
+                kept.fold};
+    }
 
-    /// The sum of a node's operators, or of what goes round them, into y with pixels `channels` apart.
-    void sum(int node, bool bypass, T* y) const {
+    /// The sum of a node's operators; y: of all copies, dense.
+    void sum(int node, T* y) const {
         std::vector<std::vector<kernels::MixedTerm<T>>> terms(static_cast<std::size_t>(op.copies));
         std::vector<kernels::MixedNode<T>> nodes;
         for (int copy = 0; copy < op.copies; copy++) {
             auto& sum = terms[static_cast<std::size_t>(copy)];
             for (std::size_t i = 0; i < op.terms.size(); i++)
-                if (op.terms[i].to == node && op.terms[i].bypass() == bypass) sum.push_back(kept.term(op, in, copy, i));
-            nodes.push_back({y + static_cast<std::size_t>(copy) * kept.whole_image, kept.channels, sum});
+                if (op.terms[i].to == node && !op.terms[i].bypass()) sum.push_back(kept.term(op, in, copy, i));
+            nodes.push_back({y + kept.before(copy), image.c, sum});
         }
-        kernels::nodes_forward<T>(stream, image.pixels(), bypass ? around() : seen(), nodes);
+        kernels::nodes_forward<T>(stream, image.pixels(), image.c, nodes);
     }
 
-    /// Both sums and the shuffle. Without a shuffle the sums are the node.
+    /// A node from its operators' sum and what goes round them, and what operators see of it.
     void node(int to) const {
         ScratchScope scratch(current_arena());
-        T* const y = kept.whole[static_cast<std::size_t>(to)];
-        T* const sums = op.partial.shuffle ? like_whole() : y;
-        sum(to, false, sums);
-        sum(to, true, sums + seen());
-        if (op.partial.shuffle) shuffle(false, sums, y);
+        T* const sums = dense();
+        sum(to, sums);
+        std::vector<kernels::Around<T>> around;
+        for (std::size_t i = 0; i < op.terms.size(); i++)
+            if (const WeighedCell::Term& t = op.terms[i]; t.to == to && t.bypass())
+                around.push_back({kept.whole_of(0, t.from), kept.channels, 0, weight(t)});
+        const auto at = static_cast<std::size_t>(to);
+        kernels::join_folded<T>(stream, shape(), sums, around, kept.whole[at], kept.channels,
+                                op.packs(to) ? kept.node[at] : nullptr);
     }
     void pack(int node) const {
         const auto at = static_cast<std::size_t>(node);
-        copy_seen(kept.whole[at], kept.node[at]);
+        kernels::fold_channels<T>(stream, shape(), kept.whole[at], kept.channels, kept.node[at]);
     }
 
     T* like_whole() const { return empty(in[0].shape, in[0].dtype).template as<T>(); }
     T* dense() const {
         return empty({in[0].shape[0], in[0].shape[1], in[0].shape[2], seen()}, in[0].dtype).template as<T>();
     }
-    void shuffle(bool inverse, const T* x, T* y) const {
-        kernels::channel_shuffle<T>(stream, pixels(), kept.channels, op.partial.of, inverse, x, kept.channels, y,
-                                    kept.channels, false);
-    }
-    void copy_seen(const T* whole, T* to) const {
-        const kernels::MixedTerm<T> term[] = {{whole, kept.channels}};
-        const kernels::MixedNode<T> node[] = {{to, seen(), term}};
-        kernels::nodes_forward<T>(stream, pixels(), seen(), node);
+    const T* weight(const WeighedCell::Term& t) const {
+        return t.weight < 0 ? nullptr : in[1].template as<T>() + t.weight;
     }
 };
 
 template <class T>
 struct WeighedPartialBackward : WeighedPartial<T> {
     // By node, all copies': the gradients of what operators see of its sum, and of its sum before the shuffle.
-    std::vector<T*> of_seen;
-    std::vector<const T*> of_sums;
+    std::vector<T*> of_seen, of_sums;
     using Base = WeighedPartial<T>;
     using Base::in, Base::kept, Base::op, Base::stream;
 
@@ -80,49 +86,34 @@ struct WeighedPartialBackward : WeighedPartial<T> {
     void begin() {
         of_seen.assign(static_cast<std::size_t>(op.nodes), nullptr);
         of_sums.assign(of_seen.size(), nullptr);
-        for (T*& s : of_seen) s = this->dense();
-        if (op.partial.shuffle)
-            for (const T*& s : of_sums) s = this->like_whole();
+        for (std::size_t i = 1; i < of_seen.size(); i++) of_seen[i] = this->dense(), of_sums[i] = this->like_whole();
     }
 
-    /// From a node's gradient g those of its two sums; and the weights' gradients of what went round the operators.
-    void part(int node, const T* g, T* dweights) {
+    /// From the gradient of a node, which is dy or that of what operators see of it and of what goes round them, those
+    /// of its two sums; and the weights' gradients of what went round the operators.
+    void part(int node, const T* dy, const T* seen, T* dweights) {
         const auto at = static_cast<std::size_t>(node);
-        if (op.partial.shuffle)
-            this->shuffle(true, g, const_cast<T*>(of_sums[at]));
-        else
-            of_sums[at] = g;
-        this->copy_seen(of_sums[at], of_seen[at]);
+        kernels::part_folded<T>(stream, this->shape(), dy, kept.channels, seen, around_gradients(node), of_sums[at],
+                                kept.channels, of_seen[at]);
         if (dweights) bypass_weights(node, dweights);
     }
 
-    /// A node's gradient from da of what operators see of it, and from what went round them.
-    void join(int node, const T* da, T* to, bool accumulate) const {
-        std::vector<kernels::SourceBackward<T>> sources;
-        std::vector<std::vector<kernels::Skip<T>>> skips;
-        skips.reserve(2 * static_cast<std::size_t>(op.copies));
-        for (int copy = 0; copy < op.copies; copy++)
-            for (int first : {0, kept.seen}) {
-                std::vector<kernels::Skip<T>>& sum = skips.emplace_back();
-                T* const g = to + static_cast<std::size_t>(copy) * kept.whole_image + first;
-                if (accumulate) sum.push_back({g, kept.channels});
-                if (first == 0) sum.push_back({da + kept.before(copy), kept.seen});
-                for (const WeighedCell::Term& t : op.terms)
-                    if (first > 0 && t.from == node && t.bypass())
-                        sum.push_back({sum_of(copy, t.to) + first, kept.channels,
-                                       t.weight < 0 ? nullptr : in[1].template as<T>() + t.weight});
-                sources.push_back({{kept.whole_of(copy, node) + first, this->image.h, this->image.w,
-                                    first == 0 ? kept.seen : this->around(), kept.channels},
-                                   g,
-                                   kept.channels,
-                                   sum});
-            }
-        kernels::branches_backward<T>(
-            stream, this->image.n, sources, {},
-            workspace(kernels::branches_backward_workspace<T>(stream, this->image.n, sources, {})));
+    /// The input's gradient from that of what operators see of it, and from what went round them.
+    void join(const T* seen, T* to, bool accumulate) const {
+        ScratchScope scratch(current_arena());
+        T* const all = accumulate ? this->like_whole() : to;
+        kernels::join_folded<T>(stream, this->shape(false), seen, around_gradients(0), all, kept.channels, nullptr);
+        if (accumulate) kernels::copy_or_add<T>(stream, in[0].size(), all, to, true);
     }
 
   private:
+    std::vector<kernels::Around<T>> around_gradients(int node) const {
+        std::vector<kernels::Around<T>> all;
+        for (const WeighedCell::Term& t : op.terms)
+            if (t.from == node && t.bypass())
+                all.push_back({of_sums[static_cast<std::size_t>(t.to)], kept.channels, 0, this->weight(t)});
+        return all;
+    }
     const T* sum_of(int copy, int node) const {
         return of_sums[static_cast<std::size_t>(node)] + static_cast<std::size_t>(copy) * kept.whole_image;
     }
@@ -141,7 +132,7 @@ struct WeighedPartialBackward : WeighedPartial<T> {
         }
         if (terms[0].empty()) return;
         ScratchScope own(current_arena());
-        const std::size_t pixels = this->image.pixels();
+        const std::size_t pixels = this->image.pixels() * static_cast<std::size_t>(kept.fold);
         kernels::nodes_backward<T>(
             stream, pixels, this->around(), nodes,
             workspace(kernels::nodes_backward_workspace<T>(stream, pixels, this->around(), nodes)));

@@ -10,8 +10,8 @@ using cell::WeighedKept;
 using cell::WeighedPartial;
 using cell::WeighedPartialBackward;
 
-kernels::ConvShape shape_of(const kernels::Image& image, std::int64_t k) {
-    return {image.n, image.h, image.w, image.c, image.c, static_cast<int>(k), 1};
+kernels::ConvShape shape_of(const kernels::Image& image, int fold, std::int64_t k) {
+    return {image.n, image.h, image.w, image.c / fold, image.c / fold, static_cast<int>(k), 1, fold};
 }
 const NormArgs kNorm{};  // eps and momentum
 
@@ -25,7 +25,7 @@ struct Forward {
     WeighedPartial<T> partial{op, in, kept};
 
     void sum(int node) const {
-        if (op.partial.of == 1) return partial.sum(node, false, kept.whole[static_cast<std::size_t>(node)]);
+        if (op.partial.of == 1) return partial.sum(node, kept.whole[static_cast<std::size_t>(node)]);
         partial.node(node);
     }
     /// Of all copies: it has no parameters.
@@ -50,9 +50,9 @@ struct Forward {
                 all.push_back({kept.node_of(copy, node), in[conv.kernel].template as<T>(), conv.z});
                 NASCENT_CHECK(op.training || running.mean.defined(), runtime, "evaluation needs running statistics");
                 if (!op.training) {
-                    kernels::norm_running<T>(stream, {image.c, image.pixels(), kNorm.eps, kNorm.momentum}, nullptr,
-                                             nullptr, running.mean.as<T>(), running.variance.as<T>(), conv.scale,
-                                             conv.shift);
+                    const kernels::RunningScale<T> scale[] = {
+                        {running.mean.as<T>(), running.variance.as<T>(), conv.scale, conv.shift, kept.seen, kept.fold}};
+                    kernels::running_scales<T>(stream, kNorm.eps, scale);
                     continue;
                 }
                 kernels::NormedConv<T>& c = all.back();
@@ -61,7 +61,7 @@ struct Forward {
                     c.running_mean = running.mean.as<T>(), c.running_var = running.variance.as<T>();
             }
         if (all.empty()) return;
-        const kernels::ConvShape s = shape_of(image, k);
+        const kernels::ConvShape s = shape_of(image, kept.fold, k);
         ScratchScope scratch(current_arena());
         kernels::normed_convs_forward<T>(
             stream, s, kNorm.eps, kNorm.momentum, all,
@@ -74,7 +74,7 @@ Tensor run_forward(const WeighedCell& op, Inputs in, Saved& saved) {
     const Tensor& x = in[0];
     for (int i = 1; i < op.nodes; i++) saved.push_back(empty(x.shape, x.dtype));
     const Tensor y = saved.back();
-    const Shape seen{x.shape[0], x.shape[1], x.shape[2], op.channels(x)}, vectors{2 * op.copies, seen[3]};
+    const Shape seen{x.shape[0], x.shape[1], x.shape[2], op.channels(x)}, vectors{2 * op.copies, seen[3] * op.fold(x)};
     for (int i = 0; i < op.nodes; i++)
         if (op.packs(i)) saved.push_back(empty(seen, x.dtype));
     for (int i = 0; i < op.nodes; i++)
@@ -86,7 +86,7 @@ Tensor run_forward(const WeighedCell& op, Inputs in, Saved& saved) {
     const Forward<T> forward{op, in, kept};
     for (int node = 0; node < op.nodes; node++) {
         if (node > 0) forward.sum(node);
-        if (op.packs(node)) forward.partial.pack(node);
+        if (node == 0 && op.packs(node)) forward.partial.pack(node);
         if (op.pooled(node)) forward.pool(node);
         for (std::int64_t k : {1, 3}) forward.convs(node, k);
     }
@@ -130,7 +130,7 @@ struct Backward {
                 if (dweights) t.dweight = dweights + c * in[1].size() + term.weight;
                 terms[c].push_back(t);
             }
-            nodes.push_back({gradient(copy, node), image.c, terms[c]});
+            nodes.push_back({gradient(copy, node), image.c, terms[c], kept.fold});
         }
         if (terms[0].empty()) return;
         ScratchScope own(current_arena());
@@ -142,13 +142,26 @@ struct Backward {
     /// The gradient of a node (where it is wanted) from those of the nodes that read it, and the kernels' gradients.
     void of_node(int node, bool accumulate) const {
         T* const whole = g[static_cast<std::size_t>(node)];
+        if (op.partial.of == 1) return of_seen(node, whole, accumulate);
         ScratchScope scratch(current_arena());
-        // Of the channels that operators see: the node's own, or a dense tensor's.
-        T* const da = op.partial.of == 1 || !whole ? whole : partial.dense();
-        if (da) around_convolutions(node, da, accumulate && da == whole);
+        T* const da = whole ? partial.dense() : nullptr;
+        of_seen(node, da, false);
+        if (da) partial.join(da, whole, accumulate);
+    }
+    /// The same of what operators see of a node.
+    void of_seen(int node, T* da, bool accumulate) const {
+        ScratchScope scratch(current_arena());
+        if (da) around_convolutions(node, da, accumulate);
         for (std::size_t i = 0; i < op.terms.size(); i++)
             if (op.terms[i].from == node && op.terms[i].op == EdgeOp::conv) conv(i, da);
-        if (da != whole) partial.join(node, da, whole, accumulate);
+    }
+    /// With partial channels: a node's gradient before its sums, from dy or what reads it.
+    void part(int node) {
+        ScratchScope scratch(current_arena());
+        const bool last = node == op.nodes - 1;
+        T* const da = last ? nullptr : partial.dense();
+        if (da) of_seen(node, da, false);
+        partial.part(node, last ? dy : nullptr, da, dweights);
     }
 
   private:
@@ -194,7 +207,7 @@ struct Backward {
                            dw.template as<T>(),
                            dw.accumulate()});
         }
-        const kernels::ConvShape s = shape_of(image, in[kept.conv_of(0, i).kernel].shape[0]);
+        const kernels::ConvShape s = shape_of(image, kept.fold, in[kept.conv_of(0, i).kernel].shape[0]);
         ScratchScope scratch(current_arena());
         kernels::normed_convs_backward<T>(stream, s, all,
                                           workspace(kernels::conv_backward_workspace(stream, s, sizeof(T))));
@@ -204,7 +217,7 @@ struct Backward {
 template <class T>
 void run_backward(const WeighedCell& op, const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) {
     const WeighedKept<T> kept(op, in, saved);
-    const std::int64_t c = kept.seen;
+    const std::int64_t c = kept.width;
     const std::size_t weights = in[1].size();
     ScratchScope scratch(current_arena());
     Backward<T> back{op, in, kept, into, dy.as<T>(), nullptr, {}, {}};
@@ -215,7 +228,8 @@ void run_backward(const WeighedCell& op, const Tensor& dy, std::span<Into> into,
         back.dweights = t.as<T>();
     }
     back.g.push_back(into[0].as<T>());
-    for (int node = 1; node + 1 < op.nodes; node++) back.g.push_back(empty(dy.shape, dy.dtype).as<T>());
+    for (int node = 1; node + 1 < op.nodes && op.partial.of == 1; node++)
+        back.g.push_back(empty(dy.shape, dy.dtype).as<T>());
     for (int copy = 0; copy < op.copies; copy++) {
         auto& maps = back.maps.emplace_back();
         for (std::size_t i = 0; i < op.terms.size(); i++) {
@@ -224,8 +238,10 @@ void run_backward(const WeighedCell& op, const Tensor& dy, std::span<Into> into,
         }
     }
     for (int node = op.nodes - 1; node > 0; node--) {
-        if (node < op.nodes - 1) back.of_node(node, false);
-        if (op.partial.of > 1) back.partial.part(node, back.whole(node), back.dweights);
+        if (op.partial.of > 1)
+            back.part(node);
+        else if (node < op.nodes - 1)
+            back.of_node(node, false);
         back.of_terms(node);
     }
     back.of_node(0, into[0].accumulate());

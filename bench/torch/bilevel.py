@@ -35,6 +35,16 @@ class WithAlphas(nn.Module):
         return self
 
 
+def softmax(alphas):
+    """What DARTS makes of alphas (edges, ops)."""
+    return torch.softmax(alphas, 1)
+
+
+def dirichlet(alphas):
+    """What DrNAS makes of them: a draw per edge."""
+    return torch.distributions.Dirichlet(nn.functional.elu(alphas) + 1).rsample()
+
+
 class Bilevel:
     """Steps of a search on `net` (WithAlphas). loss(net, *batch) is a scalar tensor.
 

@@ -109,7 +109,8 @@ def main():
         imagenet = bool(search) and search[1] == "imagenet"
         for tuned in (False, True):
             def build():
-                return darts.Network(c, layers, tuned=tuned, partial=partial, imagenet=imagenet).double()
+                return darts.Network(c, layers, tuned=tuned, partial=partial, imagenet=imagenet,
+                                     betas=partial > 1).double()
 
             net = build()
             fill(net)

@@ -76,9 +76,11 @@ def make_op(name, c, stride):
 class MixedOp(nn.Module):
     """All ops on one edge, weighed. tuned: `none` is left out."""
 
-    def __init__(self, c, stride, tuned, partial):
+    def __init__(self, c, stride, tuned, partial, ops):
         super().__init__()
-        self._ops, self.tuned = nn.ModuleList(make_op(name, c // partial, stride) for name in OPS), tuned
+        self._ops = nn.ModuleList(make_op(name, c // partial, stride) for name in ops)
+        self.first = int(tuned and ops[0] == "none")
+        self.tuned = tuned
         self.stride, self.partial = stride, partial
 
     def forward(self, x, weights):
@@ -95,20 +97,20 @@ class MixedOp(nn.Module):
 
     def mix(self, x, weights):
         if self.tuned:
-            return bilevel.add(w * op(x) for w, op in zip(weights[1:], self._ops[1:]))
+            return bilevel.add(w * op(x) for w, op in zip(weights[self.first:], self._ops[self.first:]))
         return sum(w * op(x) for w, op in zip(weights, self._ops))
 
 
 class Cell(nn.Module):
     """Two preprocessed inputs, four nodes that sum their edges, and the nodes' channels side by side."""
 
-    def __init__(self, c_before, c_in, c, reduction, reduction_before, tuned, partial):
+    def __init__(self, c_before, c_in, c, reduction, reduction_before, tuned, partial, ops):
         super().__init__()
         self.reduction, self.tuned = reduction, tuned
         self.preprocess0 = (FactorizedReduce(c_before, c) if reduction_before else
                             Op(nn.ReLU(), nn.Conv2d(c_before, c, 1, bias=False), plain_bn(c)))
         self.preprocess1 = Op(nn.ReLU(), nn.Conv2d(c_in, c, 1, bias=False), plain_bn(c))
-        self._ops = nn.ModuleList(MixedOp(c, 2 if reduction and j < 2 else 1, tuned, partial) for _, j in EDGES)
+        self._ops = nn.ModuleList(MixedOp(c, 2 if reduction and j < 2 else 1, tuned, partial, ops) for _, j in EDGES)
 
     def forward(self, before, x, weights, edges=None):
         """weights: (14, 8), edges: (14) or None"""
@@ -123,13 +125,15 @@ class Cell(nn.Module):
 
 
 class Network(bilevel.WithAlphas):
-    """alphas: those of normal and of reduction cells, (14, 8) each; with partial > 1 also betas, (14) each.
+    """alphas: those of normal and of reduction cells, (14, ops) each; with `betas` those too, (14) each.
 
     tuned=False sums and multiplies by zero as the published network does. True, at the same result: the op `none` keeps
     its share of the softmax but is not computed, and no sum starts from 0."""
 
-    def __init__(self, channels=16, layers=8, classes=10, tuned=False, partial=1, imagenet=False):
+    def __init__(self, channels=16, layers=8, classes=10, tuned=False, partial=1, imagenet=False, ops=OPS,
+                 betas=False, weigh=bilevel.softmax):
         super().__init__()
+        self.weigh = weigh
         c, c_before, c_in, reduction_before = channels, 3 * channels, 3 * channels, imagenet
         if imagenet:  # three halvings
             half = {"kernel_size": 3, "stride": 2, "padding": 1, "bias": False}
@@ -143,14 +147,14 @@ class Network(bilevel.WithAlphas):
         for i in range(layers):
             reduction = i in (layers // 3, 2 * layers // 3)
             c *= 2 if reduction else 1
-            self.cells.append(Cell(c_before, c_in, c, reduction, reduction_before, tuned, partial))
+            self.cells.append(Cell(c_before, c_in, c, reduction, reduction_before, tuned, partial, ops))
             c_before, c_in, reduction_before = c_in, NODES * c, reduction
         self.classifier = nn.Linear(c_in, classes)
-        self.make_alphas(*[(len(EDGES), len(OPS))] * 2, *[(len(EDGES),)] * (2 if partial > 1 else 0))
+        self.make_alphas(*[(len(EDGES), len(ops))] * 2, *[(len(EDGES),)] * (2 if betas else 0))
 
     def forward(self, x):
         """x: (n, 3, h, w), h and w multiples of four, with the stems of ImageNet of 32. Returns logits."""
-        weights = [torch.softmax(a, 1) for a in self.alphas[:2]]
+        weights = [self.weigh(a) for a in self.alphas[:2]]
         nodes = [2 + i for i in range(NODES)]  # edges into each
         edges = [torch.cat([torch.softmax(part, 0) for part in b.split(nodes)]) for b in self.alphas[2:]] or [None] * 2
         if self.imagenet:

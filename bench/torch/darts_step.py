@@ -10,7 +10,7 @@ def main():
     parser = bilevel_step.parser(__doc__, "every mixed op")
     parser.add_argument("--partial", type=int, default=1, help="PC-DARTS: operators see one channel in so many")
     args = parser.parse_args()
-    bilevel_step.run(args, lambda: darts.Network(tuned=args.tuned, partial=args.partial),
+    bilevel_step.run(args, lambda: darts.Network(tuned=args.tuned, partial=args.partial, betas=args.partial > 1),
                      lambda net: [m for m in net.modules() if isinstance(m, darts.MixedOp)], weights_first=False,
                      clip_alphas=False, weight_decay=3e-4)
 

@@ -53,10 +53,13 @@ def make_op(name, c, affine):
 
 
 class SearchCell(nn.Module):
-    def __init__(self, c, affine):
+    """partial: the ops see one channel in so many, the others go round them (only with weights)."""
+
+    def __init__(self, c, affine, partial=1):
         super().__init__()
+        self.partial = partial
         self.edges = nn.ModuleDict(
-            {f"{i}<-{j}": nn.ModuleList(make_op(op, c, affine) for op in OPS) for i, j in EDGES})
+            {f"{i}<-{j}": nn.ModuleList(make_op(op, c // partial, affine) for op in OPS) for i, j in EDGES})
 
     def forward(self, x, path, cut_none=False, weights=None):
         """path: 6 op indices, or None for the sum of all five ops on every edge, times weights (6, 5) if there are any.
@@ -70,10 +73,19 @@ class SearchCell(nn.Module):
                 ops = self.edges[f"{i}<-{j}"]
                 chosen = range(len(OPS)) if path is None else (int(path[e]),)
                 chosen = [o for o in chosen if not (cut_none and OPS[o] == "none")]
-                outputs = (ops[o](nodes[j]) if weights is None else ops[o](nodes[j]) * weights[e, o] for o in chosen)
-                terms += [total(outputs)] if chosen else []
-            nodes.append(total(terms) if terms else torch.zeros_like(x))
+                x = nodes[j][:, :nodes[j].shape[1] // self.partial] if self.partial > 1 else nodes[j]
+                outputs = (ops[o](x) if weights is None else ops[o](x) * weights[e, o] for o in chosen)
+                terms += [self.beside(total(outputs), nodes[j])] if chosen else []
+            nodes.append(total(terms) if terms else torch.zeros_like(nodes[0]))
         return nodes[3]
+
+    def beside(self, seen, x):
+        """`seen` and the channels of x that went round it, shuffled."""
+        if self.partial == 1:
+            return seen
+        n, c, h, w = x.shape
+        y = torch.cat((seen, x[:, c // self.partial:]), 1)
+        return y.view(n, self.partial, c // self.partial, h, w).transpose(1, 2).reshape(n, c, h, w)
 
 
 class Supernet(nn.Module):
@@ -83,7 +95,8 @@ class Supernet(nn.Module):
     (weight decay then still applies to it). True: a `none` edge is absent, and such an op gets no gradient at all.
     """
 
-    def __init__(self, channels=16, cells=5, classes=10, affine=False, dtype=torch.float32, cut_none=False):
+    def __init__(self, channels=16, cells=5, classes=10, affine=False, dtype=torch.float32, cut_none=False,
+                 partial=1):
         super().__init__()
         c, n, self.cut_none = channels, cells, cut_none
         self.stem = nn.Sequential(nn.Conv2d(3, c, 3, padding=1, bias=False), nn.BatchNorm2d(c))
@@ -92,7 +105,7 @@ class Supernet(nn.Module):
             if stage:
                 layers.append(ResidualBlock(c, 2 * c))
                 c *= 2
-            layers += [SearchCell(c, affine) for _ in range(n)]
+            layers += [SearchCell(c, affine, partial) for _ in range(n)]
         self.cells = nn.ModuleList(layers)
         self.search_cells = [i for i, layer in enumerate(layers) if isinstance(layer, SearchCell)]
         self.lastact = nn.Sequential(nn.BatchNorm2d(c), nn.ReLU())
@@ -116,14 +129,15 @@ class Supernet(nn.Module):
 
 
 class MixedSupernet(bilevel.WithAlphas, Supernet):
-    """All ops on every edge, weighed by the softmax of `alphas`: one (6, 5) tensor for all cells."""
+    """All ops on every edge, weighed by weigh(`alphas`): one (6, 5) tensor for all cells."""
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args, weigh=bilevel.softmax, **kwargs):
         super().__init__(*args, **kwargs)
+        self.weigh = weigh
         self.make_alphas((len(EDGES), len(OPS)))
 
     def forward(self, x):
-        return super().forward(x, None, torch.softmax(self.alphas[0], 1))
+        return super().forward(x, None, self.weigh(self.alphas[0]))
 
 
 def sample_paths(rng, cells):

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "kernels/cpu/conv_plan.h"
 #include "kernels/cpu/dispatch.h"
+#include "kernels/cpu/folded.h"
 #include "kernels/cpu/winograd.h"
 #include "kernels/cpu/winograd_plan.h"
 #undef HWY_TARGET_INCLUDE
@@ -29,7 +31,10 @@ void forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<
     const ForwardLayout layout(p, sizeof(T), stream.workers);
     T* packed = at_bytes<T>(workspace, layout.w);  // (taps, c_in, co_padded)
     const std::size_t rows = p.taps() * s.c_in;
-    if (s.c_out == p.co_padded) {
+    if (s.fold > 1) {
+        for (std::size_t r = 0; r < rows; r++)
+            fold_row(w + r * s.c_out, 1, s.c_out, s.fold, p.co_padded, packed + r * p.co_padded);
+    } else if (s.c_out == p.co_padded) {
         std::memcpy(packed, w, rows * s.c_out * sizeof(T));
     } else {
         for (std::size_t r = 0; r < rows; r++) {
@@ -42,6 +47,7 @@ void forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<
     taps.channels = s.c_in;
     taps.block_size = p.a.block_size;
     taps.stride = p.co_padded;
+    taps.group = s.fold;
     for (int t = 0; t < taps.count; t++) {
         taps.offset[t] = p.a.at(t / s.k, t % s.k);
         taps.w[t] = packed + static_cast<std::size_t>(t) * s.c_in * p.co_padded;
@@ -58,12 +64,12 @@ void forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<
         clear_padding(p.a, plane);
         const int last = std::min(s.n, (chunk + 1) * p.images_per_chunk);
         for (int n = chunk * p.images_per_chunk; n < last; n++) {
-            fill_plane(p.a, s.h, s.w, s.c_in, static_cast<std::size_t>(n) * s.h * s.w * s.c_in, FillA<T>{x, prologue},
+            fill_plane(p.a, s.h, s.w, s.in(), static_cast<std::size_t>(n) * s.h * s.w * s.in(), FillA<T>{x, prologue},
                        plane);
             for (int y = 0; y < p.oh; y++) {
-                T* row = z + (static_cast<std::size_t>(n) * p.oh + y) * p.ow * s.c_out;
+                T* row = z + (static_cast<std::size_t>(n) * p.oh + y) * p.ow * s.out();
                 gemm_taps(taps, plane + p.a.row * y * s.stride, p.ow,
-                          StoreZ<T>{row, s.c_out, s.c_out, row_sums, static_cast<std::size_t>(p.co_padded)});
+                          StoreZ<T>{row, s.out(), s.out(), row_sums, static_cast<std::size_t>(p.co_padded)});
                 if (!sums) continue;
                 for (int c = 0; c < 2 * p.co_padded; c++)
                     partial[c] += static_cast<double>(row_sums[c]), row_sums[c] = 0;
@@ -75,7 +81,8 @@ void forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<
     for (int half = 0; half < 2; half++)
         for (int c = 0; c < s.c_out; c++) {
             double sum = 0;
-            for (int chunk = 0; chunk < p.chunks; chunk++) sum += partial[(chunk * 2 + half) * p.co_padded + c];
+            for (int chunk = 0; chunk < p.chunks; chunk++)
+                for (int g = 0; g < s.fold; g++) sum += partial[(chunk * 2 + half) * p.co_padded + c * s.fold + g];
             sums[half * s.c_out + c] = sum;
         }
 }
@@ -91,6 +98,7 @@ void data_gradient(const ConvPlan& p, const T* w, const T* a, const T* dz, bool 
             taps.channels = s.c_out;
             taps.block_size = p.dz.block_size;
             taps.stride = p.ci_padded;
+            taps.group = s.fold;
             for (int t = 0; t < s.k * s.k; t++) {
                 const int dy = py + p.pad - t / s.k, dx = px + p.pad - t % s.k;
                 if (dy % s.stride != 0 || dx % s.stride != 0) continue;
@@ -101,7 +109,7 @@ void data_gradient(const ConvPlan& p, const T* w, const T* a, const T* dz, bool 
             for (int y = py, i = 0; y < s.h; y += s.stride, i++)
                 gemm_taps(
                     taps, dz + p.dz.row * i, width,
-                    StoreGradient<T>{da + (static_cast<std::size_t>(y) * s.w + px) * s.c_in, s.stride * s.c_in, s.c_in,
+                    StoreGradient<T>{da + (static_cast<std::size_t>(y) * s.w + px) * s.in(), s.stride * s.in(), s.in(),
                                      accumulate, relu ? a + p.a.at(y + p.pad, px + p.pad) : nullptr, p.a.block_size});
         }
 }
@@ -110,9 +118,25 @@ void data_gradient(const ConvPlan& p, const T* w, const T* a, const T* dz, bool 
 template <class T>
 void weight_gradients(const ConvPlan& p, const T* a, const T* dz, T* dw) {
     const ConvShape& s = p.s;
-    const int vectors = ceil_div(s.c_out, kLanes<T>);
+    const int vectors = ceil_div(s.out(), kLanes<T>);
     const std::size_t row_bytes = (p.a.row * s.stride * p.a.blocks + p.dz.row * p.dz.blocks) * sizeof(T);
     const int group = std::max(1, static_cast<int>(32768 / row_bytes));
+    if (s.fold > 1) {
+        std::vector<GroupRow> rows;
+        for (int t = 0; t < s.k * s.k; t++)
+            for (int i = 0; i < s.c_in; i++) {
+                const int lane = i * s.fold;
+                rows.push_back({static_cast<std::ptrdiff_t>(p.a.at(t / s.k, t % s.k) +
+                                                            lane / kBlock<T> * p.a.block_size + lane % kBlock<T>),
+                                (static_cast<std::ptrdiff_t>(t) * s.c_in + i) * p.co_padded});
+            }
+        for (int y = 0; y < p.oh; y += group)
+            group_weight_gradient(
+                Window<T>{a + p.a.row * y * s.stride, p.a.row * s.stride, dz + p.dz.at(y + p.dz.pad, p.dz.pad),
+                          p.dz.row, p.dz.block_size, std::min(group, p.oh - y), p.ow},
+                s.fold, rows, vectors, dw);
+        return;
+    }
     for (int y = 0; y < p.oh; y += group)
         for (int t = 0; t < s.k * s.k; t++)
             for (int b = 0; b < p.a.blocks; b++) {
@@ -141,8 +165,7 @@ void backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue
         for (std::size_t t = 0; t < p.taps(); t++)
             for (int o = 0; o < s.c_out; o++) {
                 T* to = transposed + (t * s.c_out + o) * p.ci_padded;
-                for (int i = 0; i < s.c_in; i++) to[i] = w[(t * s.c_in + i) * s.c_out + o];
-                std::fill(to + s.c_in, to + p.ci_padded, T(0));
+                fold_row(w + t * s.c_in * s.c_out + o, s.c_out, s.c_in, s.fold, p.ci_padded, to);
             }
     T* partials = at_bytes<T>(workspace, layout.partials);
     parallel(stream, p.chunks, [&](int chunk, int worker) HWY_ATTR {
@@ -154,19 +177,22 @@ void backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue
         clear_padding(p.dz, dz);
         const int last = std::min(s.n, (chunk + 1) * p.images_per_chunk);
         for (int n = chunk * p.images_per_chunk; n < last; n++) {
-            const std::size_t in = static_cast<std::size_t>(n) * s.h * s.w * s.c_in;
-            const std::size_t out = static_cast<std::size_t>(n) * p.oh * p.ow * s.c_out;
-            if (dw || prologue.relu) fill_plane(p.a, s.h, s.w, s.c_in, in, FillA<T>{x, prologue}, a);
+            const std::size_t in = static_cast<std::size_t>(n) * s.h * s.w * s.in();
+            const std::size_t out = static_cast<std::size_t>(n) * p.oh * p.ow * s.out();
+            if (dw || prologue.relu) fill_plane(p.a, s.h, s.w, s.in(), in, FillA<T>{x, prologue}, a);
             if (fold.z)
-                fill_plane(p.dz, p.oh, p.ow, s.c_out, out, FillDz<T>{dy, fold}, dz);
+                fill_plane(p.dz, p.oh, p.ow, s.out(), out, FillDz<T>{dy, fold}, dz);
             else
-                fill_plane(p.dz, p.oh, p.ow, s.c_out, out, FillDy<T>{dy}, dz);
+                fill_plane(p.dz, p.oh, p.ow, s.out(), out, FillDy<T>{dy}, dz);
             if (da) data_gradient(p, transposed, a, dz, prologue.relu, da + in, accumulate_da);
             if (dw) weight_gradients(p, a, dz, partial);
         }
     });
     if (!dw) return;
     // Chunks are added in order, whoever ran them.
+    if (s.fold > 1)
+        return add_folded(partials, layout.partial_size, p.chunks, static_cast<int>(p.taps()) * s.c_in, s.c_out, s.fold,
+                          static_cast<std::size_t>(p.co_padded), dw, accumulate_dw);
     parallel(stream, static_cast<int>(p.taps()), [&](int t, int) HWY_ATTR {
         for (int i = 0; i < s.c_in; i++)
             for (int o = 0; o < s.c_out; o += kLanes<T>) {

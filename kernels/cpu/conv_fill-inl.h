@@ -6,6 +6,8 @@
 #define NASCENT_KERNELS_CPU_CONV_FILL_INL_H_
 #endif
 
+#include <hwy/cache_control.h>
+
 #include <cstring>
 #include <limits>
 
@@ -34,6 +36,9 @@ void clear_padding(const Plane& plane, T* to) {
     }
 }
 
+/// Pixels that are asked for before they are read: they come from memory, a channel vector of each.
+inline constexpr std::size_t kFillAhead = 24;
+
 /// A per-channel map of pixels on their way from NHWC into a plane.
 template <class T>
 struct FillA {
@@ -47,6 +52,7 @@ struct FillA {
                 prologue.shift ? load_first(prologue.shift + c, count) : zero<T>(),
                 prologue.relu ? zero<T>() : set(-std::numeric_limits<T>::infinity())};
     }
+    HWY_INLINE void prefetch(std::size_t at) const { hwy::Prefetch(x + at); }
     HWY_INLINE Vector<T> operator()(const Constants& k, std::size_t at, int count) const {
         Vector<T> v = hn::MulAdd(load_first(x + at, count), k.scale, k.shift);
         return hn::IfThenZeroElse(hn::Lt(v, k.floor), v);  // not a maximum: not-a-number stays what it is
@@ -63,6 +69,10 @@ struct FillDz {
         return {load_first(fold.scale + c, count), load_first(fold.slope + c, count),
                 load_first(fold.shift + c, count)};
     }
+    HWY_INLINE void prefetch(std::size_t at) const {
+        hwy::Prefetch(dy + at);
+        hwy::Prefetch(fold.z + at);
+    }
     HWY_INLINE Vector<T> operator()(const Constants& k, std::size_t at, int count) const {
         return hn::MulAdd(load_first(dy + at, count), k.scale,
                           hn::MulAdd(load_first(fold.z + at, count), k.slope, k.shift));
@@ -73,6 +83,7 @@ struct FillDy {  // dz = dy
     const T* dy;
     struct Constants {};
     HWY_INLINE Constants constants(int, int) const { return {}; }
+    HWY_INLINE void prefetch(std::size_t at) const { hwy::Prefetch(dy + at); }
     HWY_INLINE Vector<T> operator()(const Constants&, std::size_t at, int count) const {
         return load_first(dy + at, count);
     }
@@ -93,8 +104,10 @@ HWY_NOINLINE void fill_plane(const Plane& plane, int h, int w, int channels, std
                 std::size_t at = base + (static_cast<std::size_t>(y) * w + x0) * channels + c;
                 const std::size_t step = static_cast<std::size_t>(plane.stride) * channels;
                 if (count >= L) {
-                    for (int x = x0; x < w; x += plane.stride, at += step, q += kBlock<T>)
+                    for (int x = x0; x < w; x += plane.stride, at += step, q += kBlock<T>) {
+                        fill.prefetch(at + kFillAhead * step);
                         store<T>(fill(constants, at, L), q);
+                    }
                 } else {
                     for (int x = x0; x < w; x += plane.stride, at += step, q += kBlock<T>)
                         store<T>(fill(constants, at, count), q);

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/chunks.h"
+#include "kernels/cpu/folded.h"
 #include "kernels/norm.h"
 
 namespace nascent::kernels::cpu {
@@ -22,9 +23,12 @@ void normed_convs_forward(const Stream& stream, const ConvShape& s, double eps, 
     for (const NormedConv<T>& c : convs) {
         double* const sums = c.mean ? static_cast<double*>(workspace) : nullptr;
         kernels::conv_forward<T>(stream, s, c.x, {nullptr, nullptr, true}, c.w, c.z, sums, own);
-        if (sums)
-            kernels::norm_finish<T>(stream, {s.c_out, s.pixels(), eps, momentum}, sums, nullptr, nullptr,
-                                    c.running_mean, c.running_var, c.mean, c.rstd, c.scale, c.shift);
+        if (!sums) continue;
+        kernels::norm_finish<T>(stream, {s.c_out, s.pixels() * static_cast<std::size_t>(s.fold), eps, momentum}, sums,
+                                nullptr, nullptr, c.running_mean, c.running_var, c.mean, c.rstd, c.scale, c.shift);
+        if (s.fold == 1) continue;
+        fold_in_place(c.mean, s.c_out, s.fold), fold_in_place(c.rstd, s.c_out, s.fold);
+        fold_in_place(c.scale, s.c_out, s.fold), fold_in_place(c.shift, s.c_out, s.fold);
     }
 }
 std::size_t normed_convs_forward_workspace(const Stream& stream, const ConvShape& s, std::size_t element, std::size_t) {

@@ -66,8 +66,8 @@ struct ConvPlan {
           ow(s.out_w()),
           pad(s.k / 2),
           block(static_cast<int>(64 / element)),
-          a(s.h, s.w, s.c_in, pad, s.stride, block),
-          dz(oh, ow, s.c_out, pad, 1, block) {
+          a(s.h, s.w, s.in(), pad, s.stride, block),
+          dz(oh, ow, s.out(), pad, 1, block) {
         images_per_chunk = std::max(1, ceil_div(s.n, 32));
         chunks = ceil_div(s.n, images_per_chunk);
         ci_padded = a.blocks * block;
@@ -81,7 +81,7 @@ struct ConvPlan {
     static ConvShape normalised(ConvShape s, std::size_t element) {
         const std::size_t pixels = static_cast<std::size_t>(s.n) * s.h * s.w;
         if (s.k != 1 || s.stride != 1 || pixels % 64 != 0) return s;
-        const std::size_t row_bytes = 64 * element * (s.c_in + s.c_out);
+        const std::size_t row_bytes = 64 * element * (s.in() + s.out());
         const int rows = static_cast<int>(pixels / 64);
         s.h = 1, s.w = 64;
         while (rows % (2 * s.h) == 0 && 2 * s.h * row_bytes <= 32768) s.h *= 2;

@@ -8,6 +8,7 @@
 #endif
 
 #include <algorithm>
+#include <span>
 
 #include "kernels/cpu/conv_plan.h"
 #include "kernels/cpu/simd-inl.h"
@@ -33,6 +34,7 @@ struct Taps {
     int channels = 0;            // of the input
     std::size_t block_size = 0;  // from one block of channels to the next
     std::size_t stride = 0;      // of w: from one input channel to the next
+    int group = 1;               // pictures side by side: each channel is so many elements (kernels/fold.h)
     std::size_t offset[9] = {};
     const T* w[9] = {};  // (channels, stride), aligned
 };
@@ -103,8 +105,8 @@ struct StoreGradient {
     }
 };
 
-/// P pixels x V vectors of output channels, all in registers.
-template <int P, int V, class T, class Store>
+/// P pixels x V vectors of output channels, all in registers; F is the group.
+template <int P, int V, int F, class T, class Store>
 HWY_INLINE void tile(const Taps<T>& taps, const T* in, int x, int vector, const Store& out) {
     constexpr int L = kLanes<T>, B = kBlock<T>;
     Vector<T> acc[P][V];
@@ -115,19 +117,25 @@ HWY_INLINE void tile(const Taps<T>& taps, const T* in, int x, int vector, const 
     for (int t = 0; t < taps.count; t++) {
         const T* w = taps.w[t] + vector * L;
         const T* block = in + taps.offset[t] + static_cast<std::ptrdiff_t>(x) * B;
-        for (int left = taps.channels; left > 0; left -= B, block += taps.block_size) {
+        for (int left = taps.channels; left > 0; left -= B / F, block += taps.block_size) {
             const T* pixel = block;
-            const int channels = std::min(left, B);
+            const int channels = std::min(left, B / F);
 #pragma GCC unroll 2
-            for (int c = 0; c < channels; c++, pixel++, w += taps.stride) {
+            for (int c = 0; c < channels; c++, pixel += F, w += taps.stride) {
                 Vector<T> ww[V];
 #pragma GCC unroll 4
                 for (int v = 0; v < V; v++) ww[v] = load(w + v * L);
 #pragma GCC unroll 32
                 for (int p = 0; p < P; p++) {
-                    Vector<T> b = set(pixel[p * B]);
+                    if constexpr (F <= L) {
+                        const Vector<T> b = load_group<F>(pixel + p * B, 0);
 #pragma GCC unroll 4
-                    for (int v = 0; v < V; v++) acc[p][v] = hn::MulAdd(b, ww[v], acc[p][v]);
+                        for (int v = 0; v < V; v++) acc[p][v] = hn::MulAdd(b, ww[v], acc[p][v]);
+                    } else {
+#pragma GCC unroll 4
+                        for (int v = 0; v < V; v++)
+                            acc[p][v] = hn::MulAdd(load_group<F>(pixel + p * B, (vector + v) * L), ww[v], acc[p][v]);
+                    }
                 }
             }
         }
@@ -137,15 +145,34 @@ HWY_INLINE void tile(const Taps<T>& taps, const T* in, int x, int vector, const 
 
 template <int P, int V, class T, class Store>
 HWY_NOINLINE void tiles(const Taps<T>& taps, const T* in, int x, int end, int vector, const Store& out) {
-    for (; x + P <= end; x += P) tile<P, V>(taps, in, x, vector, out);
+    for (; x + P <= end; x += P) tile<P, V, 1>(taps, in, x, vector, out);
     if constexpr (P > 1)
         if (x < end) tiles<P / 2, V>(taps, in, x, end, vector, out);
+}
+
+/// The same of pictures side by side.
+template <int V, int F, class T, class Store>
+HWY_NOINLINE void group_tiles(const Taps<T>& taps, const T* in, int end, int vector, const Store& out) {
+    constexpr int P = kPixels2;
+    int x = 0;
+    for (; x + P <= end; x += P) tile<P, V, F>(taps, in, x, vector, out);
+    for (; x < end; x++) tile<1, V, F>(taps, in, x, vector, out);
+}
+template <int F, class T, class Store>
+void group_rows(const Taps<T>& taps, const T* in, int width, int vectors, const Store& out) {
+    int v = 0;
+    for (; v + 3 <= vectors; v += 3) group_tiles<3, F>(taps, in, width, v, out);
+    if (v + 2 == vectors) group_tiles<2, F>(taps, in, width, v, out);
+    if (v + 1 == vectors) group_tiles<1, F>(taps, in, width, v, out);
 }
 
 /// One row of `width` pixels, all output channels.
 template <class T, class Store>
 void gemm_taps(const Taps<T>& taps, const T* in, int width, const Store& out) {
     const int vectors = ceil_div(out.count, kLanes<T>);
+    if (taps.group == 2) return group_rows<2>(taps, in, width, vectors, out);
+    if (taps.group == 4) return group_rows<4>(taps, in, width, vectors, out);
+    if (taps.group == 8) return group_rows<8>(taps, in, width, vectors, out);
     int v = 0;
     for (; v + 2 <= vectors; v += 2) tiles<kPixels2, 2>(taps, in, 0, width, v, out);
     if (v < vectors) tiles<kPixels1, 1>(taps, in, 0, width, v, out);
@@ -208,6 +235,76 @@ void weight_gradient(const Window<T>& s, int channels, int vectors, T* dw, std::
             else
                 weight_tile<R1, 1>(s, i, v, dw + i * stride + v * L, stride);
         }
+}
+
+/// A row of a weight gradient of pictures side by side: where its channel lies from the window's start on, and where it
+/// goes.
+struct GroupRow {
+    std::ptrdiff_t a, dw;
+};
+
+/// dw[row][vector..] += sum over pixels of the row's channel times dz: I rows x V vectors, F pictures.
+template <int I, int V, int F, class T>
+HWY_NOINLINE void group_weight_tile(const Window<T>& s, const GroupRow* rows, int vector, T* dw) {
+    constexpr int L = kLanes<T>, B = kBlock<T>;
+    Vector<T> acc[I][V];
+    std::ptrdiff_t at[I], dz[V];
+#pragma GCC unroll 8
+    for (int i = 0; i < I; i++) {
+        at[i] = rows[i].a;
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) acc[i][v] = load(dw + rows[i].dw + (vector + v) * L);
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < V; v++)
+        dz[v] = static_cast<std::ptrdiff_t>((vector + v) * L / B * s.dz_block) + (vector + v) * L % B;
+    for (int y = 0; y < s.rows; y++) {
+        const T* a = s.a + s.a_row * y;
+        const T* g = s.dz + s.dz_row * y;
+        for (int x = 0; x < s.width; x++, a += B, g += B) {
+            Vector<T> gg[V];
+#pragma GCC unroll 4
+            for (int v = 0; v < V; v++) gg[v] = load(g + dz[v]);
+#pragma GCC unroll 8
+            for (int i = 0; i < I; i++) {
+                if constexpr (F <= L) {
+                    const Vector<T> b = load_group<F>(a + at[i], 0);
+#pragma GCC unroll 4
+                    for (int v = 0; v < V; v++) acc[i][v] = hn::MulAdd(b, gg[v], acc[i][v]);
+                } else {
+#pragma GCC unroll 4
+                    for (int v = 0; v < V; v++)
+                        acc[i][v] = hn::MulAdd(load_group<F>(a + at[i], (vector + v) * L), gg[v], acc[i][v]);
+                }
+            }
+        }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < I; i++)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) store<T>(acc[i][v], dw + rows[i].dw + (vector + v) * L);
+}
+
+template <int V, int F, class T>
+void group_weight_rows(const Window<T>& s, std::span<const GroupRow> rows, int vector, T* dw) {
+    constexpr int most = HWY_TARGET == HWY_AVX3 ? V == 3 ? 6 : 8 : V == 1 ? 8 : 4;
+    std::size_t i = 0;
+    for (; i + most <= rows.size(); i += most) group_weight_tile<most, V, F>(s, &rows[i], vector, dw);
+    for (; i + 2 <= rows.size(); i += 2) group_weight_tile<2, V, F>(s, &rows[i], vector, dw);
+    if (i < rows.size()) group_weight_tile<1, V, F>(s, &rows[i], vector, dw);
+}
+/// The window's `a` is any place that the rows' are relative to.
+template <class T>
+void group_weight_gradient(const Window<T>& s, int group, std::span<const GroupRow> rows, int vectors, T* dw) {
+    auto of = [&]<int F>() {
+        int v = 0;
+        for (; v + 3 <= vectors; v += 3) group_weight_rows<3, F>(s, rows, v, dw);
+        if (v + 2 == vectors) group_weight_rows<2, F>(s, rows, v, dw);
+        if (v + 1 == vectors) group_weight_rows<1, F>(s, rows, v, dw);
+    };
+    if (group == 2) of.template operator()<2>();
+    if (group == 4) of.template operator()<4>();
+    if (group == 8) of.template operator()<8>();
 }
 
 }  // namespace HWY_NAMESPACE

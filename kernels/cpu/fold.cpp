@@ -10,9 +10,10 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/fold.cpp"
 #include <hwy/foreach_target.h>
 // After foreach_target.h.
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
-#include "kernels/cpu/simd-inl.h"
+#include "kernels/cpu/shuffle-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace nascent {
@@ -20,202 +21,225 @@ namespace kernels {
 namespace HWY_NAMESPACE {
 
 using Size = std::size_t;
+/// Pixels that are asked for before they are read: they come from memory, a channel vector of each.
+inline constexpr Size kAhead = 16;
 
-/// A run of pixels of one picture: where its first lies in a state and in the folded channels.
-struct PictureRun {
-    Size state, folded;  // pixels; elements
-    int count;
-};
-
-/// f(run) for runs of pixels, those of pictures that lie side by side one after the other.
-template <class F>
-void for_each_run(const Stream& stream, const FoldedShape& s, const F& f) {
-    constexpr int kRun = 64;
-    const int runs = (s.pixels + kRun - 1) / kRun;
-    const Chunks chunks(s.n / s.fold * runs);
-    parallel(stream, chunks.count, [&](int chunk, int) HWY_ATTR {
-        for (int i = chunks.begin(chunk); i < chunks.end(chunk); i++)
-            for (int g = 0; g < s.fold; g++) {
-                const int first = i % runs * kRun;
-                const Size together = static_cast<Size>(i / runs), pixels = static_cast<Size>(s.pixels);
-                const Size at = static_cast<Size>(first);
-                f(PictureRun{(together * s.fold + g) * pixels + at,
-                             ((together * pixels + at) * s.fold + g) * static_cast<Size>(s.seen),
-                             std::min(kRun, s.pixels - first)});
-            }
-    });
-}
-
-/// Which channel goes where: to[i] = from[order[i]], in vectors.
+/// Pictures that lie side by side, apart: (fold, run of pixels, seen) behind one another, and room for a vector that
+/// begins in the last pixel.
 template <class T>
-class Shuffle {
+class Apart {
   public:
-    static constexpr int kMost = 4;  // vectors; wider states are shuffled channel by channel
+    static constexpr int kRun = 32;  // pixels
+    explicit Apart(const FoldedShape& s)
+        : fold_(s.fold),
+          stride_(static_cast<Size>(kRun) * s.seen + Size{2} * s.seen + kLanes<T>),
+          values_(stride_ * static_cast<Size>(s.fold)) {}
+    T* picture(int g) { return values_.data() + stride_ * static_cast<Size>(g); }
 
-    Shuffle(const FoldedShape& s, bool inverse) : vectors_((s.c + kLanes<T> - 1) / kLanes<T>), order_(s.c) {
-        const int of = s.c / s.groups;
-        for (int c = 0; c < s.c; c++) {
-            const int from = s.order ? s.order->at[c] : c % s.groups * of + c / s.groups;
-            order_[static_cast<Size>(inverse ? from : c)] = inverse ? c : from;
-        }
-        if (vectors_ > kMost) return;
-        constexpr int L = kLanes<T>;
-        const auto tables = static_cast<Size>(vectors_) * vectors_;
-        lanes_.assign(tables * L, 0);
-        from_.assign(tables * L, T(0));
-        for (int c = 0; c < s.c; c++) {
-            const int source = order_[static_cast<Size>(c)];
-            const Size at = (static_cast<Size>(c / L) * vectors_ + source / L) * L + c % L;
-            lanes_[at] = static_cast<Index>(source % L);
-            from_[at] = T(1);
-        }
+    /// From and to `count` folded elements of each picture.
+    void take(const T* folded, Size count) {
+        with_fold([&]<int F>(int fold) {
+            T* const to = values_.data();
+            for (Size i = 0; i < count; i++)
+                for (int g = 0; g < (F ? F : fold); g++)
+                    to[static_cast<Size>(g) * stride_ + i] = folded[i * static_cast<Size>(F ? F : fold) + g];
+        });
     }
-    int vectors() const { return vectors_; }
-    int operator[](int c) const { return order_[static_cast<Size>(c)]; }
-
-    /// Vector `to` of the shuffled channels.
-    template <int V>
-    HWY_INLINE Vector<T> of(const Vector<T> (&in)[V], int to) const {
-        constexpr int L = kLanes<T>;
-        const Tag<T> d;
-        Vector<T> out = zero<T>();
-#pragma GCC unroll 4
-        for (int i = 0; i < V; i++) {
-            const Size at = static_cast<Size>(to * V + i) * L;
-            const auto moved = hn::TableLookupLanes(in[i], hn::SetTableIndices(d, lanes_.data() + at));
-            out = V == 1 ? moved : hn::IfThenElse(hn::Ne(load(from_.data() + at), zero<T>()), moved, out);
-        }
-        return out;
+    void put(T* folded, Size count) const {
+        with_fold([&]<int F>(int fold) {
+            const T* const from = values_.data();
+            for (Size i = 0; i < count; i++)
+                for (int g = 0; g < (F ? F : fold); g++)
+                    folded[i * static_cast<Size>(F ? F : fold) + g] = from[static_cast<Size>(g) * stride_ + i];
+        });
     }
 
   private:
-    using Index = hwy::MakeSigned<T>;
-    int vectors_;
-    std::vector<int> order_;
-    std::vector<Index> lanes_;  // (to, from, lane)
-    std::vector<T> from_;       // 1 where the lane comes from there
+    template <class Of>
+    HWY_INLINE void with_fold(const Of& of) const {
+        if (fold_ == 1) return of.template operator()<1>(1);
+        if (fold_ == 2) return of.template operator()<2>(2);
+        if (fold_ == 4) return of.template operator()<4>(4);
+        if (fold_ == 8) return of.template operator()<8>(8);
+        of.template operator()<0>(fold_);
+    }
+    int fold_;
+    Size stride_;
+    std::vector<T> values_;
 };
 
-/// A vector of channels from `c` on: of the folded ones as far as they go, the rest of x.
-template <class T>
-HWY_INLINE Vector<T> side_by_side(const T* folded, int seen, const T* x, int c, int channels) {
-    if (seen - c >= kLanes<T>) return load(folded + c);
-    const Vector<T> others = load_first(x + c, channels - c);
-    if (seen <= c) return others;
-    return hn::IfThenElse(hn::FirstN(Tag<T>(), static_cast<Size>(seen - c)), load_first(folded + c, seen - c), others);
-}
-
-template <class T>
-HWY_INLINE void store_seen(Vector<T> v, T* folded, int seen, int c) {
-    if (c < seen) store_first<T>(v, folded + c, seen - c);
-}
-
-template <int V, class T>
-void join_run(const FoldedShape& s, const Shuffle<T>& shuffle, const PictureRun& run, const T* folded, const T* x,
-              int x_pixel, T* y, int y_pixel, T* next) {
-    constexpr int L = kLanes<T>;
-    const Size step = static_cast<Size>(s.fold) * s.seen;
-    for (int p = 0; p < run.count; p++) {
-        const Size at = run.state + static_cast<Size>(p), f = run.folded + static_cast<Size>(p) * step;
-        Vector<T> in[V];
-#pragma GCC unroll 4
-        for (int v = 0; v < V; v++) in[v] = side_by_side(folded + f, s.seen, x + at * x_pixel, v * L, s.c);
-#pragma GCC unroll 4
-        for (int v = 0; v < V; v++) {
-            const Vector<T> out = shuffle.of(in, v);
-            store_first<T>(out, y + at * y_pixel + v * L, s.c - v * L);
-            if (next) store_seen(out, next + f, s.seen, v * L);
-        }
-    }
-}
-
-template <class T>
-void join(const Stream& stream, const FoldedShape& s, const T* folded, const T* x, int x_pixel, T* y, int y_pixel,
-          T* next) {
-    const Shuffle<T> shuffle(s, false);
-    for_each_run(stream, s, [&](const PictureRun& run) HWY_ATTR {
-        auto of = [&]<int V>() { join_run<V>(s, shuffle, run, folded, x, x_pixel, y, y_pixel, next); };
-        if (shuffle.vectors() == 1) return of.template operator()<1>();
-        if (shuffle.vectors() == 2) return of.template operator()<2>();
-        if (shuffle.vectors() == 3) return of.template operator()<3>();
-        if (shuffle.vectors() == 4) return of.template operator()<4>();
-        for (int p = 0; p < run.count; p++) {
-            const Size at = run.state + static_cast<Size>(p);
-            const Size f = run.folded + static_cast<Size>(p) * s.fold * s.seen;
-            for (int c = 0; c < s.c; c++) {
-                const int from = shuffle[c];
-                const T value = from < s.seen ? folded[f + from] : x[at * x_pixel + from];
-                y[at * y_pixel + c] = value;
-                if (next && c < s.seen) next[f + c] = value;
-            }
+/// f(picture g of those side by side, its first pixel in states, count), with before(folded element, elements of a
+/// picture) and after(the same) around those of one run of pixels.
+template <class Scratch, class Before, class F, class After>
+void for_each_run(const Stream& stream, const FoldedShape& s, const Scratch& make, const Before& before, const F& f,
+                  const After& after) {
+    constexpr int kRun = 32;
+    const int runs = (s.pixels + kRun - 1) / kRun;
+    const Chunks chunks(s.n / s.fold * runs);
+    parallel(stream, chunks.count, [&](int chunk, int) HWY_ATTR {
+        auto scratch = make();
+        for (int i = chunks.begin(chunk); i < chunks.end(chunk); i++) {
+            const int first = i % runs * kRun, count = std::min(kRun, s.pixels - first);
+            const Size together = static_cast<Size>(i / runs), pixels = static_cast<Size>(s.pixels);
+            const Size of_picture = static_cast<Size>(s.seen),
+                       at = (together * pixels + static_cast<Size>(first)) * of_picture * static_cast<Size>(s.fold);
+            before(scratch, at, static_cast<Size>(count) * of_picture);
+            for (int g = 0; g < s.fold; g++)
+                f(scratch, g,
+                  (together * static_cast<Size>(s.fold) + static_cast<Size>(g)) * pixels + static_cast<Size>(first),
+                  count);
+            after(scratch, at, static_cast<Size>(count) * of_picture);
         }
     });
 }
 
-template <int V, class T>
-void part_run(const FoldedShape& s, const Shuffle<T>& shuffle, const PictureRun& run, const T* dy, int dy_pixel,
-              const T* next, const T* more, int more_pixel, T* dx, int dx_pixel, T* folded) {
+/// A vector of a pixel's channels from `c` on: those that operators see from `seen`, behind them the sum of `around`.
+template <class T>
+HWY_INLINE Vector<T> side_by_side(const FoldedShape& s, const T* seen, std::span<const Around<T>> around, Size pixel,
+                                  int c) {
     constexpr int L = kLanes<T>;
-    const Size step = static_cast<Size>(s.fold) * s.seen;
-    for (int p = 0; p < run.count; p++) {
-        const Size at = run.state + static_cast<Size>(p), f = run.folded + static_cast<Size>(p) * step;
-        Vector<T> in[V];
-#pragma GCC unroll 4
-        for (int v = 0; v < V; v++) {
-            in[v] = load_first(dy + at * dy_pixel + v * L, s.c - v * L);
-            if (next) in[v] = hn::Add(in[v], side_by_side(next + f, s.seen, more + at * more_pixel, v * L, s.c));
-        }
-#pragma GCC unroll 4
-        for (int v = 0; v < V; v++) {
-            const Vector<T> out = shuffle.of(in, v);
-            store_first<T>(out, dx + at * dx_pixel + v * L, s.c - v * L);
-            store_seen(out, folded + f, s.seen, v * L);
-        }
+    if (s.seen - c >= L) return load(seen + c);
+    Vector<T> sum = zero<T>();
+    const bool whole = c >= s.seen && s.c - c >= L;
+    const auto lanes = hn::AndNot(hn::FirstN(Tag<T>(), static_cast<Size>(std::max(0, s.seen - c))),
+                                  hn::FirstN(Tag<T>(), static_cast<Size>(s.c - c)));
+    for (const Around<T>& a : around) {
+        const T* x = a.x + static_cast<std::ptrdiff_t>(pixel * static_cast<Size>(a.pixel)) + (c - a.first);
+        hwy::Prefetch(x + kAhead * static_cast<Size>(a.pixel));
+        const Vector<T> v = whole ? load(x) : hn::MaskedLoad(lanes, Tag<T>(), x);
+        sum = hn::MulAdd(v, set(a.weight ? a.weight[0] : T(1)), sum);
     }
+    if (c >= s.seen) return sum;
+    return hn::IfThenElse(hn::FirstN(Tag<T>(), static_cast<Size>(s.seen - c)), load(seen + c), sum);
 }
 
 template <class T>
-void part(const Stream& stream, const FoldedShape& s, const T* dy, int dy_pixel, const T* next, const T* more,
-          int more_pixel, T* dx, int dx_pixel, T* folded) {
-    const Shuffle<T> shuffle(s, true);
-    for_each_run(stream, s, [&](const PictureRun& run) HWY_ATTR {
-        auto of = [&]<int V>() {
-            part_run<V>(s, shuffle, run, dy, dy_pixel, next, more, more_pixel, dx, dx_pixel, folded);
-        };
-        if (shuffle.vectors() == 1) return of.template operator()<1>();
-        if (shuffle.vectors() == 2) return of.template operator()<2>();
-        if (shuffle.vectors() == 3) return of.template operator()<3>();
-        if (shuffle.vectors() == 4) return of.template operator()<4>();
-        for (int p = 0; p < run.count; p++) {
-            const Size at = run.state + static_cast<Size>(p);
-            const Size f = run.folded + static_cast<Size>(p) * s.fold * s.seen;
-            for (int c = 0; c < s.c; c++) {
-                const int from = shuffle[c];
-                T value = dy[at * dy_pixel + from];
-                if (next) value += from < s.seen ? next[f + from] : more[at * more_pixel + from];
-                dx[at * dx_pixel + c] = value;
-                if (c < s.seen) folded[f + c] = value;
-            }
-        }
-    });
+struct Joining {
+    Apart<T> seen, next;
+};
+
+/// V vectors of channels of a pixel, in registers, shuffled; with V = 0 as many as there are, in memory.
+template <int V, class T, class Read, class Write>
+HWY_INLINE void shuffle_pixel(const Shuffle<T>& shuffle, T* row, const Read& read, const Write& write) {
+    if constexpr (V > 0) {
+        Vector<T> in[V];
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) in[v] = read(v * kLanes<T>);
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) write(shuffle.of(in, v), v * kLanes<T>);
+    } else {
+        for (int v = 0; v < shuffle.vectors(); v++) store<T>(read(v * kLanes<T>), row + v * kLanes<T>);
+        for (int v = 0; v < shuffle.vectors(); v++) write(shuffle.of_row(row, v), v * kLanes<T>);
+    }
+}
+template <class T, class Of>
+void with_vectors(const Shuffle<T>& shuffle, const Of& of) {
+    if (shuffle.vectors() == 1) return of.template operator()<1>();
+    if (shuffle.vectors() == 2) return of.template operator()<2>();
+    if (shuffle.vectors() == 3) return of.template operator()<3>();
+    if (shuffle.vectors() == 4) return of.template operator()<4>();
+    of.template operator()<0>();
+}
+
+template <class T>
+void join(const Stream& stream, const FoldedShape& s, const T* folded, std::span<const Around<T>> around, T* y,
+          int y_pixel, T* next) {
+    const Shuffle<T> shuffle(s.c, s.groups, s.order, false);
+    auto all = [&]<int V>() {
+        for_each_run(
+            stream, s,
+            [&] {
+                return Joining<T>{Apart<T>(s), Apart<T>(s)};
+            },
+            [&](Joining<T>& b, Size at, Size count) { b.seen.take(folded + at, count); },
+            [&](Joining<T>& b, int g, Size first, int count) HWY_ATTR {
+                std::vector<T> row(V > 0 ? 0 : static_cast<Size>(shuffle.vectors()) * kLanes<T>);
+                const T* seen = b.seen.picture(g);
+                T* of_next = b.next.picture(g);
+                for (int p = 0; p < count; p++, seen += s.seen, of_next += s.seen) {
+                    const Size pixel = first + static_cast<Size>(p);
+                    T* const to = y + pixel * static_cast<Size>(y_pixel);
+                    shuffle_pixel<V>(
+                        shuffle, row.data(), [&](int c) HWY_ATTR { return side_by_side(s, seen, around, pixel, c); },
+                        [&](Vector<T> v, int c) HWY_ATTR {
+                            store_first<T>(v, to + c, s.c - c);
+                            if (next && c < s.seen) store<T>(v, of_next + c);  // what is too much is overwritten
+                        });
+                }
+            },
+            [&](Joining<T>& b, Size at, Size count) {
+                if (next) b.next.put(next + at, count);
+            });
+    };
+    with_vectors(shuffle, all);
+}
+
+template <class T>
+void part(const Stream& stream, const FoldedShape& s, const T* dy, int dy_pixel, const T* next,
+          std::span<const Around<T>> around, T* dx, int dx_pixel, T* folded) {
+    const Shuffle<T> shuffle(s.c, s.groups, s.order, true);
+    auto all = [&]<int V>() {
+        for_each_run(
+            stream, s,
+            [&] {
+                return Joining<T>{Apart<T>(s), Apart<T>(s)};
+            },
+            [&](Joining<T>& b, Size at, Size count) {
+                if (next) b.next.take(next + at, count);
+            },
+            [&](Joining<T>& b, int g, Size first, int count) HWY_ATTR {
+                std::vector<T> row(V > 0 ? 0 : static_cast<Size>(shuffle.vectors()) * kLanes<T>);
+                T* seen = b.seen.picture(g);
+                const T* of_next = b.next.picture(g);
+                for (int p = 0; p < count; p++, seen += s.seen, of_next += s.seen) {
+                    const Size pixel = first + static_cast<Size>(p);
+                    const T* const from = dy ? dy + pixel * static_cast<Size>(dy_pixel) : nullptr;
+                    T* const to = dx + pixel * static_cast<Size>(dx_pixel);
+                    shuffle_pixel<V>(
+                        shuffle, row.data(),
+                        [&](int c) HWY_ATTR {
+                            if (from) hwy::Prefetch(from + kAhead * static_cast<Size>(dy_pixel) + c);
+                            Vector<T> v = from ? load_first(from + c, s.c - c) : zero<T>();
+                            if (next) {
+                                const Vector<T> more = side_by_side(s, of_next, around, pixel, c);
+                                v = from ? hn::Add(v, more) : more;
+                            }
+                            return v;
+                        },
+                        [&](Vector<T> v, int c) HWY_ATTR {
+                            store_first<T>(v, to + c, s.c - c);
+                            if (c < s.seen) store<T>(v, seen + c);  // what is too much is overwritten
+                        });
+                }
+            },
+            [&](Joining<T>& b, Size at, Size count) { b.seen.put(folded + at, count); });
+    };
+    with_vectors(shuffle, all);
 }
 
 /// The first channels between a state and where they lie folded.
 template <bool Fold, class State, class Folded>
 void move(const Stream& stream, const FoldedShape& s, State* x, int x_pixel, Folded* folded) {
     using T = std::remove_const_t<State>;
-    const Size step = static_cast<Size>(s.fold) * s.seen;
-    for_each_run(stream, s, [&](const PictureRun& run) HWY_ATTR {
-        for (int p = 0; p < run.count; p++)
-            for (int c = 0; c < s.seen; c += kLanes<T>) {
-                auto* of_state = x + (run.state + static_cast<Size>(p)) * x_pixel + c;
-                auto* of_folded = folded + run.folded + static_cast<Size>(p) * step + c;
-                if constexpr (Fold)
-                    store_first<T>(load_first<T>(of_state, s.seen - c), of_folded, s.seen - c);
-                else
-                    store_first<T>(load_first<T>(of_folded, s.seen - c), of_state, s.seen - c);
-            }
-    });
+    for_each_run(
+        stream, s, [&] { return Apart<T>(s); },
+        [&](Apart<T>& apart, Size at, Size count) {
+            if constexpr (!Fold) apart.take(folded + at, count);
+        },
+        [&](Apart<T>& apart, int g, Size first, int count) HWY_ATTR {
+            T* seen = apart.picture(g);
+            for (int p = 0; p < count; p++, seen += s.seen)
+                for (int c = 0; c < s.seen; c += kLanes<T>) {
+                    auto* const of_state = x + (first + static_cast<Size>(p)) * static_cast<Size>(x_pixel) + c;
+                    if constexpr (Fold)
+                        store<T>(load_first<T>(of_state, s.seen - c), seen + c);
+                    else
+                        store_first<T>(load(seen + c), of_state, s.seen - c);
+                }
+        },
+        [&](Apart<T>& apart, Size at, Size count) {
+            if constexpr (Fold) apart.put(folded + at, count);
+        });
 }
 
 #define NASCENT_FOLD(T, SUFFIX)                                                                                     \
@@ -225,13 +249,13 @@ void move(const Stream& stream, const FoldedShape& s, State* x, int x_pixel, Fol
     void unfold_channels_##SUFFIX(const Stream& stream, const FoldedShape& s, const T* folded, T* x, int x_pixel) { \
         move<false>(stream, s, x, x_pixel, folded);                                                                 \
     }                                                                                                               \
-    void join_folded_##SUFFIX(const Stream& stream, const FoldedShape& s, const T* folded, const T* x, int x_pixel, \
-                              T* y, int y_pixel, T* next) {                                                         \
-        join(stream, s, folded, x, x_pixel, y, y_pixel, next);                                                      \
+    void join_folded_##SUFFIX(const Stream& stream, const FoldedShape& s, const T* folded,                          \
+                              std::span<const Around<T>> around, T* y, int y_pixel, T* next) {                      \
+        join<T>(stream, s, folded, around, y, y_pixel, next);                                                       \
     }                                                                                                               \
     void part_folded_##SUFFIX(const Stream& stream, const FoldedShape& s, const T* dy, int dy_pixel, const T* next, \
-                              const T* more, int more_pixel, T* dx, int dx_pixel, T* folded) {                      \
-        part(stream, s, dy, dy_pixel, next, more, more_pixel, dx, dx_pixel, folded);                                \
+                              std::span<const Around<T>> around, T* dx, int dx_pixel, T* folded) {                  \
+        part<T>(stream, s, dy, dy_pixel, next, around, dx, dx_pixel, folded);                                       \
     }
 NASCENT_FOLD(float, f32)
 NASCENT_FOLD(double, f64)
@@ -263,20 +287,21 @@ void unfold_channels(const Stream& stream, const FoldedShape& s, const T* folded
     NASCENT_DISPATCH(unfold_channels, stream, s, folded, x, x_pixel)
 }
 template <class T>
-void join_folded(const Stream& stream, const FoldedShape& s, const T* folded, const T* x, int x_pixel, T* y,
+void join_folded(const Stream& stream, const FoldedShape& s, const T* folded, std::span<const Around<T>> around, T* y,
                  int y_pixel, T* next) {
-    NASCENT_DISPATCH(join_folded, stream, s, folded, x, x_pixel, y, y_pixel, next)
+    NASCENT_DISPATCH(join_folded, stream, s, folded, around, y, y_pixel, next)
 }
 template <class T>
-void part_folded(const Stream& stream, const FoldedShape& s, const T* dy, int dy_pixel, const T* next, const T* more,
-                 int more_pixel, T* dx, int dx_pixel, T* folded){
-    NASCENT_DISPATCH(part_folded, stream, s, dy, dy_pixel, next, more, more_pixel, dx, dx_pixel, folded)}
+void part_folded(const Stream& stream, const FoldedShape& s, const T* dy, int dy_pixel, const T* next,
+                 std::span<const Around<T>> around, T* dx, int dx_pixel,
+                 T* folded){NASCENT_DISPATCH(part_folded, stream, s, dy, dy_pixel, next, around, dx, dx_pixel, folded)}
 
-#define NASCENT_FOLD(T)                                                                                 \
-    template void fold_channels(const Stream&, const FoldedShape&, const T*, int, T*);                  \
-    template void unfold_channels(const Stream&, const FoldedShape&, const T*, T*, int);                \
-    template void join_folded(const Stream&, const FoldedShape&, const T*, const T*, int, T*, int, T*); \
-    template void part_folded(const Stream&, const FoldedShape&, const T*, int, const T*, const T*, int, T*, int, T*);
+#define NASCENT_FOLD(T)                                                                                               \
+    template void fold_channels(const Stream&, const FoldedShape&, const T*, int, T*);                                \
+    template void unfold_channels(const Stream&, const FoldedShape&, const T*, T*, int);                              \
+    template void join_folded(const Stream&, const FoldedShape&, const T*, std::span<const Around<T>>, T*, int, T*);  \
+    template void part_folded(const Stream&, const FoldedShape&, const T*, int, const T*, std::span<const Around<T>>, \
+                              T*, int, T*);
 NASCENT_FOLD(float) NASCENT_FOLD(double)
 #undef NASCENT_FOLD
 

@@ -69,21 +69,6 @@ void add_partials(const T* partials, std::size_t partial_size, int chunks, int r
         }
 }
 
-/// The same of pictures side by side: (channels, outputs) of each, the partials' columns from `first` on.
-template <class T>
-void add_folded_partials(const BackwardBranch<T>& p, const T* partials, int chunks, int first, int outputs, T* to,
-                         bool accumulate) {
-    const int channels = p.size.channels;
-    for (int i = 0; i < channels; i++)
-        for (int o = 0; o < outputs; o++, to++) {
-            const T* from = partials + i * kBlock<T> + first + o;
-            T sum = accumulate ? *to : T(0);
-            for (int chunk = 0; chunk < chunks; chunk++, from += p.partial_size)
-                for (int g = 0; g < p.size.fold; g++) sum += from[g * channels];
-            *to = sum;
-        }
-}
-
 template <class T>
 void add_weight_partials(const BackwardBranch<T>& p, int chunks, int channels) {
     const BranchBackward<T>& b = *p.backward;
@@ -91,17 +76,21 @@ void add_weight_partials(const BackwardBranch<T>& p, int chunks, int channels) {
     const std::size_t half = static_cast<std::size_t>(size.in_padded) * size.half_padded;
     if (size.fold > 1) {
         const int of = size.half_channels();
-        if (b.dpoint) add_folded_partials(p, p.partials, chunks, 0, of, b.dpoint, b.accumulate_point);
+        const auto padded = static_cast<std::size_t>(size.half_padded);
+        if (b.dpoint)
+            add_folded(p.partials, p.partial_size, chunks, size.channels, of, size.fold, padded, b.dpoint,
+                       b.accumulate_point);
         if (b.dpoint_odd)
-            add_folded_partials(p, p.partials + half, chunks, of, of, b.dpoint_odd, b.accumulate_point_odd);
+            add_folded(p.partials + half + of * size.fold, p.partial_size, chunks, size.channels, of, size.fold, padded,
+                       b.dpoint_odd, b.accumulate_point_odd);
         for (int t = 0; b.ddepth && t < size.taps; t++)
             for (int c = 0; c < size.channels; c++) {
-                const T* from = p.partials + size.point() + t * kBlock<T> + c;
-                T& to = b.ddepth[t * size.channels + c];
-                T sum = b.accumulate_depth ? to : T(0);
-                for (int chunk = 0; chunk < chunks; chunk++, from += p.partial_size)
-                    for (int g = 0; g < size.fold; g++) sum += from[g * size.channels];
-                to = sum;
+                const int lane = c * size.fold;
+                const T* from = p.partials + size.point() +
+                                (static_cast<std::size_t>(lane / kBlock<T>) * size.taps + t) * kBlock<T> +
+                                lane % kBlock<T>;
+                add_folded(from, p.partial_size, chunks, 1, 1, size.fold, 0, b.ddepth + t * size.channels + c,
+                           b.accumulate_depth);
             }
         return;
     }

@@ -129,7 +129,7 @@ HWY_INLINE void for_each_vector(int channels, const RowOf& f) {
     for (int c = 0; c < channels; c += L) f(c / B, c % B);
 }
 
-/// (k, k, c) to (blocks, k * k, kBlock), zeros behind c; `fold` times side by side.
+/// (k, k, c) to (blocks, k * k, kBlock), zeros behind c; each `fold` times side by side.
 template <class T>
 void pack_depth(const T* w, int taps, int channels, int fold, T* to) {
     constexpr int B = kBlock<T>;
@@ -137,7 +137,8 @@ void pack_depth(const T* w, int taps, int channels, int fold, T* to) {
     std::fill_n(to, static_cast<std::size_t>(blocks) * taps * B, T(0));
     for (int t = 0; t < taps; t++)
         for (int c = 0; c < channels; c++)
-            to[(static_cast<std::size_t>(c / B) * taps + t) * B + c % B] = w[static_cast<std::size_t>(t) * of + c % of];
+            to[(static_cast<std::size_t>(c / B) * taps + t) * B + c % B] =
+                w[static_cast<std::size_t>(t) * of + c / fold];
 }
 
 }  // namespace HWY_NAMESPACE

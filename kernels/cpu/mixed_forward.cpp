@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "kernels/cpu/dispatch.h"
+#include "kernels/cpu/folded.h"
 #include "kernels/cpu/mixed_plan.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/mixed_forward.cpp"
@@ -9,9 +10,9 @@
 // After foreach_target.h.
 #include <hwy/highway.h>
 
+#include "kernels/cpu/avg_pool-inl.h"
 #include "kernels/cpu/conv_tiles-inl.h"
 #include "kernels/cpu/depthwise-inl.h"
-#include "kernels/cpu/folded_tiles-inl.h"
 #include "kernels/cpu/mixed_fill-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -31,7 +32,6 @@ struct PackedBranch {
     const T* depth;
     const T* point;
     double* partials;  // (chunks, 2, outputs * half_padded)
-    Spread<T> spread{size.channels};
 };
 
 template <class T>
@@ -53,19 +53,16 @@ void point_rows(const PackedBranch<T>& p, int channels, const T* entering, std::
         taps.block_size = block_size;
         taps.stride = static_cast<std::size_t>(p.size.half_padded);
         taps.w[0] = p.point + static_cast<std::size_t>(half) * channels * p.size.half_padded;
+        if (p.size.fold > 1) {  // both halves' outputs lie together
+            taps.count = p.size.halves, taps.channels = p.size.channels, taps.group = p.size.fold;
+            taps.offset[1] = half_stride;
+            taps.w[1] = p.point + static_cast<std::size_t>(p.size.channels) * p.size.half_padded;
+        }
         T* half_sums = partial ? sums + half * 2 * p.size.half_padded : nullptr;
         if (half_sums) std::fill_n(half_sums, 2 * p.size.half_padded, T(0));
-        const StoreZ<T> out{z + half * p.size.half_out, p.branch->c_out, p.size.half_out, half_sums,
-                            static_cast<std::size_t>(p.size.half_padded)};
-        if (p.size.fold > 1)
-            folded_product(FoldedTaps<T>{&p.spread,
-                                         channels,
-                                         p.size.halves,
-                                         {0, half_stride},
-                                         {p.point, p.point + p.size.channels * kBlock<T>}},
-                           entering, width, out);
-        else
-            gemm_taps(taps, entering + half * half_stride, width, out);
+        gemm_taps(taps, entering + half * half_stride, width,
+                  StoreZ<T>{z + half * p.size.half_out, p.branch->c_out, p.size.half_out, half_sums,
+                            static_cast<std::size_t>(p.size.half_padded)});
         if (!partial) continue;
         const int all = p.size.outputs * p.size.half_padded;
         for (int c = 0; c < p.size.half_padded; c++) {
@@ -161,17 +158,17 @@ void finish(const PackedBranch<T>& p, int n, int chunks, double eps) {
     const int all = p.size.outputs * p.size.half_padded, fold = p.size.fold, of = b.c_out / fold;
     const double count = static_cast<double>(n) * fold * p.size.pixels;
     for (int c = 0; c < of; c++) {
-        const int at = c / p.size.half_out * p.size.half_padded + c % p.size.half_out;
         double sum = 0, squares = 0;
         for (int chunk = 0; chunk < chunks; chunk++)
-            for (int g = 0; g < fold; g++) {
-                sum += p.partials[static_cast<std::size_t>(chunk) * 2 * all + at + g * of];
-                squares += p.partials[static_cast<std::size_t>(chunk) * 2 * all + all + at + g * of];
+            for (int i = c * fold; i < (c + 1) * fold; i++) {
+                const int at = i / p.size.half_out * p.size.half_padded + i % p.size.half_out;
+                sum += p.partials[static_cast<std::size_t>(chunk) * 2 * all + at];
+                squares += p.partials[static_cast<std::size_t>(chunk) * 2 * all + all + at];
             }
         const double mean = sum / count;
         // Rounding may leave a constant channel's variance a little below zero.
         const double rstd = 1 / std::sqrt(std::max(0.0, squares / count - mean * mean) + eps);
-        for (int i = c; i < b.c_out; i += of) {
+        for (int i = c * fold; i < (c + 1) * fold; i++) {
             b.mean[i] = mean;
             b.rstd[i] = rstd;
             b.scale[i] = static_cast<T>(rstd);
@@ -197,11 +194,17 @@ void forward(const Stream& stream, int n, double eps, std::span<const Source<T>>
         if (is_pool(b.kind)) continue;
         for (int half = 0; half < size.halves; half++) {
             const T* const w = half == 0 ? b.point : b.point_odd;
-            if (size.fold > 1)
-                pack_folded(size.channels, size.fold, half_of(w, size, half), point + half * size.channels * kBlock<T>);
-            else
+            if (size.fold > 1) {  // (halves, channels, half_padded), zero where the other half computes
+                const int of = size.half_channels(), first = half * of * size.fold;
+                for (int i = 0; i < size.channels; i++) {
+                    T* row = point + static_cast<std::size_t>(half * size.channels + i) * size.half_padded;
+                    std::fill_n(row, first, T(0));
+                    fold_row(w + i * of, 1, of, size.fold, size.half_padded - first, row + first);
+                }
+            } else {
                 pack_point(w, s.c, size.half_out, size.half_padded,
                            point + static_cast<std::size_t>(half) * s.c * size.half_padded);
+            }
         }
     }
     auto get = [&](std::size_t i) -> const Branch<T>& { return branches[i]; };
@@ -242,6 +245,8 @@ void forward(const Stream& stream, int n, double eps, std::span<const Source<T>>
                 } else {
                     if (b.kind == BranchKind::max_pool)
                         pool_image<true>(s, x, p.size, b.stride, b.z + at, b.tap + at);
+                    else if (b.stride == 1)
+                        avg_pool_image(x, s.h, s.w, s.c, static_cast<std::size_t>(s.pixel), b.z + at);
                     else
                         pool_image<false>(s, x, p.size, b.stride, b.z + at, nullptr);
                     if (partial) sums_of_image(b.z + at, p.size.pixels, b.c_out, p.size.half_padded, partial);

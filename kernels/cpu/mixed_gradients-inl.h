@@ -6,9 +6,10 @@
 #define NASCENT_KERNELS_CPU_MIXED_GRADIENTS_INL_H_
 #endif
 
+#include "kernels/cpu/avg_pool-inl.h"
 #include "kernels/cpu/conv_tiles-inl.h"
 #include "kernels/cpu/depthwise-inl.h"
-#include "kernels/cpu/folded_tiles-inl.h"
+#include "kernels/cpu/folded.h"
 #include "kernels/cpu/mixed_fill-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -33,13 +34,15 @@ struct Phase {
     }
 };
 
+/// Rows of a 1x1's weight gradient that are computed together, where pictures are folded.
+inline constexpr int kGroupRows = 24;
+
 template <class T>
 struct BackwardBranch {
     const BranchBackward<T>* backward;
     BranchSize<T> size;
     T *depth, *flipped, *point, *partials;
     std::size_t partial_size;
-    Spread<T> spread{size.channels};
     bool weights() const { return backward->ddepth || backward->dpoint || backward->dpoint_odd; }
 };
 
@@ -57,7 +60,7 @@ void pack_phases(const Branch<T>& b, const BranchSize<T>& size, int channels, T*
                     for (int c = 0; c < channels; c++)
                         to[(static_cast<std::size_t>(c / B) * taps + i * h.count + j) * B + c % B] =
                             b.depth[(static_cast<std::size_t>(v.taps[i]) * b.k + h.taps[j]) * size.channels +
-                                    c % size.channels];
+                                    c / size.fold];
             to += static_cast<std::size_t>(size.blocks_in) * taps * B;
         }
 }
@@ -93,7 +96,20 @@ template <class T>
 void point_gradient(const BackwardBranch<T>& p, const T* entering, const T* leaving, std::size_t block, int pixels,
                     int channels, int out, T* dpoint, int padded) {
     constexpr int B = kBlock<T>;
-    if (p.size.fold > 1) return folded_weight_gradient(p.spread, channels, entering, leaving, pixels, dpoint);
+    if (p.size.fold > 1) {
+        for (int i = 0; i < p.size.channels; i += kGroupRows) {
+            GroupRow rows[kGroupRows];
+            const int count = std::min(kGroupRows, p.size.channels - i);
+            for (int r = 0; r < count; r++) {
+                const int lane = (i + r) * p.size.fold;
+                rows[r] = {static_cast<std::ptrdiff_t>(lane / B * block) + lane % B, std::ptrdiff_t{i + r} * padded};
+            }
+            group_weight_gradient(Window<T>{entering, 0, leaving, 0, block, 1, pixels}, p.size.fold,
+                                  std::span<const GroupRow>(rows, static_cast<std::size_t>(count)),
+                                  ceil_div(out, kLanes<T>), dpoint);
+        }
+        return;
+    }
     for (int b = 0; b * B < channels; b++)
         weight_gradient(Window<T>{entering + b * block, 0, leaving, 0, block, 1, pixels}, std::min(B, channels - b * B),
                         ceil_div(out, kLanes<T>), dpoint + static_cast<std::size_t>(b) * B * padded,
@@ -101,8 +117,9 @@ void point_gradient(const BackwardBranch<T>& p, const T* entering, const T* leav
 }
 
 template <class T>
-Taps<T> one_tap(int channels, std::size_t block_size, std::size_t stride, const T* w) {
+Taps<T> one_tap(int channels, std::size_t block_size, std::size_t stride, const T* w, int group = 1) {
     Taps<T> taps;
+    taps.group = group;
     taps.count = 1;
     taps.channels = channels;
     taps.block_size = block_size;
@@ -172,8 +189,8 @@ void separable_image(const BackwardBranch<T>& p, const Source<T>& source, int im
     const bool through_point = wanted || p.backward->ddepth;
     const Plane through(size.oh, size.ow, source.c, size.pad, 1, B);  // of what the 1x1 was given, padded with zeros
     if (through_point) clear_border(through, s.padded);
-    const Taps<T> taps =
-        one_tap(b.c_out, block, static_cast<std::size_t>(size.in_padded), static_cast<const T*>(p.point));
+    const Taps<T> taps = one_tap(b.c_out / size.fold, block, static_cast<std::size_t>(size.in_padded),
+                                 static_cast<const T*>(p.point), size.fold);
     for (int y = 0; y < size.oh; y += group) {
         const int rows = std::min(group, size.oh - y), pixels = rows * size.ow;
         fill_leaving(p, image, y * size.ow, pixels, block, s.leaving);
@@ -192,10 +209,7 @@ void separable_image(const BackwardBranch<T>& p, const Source<T>& source, int im
         for (int r = 0; r < rows; r++) {
             const T* leaving = s.leaving + static_cast<std::size_t>(r) * size.ow * B;
             const StoreBlocks<T> out{s.padded + through.at(y + r + size.pad, size.pad), through.block_size, source.c};
-            if (size.fold > 1)
-                folded_product(FoldedTaps<T>{&p.spread, source.c, 1, {}, {p.point}}, leaving, size.ow, out);
-            else
-                gemm_taps(taps, leaving, size.ow, out);
+            gemm_taps(taps, leaving, size.ow, out);
         }
     }
     if (p.backward->ddepth) {
@@ -231,14 +245,10 @@ void pointwise_image(const BackwardBranch<T>& p, const Source<T>& source, int im
                                partial + static_cast<std::size_t>(half) * size.in_padded * size.half_padded,
                                size.half_padded);
         if (!wanted) continue;
-        const Taps<T> taps = one_tap(size.half_out, block, static_cast<std::size_t>(size.in_padded),
-                                     p.point + static_cast<std::size_t>(half) * size.half_out * size.in_padded);
-        const StoreBlocks<T> out{s.through, block, source.c};
-        if (size.fold > 1)
-            folded_product(FoldedTaps<T>{&p.spread, source.c, 1, {}, {p.point + half * size.channels * B}}, leaving,
-                           size.pixels, out);
-        else
-            gemm_taps(taps, leaving, size.pixels, out);
+        const int rows = size.half_out / size.fold;
+        const Taps<T> taps = one_tap(rows, block, static_cast<std::size_t>(size.in_padded),
+                                     p.point + static_cast<std::size_t>(half) * rows * size.in_padded, size.fold);
+        gemm_taps(taps, leaving, size.pixels, StoreBlocks<T>{s.through, block, source.c});
         for_each_vector<T>(source.c, [&](int at, int lane) HWY_ATTR {
             const T* from = s.through + at * block + lane;
             for (int y = 0; y < size.oh; y++)
@@ -267,18 +277,27 @@ void pool_image(const BackwardBranch<T>& p, const Source<T>& s, int image, const
             shift = hn::Add(shift, load_first(from[e].map.shift + c, count));
             if (e < kHeld) scale[e] = load_first(from[e].map.scale + c, count);
         }
+        auto dz_of = [&](std::size_t at) HWY_ATTR {
+            Vector<T> dz = hn::MulAdd(load_first(b.z + at * s.c + c, count), slope, shift);
+            for (std::size_t e = 0; e < from.size(); e++) {
+                const T* g = from[e].g + at * static_cast<std::size_t>(from[e].pixel) + c;
+                const Vector<T> by = e < kHeld ? scale[e] : load_first(from[e].map.scale + c, count);
+                dz = hn::MulAdd(load_first(g, count), by, dz);
+            }
+            return dz;
+        };
+        if (b.kind == BranchKind::avg_pool && b.stride == 1) {
+            avg_pool_gradient<T>(s.h, s.w, count, scratch.pooled + c, static_cast<std::size_t>(s.c),
+                                 [&](std::size_t pixel) HWY_ATTR { return dz_of(first + pixel); });
+            continue;
+        }
         for (int y = 0; y < p.size.oh; y++)
             for (int x = 0; x < p.size.ow; x++) {
                 const std::size_t at = first + static_cast<std::size_t>(y) * p.size.ow + x;
                 const int y0 = y * b.stride - 1, x0 = x * b.stride - 1;
                 const int top = std::max(y0, 0), bottom = std::min(y0 + 3, s.h);
                 const int left = std::max(x0, 0), right = std::min(x0 + 3, s.w);
-                Vector<T> dz = hn::MulAdd(load_first(b.z + at * s.c + c, count), slope, shift);
-                for (std::size_t e = 0; e < from.size(); e++) {
-                    const T* g = from[e].g + at * static_cast<std::size_t>(from[e].pixel) + c;
-                    const Vector<T> by = e < kHeld ? scale[e] : load_first(from[e].map.scale + c, count);
-                    dz = hn::MulAdd(load_first(g, count), by, dz);
-                }
+                Vector<T> dz = dz_of(at);
                 alignas(64) T taps[kLanes<T>];
                 Vector<T> place = zero<T>();
                 if (b.kind == BranchKind::max_pool) {
@@ -309,13 +328,13 @@ void pack(const BackwardBranch<T>& p, const Source<T>& s, bool wanted) {
         if (wanted) pack_phases(b, p.size, s.c, p.flipped);
     }
     if (is_pool(b.kind)) return;
-    if (p.size.fold > 1) {  // (halves, channels out, kBlock)
-        for (int half = 0; half < p.size.halves; half++) {
-            const auto w = half_of(half == 0 ? b.point : b.point_odd, p.size, half);
-            pack_folded(
-                p.size.channels, p.size.fold, [&](int o, int i) { return w(i, o); },
-                p.point + half * p.size.channels * kBlock<T>);
-        }
+    if (p.size.fold > 1) {  // (halves, channels out, in_padded), zero where the other half computes
+        const int of = p.size.half_channels();
+        std::fill_n(p.point, static_cast<std::size_t>(p.size.halves) * p.size.channels * p.size.in_padded, T(0));
+        for (int half = 0; half < p.size.halves; half++)
+            for (int o = 0; o < of; o++)
+                fold_row((half == 0 ? b.point : b.point_odd) + o, of, p.size.channels, p.size.fold, p.size.in_padded,
+                         p.point + static_cast<std::size_t>(half * p.size.channels + half * of + o) * p.size.in_padded);
         return;
     }
     for (int o = 0; o < b.c_out; o++) {  // (c_out, in_padded)

@@ -256,9 +256,10 @@ template <class T>
 void running_update(const Stream&, double eps, double momentum, std::span<const RunningNorm<T>> norms) {
     for (const RunningNorm<T>& r : norms)
         for (int c = 0; c < r.c; c++) {
-            const double n = static_cast<double>(r.count), var = 1 / (r.rstd[c] * r.rstd[c]) - eps;
+            const double rstd = r.rstd[c * r.fold];
+            const double n = static_cast<double>(r.count), var = 1 / (rstd * rstd) - eps;
             const double unbiased = r.count > 1 ? var * n / (n - 1) : var;
-            r.running_mean[c] = static_cast<T>((1 - momentum) * r.running_mean[c] + momentum * r.mean[c]);
+            r.running_mean[c] = static_cast<T>((1 - momentum) * r.running_mean[c] + momentum * r.mean[c * r.fold]);
             r.running_var[c] = static_cast<T>((1 - momentum) * r.running_var[c] + momentum * unbiased);
         }
 }
@@ -267,7 +268,7 @@ void running_scales(const Stream&, double eps, std::span<const RunningScale<T>> 
     for (const RunningScale<T>& r : norms)
         for (int c = 0; c < r.c; c++) {
             const double scale = 1 / std::sqrt(static_cast<double>(r.running_var[c]) + eps);
-            for (int i = c; i < r.fold * r.c; i += r.c) {
+            for (int i = c * r.fold; i < (c + 1) * r.fold; i++) {
                 r.scale[i] = static_cast<T>(scale);
                 r.shift[i] = static_cast<T>(-r.running_mean[c] * scale);
             }

@@ -1,5 +1,6 @@
 // Batch-norm's backward as a map, from its sums.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 
 #include "kernels/mixed.h"
@@ -8,11 +9,10 @@ namespace nascent::kernels {
 
 /// Sums of channels of which `fold` pictures' lie side by side (kernels/fold.h): each becomes that of all pictures.
 inline void sum_folded(double* s, int channels, int fold) {
-    const int of = channels / fold;
-    for (int c = 0; fold > 1 && c < of; c++) {
+    for (int c = 0; fold > 1 && c < channels; c += fold) {
         double sum = 0;
-        for (int i = c; i < channels; i += of) sum += s[i];
-        for (int i = c; i < channels; i += of) s[i] = sum;
+        for (int i = c; i < c + fold; i++) sum += s[i];
+        std::fill_n(s + c, fold, sum);
     }
 }
 

@@ -9,6 +9,7 @@
 #include <hwy/highway.h>
 
 #include <cstddef>
+#include <cstring>
 
 HWY_BEFORE_NAMESPACE();
 namespace nascent {
@@ -50,6 +51,30 @@ template <class T>
 HWY_INLINE void store_first(Vector<T> v, T* p, int count) {
     if (count >= kLanes<T>) return store<T>(v, p);
     hn::BlendedStore(v, hn::FirstN(Tag<T>(), static_cast<std::size_t>(count)), Tag<T>(), p);
+}
+
+/// F elements (a power of two) over and over; of more than a vector's, those from lane `lane` (a vector's first) on.
+template <int F, class T>
+HWY_INLINE Vector<T> load_group(const T* p, int lane) {
+    constexpr int L = kLanes<T>, bytes = F * static_cast<int>(sizeof(T));
+    if constexpr (F == 1) {
+        return set(*p);
+    } else if constexpr (F >= L) {
+        return load(p + lane % F);
+    } else if constexpr (bytes == 8) {
+        const hn::Repartition<double, Tag<T>> d;
+        double both;
+        std::memcpy(&both, p, sizeof(both));
+        return hn::BitCast(Tag<T>(), hn::Set(d, both));
+    } else if constexpr (bytes == 16) {
+        return hn::LoadDup128(Tag<T>(), p);
+    } else {
+        static_assert(2 * F == L);
+#if HWY_TARGET != HWY_SCALAR
+        const auto half = hn::LoadU(hn::Half<Tag<T>>(), p);
+        return hn::Combine(Tag<T>(), half, half);
+#endif
+    }
 }
 
 /// v where x > 0, 0 elsewhere; not-a-number in x lets v pass, so that it is seen.

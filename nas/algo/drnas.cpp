@@ -3,6 +3,7 @@
 // divided by its sum.
 #include <fmt/format.h>
 
+#include "engine/autograd/execution.h"
 #include "nas/algo/arch_draws.h"
 #include "ops/constants.h"
 
@@ -16,9 +17,7 @@ class Drnas final : public ArchRule {
     ArchWeights weights(const Tensor& alphas, int matrix) override {
         const Tensor drawn = dirichlet_draw(alphas, draw_.key(matrix));
         if (kept_.empty()) return {dirichlet(alphas, drawn)};
-        const std::vector<bool>& kept = kept_.at(static_cast<std::size_t>(matrix));
-        const std::vector<double> numbers(kept.begin(), kept.end());
-        return {dirichlet(alphas, drawn, constants(alphas.shape, DType::f64, numbers)), {}, false, kept};
+        return {dirichlet(alphas, drawn, mask(alphas, matrix)), {}, false, kept_.at(static_cast<std::size_t>(matrix))};
     }
     Tensor penalty(const Tensor& alphas) override { return kl_ > 0 ? dirichlet_kl(alphas, kl_) : Tensor{}; }
     std::string objection(double alpha) const override {
@@ -32,9 +31,26 @@ class Drnas final : public ArchRule {
     }
 
   private:
+    /// What was not pruned, on the alphas' device: copied there once, because the host waits for a copy.
+    Tensor mask(const Tensor& alphas, int matrix) {
+        if (!masks_memory_ || &masks_memory_->device() != alphas.device) {
+            masks_.assign(kept_.size(), Tensor{});
+            masks_memory_ = std::make_unique<Arena>(*alphas.device, std::size_t{1} << 20);
+        }
+        Tensor& mask = masks_.at(static_cast<std::size_t>(matrix));
+        if (!mask.defined()) {
+            const std::vector<bool>& kept = kept_.at(static_cast<std::size_t>(matrix));
+            const ExecutionScope here(*masks_memory_);
+            mask = constants(alphas.shape, DType::f64, std::vector<double>(kept.begin(), kept.end()));
+        }
+        return mask;
+    }
+
     ArchDraw draw_;
     double kl_;
     std::vector<std::vector<bool>> kept_;
+    std::unique_ptr<Arena> masks_memory_;
+    std::vector<Tensor> masks_;  // by matrix
 };
 
 }  // namespace

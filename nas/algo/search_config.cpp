@@ -45,8 +45,8 @@ OptionTable search_options(SearchConfig& c) {
           "with --partial, a node's channels are shuffled in K groups (PC-DARTS's random variant as it was released "
           "shuffles nothing)");
     t.add("net.random_order", "--random-order", c.net.random_order,
-          "a node's channels are shuffled in an order drawn for each forward, not in groups (PC-DARTS's random variant "
-          "as it was meant)");
+          "with --shuffle, a node's channels are put in an order that is drawn anew for each forward, cell and node, "
+          "instead of in K groups (PC-DARTS's random variant as it was meant)");
     t.add("net.stem", "--stem", c.net.stem, Words{"cifar", "imagenet"},
           "in the space darts: a convolution, or three that halve the pictures for ImageNet's");
     t.add("net.none", "--none", c.net.none, "in the space darts: `none` is one of the operators (not so in drnas)");
@@ -87,8 +87,8 @@ OptionTable search_options(SearchConfig& c) {
           "weight decay of the alphas, added to the gradient");
     t.add("arch.clip", "--arch-clip", c.arch.clip, 0, 1e300, "largest norm of the alphas' gradient, 0 for no limit");
     t.add("arch.batches", "--arch-batches", c.arch.batches, Words{"fresh", "iterator", "pairs"},
-          "the alphas' batch: the first of a new shuffle each step, the next of an epoch, or a picture drawn for each "
-          "of the weights'");
+          "the alphas' batch: the first of a new shuffle each step; the next of a shuffle, begun anew with each of the "
+          "weights' epochs and where it ends; or a picture drawn for each of the weights'");
     t.add("arch.turn", "--arch-turn", c.arch.turn, Words{"first", "last", "together"},
           "a step updates the alphas before or after the weights, or both from the weights' batch (single-level)");
     t.add("arch.in_clip", "--arch-in-clip", c.arch.in_clip,

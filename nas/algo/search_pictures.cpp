@@ -13,6 +13,11 @@ LoaderOptions options_of(const SearchConfig& c, std::uint64_t salt) {
 
 }  // namespace
 
+std::int64_t iterator_step(std::int64_t step, std::int64_t steps, std::int64_t own) {
+    const std::int64_t shuffles = (steps + own - 1) / own;  // in one of the weights' epochs
+    return step / steps * shuffles * own + step % steps;
+}
+
 Pictured::Pictured(const SearchConfig& c) : RunPictures(c.data, c.run), halves(halves_of(c, set)) {}
 
 BatchSource Pictured::source(const SearchConfig& c, Half half, const LoaderOptions& o) {
@@ -27,7 +32,13 @@ BatchSource Pictured::alpha(const SearchConfig& c) {
     LoaderOptions o = options_of(c, alpha_seed);
     if (c.arch.batches == "fresh") o.order = BatchOrder::first_of_shuffle;
     if (c.arch.batches == "pairs") o.order = BatchOrder::replacement, o.epoch_pictures = halves.train.size();
-    return source(c, Half::valid, o);
+    BatchSource alpha = source(c, Half::valid, o);
+    if (c.arch.batches == "iterator") {
+        const std::int64_t batch = c.train.batch, pictures = static_cast<std::int64_t>(halves.train.size());
+        alpha.batch = [next = alpha.batch, steps = (pictures + batch - 1) / batch,
+                       own = alpha.steps_per_epoch](std::int64_t step) { return next(iterator_step(step, steps, own)); };
+    }
+    return alpha;
 }
 
 BatchSource Pictured::valid(const SearchConfig& c) {

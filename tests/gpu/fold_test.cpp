@@ -15,20 +15,24 @@ TEST_CASE_TEMPLATE("gpu folded channels", T, float, double) {
         const auto pixels = static_cast<std::size_t>(s.n) * s.pixels;
         const int wide = s.c + 1;
         const auto x = numbers.uniform<T>(pixels * wide), dy = numbers.uniform<T>(pixels * wide),
-                   seen = numbers.uniform<T>(pixels * s.seen);
+                   seen = numbers.uniform<T>(pixels * s.seen),
+                   half = numbers.uniform<T>(pixels * static_cast<std::size_t>(s.c - s.seen));
+        const T weight[] = {T(0.7)};
+        const kernels::Around<T> around[] = {{x.data(), wide}, {half.data(), s.c - s.seen, s.seen, weight}};
         same_bits_in_every_order([&](bool on_gpu) {
             const kernels::Stream stream = where(on_gpu);
             std::vector<Guarded<T>> out;
             for (int i = 0; i < 4; i++) out.emplace_back(pixels * s.seen);
             for (int i = 0; i < 4; i++) out.emplace_back(pixels * wide);
-            for (std::size_t i = 4; i < 8; i++) std::fill_n(out[i].data(), out[i].size(), T(3));
+            out.emplace_back(pixels * wide), out.emplace_back(pixels * s.seen);
+            for (std::size_t i = 4; i < 9; i++) std::fill_n(out[i].data(), out[i].size(), T(3));
             kernels::fold_channels<T>(stream, s, x.data(), wide, out[0].data());
             kernels::unfold_channels<T>(stream, s, seen.data(), out[4].data(), wide);
-            kernels::join_folded<T>(stream, s, seen.data(), x.data(), wide, out[5].data(), wide, out[1].data());
-            kernels::part_folded<T>(stream, s, dy.data(), wide, seen.data(), x.data(), wide, out[6].data(), wide,
+            kernels::join_folded<T>(stream, s, seen.data(), around, out[5].data(), wide, out[1].data());
+            kernels::part_folded<T>(stream, s, dy.data(), wide, seen.data(), around, out[6].data(), wide,
                                     out[2].data());
-            kernels::part_folded<T>(stream, s, dy.data(), wide, nullptr, nullptr, 0, out[7].data(), wide,
-                                    out[3].data());
+            kernels::part_folded<T>(stream, s, nullptr, 0, seen.data(), around, out[8].data(), wide, out[9].data());
+            kernels::part_folded<T>(stream, s, dy.data(), wide, nullptr, {}, out[7].data(), wide, out[3].data());
             return out;
         });
     }

@@ -1,5 +1,5 @@
-// The passes between states and folded channels, by definition: element (n, p, c) lies in picture n / fold, channel n %
-// fold * seen + c.
+// The passes between states and folded channels, by definition: element (n, p, c) lies in picture n / fold, channel c *
+// fold + n % fold.
 #include "kernels/fold.h"
 
 #include "tests/kernels/fold_shapes.h"
@@ -8,7 +8,7 @@ namespace nascent::test {
 namespace {
 
 std::size_t folded_at(const kernels::FoldedShape& s, int n, int p, int c) {
-    return ((static_cast<std::size_t>(n / s.fold) * s.pixels + p) * s.fold + n % s.fold) * s.seen + c;
+    return ((static_cast<std::size_t>(n / s.fold) * s.pixels + p) * s.seen + c) * s.fold + n % s.fold;
 }
 /// Where channel c comes from in the shuffle.
 int source_of(const kernels::FoldedShape& s, int c) {
@@ -48,46 +48,69 @@ TEST_CASE_TEMPLATE("join_folded and part_folded shuffle the parts of a state", T
         CAPTURE(s.fold);
         Numbers numbers(5);
         const auto pixels = static_cast<std::size_t>(s.n) * s.pixels;
-        const int wide = s.c + 3;
-        auto others = numbers.uniform<T>(pixels * wide);
-        const auto seen = numbers.uniform<T>(pixels * s.seen), dy = numbers.uniform<T>(pixels * wide);
+        const int wide = s.c + 3, others = s.c - s.seen;
+        // Short fractions: every sum is exact. One state whole, one of which only these channels lie there.
+        auto whole = numbers.fractions<T>(pixels * wide, 4, 4);
+        const auto half = numbers.fractions<T>(pixels * others, 4, 4);
+        const auto seen = numbers.fractions<T>(pixels * s.seen, 4, 4), dy = numbers.fractions<T>(pixels * wide, 4, 4);
+        const T weight[] = {T(0.75)};
+        const kernels::Around<T> around[] = {{whole.data() + 1, wide}, {half.data(), others, s.seen, weight}};
         // Channels that lie folded are not read where they do not.
         for_each_pixel(s, [&](int, int, std::size_t pixel) {
-            std::fill_n(others.data() + pixel * wide + 1, s.seen, std::numeric_limits<T>::quiet_NaN());
+            std::fill_n(whole.data() + pixel * wide + 1, s.seen, std::numeric_limits<T>::quiet_NaN());
         });
         auto apart = [&](int n, int p, std::size_t pixel, int c) {
-            return c < s.seen ? seen[folded_at(s, n, p, c)] : others[pixel * wide + 1 + c];
+            return c < s.seen ? seen[folded_at(s, n, p, c)]
+                              : whole[pixel * wide + 1 + c] + T(0.75) * half[pixel * others + c - s.seen];
         };
         for_each_target_and_threads([&](const kernels::Stream& stream) {
             std::vector<Guarded<T>> out;
-            for (int i = 0; i < 4; i++) out.emplace_back(pixels * s.c);
-            for (int i = 0; i < 3; i++) out.emplace_back(pixels * s.seen);
-            Guarded<T>&y = out[0], &alone = out[1], &dx = out[2], &last = out[3], &next = out[4], &folded = out[5],
-            &last_folded = out[6];
-            kernels::join_folded<T>(stream, s, seen.data(), others.data() + 1, wide, y.data(), s.c, next.data());
-            kernels::join_folded<T>(stream, s, seen.data(), others.data() + 1, wide, alone.data(), s.c, nullptr);
-            kernels::part_folded<T>(stream, s, dy.data() + 2, wide, seen.data(), others.data() + 1, wide, dx.data(),
-                                    s.c, folded.data());
-            kernels::part_folded<T>(stream, s, dy.data() + 2, wide, nullptr, nullptr, 0, last.data(), s.c,
-                                    last_folded.data());
+            for (int i = 0; i < 5; i++) out.emplace_back(pixels * s.c);
+            for (int i = 0; i < 4; i++) out.emplace_back(pixels * s.seen);
+            Guarded<T>&y = out[0], &alone = out[1], &dx = out[2], &last = out[3], &without = out[4], &next = out[5],
+            &folded = out[6], &last_folded = out[7], &without_folded = out[8];
+            kernels::join_folded<T>(stream, s, seen.data(), around, y.data(), s.c, next.data());
+            kernels::join_folded<T>(stream, s, seen.data(), around, alone.data(), s.c, nullptr);
+            kernels::part_folded<T>(stream, s, dy.data() + 2, wide, seen.data(), around, dx.data(), s.c, folded.data());
+            kernels::part_folded<T>(stream, s, dy.data() + 2, wide, nullptr, {}, last.data(), s.c, last_folded.data());
+            kernels::part_folded<T>(stream, s, nullptr, 0, seen.data(), around, without.data(), s.c,
+                                    without_folded.data());
             for (const Guarded<T>& v : out) CHECK(v.intact());
             for_each_pixel(s, [&](int n, int p, std::size_t pixel) {
                 for (int c = 0; c < s.c; c++) {
                     const int from = source_of(s, c);
                     const T joined = apart(n, p, pixel, from), plain = dy[pixel * wide + 2 + c];
-                    const T parted = plain + apart(n, p, pixel, c);
+                    const T reached = apart(n, p, pixel, c);
                     CHECK(y[pixel * s.c + c] == joined);
-                    CHECK(dx[pixel * s.c + from] == parted);
+                    CHECK(dx[pixel * s.c + from] == plain + reached);
                     CHECK(last[pixel * s.c + from] == plain);
+                    CHECK(without[pixel * s.c + from] == reached);
                     if (c < s.seen) CHECK(next[folded_at(s, n, p, c)] == joined);
-                    if (from < s.seen) CHECK(folded[folded_at(s, n, p, from)] == parted);
+                    if (from < s.seen) CHECK(folded[folded_at(s, n, p, from)] == plain + reached);
                     if (from < s.seen) CHECK(last_folded[folded_at(s, n, p, from)] == plain);
+                    if (from < s.seen) CHECK(without_folded[folded_at(s, n, p, from)] == reached);
                 }
             });
             CHECK(alone.same_bits(y));
             return out;
         });
     }
+}
+
+TEST_CASE("as many pictures lie side by side as leave the fewest lanes empty") {
+    using kernels::fold_of;
+    CHECK(fold_of(64, 16) == 1);
+    CHECK(fold_of(64, 4) == 4);
+    CHECK(fold_of(64, 8) == 2);
+    CHECK(fold_of(64, 6) == 8);
+    CHECK(fold_of(64, 12) == 4);
+    CHECK(fold_of(64, 24) == 2);
+    CHECK(fold_of(64, 9) == 4);
+    CHECK(fold_of(64, 1) == 8);
+    CHECK(fold_of(12, 6) == 2);
+    CHECK(fold_of(12, 12) == 4);
+    CHECK(fold_of(7, 4) == 1);
+    CHECK(fold_of(64, 72) == 1);
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
+
 #include "engine/autograd/execution.h"
 #include "nas/data/picture_loader.h"
 #include "tests/nas/data_pictures.h"
@@ -74,9 +76,12 @@ TEST_CASE("a search's batches are the pipeline's: training and alphas' crops, va
             std::uint64_t salt;
             bool train;
             std::int64_t steps;
+            // Which of the loader's batches go with steps 0, 1, 2, 3, 7: the alphas', of which a shuffle has two, begin
+            // anew with each of the weights' epochs of three steps.
+            std::array<std::uint64_t, 5> places = {0, 1, 2, 3, 7};
         };
         for (const Expected& e : {Expected{pictures.train(c), "train", 0, true, 3},
-                                  {pictures.alpha(c), "val", alpha_seed, true, 2},
+                                  {pictures.alpha(c), "val", alpha_seed, true, 2, {0, 1, 2, 4, 9}},
                                   {pictures.valid(c), "val", valid_seed, augment, 2}}) {
             CAPTURE(e.salt);
             o.seed = 77 ^ e.salt;
@@ -84,9 +89,10 @@ TEST_CASE("a search's batches are the pipeline's: training and alphas' crops, va
             PictureLoader<double> by_hand(folder_source(list_class_folders(folder / e.split)), {}, o);
             REQUIRE(e.source.steps_per_epoch == e.steps);
             Batch<double> want;
-            for (std::int64_t step : {0, 1, 2, 3, 7}) {
-                by_hand.batch(static_cast<std::uint64_t>(step), want);
-                const LabelledBatch got = e.source.batch(step);
+            const std::int64_t steps[] = {0, 1, 2, 3, 7};
+            for (std::size_t i = 0; i < e.places.size(); i++) {
+                by_hand.batch(e.places[i], want);
+                const LabelledBatch got = e.source.batch(steps[i]);
                 CHECK(numbers_of(got.x) == std::vector<double>(want.pixels.begin(), want.pixels.end()));
                 std::vector<std::int32_t> labels(got.labels.size());
                 got.labels.device->copy_out(labels.data(), got.labels.data, got.labels.bytes());
@@ -96,6 +102,19 @@ TEST_CASE("a search's batches are the pipeline's: training and alphas' crops, va
         }
         CHECK(pictures.corrupt().empty());
     }
+}
+
+TEST_CASE("the alphas' iterator begins anew with each epoch of the weights and where it ends") {
+    auto batches = [](std::int64_t steps, std::int64_t own) {  // (shuffle, batch in it) of two epochs
+        std::vector<std::pair<std::int64_t, std::int64_t>> all;
+        for (std::int64_t s = 0; s < 2 * steps; s++)
+            all.emplace_back(iterator_step(s, steps, own) / own, iterator_step(s, steps, own) % own);
+        return all;
+    };
+    using Pairs = std::vector<std::pair<std::int64_t, std::int64_t>>;
+    CHECK(batches(2, 5) == Pairs{{0, 0}, {0, 1}, {1, 0}, {1, 1}});
+    CHECK(batches(3, 3) == Pairs{{0, 0}, {0, 1}, {0, 2}, {1, 0}, {1, 1}, {1, 2}});
+    CHECK(batches(4, 3) == Pairs{{0, 0}, {0, 1}, {0, 2}, {1, 0}, {2, 0}, {2, 1}, {2, 2}, {3, 0}});
 }
 
 TEST_CASE("corrupt pictures of both halves are named, once each") {
