@@ -26,7 +26,8 @@ struct Reading {
     Tensor next() { return in[parameter++]; }
     Tensor normalise(const Tensor& x) {
         const CellNorm& n = op.norms[norm++];
-        return batch_norm(x, {}, {}, {n.mean, n.variance, op.training});
+        const Tensor gamma = op.shape.affine ? next() : Tensor{}, beta = op.shape.affine ? next() : Tensor{};
+        return batch_norm(x, gamma, beta, {n.mean, n.variance, op.training});
     }
     Tensor reduce(const Tensor& x) {
         const Tensor a = relu(x);
@@ -141,24 +142,30 @@ Case sample(const std::string& what, const CellShape& s, const Shape& before, co
         }
     if (weights > 0) c.inputs.push_back({weights});
     const std::int64_t ch = s.channels, seen = ch / s.partial;
+    auto norm = [&](std::int64_t channels) {
+        if (s.affine) c.inputs.insert(c.inputs.end(), 2, Shape{channels});
+    };
     auto reduce = [&](std::int64_t in, std::int64_t out) {
         c.inputs.insert(c.inputs.end(), 2, Shape{1, 1, in, out / 2});
+        norm(out);
     };
     for (int copy = 0; copy < copies; copy++) {
         if (s.reduce_before)
             reduce(before[3], ch);
         else
-            c.inputs.push_back({1, 1, before[3], ch});
-        c.inputs.push_back({1, 1, previous[3], ch});
+            c.inputs.push_back({1, 1, before[3], ch}), norm(ch);
+        c.inputs.push_back({1, 1, previous[3], ch}), norm(ch);
         for (const CellEdge& e : s.edges)
             for (const CellOp& o : e.ops) {
                 if (o.kind == CellOpKind::skip && e.stride == 2) reduce(seen, seen);
+                if (o.kind == CellOpKind::max_pool || o.kind == CellOpKind::avg_pool) norm(seen);
                 for (int i = 0; i < (o.kind == CellOpKind::separable ? 2
                                      : o.kind == CellOpKind::dilated ? 1
                                                                      : 0);
                      i++) {
                     c.inputs.push_back({o.k, o.k, seen});
                     c.inputs.push_back({1, 1, seen, seen});
+                    norm(seen);
                 }
             }
     }
@@ -172,12 +179,65 @@ Case sample(const std::string& what, const CellShape& s, const Shape& before, co
     return c;
 }
 
+/// Edges given one by one: a letter as in sample_shape, the states it leads from and to.
+CellShape path_shape(const std::vector<std::pair<char, std::pair<int, int>>>& edges, int channels, int nodes,
+                     int stride, bool reduce_before) {
+    CellShape s{reduce_before, channels, nodes, {}};
+    for (const auto& [letter, ends] : edges) {
+        CellEdge e =
+            sample_shape(std::string(1, letter), channels, 1, ends.first < 2 ? stride : 1, false, false).edges[0];
+        e.from = ends.first, e.to = ends.second;
+        s.edges.push_back(e);
+    }
+    s.affine = true;
+    return s;
+}
+
 /// Only inputs [first, last) are differentiable.
 Case only(Case c, std::size_t first, std::size_t last) {
     c.differentiable.assign(c.inputs.size(), false);
     for (std::size_t i = first; i < std::min(last, c.inputs.size()); i++) c.differentiable[i] = true;
     c.what += ", some gradients";
     return c;
+}
+
+/// Batch-norms with gamma and beta: all operators at once, and paths, which have one operator an edge and two edges a
+/// node. Pools of one state on several edges have a gamma each.
+std::vector<Case> affine_cases() {
+    auto all_on_edges = [](const std::string& ops, int channels, int nodes, const Shape& x, int stride, int copies = 1,
+                           int of = 1) {
+        CellShape s = sample_shape(ops, channels, nodes, stride, false, true, of);
+        s.affine = true;
+        return sample(fmt::format("{} {}, affine{}{}{}", ops, x.text(), stride == 2 ? ", reduction" : "",
+                                  copies > 1 ? ", copies" : "", of > 1 ? ", partial" : ""),
+                      s, x, x, false, copies);
+    };
+    auto path = [](const std::string& what, const CellShape& s, const Shape& before, const Shape& previous) {
+        return sample("affine path, " + what, s, before, previous);
+    };
+    std::vector<Case> all{
+        all_on_edges("s", 3, 1, {2, 4, 5, 3}, 1),          all_on_edges("mae", 4, 2, {2, 4, 3, 2}, 1),
+        all_on_edges("maksd", 2, 2, {2, 4, 6, 3}, 2),      all_on_edges("ld", 17, 1, {1, 3, 2, 3}, 1),
+        all_on_edges("nd", 2, 1, {35, 2, 2, 2}, 1),        all_on_edges("mks", 2, 1, {4, 4, 4, 2}, 2, 2),
+        all_on_edges("mksdb", 8, 2, {4, 4, 4, 3}, 2, 1, 4)};
+    const CellShape normal = path_shape({{'m', {0, 2}},
+                                         {'m', {1, 2}},
+                                         {'m', {0, 3}},
+                                         {'s', {2, 3}},
+                                         {'k', {1, 4}},
+                                         {'k', {3, 4}},
+                                         {'l', {0, 5}},
+                                         {'e', {4, 5}}},
+                                        2, 4, 1, true);
+    all.push_back(path("after a reduction", normal, {2, 8, 4, 3}, {2, 4, 2, 5}));
+    const CellShape reduction = path_shape(
+        {{'k', {0, 2}}, {'d', {1, 2}}, {'a', {0, 3}}, {'a', {1, 3}}, {'s', {1, 4}}, {'a', {2, 4}}}, 4, 3, 2, false);
+    all.push_back(path("reduction", reduction, {2, 4, 6, 3}, {2, 4, 6, 3}));
+    all.push_back(only(path("reduction", reduction, {2, 4, 6, 3}, {2, 4, 6, 3}), 0, 2));
+    all.push_back(only(path("reduction", reduction, {2, 4, 6, 3}, {2, 4, 6, 3}), 2, 100));
+    const CellShape wide = path_shape({{'s', {0, 2}}, {'k', {1, 2}}, {'k', {0, 3}}, {'k', {2, 3}}}, 32, 2, 1, false);
+    all.push_back(path("channels that fill vectors", wide, {1, 3, 3, 16}, {1, 3, 3, 32}));
+    return all;
 }
 
 }  // namespace
@@ -254,12 +314,15 @@ std::vector<Case> MixedCell::cases() {
     Case plain_bypass = sample("nothing weighed, one channel in 2", sample_shape("ksb", 4, 1, 2, false, false, 2),
                                {2, 4, 4, 2}, {2, 4, 4, 2});
     all.push_back(plain_bypass);
+    const std::vector<Case> affine = affine_cases();
+    all.insert(all.end(), affine.begin(), affine.end());
     return all;
 }
 
-int cell_op_parameters(const CellOp& op, int stride) {
-    if (op.kind == CellOpKind::skip) return stride == 2 ? 2 : 0;
-    return op.kind == CellOpKind::separable ? 4 : op.kind == CellOpKind::dilated ? 2 : 0;
+int cell_op_parameters(const CellOp& op, int stride, bool affine) {
+    const int norms = affine ? 2 * cell_op_norms(op, stride) : 0;
+    if (op.kind == CellOpKind::skip) return norms + (stride == 2 ? 2 : 0);
+    return norms + (op.kind == CellOpKind::separable ? 4 : op.kind == CellOpKind::dilated ? 2 : 0);
 }
 int cell_op_norms(const CellOp& op, int stride) {
     if (op.kind == CellOpKind::none || op.kind == CellOpKind::bypass) return 0;
