@@ -57,7 +57,7 @@ def sgd_steps(state, mode, args):
     net = network(state, mode == "skip")
     sgd = torch.optim.SGD(net.parameters(), lr=args.lr, momentum=0.9, weight_decay=args.weight_decay)
     losses, norms = [], []
-    for path in state["paths"]:
+    for path in state["paths"].tolist():
         loss = loss_of(net, state, path)[0]
         sgd.zero_grad(set_to_none=mode == "skip")
         loss.backward()
@@ -79,7 +79,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(1)
     state, out = safetensors_io.load(args.source)[0], {}
-    for step, path in enumerate(state["paths"]):
+    for step, path in enumerate(state["paths"].tolist()):
         out.update({f"{step}/{k}": v for k, v in one_step(state, path).items()})
     for mode in ("skip", "coast"):
         out.update(sgd_steps(state, mode, args))
