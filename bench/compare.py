@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Runs a training step here and in plain PyTorch, in turn on the same cores, and prints how many times more PyTorch needs.
 
-  cmake --preset bench && cmake --build --preset bench --target bench_path_step bench_darts_step bench_pcdarts_step bench_mixed_step bench_drnas_step bench_blocks_step
+  cmake --preset bench && cmake --build --preset bench --target bench_path_step bench_darts_step bench_darts_path_step bench_pcdarts_step bench_mixed_step bench_drnas_step bench_blocks_step
   bench/compare.py nb201-path --batch 64 [--python ENV/bin/python] [--rounds 3]
 
-Workloads: a path of the NAS-Bench-201 supernet, and steps of searches that mix all ops, in the DARTS space (with partial
-channels: pcdarts) and in NAS-Bench-201: of the weights alone, or with an architecture step of the first or second order (-first, -second);
+Workloads: a path of the NAS-Bench-201 supernet, one of RLNAS's DARTS supernet (darts-path), and steps of searches that mix
+all ops, in the DARTS space (with partial channels: pcdarts) and in NAS-Bench-201: of the weights alone, or with an architecture step of the first or second order (-first, -second);
 DrNAS's searches in both (drnas-), of the weights alone or with an architecture step (-first);
 random paths of SPOS's ShuffleNetV2 and MobileNet at 224 pixels, forward and backward without an optimizer (-blocks).
 
@@ -25,7 +25,8 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # By name: our program, the script in torch/, arguments of both, arguments of the script.
-WORKLOADS = {"nb201-path": ("bench_path_step", "step.py", [], [])}
+WORKLOADS = {"nb201-path": ("bench_path_step", "step.py", [], []),
+             "darts-path": ("bench_darts_path_step", "darts_path_step.py", [], [])}
 for space, ours, script, more in (("darts", "bench_darts_step", "darts_step.py", []),
                                   ("pcdarts", "bench_pcdarts_step", "darts_step.py", ["--partial", "4"]),
                                   ("nb201-mixed", "bench_mixed_step", "nb201_mixed_step.py", [])):
@@ -179,7 +180,7 @@ def main():
     sizes = [*workload, "--batch", str(args.batch), "--steps", str(args.steps), "--warmup", str(args.warmup)]
     with tempfile.TemporaryDirectory() as folder:
         paths = []
-        if args.workload == "nb201-path":
+        if args.workload.endswith("-path"):
             paths = ["--paths", os.path.join(folder, "paths.json")]
             with open(paths[1], "w") as f:
                 subprocess.run([program, "--print-paths", str(args.warmup + args.steps)], stdout=f, check=True)

@@ -11,12 +11,29 @@
 
 namespace nascent::kernels {
 
-/// What branches read: a = x * scale + shift per channel (null: a = x). x is (n, h, w, c), `pixel` elements from one
+/// An affine batch-norm's own scale and shift, (c) each; null: 1 and 0, both or none.
+template <class T>
+struct GammaBeta {
+    const T* gamma = nullptr;
+    const T* beta = nullptr;
+};
+
+/// Their gradients: overwritten, or added to; null: not wanted.
+template <class T>
+struct GammaBetaGradient {
+    T* gamma = nullptr;
+    T* beta = nullptr;
+    bool accumulate_gamma = false, accumulate_beta = false;
+    bool wanted() const { return gamma || beta; }
+};
+
+/// What branches read: a = x * scale + shift per channel (null: a = x), with `affine` a = (x * scale + shift) * gamma +
+/// beta. x is (n, h, w, c), `pixel` elements from one
 /// pixel to the next: a state may be some channels of a wider tensor.
 /// With `fold` > 1 (the cpu only) the channels of 2, 4 or 8 pictures lie side by side in c (kernels/fold.h), and in its
 /// branches' c_out, which is c. n counts what is folded.
 /// Weights and their gradients are of one picture's channels; vectors of channels (scale, shift, mean, rstd, maps) are
-/// as long as c, alike for each picture, and their statistics are those of all pictures.
+/// as long as c, alike for each picture, and their statistics are those of all pictures. Nothing affine is folded.
 template <class T>
 struct Source {
     const T* x;
@@ -24,6 +41,7 @@ struct Source {
     const T* scale = nullptr;
     const T* shift = nullptr;
     int fold = 1;
+    GammaBeta<T> affine = {};  // with a scale only
 };
 
 enum class BranchKind {
@@ -65,7 +83,8 @@ template <class T>
 std::size_t branches_forward_workspace(const Stream&, int n, std::span<const Source<T>> sources,
                                        std::span<const Branch<T>> branches);
 
-/// A summand of a node: weight[0] * (z * scale + shift). With a null scale z itself, with a null weight 1.
+/// A summand of a node: weight[0] * ((z * scale + shift) * gamma + beta). With a null scale z itself, with a null
+/// weight 1, with a null gamma 1 and 0.
 template <class T>
 struct MixedTerm {
     const T* z;
@@ -73,6 +92,7 @@ struct MixedTerm {
     const T* scale = nullptr;
     const T* shift = nullptr;
     const T* weight = nullptr;
+    GammaBeta<T> affine = {};  // with a scale only
 };
 
 /// y (pixels, c), `pixel` elements apart, = sum of the terms, in their order; y overlaps none of them.
@@ -96,8 +116,10 @@ struct NormMap {
 };
 
 /// A term on the way back. `map` (null: not wanted) becomes the weighed norm's gradient: with mean and rstd that of
-/// batch statistics; without them (evaluation, or a term that has no norm) scale = weight * scale and slope = shift =
-/// 0. dweight[0] (overwritten; null: not wanted) is the sum of g * (z * scale + shift).
+/// batch statistics; without them (evaluation, or a term that has no norm) scale = weight * gamma * scale and slope =
+/// shift = 0. dweight[0] (overwritten; null: not wanted) is the sum of g * ((z * scale + shift) * gamma + beta),
+/// gamma's and beta's gradients (of a term with a gamma) are weight * sum of g * (z * scale + shift) and weight * sum
+/// of g.
 template <class T>
 struct MixedTermGradient {
     MixedTerm<T> term;
@@ -105,6 +127,7 @@ struct MixedTermGradient {
     const double* rstd = nullptr;
     NormMap<T> map = {};
     T* dweight = nullptr;
+    GammaBetaGradient<T> affine = {};
 };
 
 template <class T>
@@ -160,11 +183,12 @@ struct SourceBackward {
     T* da = nullptr;
     int pixel = 0;
     std::span<const Skip<T>> skips;
-    // A source with a scale is a branch's z: `map` becomes its norm's gradient, from sums of da and da * x, with `mean`
-    // and `rstd` null as in MixedTermGradient.
+    // A source with a scale is a branch's z: `map` and `affine` become its norm's gradients, from sums of da and da *
+    // x, with `mean` and `rstd` null as in MixedTermGradient. Gamma's and beta's are only made where the map is.
     const double* mean = nullptr;
     const double* rstd = nullptr;
     NormMap<T> map = {};
+    GammaBetaGradient<T> affine = {};
 };
 
 /// Branches stand in the order of their sources.

@@ -26,7 +26,8 @@ struct Reading {
     Tensor next() { return in[parameter++]; }
     Tensor normalise(const Tensor& x) {
         const CellNorm& n = op.norms[norm++];
-        return batch_norm(x, {}, {}, {n.mean, n.variance, op.training});
+        const Tensor gamma = op.shape.affine ? next() : Tensor{}, beta = op.shape.affine ? next() : Tensor{};
+        return batch_norm(x, gamma, beta, {n.mean, n.variance, op.training});
     }
     Tensor reduce(const Tensor& x) {
         const Tensor a = relu(x);
@@ -100,170 +101,10 @@ Tensor MixedCell::reference(Inputs in) const {
     return stack(all);
 }
 
-namespace {
-
-/// Edges of a cell: every earlier state to every node, those from inputs with `stride`. A letter an op: none, max, avg,
-/// skip (k), separable 3, 5 and 7 (s, l, v), dilated 3 and 5 (d, e), bypass (b).
-CellShape sample_shape(const std::string& ops, int channels, int nodes, int stride, bool reduce_before, bool weighed,
-                       int partial = 1) {
-    CellShape s{reduce_before, channels, nodes, {}, partial};
-    int weight = 0;
-    for (int to = 2; to < nodes + 2; to++)
-        for (int from = 0; from < to; from++) {
-            CellEdge e{from, to, from < 2 ? stride : 1, {}};
-            for (char c : ops) {
-                CellOp o{CellOpKind::none};
-                if (c == 'm') o.kind = CellOpKind::max_pool;
-                if (c == 'a') o.kind = CellOpKind::avg_pool;
-                if (c == 'b') o.kind = CellOpKind::bypass;
-                if (c == 'k') o.kind = CellOpKind::skip;
-                if (c == 's' || c == 'l' || c == 'v') o = {CellOpKind::separable, c == 's' ? 3 : c == 'l' ? 5 : 7};
-                if (c == 'd' || c == 'e') o = {CellOpKind::dilated, c == 'd' ? 3 : 5};
-                o.weight = weighed ? weight++ : -1;
-                e.ops.push_back(o);
-            }
-            s.edges.push_back(e);
-        }
-    return s;
-}
-
-/// A case whose inputs are the cell's two (n, size, size, channels each), the weights, the parameters.
-/// Case of `copies` such cells: their parameters follow each other.
-Case sample(const std::string& what, const CellShape& s, const Shape& before, const Shape& previous, bool same = false,
-            int copies = 1) {
-    Case c{what, {before}, {}};
-    if (!same) c.inputs.push_back(previous);
-    int weights = 0, norms = 2;
-    for (const CellEdge& e : s.edges)
-        for (const CellOp& o : e.ops) {
-            weights += o.weight >= 0;
-            norms += cell_op_norms(o, e.stride);
-        }
-    if (weights > 0) c.inputs.push_back({weights});
-    const std::int64_t ch = s.channels, seen = ch / s.partial;
-    auto reduce = [&](std::int64_t in, std::int64_t out) {
-        c.inputs.insert(c.inputs.end(), 2, Shape{1, 1, in, out / 2});
-    };
-    for (int copy = 0; copy < copies; copy++) {
-        if (s.reduce_before)
-            reduce(before[3], ch);
-        else
-            c.inputs.push_back({1, 1, before[3], ch});
-        c.inputs.push_back({1, 1, previous[3], ch});
-        for (const CellEdge& e : s.edges)
-            for (const CellOp& o : e.ops) {
-                if (o.kind == CellOpKind::skip && e.stride == 2) reduce(seen, seen);
-                for (int i = 0; i < (o.kind == CellOpKind::separable ? 2
-                                     : o.kind == CellOpKind::dilated ? 1
-                                                                     : 0);
-                     i++) {
-                    c.inputs.push_back({o.k, o.k, seen});
-                    c.inputs.push_back({1, 1, seen, seen});
-                }
-            }
-    }
-    c.image = {previous[0], previous[1], previous[2], ch};
-    c.run = [s, same, weights, norms, copies](Inputs in) {
-        std::size_t at = same ? 1 : 2;
-        const Tensor w = weights > 0 ? in[at++] : Tensor{};
-        return mixed_cell(s, in[0], in[same ? 0 : 1], w, in.subspan(at),
-                          std::vector<CellNorm>(static_cast<std::size_t>(copies * norms)), true, copies);
-    };
-    return c;
-}
-
-/// Only inputs [first, last) are differentiable.
-Case only(Case c, std::size_t first, std::size_t last) {
-    c.differentiable.assign(c.inputs.size(), false);
-    for (std::size_t i = first; i < std::min(last, c.inputs.size()); i++) c.differentiable[i] = true;
-    c.what += ", some gradients";
-    return c;
-}
-
-}  // namespace
-
-std::vector<Case> MixedCell::cases() {
-    auto plain = [](const std::string& ops, int channels, int nodes, const Shape& x, int stride = 1) {
-        return sample(ops + " " + x.text() + (stride == 2 ? " reduction" : ""),
-                      sample_shape(ops, channels, nodes, stride, false, true), x, x);
-    };
-    std::vector<Case> all{
-        plain("s", 3, 1, {2, 4, 5, 3}),      plain("l", 2, 1, {2, 5, 4, 3}),         plain("v", 2, 1, {1, 4, 4, 2}),
-        plain("d", 3, 1, {2, 4, 5, 2}),      plain("e", 2, 1, {1, 6, 5, 2}),         plain("m", 3, 2, {2, 4, 3, 2}),
-        plain("a", 3, 2, {2, 4, 3, 2}),      plain("k", 2, 2, {2, 3, 2, 3}),         plain("s", 2, 1, {2, 6, 4, 3}, 2),
-        plain("l", 2, 1, {1, 4, 6, 2}, 2),   plain("d", 2, 1, {2, 4, 6, 2}, 2),      plain("e", 2, 1, {1, 6, 4, 2}, 2),
-        plain("mak", 4, 2, {2, 4, 6, 3}, 2), plain("s", 17, 1, {2, 3, 2, 3}),        plain("nd", 2, 1, {35, 2, 2, 2}),
-        plain("nmaksd", 2, 2, {2, 4, 4, 2}), plain("nmaklde", 2, 2, {1, 4, 4, 3}, 2)};
-    const CellShape halved = sample_shape("nmaksd", 2, 2, 1, true, true);
-    all.push_back(sample("after a reduction", halved, {2, 8, 4, 3}, {2, 4, 2, 5}));
-    all.push_back(sample("no weights", sample_shape("sk", 2, 1, 1, false, false), {2, 4, 4, 2}, {2, 4, 4, 2}));
-    all.push_back(
-        sample("one input twice", sample_shape("ksm", 2, 1, 1, false, true), {2, 4, 3, 2}, {2, 4, 3, 2}, true));
-    all.push_back(only(plain("nmaksd", 2, 1, {2, 4, 4, 2}), 2, 3));    // an architecture step
-    all.push_back(only(plain("nmaksd", 2, 1, {2, 4, 4, 2}), 3, 100));  // the first cell's weights
-    all.push_back(only(plain("ksd", 2, 1, {2, 4, 4, 2}, 2), 0, 1));
-    all.push_back(only(plain("sd", 2, 1, {2, 4, 4, 2}), 4, 6));
-    auto twin = [](const std::string& ops, int nodes, const Shape& x, int stride, int copies, bool same = false) {
-        return sample(fmt::format("{} {}, {} copies", ops, x.text(), copies),
-                      sample_shape(ops, 2, nodes, stride, false, true), x, x, same, copies);
-    };
-    all.push_back(twin("nmaksd", 1, {4, 3, 3, 2}, 1, 2));
-    all.push_back(twin("makse", 1, {2, 4, 4, 3}, 2, 2));
-    all.push_back(twin("sk", 2, {6, 2, 3, 2}, 1, 3));
-    all.push_back(twin("ks", 1, {2, 3, 3, 2}, 1, 2, true));
-    all.push_back(sample("2 copies after a reduction", halved, {4, 8, 4, 3}, {4, 4, 2, 5}, false, 2));
-    all.push_back(only(twin("nmaksd", 2, {4, 4, 4, 2}, 1, 2), 0, 3));  // second order's twin pass
-    auto partial = [](const std::string& ops, int channels, int of, int nodes, const Shape& x, int stride,
-                      int copies = 1, bool shuffle = true) {
-        CellShape s = sample_shape(ops + "b", channels, nodes, stride, false, true, of);
-        s.shuffle = shuffle;
-        return sample(fmt::format("{} {}, one channel in {}{}{}", ops, x.text(), of, stride == 2 ? ", reduction" : "",
-                                  shuffle ? "" : ", not shuffled"),
-                      s, x, x, false, copies);
-    };
-    all.push_back(partial("nmaksd", 4, 2, 2, {2, 4, 5, 3}, 1));
-    all.push_back(partial("nmaksd", 8, 4, 2, {1, 4, 4, 3}, 2));
-    all.push_back(partial("le", 6, 3, 1, {2, 3, 4, 2}, 1));
-    all.push_back(partial("s", 32, 2, 1, {1, 2, 3, 2}, 1));
-    all.push_back(partial("ks", 4, 2, 3, {2, 4, 2, 2}, 2, 1, false));
-    all.push_back(partial("msd", 4, 2, 1, {4, 4, 4, 2}, 2, 2));
-    all.push_back(only(partial("mksd", 4, 2, 2, {2, 4, 4, 3}, 2), 2, 3));
-    all.push_back(only(partial("mksd", 4, 2, 2, {2, 4, 4, 3}, 1), 3, 100));
-    // Several pictures' channels side by side: 4, 2 (of 8), 2 (of 6), a picture too many, copies, the first dimension.
-    all.push_back(partial("nmaksd", 16, 4, 2, {4, 4, 3, 3}, 1));
-    all.push_back(partial("nmaksd", 16, 2, 1, {2, 4, 4, 2}, 2));
-    all.push_back(partial("makle", 8, 2, 2, {6, 4, 4, 2}, 2));
-    all.push_back(partial("ksd", 8, 4, 1, {3, 3, 4, 2}, 1));
-    all.push_back(partial("mks", 8, 4, 1, {40, 2, 2, 2}, 2));
-    all.push_back(partial("maksd", 8, 4, 2, {8, 4, 2, 2}, 2, 2));
-    all.push_back(partial("aks", 8, 2, 3, {4, 2, 3, 2}, 1, 1, false));
-    // 8 of 6 channels and 4 of 12, three vectors; states of one and of several vectors.
-    all.push_back(partial("maksd", 18, 3, 2, {8, 3, 2, 2}, 1));
-    all.push_back(partial("maksd", 36, 6, 1, {8, 2, 2, 2}, 2));
-    all.push_back(partial("ks", 72, 6, 1, {4, 2, 3, 2}, 1));
-    auto ordered = [](const std::string& ops, int channels, int of, int nodes, const Shape& x, int stride,
-                      int copies = 1) {
-        CellShape s = sample_shape(ops + "b", channels, nodes, stride, false, true, of);
-        for (int node = 0; node < nodes; node++)
-            for (int c = 0; c < channels; c++)
-                s.order.push_back(static_cast<std::uint16_t>((c * 3 + node + 1) % channels));
-        return sample(fmt::format("{} {}, one channel in {}, in an order given", ops, x.text(), of), s, x, x, false,
-                      copies);
-    };
-    all.push_back(ordered("mks", 8, 4, 2, {4, 2, 4, 3}, 2));
-    all.push_back(ordered("asd", 8, 2, 3, {3, 3, 2, 2}, 1));
-    all.push_back(ordered("ks", 4, 2, 2, {4, 2, 2, 2}, 1, 2));
-    all.push_back(only(partial("mksd", 8, 4, 2, {4, 2, 4, 3}, 2), 2, 3));
-    all.push_back(only(partial("aksd", 8, 4, 2, {4, 2, 4, 3}, 1), 3, 100));
-    Case plain_bypass = sample("nothing weighed, one channel in 2", sample_shape("ksb", 4, 1, 2, false, false, 2),
-                               {2, 4, 4, 2}, {2, 4, 4, 2});
-    all.push_back(plain_bypass);
-    return all;
-}
-
-int cell_op_parameters(const CellOp& op, int stride) {
-    if (op.kind == CellOpKind::skip) return stride == 2 ? 2 : 0;
-    return op.kind == CellOpKind::separable ? 4 : op.kind == CellOpKind::dilated ? 2 : 0;
+int cell_op_parameters(const CellOp& op, int stride, bool affine) {
+    const int norms = affine ? 2 * cell_op_norms(op, stride) : 0;
+    if (op.kind == CellOpKind::skip) return norms + (stride == 2 ? 2 : 0);
+    return norms + (op.kind == CellOpKind::separable ? 4 : op.kind == CellOpKind::dilated ? 2 : 0);
 }
 int cell_op_norms(const CellOp& op, int stride) {
     if (op.kind == CellOpKind::none || op.kind == CellOpKind::bypass) return 0;

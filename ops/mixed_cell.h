@@ -45,6 +45,7 @@ struct CellShape {
     // (nodes, channels), with partial > 1 and shuffle: instead of in groups a node's channels are shuffled in an order
     // of its own: channel i is channel order[i] of the sums.
     std::vector<std::uint16_t> order = {};
+    bool affine = false;  // batch-norms have gamma and beta, those behind the pools too
     bool operator==(const CellShape&) const = default;
 };
 
@@ -58,18 +59,18 @@ struct CellNorm {
 /// channels): the nodes side by side. `weights` (any shape) may be undefined where no op names one.
 /// `parameters` and `norms` in this order: the first input's preprocessing, the second's, then those of the edges' ops,
 /// edge by edge; of an op in order of computation. Parameters: depthwise (k, k, c), 1x1 (1, 1, c_in, c_out), for a
-/// FactorizedReduce two (1, 1, c_in, c_out / 2), that of the even pixels first. Batch-norms have no gamma and beta.
-/// Pools, ReLU and identity are computed once per state; a branch's output after its batch-norm is never stored.
-/// With `copies` it is as many cells of one shape, side by side in the batch: before, previous and the output hold the
-/// first copy's pictures, then the second's (n counts all), `parameters` and `norms` likewise; `weights` are shared,
-/// and each copy has its own batch statistics. Copies may share running statistics, which move for one after the other.
-/// On a gpu all copies take about as many launches as one. Throws Error(runtime) for shapes that do not fit, odd sizes
-/// under a FactorizedReduce among them.
+/// FactorizedReduce two (1, 1, c_in, c_out / 2), that of the even pixels first; of a batch-norm of an affine cell gamma
+/// and beta, (c) each. Pools (but for their gamma and beta), ReLU and identity are computed once per state; a branch's
+/// output after its batch-norm is never stored. With `copies` it is as many cells of one shape, side by side in the
+/// batch: before, previous and the output hold the first copy's pictures, then the second's (n counts all),
+/// `parameters` and `norms` likewise; `weights` are shared, and each copy has its own batch statistics. Copies may
+/// share running statistics, which move for one after the other. On a gpu all copies take about as many launches as
+/// one. Throws Error(runtime) for shapes that do not fit, odd sizes under a FactorizedReduce among them.
 Tensor mixed_cell(const CellShape& shape, const Tensor& before, const Tensor& previous, const Tensor& weights,
                   std::span<const Tensor> parameters, std::span<const CellNorm> norms, bool training, int copies = 1);
 
 /// How many parameters and batch-norms an op of an edge has.
-int cell_op_parameters(const CellOp& op, int stride);
+int cell_op_parameters(const CellOp& op, int stride, bool affine = false);
 int cell_op_norms(const CellOp& op, int stride);
 
 }  // namespace nascent

@@ -75,18 +75,20 @@ void Cell<T>::add_node_gradient(int node, NodesBackward<T>& to, BranchesBackward
             continue;
         }
         reach_[i] = {mine.g, mine.pixel, make_map<T>(width_)};
-        terms.push_back({{e.last.z, width_, e.end.scale, e.end.shift, weight(*e.op)},
+        terms.push_back({{e.last.z, width_, e.end.scale, e.end.shift, weight(*e.op), affine(e.end_gamma)},
                          e.end.mean,
                          e.end.rstd,
                          reach_[i].map,
-                         dweight});
+                         dweight,
+                         affine_gradient(e.end_gamma)});
         if (!e.twice()) continue;
         middle_[i] = {scratch(size(node), seen_), width_};
         middle_map_[i] = make_map<T>(width_);
         kernels::SourceBackward<T> source{middle_source(e), middle_[i].g, width_, {}};
         source.mean = e.middle.mean, source.rstd = e.middle.rstd, source.map = middle_map_[i];
+        source.affine = affine_gradient(e.middle_gamma);
         seconds.add(source, {});
-        seconds.add(branch_backward(e.last, e.parameter + 2), {reach_[i]});
+        seconds.add(branch_backward(e.last, e.second), {reach_[i]});
     }
     to.add(mine.g, mine.pixel, std::move(terms), sizes_.fold);
 }
@@ -126,7 +128,12 @@ void Cell<T>::add_preprocessed_gradient(NodesBackward<T>& to) {
         before_reach_[i] = {states_[i].g, c_, make_map<T>(c_)};
         const Norm<T>& n = before_norm_[i];
         to.add(states_[i].g, c_,
-               {{{before_[i].z, c_, n.scale, n.shift}, n.mean, n.rstd, before_reach_[i].map, nullptr}});
+               {{{before_[i].z, c_, n.scale, n.shift, nullptr, affine(before_gamma_[i])},
+                 n.mean,
+                 n.rstd,
+                 before_reach_[i].map,
+                 nullptr,
+                 affine_gradient(before_gamma_[i])}});
     }
 }
 

@@ -31,14 +31,14 @@ void check_inputs(const MixedCell& op, Inputs in) {
         for (std::size_t node = 0; node < static_cast<std::size_t>(s.nodes); node++)
             check_order(std::span(s.order).subspan(node * channels, channels), s.channels);
     }
-    std::size_t parameters = s.reduce_before ? 3 : 2, norms = 2;
+    std::size_t parameters = (s.reduce_before ? 3 : 2) + (s.affine ? 4 : 0), norms = 2;
     for (const CellEdge& e : s.edges) {
         const auto bypasses =
             std::ranges::count_if(e.ops, [](const CellOp& o) { return o.kind == CellOpKind::bypass; });
         NASCENT_CHECK(bypasses == (s.partial > 1), runtime, "an edge with {} bypasses, expected {}: partial is {}",
                       bypasses, s.partial > 1 ? 1 : 0, s.partial);
         for (const CellOp& o : e.ops) {
-            parameters += static_cast<std::size_t>(cell_op_parameters(o, e.stride));
+            parameters += static_cast<std::size_t>(cell_op_parameters(o, e.stride, s.affine));
             norms += static_cast<std::size_t>(cell_op_norms(o, e.stride));
         }
     }
@@ -57,7 +57,7 @@ Sizes sizes_of(const MixedCell& op, Inputs in) {
     const CellShape& s = op.shape;
     Sizes sizes;
     sizes.n = static_cast<int>(in[1].shape[0]) / op.copies;
-    if (s.partial > 1 && kernel_stream().where == kernels::Where::cpu)
+    if (s.partial > 1 && !s.affine && kernel_stream().where == kernels::Where::cpu)
         sizes.fold = kernels::fold_of(sizes.n, s.channels / s.partial);
     std::vector<StateSize>& size = sizes.state;
     const StateSize start{static_cast<int>(in[1].shape[1]), static_cast<int>(in[1].shape[2])};
@@ -90,6 +90,14 @@ kernels::Branch<T> Cell<T>::reduce(std::size_t at, int c_out) const {
 }
 
 template <class T>
+void Cell<T>::check_affine(std::size_t gamma, int channels) const {
+    for (std::size_t p = gamma; op_.shape.affine && p < gamma + 2; p++)
+        NASCENT_CHECK(in_[p].shape == Shape{channels}, runtime,
+                      "parameter {} is a batch-norm's gamma or beta of shape {}, expected ({})", p - kFirstParameter,
+                      in_[p].shape.text(), channels);
+}
+
+template <class T>
 void Cell<T>::build_preprocessing() {
     const auto copy = static_cast<std::size_t>(copy_), copies = static_cast<std::size_t>(op_.copies);
     std::size_t at = kFirstParameter + copy * ((in_.size() - kFirstParameter) / copies);
@@ -106,7 +114,9 @@ void Cell<T>::build_preprocessing() {
         for (std::size_t p = at; p < at + (halve ? 2 : 1); p++)
             NASCENT_CHECK(in_[p].shape == weight, runtime, "preprocess{}: weights {}, expected {}", i,
                           in_[p].shape.text(), weight.text());
-        at += halve ? 2 : 1;
+        before_gamma_[i] = at + (halve ? 2 : 1);
+        check_affine(before_gamma_[i], c_);
+        at = before_gamma_[i] + (op_.shape.affine ? 2 : 0);
         b.z = nodes_tensor(size(0), c_);
         before_norm_[i] = norm(c_);
         give(b, before_norm_[i]);
@@ -118,8 +128,16 @@ void Cell<T>::build_preprocessing() {
         for (const CellOp& o : e.ops) {
             if (o.kind == CellOpKind::bypass) bypasses_.push_back({&e, &o});
             if (o.kind == CellOpKind::none || o.kind == CellOpKind::bypass) continue;
-            branches_.push_back({&e, &o, at, norm});
-            at += static_cast<std::size_t>(cell_op_parameters(o, e.stride));
+            const auto parameters = static_cast<std::size_t>(cell_op_parameters(o, e.stride, op_.shape.affine));
+            EdgeBranch<T>& b = branches_.emplace_back(EdgeBranch<T>{&e, &o, at, norm});
+            b.second = at + parameters / 2;
+            if (op_.shape.affine && cell_op_norms(o, e.stride) > 0) {
+                b.end_gamma = at + parameters - 2;
+                b.middle_gamma = b.second - 2;
+                check_affine(b.end_gamma, seen_);
+                if (b.twice()) check_affine(b.middle_gamma, seen_);
+            }
+            at += parameters;
             norm += static_cast<std::size_t>(cell_op_norms(o, e.stride));
         }
 }
@@ -174,7 +192,7 @@ void Cell<T>::build_edges(int from) {
         if (!e.twice()) continue;
         e.last = {BranchKind::separable, 0, width_};
         e.last.k = e.op->k;
-        e.last.depth = parameter(e.parameter + 2), e.last.point = parameter(e.parameter + 3);
+        e.last.depth = parameter(e.second), e.last.point = parameter(e.second + 1);
         give_z(e.last, e.end);
     }
 }
@@ -227,7 +245,7 @@ kernels::Source<T> Cell<T>::state(int s) const {
 template <class T>
 kernels::Source<T> Cell<T>::middle_source(const EdgeBranch<T>& e) const {
     const StateSize s = size(e.edge->to);
-    return {e.first.z, s.h, s.w, width_, width_, e.middle.scale, e.middle.shift, sizes_.fold};
+    return {e.first.z, s.h, s.w, width_, width_, e.middle.scale, e.middle.shift, sizes_.fold, affine(e.middle_gamma)};
 }
 
 template class Cell<float>;

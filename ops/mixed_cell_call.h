@@ -29,7 +29,7 @@ namespace cell {
 inline constexpr double kEps = 1e-5, kMomentum = 0.1;  // torch.nn.BatchNorm2d's
 inline constexpr std::size_t kFirstParameter = 3;      // inputs: before, previous, weights
 
-/// A batch-norm without gamma and beta: scale and shift, mean and rstd.
+/// A batch-norm but for gamma and beta: scale and shift, mean and rstd.
 template <class T>
 struct Norm {
     T *scale = nullptr, *shift = nullptr;
@@ -43,6 +43,8 @@ struct EdgeBranch {
     const CellOp* op;
     std::size_t parameter = 0;  // index of its first input
     std::size_t norm = 0;       // of its first batch-norm
+    // Inputs of an affine cell: the gammas, which betas follow; and those of a separable one's second half.
+    std::size_t middle_gamma = 0, end_gamma = 0, second = 0;
     // The branch that ends in the node: of a pool the state's, of a separable one the second half. None of an identity.
     kernels::Branch<T> last = {};
     Norm<T> end = {};  // of what reaches the node; of a pool in evaluation the edge's own
@@ -159,6 +161,15 @@ class Cell {
         return empty({sizes_.n, s.h, s.w, channels}, dtype_of<T>()).template as<T>();
     }
     const T* parameter(std::size_t i) const { return in_[i].as<T>(); }
+    kernels::GammaBeta<T> affine(std::size_t gamma) const {
+        if (!op_.shape.affine) return {};
+        return {parameter(gamma), parameter(gamma + 1)};
+    }
+    kernels::GammaBetaGradient<T> affine_gradient(std::size_t gamma) const {
+        if (!op_.shape.affine) return {};
+        const Into &g = into_[gamma], &b = into_[gamma + 1];
+        return {g.as<T>(), b.as<T>(), g.accumulate(), b.accumulate()};
+    }
     const T* weight(const CellOp& op) const { return op.weight < 0 ? nullptr : in_[2].as<T>() + op.weight; }
     /// Elements before this copy's in a tensor of all copies'.
     std::size_t before_mine(const Tensor& t) const {
@@ -173,6 +184,7 @@ class Cell {
     kernels::Source<T> middle_source(const EdgeBranch<T>& e) const;
 
     void build_preprocessing();
+    void check_affine(std::size_t gamma, int channels) const;
     void build_edges(int from);
     kernels::Branch<T> reduce(std::size_t parameter, int c_out) const;
     void build_bypass(int from);
@@ -207,7 +219,7 @@ class Cell {
     T* preprocessed_[2] = {};
     kernels::Branch<T> before_[2];
     Norm<T> before_norm_[2];
-    std::size_t before_parameter_[2] = {};
+    std::size_t before_parameter_[2] = {}, before_gamma_[2] = {};
     std::vector<EdgeBranch<T>> branches_;    // by edge and op; `none` has none
     std::vector<kernels::Branch<T>> pools_;  // by state: (max, avg), where an edge has one
     std::vector<Norm<T>> pool_norms_;

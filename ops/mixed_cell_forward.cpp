@@ -58,7 +58,8 @@ void Cell<T>::add_inputs(Branches<T>& to) const {
 template <class T>
 void Cell<T>::add_preprocessed(Nodes<T>& to) const {
     for (std::size_t i : {0, 1})
-        to.add(preprocessed_[i], c_, {{before_[i].z, c_, before_norm_[i].scale, before_norm_[i].shift}});
+        to.add(preprocessed_[i], c_,
+               {{before_[i].z, c_, before_norm_[i].scale, before_norm_[i].shift, nullptr, affine(before_gamma_[i])}});
 }
 
 /// Everything that is computed from a state, up to what nodes sum; `seconds`: second halves of separable convolutions.
@@ -84,7 +85,7 @@ std::vector<kernels::MixedTerm<T>> Cell<T>::terms(int node) const {
         if (e.edge->to != node) continue;
         const kernels::Source<T> from = state(e.edge->from);
         if (e.has_branch())
-            all.push_back({e.last.z, width_, e.end.scale, e.end.shift, weight(*e.op)});
+            all.push_back({e.last.z, width_, e.end.scale, e.end.shift, weight(*e.op), affine(e.end_gamma)});
         else
             all.push_back({from.x, from.pixel, nullptr, nullptr, weight(*e.op)});
     }

@@ -13,8 +13,8 @@ NODES = 4
 EDGES = tuple((2 + i, j) for i in range(NODES) for j in range(2 + i))  # (state, source), 14 of them
 
 
-def plain_bn(c):
-    return nn.BatchNorm2d(c, affine=False)
+def norm(c, affine=False):
+    return nn.BatchNorm2d(c, affine=affine)
 
 
 class Zero(nn.Module):
@@ -37,40 +37,48 @@ class Op(nn.Module):
         return self.op(x)
 
 
-def separable(c, kernel, stride, dilation=1):
+def separable(c, kernel, stride, dilation=1, affine=False):
     """ReLU, depthwise, pointwise, BN."""
     pad = dilation * (kernel - 1) // 2
     return (nn.ReLU(), nn.Conv2d(c, c, kernel, stride, pad, dilation, groups=c, bias=False),
-            nn.Conv2d(c, c, 1, bias=False), plain_bn(c))
+            nn.Conv2d(c, c, 1, bias=False), norm(c, affine))
 
 
 class FactorizedReduce(nn.Module):
     """Halves the map: half of the channels from the even pixels, half from the odd ones. Even sizes only."""
 
-    def __init__(self, c_in, c_out):
+    def __init__(self, c_in, c_out, affine=False):
         super().__init__()
         self.conv_1 = nn.Conv2d(c_in, c_out // 2, 1, 2, bias=False)
         self.conv_2 = nn.Conv2d(c_in, c_out // 2, 1, 2, bias=False)
-        self.bn = plain_bn(c_out)
+        self.bn = norm(c_out, affine)
 
     def forward(self, x):
         x = torch.relu(x)
         return self.bn(torch.cat((self.conv_1(x), self.conv_2(x[:, :, 1:, 1:])), 1))
 
 
-def make_op(name, c, stride):
+def make_op(name, c, stride, affine=False):
     if name == "none":
         return Zero(stride)
     if name == "max_pool_3x3":
-        return nn.Sequential(nn.MaxPool2d(3, stride, 1), plain_bn(c))
+        return nn.Sequential(nn.MaxPool2d(3, stride, 1), norm(c, affine))
     if name == "avg_pool_3x3":
-        return nn.Sequential(nn.AvgPool2d(3, stride, 1, count_include_pad=False), plain_bn(c))
+        return nn.Sequential(nn.AvgPool2d(3, stride, 1, count_include_pad=False), norm(c, affine))
     if name == "skip_connect":
-        return nn.Identity() if stride == 1 else FactorizedReduce(c, c)
+        return nn.Identity() if stride == 1 else FactorizedReduce(c, c, affine)
     kernel = int(name[-1])
     if name.startswith("dil"):
-        return Op(*separable(c, kernel, stride, 2))
-    return Op(*separable(c, kernel, stride), *separable(c, kernel, 1))
+        return Op(*separable(c, kernel, stride, 2, affine=affine))
+    return Op(*separable(c, kernel, stride, affine=affine), *separable(c, kernel, 1, affine=affine))
+
+
+def preprocessing(c_before, c_in, c, reduction_before, affine=False):
+    """Those of a cell's two inputs."""
+    def pointwise(c_from):
+        return Op(nn.ReLU(), nn.Conv2d(c_from, c, 1, bias=False), norm(c, affine))
+
+    return FactorizedReduce(c_before, c, affine) if reduction_before else pointwise(c_before), pointwise(c_in)
 
 
 class MixedOp(nn.Module):
@@ -107,9 +115,7 @@ class Cell(nn.Module):
     def __init__(self, c_before, c_in, c, reduction, reduction_before, tuned, partial, ops):
         super().__init__()
         self.reduction, self.tuned = reduction, tuned
-        self.preprocess0 = (FactorizedReduce(c_before, c) if reduction_before else
-                            Op(nn.ReLU(), nn.Conv2d(c_before, c, 1, bias=False), plain_bn(c)))
-        self.preprocess1 = Op(nn.ReLU(), nn.Conv2d(c_in, c, 1, bias=False), plain_bn(c))
+        self.preprocess0, self.preprocess1 = preprocessing(c_before, c_in, c, reduction_before)
         self._ops = nn.ModuleList(MixedOp(c, 2 if reduction and j < 2 else 1, tuned, partial, ops) for _, j in EDGES)
 
     def forward(self, before, x, weights, edges=None):

@@ -63,6 +63,21 @@ __device__ void add_rows(const From* p, unsigned rows, std::size_t pitch, std::s
     }
 }
 
+/// The gradients of gamma and beta at channel c, of the sums of g and of g * xhat.
+template <class T>
+__device__ void put_affine(const GammaBetaGradient<T>& to, int c, double s, double normed) {
+    if (to.gamma) to.gamma[c] = static_cast<T>(to.accumulate_gamma ? to.gamma[c] + normed : normed);
+    if (to.beta) to.beta[c] = static_cast<T>(to.accumulate_beta ? to.beta[c] + s : s);
+}
+
+/// The sum of g * xhat, xhat being (z - mean) * rstd, or with a null mean (evaluation) z * scale + shift.
+template <class T>
+__device__ double normed_sum(const double* mean, const double* rstd, const T* scale, const T* shift, int c, double s,
+                             double sz) {
+    if (mean) return rstd[c] * (sz - mean[c] * s);
+    return std::fma(sz, static_cast<double>(scale[c]), s * static_cast<double>(shift[c]));
+}
+
 /// Batch-norm's gradient as a map, from s = sum of g and sz = sum of g * z over n pixels: with a = weight * rstd, of
 /// a * (g - s / n - xhat * sum(g * xhat) / n), xhat = (z - mean) * rstd.
 template <class T>
@@ -98,12 +113,25 @@ MixedTile largest_tile(int h, int w, Fits&& fits) {
 }
 inline constexpr std::size_t kMixedShared = 96 * 1024;  // two blocks on a multiprocessor
 
-/// a = x * scale + shift, or its ReLU, as a source of load_window.
+/// a = x * scale + shift, with gamma and beta (x * scale + shift) * gamma + beta, or its ReLU, as a source of
+/// load_window.
 template <class T, bool IsWide>
 struct StateSource {
     const T *x, *scale, *shift;
+    GammaBeta<T> affine;
     int h, w, c, pixel;
     bool relu;
+
+    __device__ StateSource(const Source<T>& s, bool with_relu)
+        : x(s.x),
+          scale(s.scale),
+          shift(s.shift),
+          affine(s.affine),
+          h(s.h),
+          w(s.w),
+          c(s.c),
+          pixel(s.pixel),
+          relu(with_relu) {}
 
     struct Channels {
         Wide<T> scale, shift;
@@ -116,6 +144,14 @@ struct StateSource {
         if (!scale) return k;
         k.scale = load_channels(scale + first, c - first, IsWide);
         k.shift = load_channels(shift + first, c - first, IsWide);
+        if (!affine.gamma) return k;
+        const Wide<T> gamma = load_channels(affine.gamma + first, c - first, IsWide),
+                      beta = load_channels(affine.beta + first, c - first, IsWide);
+#pragma unroll
+        for (int i = 0; i < kWide<T>; i++) {
+            k.scale.v[i] *= gamma.v[i];
+            k.shift.v[i] = std::fma(k.shift.v[i], gamma.v[i], beta.v[i]);
+        }
         return k;
     }
     __device__ Raw fetch(int n, int row, int column, const Channels& k) const {

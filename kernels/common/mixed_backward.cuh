@@ -109,7 +109,7 @@ __device__ void finish_pixels(const BackwardPart<T>& part, const Skip<T>* skips,
             for (int j = 0; j < V; j++) sum[r].v[j] = std::fma(weight, g.v[j], sum[r].v[j]);
         }
         if (part.da) store_channels(part.da + pixel * part.da_pixel + channel, sum[r], left, IsWide);
-        if (!part.map.scale || !part.mean) continue;
+        if (!part.sums) continue;
         const Wide<T> v = load_channels(part.source.x + pixel * part.source.pixel + channel, left, IsWide);
 #pragma unroll
         for (int j = 0; j < V; j++) {
@@ -140,13 +140,17 @@ __device__ void finish_chunk(const BackwardList<T>& list, const BackwardPart<T>&
                                 op.accumulate_point);
                     });
     }
-    if (!last[part.ops] || !part.map.scale || !part.mean) return;
+    if (!last[part.ops] || !part.sums) return;
     const double n = static_cast<double>(list.n) * s.h * s.w;
     const std::size_t c = static_cast<std::size_t>(s.c);
     add_rows<2>(sums + part.partial + c0, part.rows, 2 * c, c, static_cast<unsigned>(channels), memory,
                 [&](unsigned at, const double(&sum)[2]) {
                     const int channel = c0 + static_cast<int>(at);
-                    fold(part.map, channel, 1, part.mean[channel], part.rstd[channel], n, sum[0], sum[1]);
+                    if (part.mean)
+                        fold(part.map, channel, s.affine.gamma ? static_cast<double>(s.affine.gamma[channel]) : 1.0,
+                             part.mean[channel], part.rstd[channel], n, sum[0], sum[1]);
+                    put_affine(part.affine, channel, sum[0],
+                               normed_sum(part.mean, part.rstd, s.scale, s.shift, channel, sum[0], sum[1]));
                 });
 }
 
@@ -187,7 +191,7 @@ __global__ void __launch_bounds__(kThreads, 2)
                             step * a.cols * kPitch<T>};
         if (part.window) {
             if (more) __syncthreads();  // the tile before has been read
-            const StateSource<T, IsWide> source{s.x, s.scale, s.shift, s.h, s.w, s.c, s.pixel, true};
+            const StateSource<T, IsWide> source(s, true);
             load_window(source, {n, y0 - a.halo, x0 - a.halo, 1, height, width, 1, list.n, s.h, s.w}, c0, groups,
                         kPitch<T>, a.at);
             __syncthreads();
@@ -228,7 +232,7 @@ __global__ void __launch_bounds__(kThreads, 2)
                                      static_cast<std::size_t>(n) * s.h * s.w, own, sum, total);
     }
 
-    if (part.map.scale && part.mean) {
+    if (part.sums) {
         __syncthreads();  // shared memory has been read
         double all[2 * V];
         for (int i = 0; i < 2 * V; i++) all[i] = static_cast<double>(total[i]);
@@ -237,9 +241,10 @@ __global__ void __launch_bounds__(kThreads, 2)
             for (int i = 0; i < 2 * V; i++)
                 if (channel + i % V < s.c)
                     sums[part.partial + (static_cast<std::size_t>(row) * 2 + i / V) * s.c + channel + i % V] = all[i];
-    } else if (part.map.scale && row == 0) {  // evaluation
+    }
+    if (part.map.scale && !part.mean && row == 0) {  // evaluation
         for (int i = static_cast<int>(threadIdx.x); i < channels; i += static_cast<int>(kThreads)) {
-            part.map.scale[c0 + i] = s.scale[c0 + i];
+            part.map.scale[c0 + i] = s.affine.gamma ? s.scale[c0 + i] * s.affine.gamma[c0 + i] : s.scale[c0 + i];
             part.map.slope[c0 + i] = part.map.shift[c0 + i] = T(0);
         }
     }

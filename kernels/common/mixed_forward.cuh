@@ -254,7 +254,7 @@ __global__ void __launch_bounds__(kThreads, 2)
             for (int first = 0; first < groups; first += held) {
                 const int here = min(held, groups - first);
                 if (i == 0 || !part.resident) {
-                    const StateSource<T, IsWide> source{s.x, s.scale, s.shift, s.h, s.w, s.c, s.pixel, !pools};
+                    const StateSource<T, IsWide> source(s, !pools);
                     load_window(source, {n, y - a.halo, x - a.halo, 1, height, width, 1, list.n, s.h, s.w}, first * V,
                                 here, a.pitch, a.at);
                     __syncthreads();

@@ -29,11 +29,13 @@ struct BackwardPart {
     int da_pixel, first_skip, skips;
     const double *mean, *rstd;
     NormMap<T> map;
+    GammaBetaGradient<T> affine;
     int first_op, ops, chunks;
     unsigned first_block, rows, tiles, arrival;
     int tiles_y, tiles_x, halo;
     MixedTile tile;
     bool window, wanted;     // a convolution reads the state; its gradient or map is wanted
+    bool sums;               // of da and of da * x are needed
     int dz, dd, d, scratch;  // where they lie in shared memory, in elements behind the window
     std::size_t partial;     // (rows, 2, c) sums of da and of da * x
 };

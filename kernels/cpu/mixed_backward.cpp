@@ -16,6 +16,11 @@ namespace nascent {
 namespace kernels {
 namespace HWY_NAMESPACE {
 
+template <class T>
+bool has_sums(const SourceBackward<T>& s) {
+    return s.map.scale && (s.mean || s.affine.wanted());
+}
+
 /// An image of da from what its branches left: written once, with the sums of da and da * x in `sums` (2, padded).
 template <class T>
 void finish_image(const SourceBackward<T>& p, int image, const T* gradient, const T* pooled, double* sums) {
@@ -27,8 +32,7 @@ void finish_image(const SourceBackward<T>& p, int image, const T* gradient, cons
     for (int run = 0; run < pixels; run += 64)
         for (int c = 0; c < s.c; c += L) {
             const int count = s.c - c;
-            const Vector<T> scale = s.scale ? load_first(s.scale + c, count) : set(T(1));
-            const Vector<T> shift = s.shift ? load_first(s.shift + c, count) : zero<T>();
+            const SourceConstants<T> by(s, c, count);
             const T* from = gradient ? gradient + c / B * sum.block_size + c % B : nullptr;
             Vector<T> plain = zero<T>(), products = zero<T>();
             for (int i = run; i < std::min(pixels, run + 64); i++) {
@@ -38,7 +42,8 @@ void finish_image(const SourceBackward<T>& p, int image, const T* gradient, cons
                     hwy::Prefetch(skip.g + (at + kAhead) * static_cast<std::size_t>(skip.pixel) + c);
                 Vector<T> v = zero<T>();
                 if (from)
-                    v = where_positive<T>(hn::MulAdd(x, scale, shift), load(from + static_cast<std::size_t>(i) * B));
+                    v = where_positive<T>(hn::MulAdd(x, by.scale, by.shift),
+                                          load(from + static_cast<std::size_t>(i) * B));
                 if (pooled) v = hn::Add(v, load_first(pooled + static_cast<std::size_t>(i) * s.c + c, count));
                 for (const Skip<T>& skip : p.skips) {
                     const Vector<T> g = load_first(skip.g + at * static_cast<std::size_t>(skip.pixel) + c, count);
@@ -155,7 +160,7 @@ void backward(const Stream& stream, int n, std::span<const SourceBackward<T>> so
         }
         if (weights) clear_border(place, scratch.plane);
         double* sums = nullptr;
-        if (to.map.scale && to.mean) {
+        if (has_sums(to)) {
             const std::size_t count = static_cast<std::size_t>(2) * bare.blocks * kBlock<T>;
             sums = at_bytes<double>(workspace, layout.source_sums[index]) + count * static_cast<std::size_t>(chunk);
             std::fill_n(sums, count, 0.0);
@@ -195,12 +200,14 @@ void backward(const Stream& stream, int n, std::span<const SourceBackward<T>> so
         const int c = to.source.c, padded = ceil_div(c, kBlock<T>) * kBlock<T>;
         std::vector<double> s(static_cast<std::size_t>(2 * padded), 0.0);
         const double* partial = at_bytes<double>(workspace, layout.source_sums[i]);
-        for (int chunk = 0; to.mean && chunk < images.count; chunk++)
+        for (int chunk = 0; has_sums(to) && chunk < images.count; chunk++)
             for (int k = 0; k < 2 * padded; k++) s[static_cast<std::size_t>(k)] += *partial++;
         const int fold = to.source.fold;
         sum_folded(s.data(), c, fold), sum_folded(s.data() + padded, c, fold);
-        norm_map(c, static_cast<double>(n) * fold * to.source.h * to.source.w, 1.0, s.data(), s.data() + padded,
-                 to.mean, to.rstd, to.source.scale, to.map);
+        const NormParts<T> norm{to.mean, to.rstd, to.source.scale, to.source.shift, to.source.affine};
+        norm_map(c, static_cast<double>(n) * fold * to.source.h * to.source.w, 1.0, s.data(), s.data() + padded, norm,
+                 to.map);
+        affine_gradient(c, 1.0, s.data(), s.data() + padded, norm, to.affine);
     }
 }
 

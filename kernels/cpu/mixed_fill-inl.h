@@ -19,19 +19,28 @@ namespace HWY_NAMESPACE {
 /// Pixels that are asked for before they are read: a state's come from memory, a channel vector of each.
 inline constexpr std::size_t kAhead = 24;
 
-/// relu(x * scale + shift) of a source's image.
+/// What a source's x is multiplied with and what is added, of a vector of channels: a = x * scale + shift.
+template <class T>
+struct SourceConstants {
+    Vector<T> scale, shift;
+    HWY_INLINE SourceConstants(const Source<T>& s, int c, int count)
+        : scale(s.scale ? load_first(s.scale + c, count) : set(T(1))),
+          shift(s.shift ? load_first(s.shift + c, count) : zero<T>()) {
+        if (!s.affine.gamma) return;
+        const Vector<T> gamma = load_first(s.affine.gamma + c, count);
+        scale = hn::Mul(scale, gamma);
+        shift = hn::MulAdd(shift, gamma, load_first(s.affine.beta + c, count));
+    }
+};
+
+/// relu(a) of a source's image.
 template <class T>
 struct ReadSource {
+    const Source<T>& source;
     const T* x;
     std::size_t pixel;
-    const T* scale;
-    const T* shift;
-    struct Constants {
-        Vector<T> scale, shift;
-    };
-    HWY_INLINE Constants constants(int c, int count) const {
-        return {scale ? load_first(scale + c, count) : set(T(1)), shift ? load_first(shift + c, count) : zero<T>()};
-    }
+    using Constants = SourceConstants<T>;
+    HWY_INLINE Constants constants(int c, int count) const { return {source, c, count}; }
     HWY_INLINE Vector<T> operator()(const Constants& k, std::size_t at, int c, int count) const {
         const Vector<T> v = hn::MulAdd(load_first(x + at * pixel + c, count), k.scale, k.shift);
         return hn::IfThenZeroElse(hn::Lt(v, zero<T>()), v);  // not a maximum: not-a-number stays what it is
@@ -102,7 +111,7 @@ void clear_border(const Plane& plane, T* to) {
 /// All rows of an image of a source into its plane, whose padding stays as it is.
 template <class T>
 void fill_source(const Source<T>& s, const T* image, const Plane& plane, T* to) {
-    const ReadSource<T> read{image, static_cast<std::size_t>(s.pixel), s.scale, s.shift};
+    const ReadSource<T> read{s, image, static_cast<std::size_t>(s.pixel)};
     for (int y = 0; y < s.h; y++)
         fill_row(read, static_cast<std::size_t>(y) * s.w, 1, s.w, s.c, plane.block_size,
                  to + plane.at(y + plane.pad, plane.pad));
@@ -113,7 +122,7 @@ void fill_source(const Source<T>& s, const T* image, const Plane& plane, T* to) 
 template <class T>
 void gather_pixels(const Source<T>& s, const T* image, const BranchSize<T>& size, T* to) {
     constexpr int B = kBlock<T>;
-    const ReadSource<T> read{image, static_cast<std::size_t>(s.pixel), s.scale, s.shift};
+    const ReadSource<T> read{s, image, static_cast<std::size_t>(s.pixel)};
     const std::size_t block = static_cast<std::size_t>(size.pixels) * B;
     const int step = size.halves;
     for (int half = 0; half < size.halves; half++)

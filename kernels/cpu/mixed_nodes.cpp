@@ -41,8 +41,10 @@ Weighed<T> weigh(const MixedNode<T>& node, int channels, std::size_t padded) {
         const MixedTerm<T>& term = node.terms[t];
         const double weight = term.weight ? static_cast<double>(term.weight[0]) : 1.0;
         for (int c = 0; c < channels; c++) {
-            w.scales[t * padded + c] = static_cast<T>(term.scale ? weight * term.scale[c] : weight);
-            if (term.shift) shift[c] += weight * term.shift[c];
+            const double gamma = term.affine.gamma ? static_cast<double>(term.affine.gamma[c]) : 1.0;
+            w.scales[t * padded + c] = static_cast<T>(term.scale ? weight * gamma * term.scale[c] : weight);
+            if (term.shift) shift[c] += weight * gamma * term.shift[c];
+            if (term.affine.beta) shift[c] += weight * static_cast<double>(term.affine.beta[c]);
         }
     }
     std::copy(shift.begin(), shift.end(), w.shift.begin());
@@ -134,7 +136,7 @@ HWY_INLINE void run_sums(const T* g, std::size_t pixel, const T* const* z, const
 
 template <class T>
 bool has_sums(const MixedTermGradient<T>& t) {
-    return t.dweight || (t.map.scale && t.mean);
+    return t.dweight || t.affine.wanted() || (t.map.scale && t.mean);
 }
 
 template <class T>
@@ -149,13 +151,14 @@ void nodes_back(const Stream& stream, std::size_t pixels, int channels, std::spa
         std::vector<std::size_t> terms;
         for (std::size_t t = 0; t < node.terms.size(); t++)
             if (has_sums(node.terms[t])) terms.push_back(t);
-        parallel(stream, runs.count, [&](int chunk, int) HWY_ATTR {
+        const int chunks = terms.empty() ? 0 : runs.count;
+        parallel(stream, chunks, [&](int chunk, int) HWY_ATTR {
             double* partial = partials + size * static_cast<std::size_t>(chunk);
             std::fill_n(partial, size, 0.0);
             const std::size_t end = std::min(pixels, static_cast<std::size_t>(runs.end(chunk)) * kRun);
             for (std::size_t at = static_cast<std::size_t>(runs.begin(chunk)) * kRun; at < end; at += kRun) {
                 const std::size_t run = std::min(kRun, end - at), pixel = static_cast<std::size_t>(node.pixel);
-                for (std::size_t first = 0; first == 0 || first < terms.size(); first += 4) {
+                for (std::size_t first = 0; first < terms.size(); first += 4) {
                     const int k = static_cast<int>(std::min<std::size_t>(4, terms.size() - first));
                     for (int c = 0; c < channels; c += L) {
                         const T* z[4] = {};
@@ -177,7 +180,6 @@ void nodes_back(const Stream& stream, std::size_t pixels, int channels, std::spa
                             else
                                 run_sums<K, false>(g, pixel, z, z_pixel, run, count, plain, products);
                         };
-                        if (k == 0) of.template operator()<0>();
                         if (k == 1) of.template operator()<1>();
                         if (k == 2) of.template operator()<2>();
                         if (k == 3) of.template operator()<3>();
@@ -187,26 +189,30 @@ void nodes_back(const Stream& stream, std::size_t pixels, int channels, std::spa
             }
         });
         std::vector<double> sums(size, 0.0);
-        for (int chunk = 0; chunk < runs.count; chunk++)
+        for (int chunk = 0; chunk < chunks; chunk++)
             for (std::size_t i = 0; i < size; i++) sums[i] += partials[size * static_cast<std::size_t>(chunk) + i];
         for (std::size_t t = 0; t < node.terms.size(); t++) {
             const MixedTermGradient<T>& g = node.terms[t];
             const double* sz = sums.data() + (1 + t) * c_count;
             if (!g.dweight) continue;
+            const GammaBeta<T>& affine = g.term.affine;
             double dot = 0;
-            for (int c = 0; c < channels; c++)
-                dot += g.term.scale ? g.term.scale[c] * sz[c] + g.term.shift[c] * sums[static_cast<std::size_t>(c)]
-                                    : sz[c];
+            for (int c = 0; c < channels; c++) {
+                const double s = sums[static_cast<std::size_t>(c)];
+                const double normed = g.term.scale ? g.term.scale[c] * sz[c] + g.term.shift[c] * s : sz[c];
+                dot += affine.gamma ? affine.gamma[c] * normed + affine.beta[c] * s : normed;
+            }
             g.dweight[0] = static_cast<T>(dot);
         }
         for (std::size_t i = 0; i < size; i += c_count) sum_folded(sums.data() + i, channels, node.fold);
         for (std::size_t t = 0; t < node.terms.size(); t++) {
             const MixedTermGradient<T>& g = node.terms[t];
             const double* sz = sums.data() + (1 + t) * c_count;
+            const NormParts<T> norm{g.mean, g.rstd, g.term.scale, g.term.shift, g.term.affine};
+            const double weight = g.term.weight ? static_cast<double>(g.term.weight[0]) : 1.0;
             if (g.map.scale)
-                norm_map(channels, static_cast<double>(pixels) * node.fold,
-                         g.term.weight ? static_cast<double>(g.term.weight[0]) : 1.0, sums.data(), sz, g.mean, g.rstd,
-                         g.term.scale, g.map);
+                norm_map(channels, static_cast<double>(pixels) * node.fold, weight, sums.data(), sz, norm, g.map);
+            affine_gradient(channels, weight, sums.data(), sz, norm, g.affine);
         }
     }
 }

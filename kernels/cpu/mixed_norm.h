@@ -16,24 +16,50 @@ inline void sum_folded(double* s, int channels, int fold) {
     }
 }
 
-/// With s = sum of g and sz = sum of g * z, the gradient of z under weight * norm(z): weight * rstd * (g - s / n - xhat
-/// * sum(g * xhat) / n), xhat = (z - mean) * rstd, as g * scale + z * slope + shift. With a null mean (running
-/// statistics) weight * norm_scale * g.
+/// A batch-norm as its backward sees it: with a null mean its statistics are constants, with a null scale there is
+/// none.
 template <class T>
-void norm_map(int channels, double n, double weight, const double* s, const double* sz, const double* mean,
-              const double* rstd, const T* norm_scale, const NormMap<T>& map) {
+struct NormParts {
+    const double* mean;
+    const double* rstd;
+    const T* scale;
+    const T* shift;
+    GammaBeta<T> affine;
+    /// xhat = z * slope(c) + offset(c).
+    double slope(int c) const { return mean ? rstd[c] : static_cast<double>(scale[c]); }
+    double offset(int c) const { return mean ? -mean[c] * rstd[c] : static_cast<double>(shift[c]); }
+};
+
+/// With s = sum of g and sz = sum of g * z, the gradient of z under weight * (gamma * norm(z) + beta): weight * gamma *
+/// rstd * (g - s / n - xhat * sum(g * xhat) / n), xhat = (z - mean) * rstd, as g * scale + z * slope + shift. With a
+/// null mean (running statistics) weight * gamma * scale * g.
+template <class T>
+void norm_map(int channels, double n, double weight, const double* s, const double* sz, const NormParts<T>& norm,
+              const NormMap<T>& map) {
+    const double *mean = norm.mean, *rstd = norm.rstd;
     for (int c = 0; c < channels; c++) {
+        const double by = norm.affine.gamma ? weight * static_cast<double>(norm.affine.gamma[c]) : weight;
         if (!mean) {
-            map.scale[c] = static_cast<T>(norm_scale ? weight * norm_scale[c] : weight);
+            map.scale[c] = static_cast<T>(norm.scale ? by * norm.scale[c] : by);
             map.slope[c] = map.shift[c] = T(0);
             continue;
         }
-        const double a = weight * rstd[c];
+        const double a = by * rstd[c];
         const double b = -a * rstd[c] * rstd[c] * (sz[c] - mean[c] * s[c]) / n;
         map.scale[c] = static_cast<T>(a);
         map.slope[c] = static_cast<T>(b);
         map.shift[c] = static_cast<T>(-a * s[c] / n - b * mean[c]);
     }
+}
+
+/// Gradients of gamma and beta under weight * (gamma * norm(z) + beta), of the same sums.
+template <class T>
+void affine_gradient(int channels, double weight, const double* s, const double* sz, const NormParts<T>& norm,
+                     const GammaBetaGradient<T>& to) {
+    auto put = [](T& at, double value, bool add) { at = static_cast<T>(add ? at + value : value); };
+    for (int c = 0; to.gamma && c < channels; c++)
+        put(to.gamma[c], weight * (norm.slope(c) * sz[c] + norm.offset(c) * s[c]), to.accumulate_gamma);
+    for (int c = 0; to.beta && c < channels; c++) put(to.beta[c], weight * s[c], to.accumulate_beta);
 }
 
 }  // namespace nascent::kernels

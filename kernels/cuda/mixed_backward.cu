@@ -134,6 +134,8 @@ Partials for_launches(int n, std::span<const SourceBackward<T>> sources, std::sp
         p.mean = s.mean;
         p.rstd = s.rstd;
         p.map = s.map;
+        p.affine = s.affine;
+        p.sums = s.map.scale && (s.mean || s.affine.wanted());
         p.wanted = wanted(s);
         p.first_op = ops;
         for (std::size_t b = first; b < at; b++)
@@ -149,7 +151,7 @@ Partials for_launches(int n, std::span<const SourceBackward<T>> sources, std::sp
         p.arrival = arrivals_used;
         arrivals_used += static_cast<unsigned>((p.ops + 1) * p.chunks);
         p.partial = partials.sums;
-        if (p.map.scale && p.mean) partials.sums += p.rows * 2 * static_cast<std::size_t>(s.source.c);
+        if (p.sums) partials.sums += p.rows * 2 * static_cast<std::size_t>(s.source.c);
         for (BackwardOp<T>* op = list.ops + p.first_op; op != list.ops + ops; op++) {
             op->partial = partials.weights;
             const int each = (op->ddepth ? op->taps.k * op->taps.k : 0) + (op->dpoint ? op->c_out : 0);
@@ -162,8 +164,8 @@ Partials for_launches(int n, std::span<const SourceBackward<T>> sources, std::sp
 
 template <class T>
 bool aligned(const SourceBackward<T>& s) {
-    bool all = wide<T>(s.source.c, {s.source.scale, s.source.shift}) && wide<T>(s.source.pixel, {s.source.x}) &&
-               (!s.da || wide<T>(s.pixel, {s.da}));
+    bool all = wide<T>(s.source.c, {s.source.scale, s.source.shift, s.source.affine.gamma, s.source.affine.beta}) &&
+               wide<T>(s.source.pixel, {s.source.x}) && (!s.da || wide<T>(s.pixel, {s.da}));
     for (const Skip<T>& k : s.skips) all = all && wide<T>(k.pixel, {k.g});
     return all;
 }

@@ -143,7 +143,8 @@ void branches_forward(const Stream& stream, int n, double eps, std::span<const S
     bool is_wide = true;
     for (const Branch<T>& b : branches) {
         const Source<T>& s = sources[static_cast<std::size_t>(b.source)];
-        is_wide = is_wide && wide<T>(s.c, {s.scale, s.shift, b.depth}) && wide<T>(s.pixel, {s.x}) &&
+        is_wide = is_wide && wide<T>(s.c, {s.scale, s.shift, s.affine.gamma, s.affine.beta, b.depth}) &&
+                  wide<T>(s.pixel, {s.x}) &&
                   wide<T>(b.kind == BranchKind::reduce ? b.c_out / 2 : b.c_out, {b.point, b.point_odd, b.z});
     }
     for_launches(n, eps, sources, branches, [&](ForwardList<T>& list, unsigned blocks, int ops, std::size_t bytes) {

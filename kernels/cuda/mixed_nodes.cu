@@ -4,8 +4,8 @@
 namespace nascent::kernels::gpu {
 namespace {
 
-constexpr int kTerms = 64, kNodes = 16;       // of a launch
-constexpr int kShared = 4, kGroups = kTerms;  // terms that share a read of g; such groups of a launch
+constexpr int kTerms = 64, kNodes = 16;   // of a launch
+constexpr int kShared = 4, kGroups = 48;  // terms that share a read of g; such groups of a launch
 
 template <class T>
 struct NodeItem {
@@ -42,6 +42,10 @@ __global__ void __launch_bounds__(kThreads)
         Pack<T, N> z = load<N>(t.z + p * t.pixel + c);
         if (t.scale) {
             const Pack<T, N> a = load<N>(t.scale + c), b = load<N>(t.shift + c);
+            for (int i = 0; i < N; i++) z.v[i] = std::fma(z.v[i], a.v[i], b.v[i]);
+        }
+        if (t.affine.gamma) {
+            const Pack<T, N> a = load<N>(t.affine.gamma + c), b = load<N>(t.affine.beta + c);
             for (int i = 0; i < N; i++) z.v[i] = std::fma(z.v[i], a.v[i], b.v[i]);
         }
         const T w = weight_of(t.weight);
@@ -82,7 +86,8 @@ __global__ void __launch_bounds__(kThreads)
             if (!term.map.scale || term.mean) continue;
             const T w = weight_of(term.term.weight);
             for (unsigned c = t; c < static_cast<unsigned>(channels); c += kThreads) {
-                term.map.scale[c] = term.term.scale ? w * term.term.scale[c] : w;
+                const T by = term.term.affine.gamma ? w * term.term.affine.gamma[c] : w;
+                term.map.scale[c] = term.term.scale ? by * term.term.scale[c] : by;
                 term.map.slope[c] = term.map.shift[c] = T(0);
             }
         }
@@ -130,11 +135,19 @@ __global__ void __launch_bounds__(kThreads)
                                   const MixedTermGradient<T>& term = group.terms[k];
                                   const double a = term.term.scale ? static_cast<double>(term.term.scale[at]) : 1.0,
                                                b = term.term.scale ? static_cast<double>(term.term.shift[at]) : 0.0;
-                                  dots[k] += std::fma(sum[1 + k], a, sum[0] * b);
+                                  const GammaBeta<T>& affine = term.term.affine;
+                                  const double gamma = affine.gamma ? static_cast<double>(affine.gamma[at]) : 1.0,
+                                               beta = affine.gamma ? static_cast<double>(affine.beta[at]) : 0.0,
+                                               weight = static_cast<double>(weight_of(term.term.weight));
+                                  dots[k] += std::fma(std::fma(sum[1 + k], a, sum[0] * b), gamma, sum[0] * beta);
+                                  const int channel = static_cast<int>(at);
                                   if (term.map.scale && term.mean)
-                                      fold(term.map, static_cast<int>(at),
-                                           static_cast<double>(weight_of(term.term.weight)), term.mean[at],
-                                           term.rstd[at], static_cast<double>(pixels), sum[0], sum[1 + k]);
+                                      fold(term.map, channel, weight * gamma, term.mean[at], term.rstd[at],
+                                           static_cast<double>(pixels), sum[0], sum[1 + k]);
+                                  if (term.affine.gamma || term.affine.beta)
+                                      put_affine(term.affine, channel, weight * sum[0],
+                                                 weight * normed_sum(term.mean, term.rstd, term.term.scale,
+                                                                     term.term.shift, channel, sum[0], sum[1 + k]));
                               }
                           });
     add_down<kShared>(1, part, dots);
@@ -146,11 +159,11 @@ __global__ void __launch_bounds__(kThreads)
 
 template <class T>
 bool wanted(const MixedTermGradient<T>& t) {
-    return t.map.scale || t.dweight;
+    return t.map.scale || t.dweight || t.affine.wanted();
 }
 template <class T>
 bool aligned(int c, const MixedTerm<T>& t) {
-    return wide<T>(c, {t.scale, t.shift}) && wide<T>(t.pixel, {t.z});
+    return wide<T>(c, {t.scale, t.shift, t.affine.gamma, t.affine.beta}) && wide<T>(t.pixel, {t.z});
 }
 
 /// f(list, the partial sums of earlier launches) for each launch, usually one; returns the partial sums of all.
@@ -175,7 +188,7 @@ std::size_t for_groups(std::size_t pixels, int c, std::span<const MixedNodeGradi
                 group->g = node.g;
                 group->pixel = node.pixel;
             }
-            if (term.dweight || term.mean) group->sums |= 1u << group->count;
+            if (term.dweight || term.affine.wanted() || term.mean) group->sums |= 1u << group->count;
             group->terms[group->count++] = term;
         }
     }

@@ -35,8 +35,8 @@ class DartsNet : public SearchNet {
     Output forward(const Tensor& x, bool training);
 
     /// Logits of the network whose cells have the path's operators alone: of one with edges of all primitives, whose
-    /// alphas play no part. Cells without affine batch norms are one fused op each. Statistics move and gradients arise
-    /// for operators on the path only. Throws Error(usage) for a path that is no valid() code, Error(runtime) for a
+    /// alphas play no part. Cells are one fused op each. Statistics move and gradients arise for operators on the path
+    /// only. Throws Error(usage) for a path that is no valid() code, Error(runtime) for a
     /// network of other cells.
     Tensor forward(const Tensor& x, const darts::Code& path, bool training);
 
@@ -79,7 +79,7 @@ class DartsNet : public SearchNet {
     struct Group {
         std::size_t first = 0, last = 0;  // layers
     };
-    /// Appends the convolutions' parameters and the batch norms (layers) of a group, in order.
+    /// Appends the convolutions' and affine batch norms' parameters and the batch norms (layers) of a group, in order.
     void take(const Group* group, std::vector<int>& parameters, std::vector<std::size_t>& norms) const;
     struct Mixed {  // a cell of all primitives: what the fused op reads, in its order
         CellShape shape;
@@ -109,9 +109,6 @@ class DartsNet : public SearchNet {
                      bool training);
     Tensor run_path(const darts::Cell& cell, const Tensor& before, const Tensor& previous, const darts::CellCode& path,
                     bool training);
-    /// The same as one fused op, of cells whose batch norms are not affine.
-    Tensor run_fused_path(const darts::Cell& cell, const Tensor& before, const Tensor& previous,
-                          const darts::CellCode& path, bool training);
     Tensor preprocessed(const darts::Cell& cell, int input, const Tensor& x, bool training);
     std::pair<Tensor, Tensor> stems(const Tensor& x, bool training);
     /// The last cell's output; sets `auxiliary` as in Output.

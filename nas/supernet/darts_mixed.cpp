@@ -27,20 +27,32 @@ CellOp cell_op(int op, int weight) {
     }
 }
 
+/// A cell's output is that of its last nodes.
+Tensor of_last_nodes(const darts::Cell& cell, const CellShape& shape, const Tensor& all) {
+    const int kept = static_cast<int>(cell.concat.size());
+    if (kept == shape.nodes) return all;
+    return slice_channels(all, (shape.nodes - kept) * cell.channels, kept * cell.channels);
+}
+
 }  // namespace
 
 void DartsNet::take(const Group* g, std::vector<int>& parameters, std::vector<std::size_t>& norms) const {
     for (std::size_t i = g ? g->first : 0; g && i < g->last; i++) {
         const darts::LayerKind kind = net_.layers[i].kind;
         if (kind == darts::LayerKind::conv) parameters.push_back(ids_[i].weight);
-        if (kind == darts::LayerKind::batch_norm) norms.push_back(i);
+        if (kind == darts::LayerKind::batch_norm) {
+            norms.push_back(i);
+            if (net_.layers[i].affine) parameters.insert(parameters.end(), {ids_[i].weight, ids_[i].bias});
+        }
     }
 }
 
-Tensor DartsNet::run_fused_path(const darts::Cell& cell, const Tensor& before, const Tensor& previous,
-                                const darts::CellCode& path, bool training) {
+Tensor DartsNet::run_path(const darts::Cell& cell, const Tensor& before, const Tensor& previous,
+                          const darts::CellCode& path, bool training) {
+    Scope scope("cell {}", cell.index);
     Mixed m;
     m.shape = {cell.reduction_before, cell.channels, cell.edges.back().to - 1, {}};
+    m.shape.affine = net_.search.affine;
     for (int input : {0, 1}) take(group(darts::Part::preprocess, cell.index, input, -1), m.parameters, m.norms);
     for (std::size_t place = 0; place < cell.edges.size(); place++) {
         if (path[place] == 0) continue;
@@ -53,7 +65,7 @@ Tensor DartsNet::run_fused_path(const darts::Cell& cell, const Tensor& before, c
     for (int id : m.parameters) parameters.push_back(store_.read(id));
     for (std::size_t layer : m.norms)
         norms.push_back({store_.buffer(ids_[layer].mean), store_.buffer(ids_[layer].variance)});
-    return mixed_cell(m.shape, before, previous, {}, parameters, norms, training);
+    return of_last_nodes(cell, m.shape, mixed_cell(m.shape, before, previous, {}, parameters, norms, training));
 }
 
 DartsNet::Mixed DartsNet::mixed(const darts::Cell& cell, const std::vector<bool>& kept) const {
@@ -161,11 +173,8 @@ Tensor DartsNet::run_mixed(const darts::Cell& cell, const Tensor& before, const 
         for (std::size_t layer : m.norms)
             norms.push_back({store_.buffer(ids_[layer].mean), store_.buffer(ids_[layer].variance)});
     }
-    const Tensor all = mixed_cell(m.shape, before, previous, weights, parameters, norms, training, store_.copies());
-    // The output is that of the last nodes.
-    const int kept = static_cast<int>(cell.concat.size());
-    if (kept == m.shape.nodes) return all;
-    return slice_channels(all, (m.shape.nodes - kept) * cell.channels, kept * cell.channels);
+    return of_last_nodes(cell, m.shape,
+                         mixed_cell(m.shape, before, previous, weights, parameters, norms, training, store_.copies()));
 }
 
 }  // namespace nascent

@@ -24,11 +24,11 @@ const std::vector<Case>& cases() {
     return all;
 }
 
-/// Terms in turn: weighted and normed, normed, weighted, neither.
+/// Terms in turn: weighted and normed, normed, weighted, neither; some of the normed ones are affine.
 template <class T>
 struct Nodes {
     int c, pixel, z_pixel;
-    std::vector<std::vector<Guarded<T>>> z, scale, shift;
+    std::vector<std::vector<Guarded<T>>> z, scale, shift, gamma, beta;
     std::vector<Guarded<T>> g;
     Guarded<T> weights;
     Guarded<double> mean, rstd;
@@ -43,19 +43,26 @@ struct Nodes {
         const std::size_t channels = static_cast<std::size_t>(c);
         for (int terms : of.terms) {
             g.push_back(at_skew(numbers.uniform<T>(of.pixels * static_cast<std::size_t>(pixel)), of.aligned));
-            z.emplace_back(), scale.emplace_back(), shift.emplace_back();
+            z.emplace_back(), scale.emplace_back(), shift.emplace_back(), gamma.emplace_back(), beta.emplace_back();
             for (int k = 0; k < terms; k++) {
                 z.back().push_back(
                     at_skew(numbers.uniform<T>(of.pixels * static_cast<std::size_t>(z_pixel)), of.aligned));
                 const std::size_t normed = k % 4 < 2 ? channels : 0;
                 scale.back().push_back(at_skew(numbers.uniform<T>(normed), of.aligned));
                 shift.back().push_back(at_skew(numbers.uniform<T>(normed), of.aligned));
+                const std::size_t affine = k % 8 == 0 || k % 8 == 5 ? normed : 0;
+                gamma.back().push_back(at_skew(numbers.uniform<T>(affine), of.aligned));
+                beta.back().push_back(at_skew(numbers.uniform<T>(affine), of.aligned));
             }
         }
     }
     kernels::MixedTerm<T> term(std::size_t node, std::size_t k) const {
-        return {z[node][k].data(), z_pixel, data_of(scale[node][k]), data_of(shift[node][k]),
-                k % 4 == 0 || k % 4 == 2 ? &weights[k % 3] : nullptr};
+        return {z[node][k].data(),
+                z_pixel,
+                data_of(scale[node][k]),
+                data_of(shift[node][k]),
+                k % 4 == 0 || k % 4 == 2 ? &weights[k % 3] : nullptr,
+                {data_of(gamma[node][k]), data_of(beta[node][k])}};
     }
     Bounded weight(std::size_t node, std::size_t k) const {
         const T* w = term(node, k).weight;
@@ -66,6 +73,9 @@ struct Nodes {
         if (scale[node][k].size() == 0) return v;
         v = v * bounded(scale[node][k][channel]);
         v += bounded(shift[node][k][channel]);
+        if (gamma[node][k].size() == 0) return v;
+        v = v * bounded(gamma[node][k][channel]);
+        v += bounded(beta[node][k][channel]);
         return v;
     }
 };
@@ -104,7 +114,7 @@ TEST_CASE_TEMPLATE("gpu nodes_forward", T, float, double) {
                         for (std::size_t k = 0; k < in.z[i].size(); k++)
                             sum += in.weight(i, k) * in.value(i, k, p, channel);
                     }
-                check_close(own, want, static_cast<double>(of.terms[i]) + 1, "y");  // a norm, then one a term
+                check_close(own, want, static_cast<double>(of.terms[i]) + 2, "y");  // an affine norm, then one a term
                 CHECK(y[i].intact());
             }
             return y;
@@ -114,13 +124,13 @@ TEST_CASE_TEMPLATE("gpu nodes_forward", T, float, double) {
 
 /// What is asked of a term: its map with batch statistics, in evaluation, or not; its weight's gradient.
 struct Asked {
-    bool map, batch, dweight;
+    bool map, batch, dweight, affine;
 };
 Asked asked(int mode, std::size_t k) {
     const bool normed = k % 4 < 2;
-    if (mode == 0) return {normed, true, true};
-    if (mode == 1) return {normed, false, k % 3 == 0};  // evaluation
-    return {normed && k % 5 < 2, k % 5 == 0, k % 5 == 1};
+    if (mode == 0) return {normed, true, true, true};
+    if (mode == 1) return {normed, false, k % 3 == 0, true};  // evaluation
+    return {normed && k % 5 < 2, k % 5 == 0, k % 5 == 1, k % 8 == 0};
 }
 
 TEST_CASE_TEMPLATE("gpu nodes_backward", T, float, double) {
@@ -132,13 +142,15 @@ TEST_CASE_TEMPLATE("gpu nodes_backward", T, float, double) {
             Numbers numbers(seed++);
             const Nodes<T> in(of, numbers);
             const std::size_t c = static_cast<std::size_t>(of.c), count = of.terms.size();
+            const Guarded<T> before = numbers.uniform<T>(c);  // of gamma's gradient
             in_every_order([&] {
-                std::vector<std::vector<std::array<Guarded<T>, 4>>> out(count);
+                std::vector<std::vector<std::array<Guarded<T>, 6>>> out(count);
                 std::vector<std::vector<kernels::MixedTermGradient<T>>> terms(count);
                 std::vector<kernels::MixedNodeGradient<T>> nodes;
                 for (std::size_t i = 0; i < count; i++) {
                     for (std::size_t k = 0; k < in.z[i].size(); k++)
-                        out[i].push_back({Guarded<T>(c), Guarded<T>(c), Guarded<T>(c), Guarded<T>(1)});
+                        out[i].push_back(
+                            {Guarded<T>(c), Guarded<T>(c), Guarded<T>(c), Guarded<T>(1), before, Guarded<T>(c)});
                     for (std::size_t k = 0; k < in.z[i].size(); k++) {
                         const Asked a = asked(mode, k);
                         auto& o = out[i][k];
@@ -147,6 +159,7 @@ TEST_CASE_TEMPLATE("gpu nodes_backward", T, float, double) {
                         if (a.batch) t.mean = in.mean.data(), t.rstd = in.rstd.data();
                         if (a.map) t.map = {o[0].data(), o[1].data(), o[2].data()};
                         if (a.dweight) t.dweight = o[3].data();
+                        if (a.affine && t.term.affine.gamma) t.affine = {o[4].data(), o[5].data(), mode == 0, false};
                     }
                     nodes.push_back({in.g[i].data(), in.pixel, terms[i]});
                 }
@@ -161,8 +174,9 @@ TEST_CASE_TEMPLATE("gpu nodes_backward", T, float, double) {
                         CAPTURE(i);
                         CAPTURE(k);
                         const Asked a = asked(mode, k);
-                        std::array<std::vector<Bounded>, 4> want;
+                        std::array<std::vector<Bounded>, 6> want;
                         Bounded& dot = want[3].emplace_back();
+                        const bool affine = in.gamma[i][k].size() > 0;
                         const Bounded minus = {-1, 1}, share = bounded(Real(1) / static_cast<Real>(of.pixels));
                         for (std::size_t channel = 0; channel < c; channel++) {
                             Bounded s, sz;
@@ -172,29 +186,44 @@ TEST_CASE_TEMPLATE("gpu nodes_backward", T, float, double) {
                                 sz += g * bounded(in.z[i][k][p * static_cast<std::size_t>(in.z_pixel) + channel]);
                                 dot += g * in.value(i, k, p, channel);
                             }
+                            if (affine) {
+                                Bounded normed;
+                                if (a.batch) {
+                                    normed = sz;
+                                    normed += minus * bounded(in.mean[channel]) * s;
+                                    normed = normed * bounded(in.rstd[channel]);
+                                } else {
+                                    normed = sz * bounded(in.scale[i][k][channel]);
+                                    normed += s * bounded(in.shift[i][k][channel]);
+                                }
+                                want[4].push_back(in.weight(i, k) * normed);
+                                if (mode == 0) want[4].back() += bounded(before[channel]);
+                                want[5].push_back(in.weight(i, k) * s);
+                            }
+                            const Bounded weight =
+                                affine ? in.weight(i, k) * bounded(in.gamma[i][k][channel]) : in.weight(i, k);
                             if (!a.map) continue;
                             if (!a.batch) {
-                                want[0].push_back(in.weight(i, k) * bounded(in.scale[i][k][channel]));
+                                want[0].push_back(weight * bounded(in.scale[i][k][channel]));
                                 want[1].emplace_back(), want[2].emplace_back();
                                 continue;
                             }
                             const Bounded mean = bounded(in.mean[channel]), rstd = bounded(in.rstd[channel]);
                             Bounded about = sz;
                             about += minus * mean * s;
-                            const Bounded scale = in.weight(i, k) * rstd,
-                                          slope = minus * scale * rstd * rstd * about * share;
+                            const Bounded scale = weight * rstd, slope = minus * scale * rstd * rstd * about * share;
                             Bounded shift = minus * scale * s * share;
                             shift += minus * slope * mean;
                             want[0].push_back(scale), want[1].push_back(slope), want[2].push_back(shift);
                         }
                         // Runs of up to 64 pixels of a thread in T, then in double, and one rounding of the result.
                         const double runs = std::min(64.0, static_cast<double>(of.pixels)) + 2;
-                        for (std::size_t j = 0; j < 4; j++) {
-                            const bool has = j < 3 ? a.map : a.dweight;
+                        for (std::size_t j = 0; j < 6; j++) {
+                            const bool has = j < 3 ? a.map : j == 3 ? a.dweight : a.affine && affine;
                             if (has)
                                 check_close(out[i][k][j], want[j], runs, "a term's gradient");
                             else
-                                CHECK(out[i][k][j].same_bits(Guarded<T>(out[i][k][j].size())));
+                                CHECK(out[i][k][j].same_bits(j == 4 ? before : Guarded<T>(out[i][k][j].size())));
                             all.push_back(out[i][k][j]);
                         }
                     }

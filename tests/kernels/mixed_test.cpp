@@ -336,7 +336,7 @@ TEST_CASE_TEMPLATE("nodes weigh and sum, forward and backward", T, float, double
             INFO("channels ", channels, " pixels ", pixels);
             constexpr int kTerms = 6;
             const auto c_count = static_cast<std::size_t>(channels);
-            std::vector<Guarded<T>> z, scale, shift, weight;
+            std::vector<Guarded<T>> z, scale, shift, weight, gamma, beta;
             std::vector<Guarded<double>> mean, rstd;
             std::vector<MixedTerm<T>> terms;
             for (int t = 0; t < kTerms; t++) {
@@ -348,6 +348,8 @@ TEST_CASE_TEMPLATE("nodes weigh and sum, forward and backward", T, float, double
                 const bool normed = t % 3 != 2;
                 terms.push_back({z[t].data(), pixel, normed ? scale[t].data() : nullptr,
                                  normed ? shift[t].data() : nullptr, t % 4 != 3 ? weight[t].data() : nullptr});
+                gamma.push_back(numbers.uniform<T>(c_count)), beta.push_back(numbers.uniform<T>(c_count));
+                if (t == 1 || t == 3 || t == 4) terms.back().affine = {gamma[t].data(), beta[t].data()};
             }
             const int y_pixel = channels + 2;
             const Guarded<T> g = numbers.uniform<T>(pixels * static_cast<std::size_t>(y_pixel));
@@ -356,8 +358,10 @@ TEST_CASE_TEMPLATE("nodes weigh and sum, forward and backward", T, float, double
                 for (const MixedTerm<T>& t : terms) {
                     const std::size_t p = i / c_count, c = i % c_count;
                     const Real w = t.weight ? t.weight[0] : 1, v = t.z[p * static_cast<std::size_t>(t.pixel) + c];
-                    want[i].add(t.scale ? w * v * t.scale[c] : w * v);
-                    if (t.shift) want[i].add(w * t.shift[c]);
+                    const Real by = t.affine.gamma ? w * t.affine.gamma[c] : w;
+                    want[i].add(t.scale ? by * v * t.scale[c] : by * v);
+                    if (t.shift) want[i].add(by * t.shift[c]);
+                    if (t.affine.beta) want[i].add(w * t.affine.beta[c]);
                 }
             for_each_target_and_threads([&](const Stream& stream) {
                 Guarded<T> y(pixels * static_cast<std::size_t>(y_pixel)), dense(want.size());
@@ -366,17 +370,22 @@ TEST_CASE_TEMPLATE("nodes weigh and sum, forward and backward", T, float, double
                 nodes_forward<T>(stream, pixels, channels, node);
                 for (std::size_t i = 0; i < dense.size(); i++)
                     dense[i] = y[i / c_count * static_cast<std::size_t>(y_pixel) + i % c_count];
-                check_close(dense, want, 2 * kTerms + 4, "y");
+                check_close(dense, want, 2 * kTerms + 6, "y");
                 for (std::size_t i = 0; i < y.size(); i++)  // channels beside the node's stay
                     if (i % static_cast<std::size_t>(y_pixel) >= c_count) CHECK(y[i] == T(7));
                 std::vector<MixedTermGradient<T>> back;
-                Guarded<T> maps(3 * c_count * kTerms), dweight(kTerms);
+                Guarded<T> maps(3 * c_count * kTerms), dweight(kTerms), dgamma(c_count * kTerms),
+                    dbeta(c_count * kTerms);
+                for (T& v : dgamma) v = T(0.5);
                 for (int t = 0; t < kTerms; t++) {
                     T* m = maps.data() + 3 * c_count * static_cast<std::size_t>(t);
                     MixedTermGradient<T> gradient{terms[t]};
                     if (terms[t].scale || t == 2) gradient.map = {m, m + c_count, m + 2 * c_count};
                     if (terms[t].scale && t != 1) gradient.mean = mean[t].data(), gradient.rstd = rstd[t].data();
                     if (t != 3) gradient.dweight = dweight.data() + t;
+                    const std::size_t first = c_count * static_cast<std::size_t>(t);
+                    if (t != 3 && terms[t].affine.gamma)  // of 1 in evaluation
+                        gradient.affine = {dgamma.data() + first, dbeta.data() + first, t == 4, false};
                     back.push_back(gradient);
                 }
                 const MixedNodeGradient<T> nodes[] = {{g.data(), y_pixel, back}};
@@ -385,6 +394,8 @@ TEST_CASE_TEMPLATE("nodes weigh and sum, forward and backward", T, float, double
                 CHECK(work.intact());
                 CHECK(maps.intact());
                 CHECK(dweight.intact());
+                CHECK(dgamma.intact());
+                CHECK(dbeta.intact());
                 const Real count = static_cast<Real>(pixels),
                            eps = static_cast<Real>(std::numeric_limits<T>::epsilon());
                 for (int t = 0; t < kTerms; t++) {
@@ -395,13 +406,28 @@ TEST_CASE_TEMPLATE("nodes weigh and sum, forward and backward", T, float, double
                             const Real v = g[p * static_cast<std::size_t>(y_pixel) + c];
                             s.add(v), sz.add(v * terms[t].z[p * static_cast<std::size_t>(terms[t].pixel) + c]);
                         }
-                        dot.add_product(sz, terms[t].scale ? terms[t].scale[c] : Real(1));
-                        if (terms[t].shift) dot.add_product(s, terms[t].shift[c]);
+                        const GammaBeta<T>& affine = terms[t].affine;
+                        const Real own = affine.gamma ? affine.gamma[c] : Real(1);
+                        dot.add_product(sz, terms[t].scale ? terms[t].scale[c] * own : own);
+                        if (terms[t].shift) dot.add_product(s, terms[t].shift[c] * own);
+                        if (affine.beta) dot.add_product(s, affine.beta[c]);
                         if (!back[t].map.scale) continue;
-                        const Real w = terms[t].weight ? terms[t].weight[0] : 1;
+                        const Real unweighed = terms[t].weight ? terms[t].weight[0] : 1, w = unweighed * own;
+                        const std::size_t at = c_count * static_cast<std::size_t>(t) + c;
+                        if (const GammaBetaGradient<T>& to = back[t].affine; to.gamma) {
+                            Bounded normed;
+                            const Real slope = back[t].mean ? rstd[t][c] : static_cast<Real>(scale[t][c]);
+                            normed.add_product(sz, unweighed * slope);
+                            normed.add_product(s, unweighed * (back[t].mean ? -mean[t][c] * slope : shift[t][c]));
+                            if (to.accumulate_gamma) normed.add(0.5);
+                            CHECK(std::fabs(dgamma[at] - normed.value) <= 134 * eps * normed.magnitude);
+                            CHECK(std::fabs(dbeta[at] - unweighed * s.value) <= 134 * eps * s.magnitude);
+                        } else {
+                            CHECK(dgamma[at] == T(0.5));
+                        }
                         const T* m = back[t].map.scale;
                         if (!back[t].mean) {
-                            CHECK(std::fabs(m[c] - w * (terms[t].scale ? terms[t].scale[c] : 1)) <= 2 * eps);
+                            CHECK(std::fabs(m[c] - w * (terms[t].scale ? terms[t].scale[c] : 1)) <= 3 * eps);
                             CHECK((m[c_count + c] == 0 && m[2 * c_count + c] == 0));
                             continue;
                         }
@@ -414,7 +440,7 @@ TEST_CASE_TEMPLATE("nodes weigh and sum, forward and backward", T, float, double
                     }
                     if (back[t].dweight) CHECK(std::fabs(dweight[t] - dot.value) <= 134 * eps * dot.magnitude);
                 }
-                return std::vector<Guarded<T>>{y, maps, dweight};
+                return std::vector<Guarded<T>>{y, maps, dweight, dgamma, dbeta};
             });
         }
 }

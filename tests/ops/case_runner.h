@@ -1,6 +1,8 @@
 // Runs one op case on one device: fills the inputs, computes the value and the gradients, brings them to the host.
 #pragma once
+#include <cstdlib>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "engine/autograd/op.h"
@@ -24,6 +26,18 @@ struct RunOptions {
     Arena* kept = nullptr;                         // for the inputs, so that they come again at the same addresses
     Segments* segments = nullptr;                  // replays calls from captures
 };
+
+/// All registered ops, or with NASCENT_ONLY_OP=name that one: while it is being written.
+inline bool asked_for(const OpEntry& op) {
+    const char* only = std::getenv("NASCENT_ONLY_OP");
+    return !only || op.name == std::string(only);
+}
+inline std::vector<OpEntry> ops_asked_for() {
+    std::vector<OpEntry> ops;
+    for (const OpEntry& op : registered_ops())
+        if (asked_for(op)) ops.push_back(op);
+    return ops;
+}
 
 inline Numbers random_numbers(std::size_t count, std::uint32_t stream) {
     Numbers x(count);

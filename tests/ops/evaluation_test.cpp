@@ -54,6 +54,14 @@ Tensor partial_cell(Inputs in, const NormArgs& n) {
     return mixed_cell(shape, in[0], in[1], in[2], in.subspan(3), norms, n.training);
 }
 
+/// A path through an affine cell of one node: a separable convolution and a pool.
+Tensor affine_path(Inputs in, const NormArgs& n) {
+    CellShape shape{false, 4, 1, {{0, 2, 1, {{CellOpKind::separable, 3}}}, {1, 2, 1, {{CellOpKind::max_pool}}}}};
+    shape.affine = true;
+    return mixed_cell(shape, in[0], in[1], {}, in.subspan(2), std::vector(5, CellNorm{n.running_mean, n.running_var}),
+                      n.training);
+}
+
 std::vector<Evaluated> evaluated() {
     return {{"sum_node",
              {{2, 5, 3, 7}, {3, 3, 7, 7}, {7}, {7}, {1, 1, 7, 7}, {7}, {7}},
@@ -115,6 +123,28 @@ std::vector<Evaluated> evaluated() {
               {1, 1, 2, 2}},
              4,
              partial_cell,
+             true},
+            {"mixed_cell, an affine path",
+             {{2, 4, 6, 3},
+              {2, 4, 6, 3},
+              {1, 1, 3, 4},
+              {4},
+              {4},
+              {1, 1, 3, 4},
+              {4},
+              {4},
+              {3, 3, 4},
+              {1, 1, 4, 4},
+              {4},
+              {4},
+              {3, 3, 4},
+              {1, 1, 4, 4},
+              {4},
+              {4},
+              {4},
+              {4}},
+             4,
+             affine_path,
              true},
             {"head", {{3, 2, 3, 5}, {5}, {5}, {4, 5}, {4}}, 5, [](Inputs in, const NormArgs& n) {
                  return head(in[0], {in[1], in[2], in[3], in[4]}, n);

@@ -63,12 +63,6 @@ constexpr std::size_t kThinned = 16;
 constexpr std::size_t kThinned = 1;
 #endif
 
-/// NASCENT_ONLY_OP=name: while one op is being written.
-bool asked_for(const OpEntry& op) {
-    const char* only = std::getenv("NASCENT_ONLY_OP");
-    return !only || op.name == std::string(only);
-}
-
 const std::vector<std::string> kDevices{"cpu", "cpu, winograd", "gpu"};
 
 void for_every_case(const std::function<void(const OpEntry&, const Case&, Device&)>& f,
