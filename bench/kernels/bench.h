@@ -3,6 +3,7 @@
 #include <benchmark/benchmark.h>
 
 #include <cstddef>
+#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -41,7 +42,10 @@ class Buffer {
     static Buffer zeros(std::size_t bytes);
 
   private:
-    std::unique_ptr<std::byte[]> memory_;
+    struct Free {
+        void operator()(std::byte* p) const { std::free(p); }
+    };
+    std::unique_ptr<std::byte, Free> memory_;
     void* data_;
 };
 
@@ -52,6 +56,7 @@ void count_bytes(benchmark::State& state, double bytes_per_iteration);
 
 void register_peaks();
 void register_conv();
+void register_chain();
 void register_node();
 void register_norm();
 void register_head();

@@ -1,6 +1,11 @@
-// Every kernel of kernels/*.h at the sizes of the NAS-Bench-201 network (batch 64, C = 16), one thread, float32, beside
-// the machine's peaks. --benchmark_filter=conv runs one group: peak, conv, node, norm, head, sgd, primitive.
+// Every kernel of kernels/*.h at the sizes of the NAS-Bench-201 network (batch 64, C = 16), links of chains at those of
+// ShuffleNetV2 and MobileNet (batch 16), one thread, float32, beside the machine's peaks. --benchmark_filter=conv runs
+// one group: peak, conv, chain, node, norm, head, sgd, primitive.
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <cstdlib>
+#include <new>
 
 #include "bench/kernels/bench.h"
 #include "kernels/target.h"
@@ -9,10 +14,13 @@ namespace nascent::bench {
 
 Buffer::Buffer(std::size_t bytes) {
     static std::size_t made = 0;
-    const std::size_t offset = made++ % 16 * 64 * 5;
-    memory_.reset(new std::byte[bytes + 8192]);
-    const auto address = reinterpret_cast<std::size_t>(memory_.get());
-    data_ = memory_.get() + ((address + 63) / 64 * 64 - address) + offset % 4096;
+    constexpr std::size_t kHuge = std::size_t{2} << 20;
+    const std::size_t offset = made++ % 16 * 64 * 5, align = bytes >= kHuge ? kHuge : 64;
+    const std::size_t size = (bytes + 4096 + align - 1) / align * align;
+    memory_.reset(static_cast<std::byte*>(std::aligned_alloc(align, size)));
+    if (!memory_) throw std::bad_alloc();
+    if (align == kHuge) madvise(memory_.get(), size, MADV_HUGEPAGE);  // as an arena's memory
+    data_ = memory_.get() + offset % 4096;
 }
 
 Buffer Buffer::floats(std::size_t count, float low, float high) {
@@ -55,6 +63,7 @@ int main(int argc, char** argv) {
     benchmark::AddCustomContext("triad_peak_gbytes", std::to_string(triad_peak()));
     register_peaks();
     register_conv();
+    register_chain();
     register_node();
     register_norm();
     register_head();

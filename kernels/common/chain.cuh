@@ -1,7 +1,7 @@
 // What links of a chain read and write on the GPU: sources and sinks for kernels/common/convolve.cuh and tile.cuh.
 #pragma once
 #include "kernels/chain.h"
-#include "kernels/common/tile.cuh"
+#include "kernels/common/convolve.cuh"
 
 namespace nascent::kernels::gpu {
 
@@ -131,7 +131,34 @@ struct LinkSource {
     }
 };
 
-/// Where the gradient of a link's input, (n, h, w, c), goes.
+/// Where the gradient of a link's input, (n, h, w, c), goes where sums of it are wanted too: it lies alone, is as dense
+/// as x and overwritten. Gives x and leaves in `v` what was stored.
+template <class T>
+struct SummedSink {
+    T* da;
+    Normed<T> input;
+    int h, w, c;
+    bool is_wide;
+    __device__ Wide<T> operator()(int n, int y, int x, int channel, Wide<T>& v) const {
+        const std::size_t pixel = (static_cast<std::size_t>(n) * h + y) * w + x;
+        const int count = c - channel;
+        if (count <= 0) return {};
+        const Affine<T> affine(input.scale, input.shift, channel, count, is_wide);
+        const Wide<T> raw = load_strided(input.x, pixel, channel, count, is_wide);
+#pragma unroll
+        for (int i = 0; i < kWide<T>; i++) v.v[i] = mask(affine(raw.v[i], i), v.v[i], input.activation);
+        store_channels(da + pixel * c + channel, v, count, is_wide);
+        return raw;
+    }
+};
+template <class T>
+inline constexpr bool kGivesFactor<SummedSink<T>> = true;
+template <class T>
+SummedSink<T> summed_sink(const LinkShape& s, const Normed<T>& input, const LinkTarget<T>& to) {
+    return {to.da.x, input, s.h, s.w, s.c_in, wide_normed(s.c_in, input) && wide<T>(s.c_in, {to.da.x})};
+}
+
+/// Where it goes without sums.
 template <class T>
 struct LinkSink {
     LinkTarget<T> to;

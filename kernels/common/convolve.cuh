@@ -169,11 +169,12 @@ __device__ void multiply(const T* window, const int (&base)[kPixels], int line, 
         }
 }
 
-/// partials (blocks in x, 2, out_c) = sums of the block's pixels and of their squares. `memory` is (down, 2, channels
-/// of the block), and may hold what other threads still read.
+/// partials (blocks in x, 2, out_c) = sums of the block's pixels and of their products with `factor`. `memory` is
+/// (down, 2, channels of the block), and may hold what other threads still read.
 template <class T>
 __device__ void sum_pixels(const ConvTiles& s, const Cell& at, int out, const Wide<T> (&sum)[kPixels],
-                           const bool (&valid)[kPixels], double* memory, double* partials) {
+                           const Wide<T> (&factor)[kPixels], const bool (&valid)[kPixels], double* memory,
+                           double* partials) {
     constexpr int V = kWide<T>;
     const int width = s.across * V;
     __syncthreads();
@@ -184,7 +185,7 @@ __device__ void sum_pixels(const ConvTiles& s, const Cell& at, int out, const Wi
 #pragma unroll
             for (int p = 0; p < kPixels; p++) {
                 const double z = static_cast<double>(sum[p].v[o]);
-                if (valid[p]) one += z, two = std::fma(z, z, two);
+                if (valid[p]) one += z, two = std::fma(z, static_cast<double>(factor[p].v[o]), two);
             }
             memory[2 * at.y * width + at.x * V + o] = one;
             memory[(2 * at.y + 1) * width + at.x * V + o] = two;
@@ -198,8 +199,13 @@ __device__ void sum_pixels(const ConvTiles& s, const Cell& at, int out, const Wi
     }
 }
 
-/// A block's work. sink(n, y, x, c, value) gets 16 bytes of channels of each pixel; forward, partials (null: not
-/// wanted) as sum_pixels.
+/// Sinks that change the value they are given and return what it is multiplied with for its second sum.
+template <class Sink>
+inline constexpr bool kGivesFactor = false;
+
+/// A block's work. sink(n, y, x, c, value) gets 16 bytes of channels of each pixel. Sums of the values and of their
+/// squares, or of products with what the sink gives, go to partials (null: not wanted) as sum_pixels; of a gradient,
+/// only with such a sink and of stride 1.
 template <bool IsGradient, class T, class Source, class Sink>
 __device__ void convolve(const ConvTiles& s, const Source& source, const T* w, bool is_wide, const Sink& sink,
                          double* partials, int phase, double* memory) {
@@ -240,15 +246,24 @@ __device__ void convolve(const ConvTiles& s, const Source& source, const T* w, b
         multiply(window, base, cols * kPitch<T>, ay.taps, ax.taps, groups, weights + at.x * V, s.across * V, sum);
     }
     bool valid[kPixels];
+    constexpr bool kFactor = kGivesFactor<Sink>;
+    Wide<T> factor[kFactor ? kPixels : 1] = {};
 #pragma unroll
     for (int p = 0; p < kPixels; p++) {
         const Pixel i = pixel(s, at.y + p * s.down);
         valid[p] = at.y < s.down && i.image < min(s.images, s.n - n) && i.y < ay.size - y && i.x < ax.size - x;
-        const int factor = IsGradient ? s.stride : 1;
-        if (valid[p])
-            sink(n + i.image, (y + i.y) * factor + phase_y, (x + i.x) * factor + phase_x, out + at.x * V, sum[p]);
+        if (!valid[p]) continue;
+        const int apart = IsGradient ? s.stride : 1;
+        const int to_y = (y + i.y) * apart + phase_y, to_x = (x + i.x) * apart + phase_x;
+        if constexpr (kFactor)
+            factor[p] = sink(n + i.image, to_y, to_x, out + at.x * V, sum[p]);
+        else
+            sink(n + i.image, to_y, to_x, out + at.x * V, sum[p]);
     }
-    if (!IsGradient && partials) sum_pixels(s, at, out, sum, valid, memory, partials);
+    if constexpr (kFactor)
+        sum_pixels(s, at, out, sum, factor, valid, memory, partials);
+    else if (!IsGradient && partials)
+        sum_pixels(s, at, out, sum, sum, valid, memory, partials);
 }
 
 template <bool IsGradient, class T, class Source, class Sink>

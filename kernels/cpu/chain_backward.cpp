@@ -28,6 +28,37 @@ struct LinkCall {
     bool accumulate_dw;
 };
 
+/// How often add_weights asks for lines.
+inline int weight_tiles(int channels, int vectors) { return ceil_div(channels, kRows2) * ceil_div(vectors, 2); }
+
+/// partial (in_padded, out_padded) += what `width` pixels of a and dz, blocks run_block apart, give.
+template <class T>
+void add_weights(const T* a, const T* dz, const PointLayout<T>& layout, int width, int channels, int vectors,
+                 Ahead& ahead, int lines, T* partial) {
+    constexpr int L = kLanes<T>, B = kBlock<T>, R1 = std::min(kRows1, B), R2 = std::min(kRows2, B);
+    const std::size_t stride = static_cast<std::size_t>(layout.out_padded);
+    for (int c = 0; c < channels; c += B) {
+        const Window<T> window{
+            a + static_cast<std::size_t>(c / B) * layout.run_block, 0, dz, 0, layout.run_block, 1, width};
+        T* dw = partial + static_cast<std::size_t>(c) * stride;
+        const int count = std::min(B, channels - c);
+        int v = 0;
+        for (; v + 2 <= vectors; v += 2)
+            for (int i = 0; i < count; i += R2) {
+                ahead.step(lines);
+                weight_tile<R2, 2>(window, i, v, dw + i * stride + v * L, stride);
+            }
+        if (v < vectors)
+            for (int i = 0; i < count; i += R1) {
+                ahead.step(2 * lines);
+                if (count - i <= 4)
+                    weight_tile<4, 1>(window, i, v, dw + i * stride + v * L, stride);
+                else
+                    weight_tile<R1, 1>(window, i, v, dw + i * stride + v * L, stride);
+            }
+    }
+}
+
 template <class T>
 void point_link_backward(const Stream& stream, const LinkCall<T>& call, void* workspace) {
     const LinkShape& s = call.s;
@@ -45,24 +76,31 @@ void point_link_backward(const Stream& stream, const LinkCall<T>& call, void* wo
         double* sums = at_bytes<double>(workspace, layout.sums) + static_cast<std::size_t>(2 * padded) * chunk;
         if (call.dw) std::fill_n(partial, layout.partial_size, T(0));
         if (call.target.sums) std::fill_n(sums, 2 * padded, 0.0);
-        for (std::size_t first = layout.cut.begin(chunk); first < layout.cut.end(chunk); first += kRun) {
-            const int width = static_cast<int>(std::min<std::size_t>(kRun, layout.cut.end(chunk) - first));
-            fill_gradient(call.gradient, call.fold, s.c_out, first, width, 0, s.c_out, kRunBlock<T>, dz);
+        for (std::size_t first = layout.cut.begin(chunk); first < layout.cut.end(chunk); first += layout.run) {
+            const int width = static_cast<int>(std::min<std::size_t>(layout.run, layout.cut.end(chunk) - first));
+            fill_gradient(call.gradient, call.fold, s.c_out, first, width, 0, s.c_out, layout.run_block, dz);
+            Ahead ahead;
+            const std::size_t next = first + static_cast<std::size_t>(width);
+            const std::size_t after = std::min<std::size_t>(layout.run, layout.cut.pixels - next);
+            if (call.dw || call.target.sums) ahead.add(call.input.x, next, after, 0, s.c_in);
+            ahead.add(call.gradient.g, next, after, 0, s.c_out);
+            ahead.add(Channels<const T>{call.gradient.z, s.c_out, 1}, next, after, 0, s.c_out);
+            const int tiles =
+                (call.dw ? weight_tiles(s.c_in, vectors) : 0) +
+                (call.target.da.x ? ceil_div(width, kPanelPixels) * ceil_div(s.c_in, W) * layout.out_blocks : 0);
+            const int lines = ceil_div(static_cast<int>(ahead.lines()), tiles);
             if (call.dw) {
-                fill_pixels(call.input, first, width, 0, s.c_in, kRunBlock<T>, a);
-                for (int c = 0; c < s.c_in; c += B)
-                    weight_gradient(
-                        Window<T>{a + static_cast<std::size_t>(c / B) * kRunBlock<T>, 0, dz, 0, kRunBlock<T>, 1, width},
-                        std::min(B, s.c_in - c), vectors, partial + static_cast<std::size_t>(c) * layout.out_padded,
-                        static_cast<std::size_t>(layout.out_padded));
+                fill_pixels(call.input, first, width, 0, s.c_in, layout.run_block, a);
+                add_weights(a, dz, layout, width, s.c_in, vectors, ahead, lines, partial);
             }
             if (!call.target.da.x) continue;
             if (call.target.sums) std::fill_n(run_sums, 2 * padded, T(0));
             const T* weights = packed;
             for (int c = 0; c < s.c_in; c += W, weights += static_cast<std::size_t>(s.c_out) * W) {
                 const int count = std::min(W, s.c_in - c);
-                panel_product(PanelInput<T>{dz, kRunBlock<T>, s.c_out, weights}, width, count, 0, StorePanel<T>{panel});
-                finish_pixels(call.target, call.input, first, width, c, count, static_cast<const T*>(panel), W,
+                panel_product(PanelInput<T>{dz, layout.run_block, s.c_out, weights, &ahead, lines}, width, count, 0,
+                              StorePanel<T>{panel});
+                finish_pixels(call.target, call.input, MadeGradient<T>{first, width, c, count, panel, W, B},
                               run_sums + c, padded);
             }
             if (call.target.sums) flush_sums(run_sums, padded, s.c_in, sums, padded);
@@ -86,23 +124,24 @@ void point_link_backward(const Stream& stream, const LinkCall<T>& call, void* wo
     });
 }
 
-/// One picture's block of channels [c, c + count).
+/// One picture's channels [c, c + count), a group of blocks.
 template <class T>
-struct DepthBlock {
+struct DepthBlocks {
     int n, c, count;
-    T *strip, *dz, *row;  // scratch
-    T* dw;                // (taps, kBlock), added to
-    double* sums;         // (2, padded), added to
+    Strip<T> in, dz;  // scratch
+    T* row;           // scratch, blocks row_block apart
+    T* dw;            // (blocks, taps, kBlock), added to
+    double* sums;     // (2, padded), added to
 };
 
 /// The rows of the target that outputs [y0, y1) stand for, from the strip of dz.
 template <class T>
-void depth_gradient_rows(const LinkCall<T>& call, const DepthLayout<T>& layout, const T* packed, const DepthBlock<T>& b,
-                         int y0, int y1) {
+void depth_gradient_rows(const LinkCall<T>& call, const DepthLayout<T>& layout, const T* packed,
+                         const DepthBlocks<T>& b, int y0, int y1, Ahead& ahead, int lines) {
     constexpr int B = kBlock<T>, L = kLanes<T>;
     const LinkShape& s = call.s;
     const int end = y1 == s.out_h() ? s.h : y1 * s.stride;
-    alignas(64) T run[2 * B] = {};
+    alignas(64) T run[2 * kGroup * B] = {};
     int summed = 0;
     for (int y = y0 * s.stride; y < end; y++) {
         const int py = y % s.stride;
@@ -114,50 +153,80 @@ void depth_gradient_rows(const LinkCall<T>& call, const DepthLayout<T>& layout, 
             const TapPhase h(px, s.k, s.stride);
             const std::size_t taps = static_cast<std::size_t>(v.count) * h.count;
             const T* w = packed + before + taps * static_cast<std::size_t>(b.c);
-            const T* in = b.dz +
+            const T* in = b.dz.at +
                           static_cast<std::ptrdiff_t>(y / s.stride + v.first - y0 + layout.halo) * layout.dz_row +
                           (h.first + layout.halo) * B;
-            for (int lane = 0; lane < b.count; lane += L)
-                window_row<T>({in + lane, static_cast<std::size_t>(layout.dz_row), v.count, w + lane,
-                               b.row + px * B + lane, static_cast<std::size_t>(s.stride) * B, false},
-                              h.count, 1, 1, ceil_div(s.w - px, s.stride));
+            for (int lane = 0; lane < b.count; lane += L) {
+                const std::size_t block = static_cast<std::size_t>(lane / B);
+                link_row<T>({in + block * b.dz.block + lane % B, static_cast<std::size_t>(layout.dz_row), v.count,
+                             w + block * taps * B + lane % B, b.row + block * layout.row_block + px * B + lane % B,
+                             static_cast<std::size_t>(s.stride) * B, false},
+                            h.count, 1, ceil_div(s.w - px, s.stride), ahead, lines);
+            }
             before += taps * static_cast<std::size_t>(layout.padded);
         }
-        finish_pixels(call.target, call.input, (static_cast<std::size_t>(b.n) * s.h + y) * s.w, s.w, b.c, b.count,
-                      static_cast<const T*>(b.row), B, run, B);
+        finish_pixels(call.target, call.input,
+                      MadeGradient<T>{(static_cast<std::size_t>(b.n) * s.h + y) * s.w, s.w, b.c, b.count, b.row, B,
+                                      layout.row_block},
+                      run, kGroup * B);
         if (summed += s.w; call.target.sums && (summed >= kRun || y + 1 == end)) {
-            flush_sums(run, B, b.count, b.sums + b.c, layout.padded);
+            flush_sums(run, kGroup * B, b.count, b.sums + b.c, layout.padded);
             summed = 0;
         }
     }
 }
 
 template <class T>
-void depth_block_backward(const LinkCall<T>& call, const DepthLayout<T>& layout, const T* packed,
-                          const DepthBlock<T>& b) {
-    constexpr int L = kLanes<T>;
+void depth_blocks_backward(const LinkCall<T>& call, const DepthLayout<T>& layout, const T* packed,
+                           const DepthBlocks<T>& b) {
+    constexpr int B = kBlock<T>, L = kLanes<T>;
     const LinkShape& s = call.s;
-    const int oh = s.out_h(), ow = s.out_w();
+    const int oh = s.out_h(), ow = s.out_w(), blocks = ceil_div(b.count, B);
     for (int y0 = 0; y0 < oh; y0 += layout.rows) {
         const int y1 = std::min(oh, y0 + layout.rows);
-        fill_strip(y0 - layout.halo, y1 + layout.halo, oh, ow, layout.halo, layout.dz_row, b.dz,
+        fill_strip(b.dz, blocks, y0 - layout.halo, y1 + layout.halo, oh, ow, y0 > 0 ? 2 * layout.halo : 0, layout.rows,
                    [&](int y, T* to) HWY_ATTR {
                        fill_gradient(call.gradient, call.fold, s.c_out, (static_cast<std::size_t>(b.n) * oh + y) * ow,
-                                     ow, b.c, b.count, 0, to);
+                                     ow, b.c, b.count, b.dz.block, to, layout.ahead);
                    });
-        if (call.dw) {
-            fill_strip(y0 * s.stride - layout.pad, (y1 - 1) * s.stride + s.k - layout.pad, s.h, s.w, layout.pad,
-                       layout.in_row, b.strip, [&](int y, T* to) HWY_ATTR {
-                           fill_pixels(call.input, (static_cast<std::size_t>(b.n) * s.h + y) * s.w, s.w, b.c, b.count,
-                                       0, to);
-                       });
-            const T* dz = b.dz + layout.halo * (layout.dz_row + kBlock<T>);
-            for (int lane = 0; lane < b.count; lane += L)
-                window_gradient<T>({b.strip + lane, static_cast<std::size_t>(layout.in_row), dz + lane,
-                                    static_cast<std::size_t>(layout.dz_row), y1 - y0, ow, b.dw + lane},
-                                   s.k, s.stride, 1);
+        Ahead ahead;
+        const NextStrip next(layout, s, layout.group * B, b.n, b.c, y0);
+        const int next_count = std::min(layout.group * B, s.c_in - next.c), from = next.y0 - layout.halo,
+                  to = next.y1 + layout.halo;
+        if (layout.ahead == 0) {
+            next.add(ahead, call.input.x, next.y0 * s.stride - layout.pad, (next.y1 - 1) * s.stride + s.k - layout.pad,
+                     s.k - s.stride, s.h, s.w, next_count);
+            next.add(ahead, call.gradient.g, from, to, 2 * layout.halo, oh, ow, next_count);
+            next.add(ahead, Channels<const T>{call.gradient.z, s.c_out, 1}, from, to, 2 * layout.halo, oh, ow,
+                     next_count);
         }
-        if (call.target.da.x) depth_gradient_rows(call, layout, packed, b, y0, y1);
+        const int vectors = ceil_div(b.count, L),
+                  height = layout.ahead == 0 ? ceil_div(56, ow) : y1 - y0;  // of dw between asking for lines
+        const int sevens = vectors * ((call.dw ? (y1 - y0) * ceil_div(ow, 7) : 0) +
+                                      (call.target.da.x ? (y1 - y0) * s.stride * ceil_div(s.w, 7) : 0));
+        const int lines = ceil_div(static_cast<int>(ahead.lines()), sevens);
+        if (call.dw) {
+            fill_strip(b.in, blocks, y0 * s.stride - layout.pad, (y1 - 1) * s.stride + s.k - layout.pad, s.h, s.w,
+                       y0 > 0 ? s.k - s.stride : 0, layout.rows * s.stride, [&](int y, T* in) HWY_ATTR {
+                           fill_pixels(call.input, (static_cast<std::size_t>(b.n) * s.h + y) * s.w, s.w, b.c, b.count,
+                                       b.in.block, in, layout.ahead);
+                       });
+            for (int lane = 0; lane < b.count; lane += L) {
+                const std::size_t block = static_cast<std::size_t>(lane / B);
+                const T* in = b.in.at + block * b.in.block + lane % B;
+                const T* dz = b.dz.at + block * b.dz.block + layout.halo * (layout.dz_row + B) + lane % B;
+                for (int y = 0; y < y1 - y0; y += height) {
+                    const int rows = std::min(height, y1 - y0 - y);
+                    ahead.step(lines * rows * ceil_div(ow, 7));
+                    window_gradient<T>(
+                        {in + static_cast<std::ptrdiff_t>(y) * s.stride * layout.in_row,
+                         static_cast<std::size_t>(layout.in_row), dz + static_cast<std::ptrdiff_t>(y) * layout.dz_row,
+                         static_cast<std::size_t>(layout.dz_row), rows, ow, b.dw + block * B * layout.taps + lane % B},
+                        s.k, s.stride, 1);
+                }
+            }
+        }
+        if (call.target.da.x) depth_gradient_rows(call, layout, packed, b, y0, y1, ahead, lines);
     }
 }
 
@@ -170,19 +239,22 @@ void depth_link_backward(const Stream& stream, const LinkCall<T>& call, void* wo
     if (call.target.da.x) pack_flipped(call.w, s.k, s.stride, s.c_in, packed);
     T* partials = at_bytes<T>(workspace, layout.partials);
     parallel(stream, layout.images.count, [&](int chunk, int worker) HWY_ATTR {
-        T* strip = at_bytes<T>(workspace, layout.scratch + layout.worker * static_cast<std::size_t>(worker));
-        T *dz = at_bytes<T>(strip, layout.dz), *row = at_bytes<T>(strip, layout.row);
+        T* scratch = at_bytes<T>(workspace, layout.scratch + layout.worker * static_cast<std::size_t>(worker));
+        const Strip<T> in{scratch, layout.in_rows, layout.in_row, layout.pad, layout.in_block},
+            dz{at_bytes<T>(scratch, layout.dz), layout.dz_rows, layout.dz_row, layout.halo, layout.dz_block};
+        T* row = at_bytes<T>(scratch, layout.row);
         T* partial = partials + layout.partial_size * static_cast<std::size_t>(chunk);
         double* sums = at_bytes<double>(workspace, layout.sums) + static_cast<std::size_t>(2 * layout.padded) * chunk;
         if (call.dw) std::fill_n(partial, layout.partial_size, T(0));
         if (call.target.sums) std::fill_n(sums, 2 * layout.padded, 0.0);
-        clear_sides(strip, layout.in_rows, layout.in_row, layout.pad);
-        clear_sides(dz, layout.dz_rows, layout.dz_row, layout.halo);
+        clear_sides(in, layout.group);
+        clear_sides(dz, layout.group);
+        const int wide = layout.group * B;
         for (int n = layout.images.begin(chunk); n < layout.images.end(chunk); n++)
-            for (int c = 0; c < s.c_in; c += B)
-                depth_block_backward(call, layout, packed,
-                                     DepthBlock<T>{n, c, std::min(B, s.c_in - c), strip, dz, row,
-                                                   partial + static_cast<std::size_t>(c) * layout.taps, sums});
+            for (int c = 0; c < s.c_in; c += wide)
+                depth_blocks_backward(call, layout, packed,
+                                      DepthBlocks<T>{n, c, std::min(wide, s.c_in - c), in, dz, row,
+                                                     partial + static_cast<std::size_t>(c) * layout.taps, sums});
         if (call.target.stream) hwy::FlushStream();
     });
     if (call.target.da.x && call.target.sums)

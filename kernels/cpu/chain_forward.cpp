@@ -55,15 +55,20 @@ void point_link_forward(const Stream& stream, const LinkShape& s, const Normed<T
         T* run_sums = sums ? at_bytes<T>(a, layout.run_sums) : nullptr;
         double* partial = at_bytes<double>(workspace, layout.sums) + static_cast<std::size_t>(2 * padded) * chunk;
         if (sums) std::fill_n(partial, 2 * padded, 0.0);
-        for (std::size_t first = layout.cut.begin(chunk); first < layout.cut.end(chunk); first += kRun) {
-            const int width = static_cast<int>(std::min<std::size_t>(kRun, layout.cut.end(chunk) - first));
-            fill_pixels(input, first, width, 0, s.c_in, kRunBlock<T>, a);
+        for (std::size_t first = layout.cut.begin(chunk); first < layout.cut.end(chunk); first += layout.run) {
+            const int width = static_cast<int>(std::min<std::size_t>(layout.run, layout.cut.end(chunk) - first));
+            fill_pixels(input, first, width, 0, s.c_in, layout.run_block, a);
             if (sums) std::fill_n(run_sums, 2 * padded, T(0));
             const StoreZ<T> store{z + first * static_cast<std::size_t>(s.c_out), s.c_out, s.c_out, run_sums,
                                   static_cast<std::size_t>(padded)};
             const T* panel = packed;
+            Ahead ahead;
+            const std::size_t next = first + static_cast<std::size_t>(width);
+            ahead.add(input.x, next, std::min<std::size_t>(layout.run, layout.cut.pixels - next), 0, s.c_in);
+            const int tiles = ceil_div(width, kPanelPixels) * ceil_div(s.c_out, kPanel<T>) * layout.in_blocks;
+            const int lines = ceil_div(static_cast<int>(ahead.lines()), tiles);
             for (int c = 0; c < s.c_out; c += kPanel<T>, panel += static_cast<std::size_t>(s.c_in) * kPanel<T>) {
-                const PanelInput<T> in{a, kRunBlock<T>, s.c_in, panel};
+                const PanelInput<T> in{a, layout.run_block, s.c_in, panel, &ahead, lines};
                 const int columns = std::min(kPanel<T>, s.c_out - c);
                 if (stream_z)
                     panel_product(in, width, columns, c, StreamZ<T>{store});
@@ -80,28 +85,24 @@ void point_link_forward(const Stream& stream, const LinkShape& s, const Normed<T
                       sums);
 }
 
-/// `width` pixels of a made row to z, channels from c on, with the sums of `run` added to.
-template <class T>
-void store_row(const T* row, int width, int count, std::size_t pixel, bool stream, T* z, T* run) {
-    constexpr int L = kLanes<T>, B = kBlock<T>;
-    for (int i = 0; i < count; i += L) {
-        Vector<T> sum = load(run + i), squares = load(run + B + i);
-        auto pixels = [&](int lanes) HWY_ATTR {
-            T* q = z + i;
-            for (int x = 0; x < width; x++, q += pixel) {
-                const Vector<T> v = load(row + x * B + i);
-                put_first<T>(v, q, lanes, stream);
-                sum = hn::Add(sum, v);
-                squares = hn::MulAdd(v, v, squares);
-            }
-        };
-        if (count - i >= L)
-            pixels(L);
-        else
-            pixels(count - i);
+/// `width` pixels of a made row, blocks of channels `block` apart, to z; sums are added to run[0..) and run[stride..).
+template <bool Stream, class T>
+HWY_NOINLINE void store_row(const T* row, std::size_t block, int width, int count, std::size_t pixel, T* z, T* run,
+                            int stride) {
+    constexpr int B = kBlock<T>;
+    for_tiles<T>(width, count, [&](int p, int pixels, int i, int lanes) HWY_ATTR {
+        Vector<T> sum = load(run + i), squares = load(run + stride + i);
+        const T* from = row + i / B * block + (p * B + i % B);
+        T* q = z + static_cast<std::size_t>(p) * pixel + i;
+        for (int k = 0; k < pixels; k++, from += B, q += pixel) {
+            const Vector<T> v = load(from);
+            put_first<T>(v, q, lanes, Stream);
+            sum = hn::Add(sum, v);
+            squares = hn::MulAdd(v, v, squares);
+        }
         store<T>(sum, run + i);
-        store<T>(squares, run + B + i);
-    }
+        store<T>(squares, run + stride + i);
+    });
 }
 
 template <class T>
@@ -114,35 +115,55 @@ void depth_link_forward(const Stream& stream, const LinkShape& s, const Normed<T
     const int oh = s.out_h(), ow = s.out_w();
     const bool stream_z = streams(z, s.out_pixels(), s.c_out);
     parallel(stream, layout.images.count, [&](int chunk, int worker) HWY_ATTR {
-        T* strip = at_bytes<T>(workspace, layout.scratch + layout.worker * static_cast<std::size_t>(worker));
-        T* row = at_bytes<T>(strip, layout.row);
+        T* scratch = at_bytes<T>(workspace, layout.scratch + layout.worker * static_cast<std::size_t>(worker));
+        const Strip<T> strip{scratch, layout.in_rows, layout.in_row, layout.pad, layout.in_block};
+        T* row = at_bytes<T>(scratch, layout.row);
         double* partial =
             at_bytes<double>(workspace, layout.sums) + static_cast<std::size_t>(2 * layout.padded) * chunk;
         if (sums) std::fill_n(partial, 2 * layout.padded, 0.0);
-        clear_sides(strip, layout.in_rows, layout.in_row, layout.pad);
+        clear_sides(strip, layout.group);
+        const int wide = layout.group * B;
         for (int n = layout.images.begin(chunk); n < layout.images.end(chunk); n++)
-            for (int c = 0; c < s.c_in; c += B) {
-                const int count = std::min(B, s.c_in - c);
+            for (int c = 0; c < s.c_in; c += wide) {
+                const int count = std::min(wide, s.c_in - c);
                 const T* weights = packed + static_cast<std::size_t>(c) * layout.taps;
                 for (int y0 = 0; y0 < oh; y0 += layout.rows) {
                     const int y1 = std::min(oh, y0 + layout.rows);
-                    fill_strip(y0 * s.stride - layout.pad, (y1 - 1) * s.stride + s.k - layout.pad, s.h, s.w, layout.pad,
-                               layout.in_row, strip, [&](int y, T* to) HWY_ATTR {
-                                   fill_pixels(input, (static_cast<std::size_t>(n) * s.h + y) * s.w, s.w, c, count, 0,
-                                               to);
+                    fill_strip(strip, ceil_div(count, B), y0 * s.stride - layout.pad,
+                               (y1 - 1) * s.stride + s.k - layout.pad, s.h, s.w, y0 > 0 ? s.k - s.stride : 0,
+                               layout.rows * s.stride, [&](int y, T* to) HWY_ATTR {
+                                   fill_pixels(input, (static_cast<std::size_t>(n) * s.h + y) * s.w, s.w, c, count,
+                                               layout.in_block, to, layout.ahead);
                                });
-                    alignas(64) T run[2 * B] = {};
+                    Ahead ahead;
+                    const NextStrip next(layout, s, wide, n, c, y0);
+                    if (layout.ahead == 0)
+                        next.add(ahead, input.x, next.y0 * s.stride - layout.pad,
+                                 (next.y1 - 1) * s.stride + s.k - layout.pad, s.k - s.stride, s.h, s.w,
+                                 std::min(wide, s.c_in - next.c));
+                    const int lines =
+                        ceil_div(static_cast<int>(ahead.lines()), (y1 - y0) * ceil_div(count, L) * ceil_div(ow, 7));
+                    alignas(64) T run[2 * kGroup * B] = {};
                     int summed = 0;
                     for (int y = y0; y < y1; y++) {
-                        for (int lane = 0; lane < count; lane += L)
-                            window_row<T>(
-                                {strip + static_cast<std::ptrdiff_t>(y - y0) * s.stride * layout.in_row + lane,
-                                 static_cast<std::size_t>(layout.in_row), s.k, weights + lane, row + lane, B, false},
-                                s.k, s.stride, 1, ow);
-                        store_row(row, ow, count, static_cast<std::size_t>(s.c_in), stream_z,
-                                  z + (static_cast<std::size_t>(n) * oh + y) * ow * s.c_in + c, run);
+                        for (int lane = 0; lane < count; lane += L) {
+                            const std::size_t block = static_cast<std::size_t>(lane / B);
+                            link_row<T>({strip.at + block * strip.block +
+                                             static_cast<std::ptrdiff_t>(y - y0) * s.stride * layout.in_row + lane % B,
+                                         static_cast<std::size_t>(layout.in_row), s.k,
+                                         weights + block * B * layout.taps + lane % B,
+                                         row + block * layout.row_block + lane % B, B, false},
+                                        s.k, s.stride, ow, ahead, lines);
+                        }
+                        T* to = z + (static_cast<std::size_t>(n) * oh + y) * ow * s.c_in + c;
+                        if (stream_z)
+                            store_row<true>(row, layout.row_block, ow, count, static_cast<std::size_t>(s.c_in), to, run,
+                                            kGroup * B);
+                        else
+                            store_row<false>(row, layout.row_block, ow, count, static_cast<std::size_t>(s.c_in), to,
+                                             run, kGroup * B);
                         if (summed += ow; sums && (summed >= kRun || y + 1 == y1)) {
-                            flush_sums(run, B, count, partial + c, layout.padded);
+                            flush_sums(run, kGroup * B, count, partial + c, layout.padded);
                             summed = 0;
                         }
                     }

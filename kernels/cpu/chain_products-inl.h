@@ -7,6 +7,7 @@
 #endif
 
 #include "kernels/cpu/chain_plan.h"
+#include "kernels/cpu/chain_rows-inl.h"
 #include "kernels/cpu/conv_tiles-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -27,6 +28,8 @@ struct PanelInput {
     std::size_t block;  // elements from one block of channels to the next
     int channels;
     const T* w;  // (channels, kPanel)
+    Ahead* ahead;
+    int lines;  // to ask for with every tile's block of channels
 };
 
 template <int P, int V, class T, class Store>
@@ -42,6 +45,7 @@ HWY_INLINE void panel_tile(const PanelInput<T>& s, int x, int lane, int vector, 
     for (int left = s.channels; left > 0; left -= B, block += s.block) {
         const T* pixel = block;
         const int channels = std::min(left, B);
+        s.ahead->step(s.lines);
 #pragma GCC unroll 2
         for (int c = 0; c < channels; c++, pixel++, w += kPanel<T>) {
             Vector<T> ww[V];

@@ -35,13 +35,21 @@ void point_link_backward(const Stream& stream, const LinkShape& shape, const Nor
     const bool wide_dz = wide_gradient(shape, gradient, fold);
     if (target.da.x) {
         const ConvPlan plan = plan_convolution<T>(conv_of(shape), true);
+        double* sums = target.sums ? static_cast<double*>(workspace) : nullptr;
         with_width<T>(wide_dz, [&](auto n) {
             using Source = LinkSource<T, (n > 1)>;
-            simt::launch(convolve_kernel<true, T, Source, LinkSink<T>>,
-                         {plan.grid, plan.threads, plan.shared_bytes, handle}, plan.s,
-                         Source{gradient, fold, shape.h, shape.w, shape.c_out}, w, wide<T>(shape.c_out, {w}),
-                         link_sink(shape, input, target), nullptr);
+            auto launch = [&](const auto& sink) {
+                simt::launch(convolve_kernel<true, T, Source, std::decay_t<decltype(sink)>>,
+                             {plan.grid, plan.threads, plan.shared_bytes, handle}, plan.s,
+                             Source{gradient, fold, shape.h, shape.w, shape.c_out}, w, wide<T>(shape.c_out, {w}), sink,
+                             sums);
+            };
+            if (sums)
+                launch(summed_sink(shape, input, target));
+            else
+                launch(link_sink(shape, input, target));
         });
+        if (sums) add_partials(handle, sums, plan.grid.x, 2 * static_cast<std::size_t>(shape.c_in), target.sums, false);
     }
     if (!dw) return;
     const GradientPlan plan = plan_gradient<T>(conv_of(shape));
@@ -60,12 +68,13 @@ void point_link_backward(const Stream& stream, const LinkShape& shape, const Nor
 std::size_t point_workspace(const LinkShape& shape, bool backward, std::size_t element) {
     const ConvShape s = conv_of(shape);
     const bool is_float = element == sizeof(float);
-    if (!backward) {
-        const ConvPlan plan = is_float ? plan_convolution<float>(s, false) : plan_convolution<double>(s, false);
-        return std::size_t{plan.grid.x} * 2 * static_cast<std::size_t>(s.c_out) * sizeof(double);
-    }
+    const ConvPlan convolution =
+        is_float ? plan_convolution<float>(s, backward) : plan_convolution<double>(s, backward);
+    const std::size_t sums =
+        std::size_t{convolution.grid.x} * 2 * static_cast<std::size_t>(backward ? s.c_in : s.c_out) * sizeof(double);
+    if (!backward) return sums;
     const GradientPlan plan = is_float ? plan_gradient<float>(s) : plan_gradient<double>(s);
-    return std::size_t{plan.grid.x} * static_cast<std::size_t>(s.c_in) * s.c_out * element;
+    return std::max(sums, std::size_t{plan.grid.x} * static_cast<std::size_t>(s.c_in) * s.c_out * element);
 }
 
 /// partials (chunks, 2, c): a block's threads share a chunk of pixels and 16 bytes of channels each, `across` side by
@@ -185,17 +194,12 @@ void link_backward(const Stream& stream, const LinkShape& s, const Normed<T>& in
                    const NormedGradient<T>& gradient, const NormFold<T>& fold, const LinkTarget<T>& target, T* dw,
                    bool accumulate_dw, void* workspace) {
     if (s.depthwise)
-        depth_link_backward(stream, s, input, w, gradient, fold, target, dw, accumulate_dw, workspace);
-    else
-        point_link_backward(stream, s, input, w, gradient, fold, target, dw, accumulate_dw, workspace);
-    if (target.da.x && target.sums)  // da lies alone, (pixels, c_in), like x
-        gpu::link_sums<T>(stream, s.in_pixels(), s.c_in, {{target.da.x, target.da.pixel, 1}, input.x.x}, target.sums,
-                          workspace);
+        return depth_link_backward(stream, s, input, w, gradient, fold, target, dw, accumulate_dw, workspace);
+    point_link_backward(stream, s, input, w, gradient, fold, target, dw, accumulate_dw, workspace);
 }
 
-std::size_t link_backward_workspace(const Stream& stream, const LinkShape& s, std::size_t element) {
-    return std::max(gpu::link_sums_workspace(stream, s.in_pixels(), s.c_in),
-                    s.depthwise ? depth_link_workspace(s, true, element) : point_workspace(s, true, element));
+std::size_t link_backward_workspace(const Stream&, const LinkShape& s, std::size_t element) {
+    return s.depthwise ? depth_link_workspace(s, true, element) : point_workspace(s, true, element);
 }
 
 template <class T>

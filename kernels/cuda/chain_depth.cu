@@ -54,6 +54,20 @@ __device__ void load_taps(const T* w, int taps, int channels, int c, T* to) {
     }
 }
 
+/// Leaves a block's sums in partials (tiles, 2, c): `channel` is the first of a thread's, of which `count` are left.
+template <class T>
+__device__ void store_sums(unsigned tile, int c, int channel, int count, double* part, double (&plain)[kWide<T>],
+                           double (&products)[kWide<T>], double* partials) {
+    constexpr int V = kWide<T>;
+    add_down<V>(kGroups, part, plain);
+    add_down<V>(kGroups, part, products);
+    if (threadIdx.x >= kGroups) return;
+    double* to = partials + std::size_t{tile} * 2 * c + channel;
+#pragma unroll
+    for (int o = 0; o < V; o++)
+        if (o < count) to[o] = plain[o], to[c + o] = products[o];
+}
+
 /// partials (tiles, 2, c); null: not wanted.
 template <class T, class Source>
 __global__ void __launch_bounds__(kThreads)
@@ -92,21 +106,14 @@ __global__ void __launch_bounds__(kThreads)
             squares[o] = plain[o] * plain[o];
         }
     }
-    if (!partials) return;
-    add_down<V>(kGroups, part, plain);
-    add_down<V>(kGroups, part, squares);
-    if (threadIdx.x >= kGroups) return;
-    double* to = partials + std::size_t{blockIdx.x} * 2 * s.c_in + c + group;
-#pragma unroll
-    for (int o = 0; o < V; o++)
-        if (o < count) to[o] = plain[o], to[s.c_in + o] = squares[o];
+    if (partials) store_sums<T>(blockIdx.x, s.c_in, c + group, count, part, plain, squares, partials);
 }
 
-/// Tiles are of the input.
-template <class T, class Source>
+/// Tiles are of the input. With a sink that gives factors: partials (tiles, 2, c).
+template <class T, class Source, class Sink>
 __global__ void __launch_bounds__(kThreads)
-    depth_gradient_kernel(DepthTiles tiles, LinkShape s, int out_h, int out_w, Source source, const T* w,
-                          LinkSink<T> sink, int side) {
+    depth_gradient_kernel(DepthTiles tiles, LinkShape s, int out_h, int out_w, Source source, const T* w, Sink sink,
+                          int side, double* partials) {
     SIMT_DYNAMIC_SHARED(double, memory);
     constexpr int V = kWide<T>;
     T* const dz = reinterpret_cast<T*>(memory);
@@ -121,12 +128,13 @@ __global__ void __launch_bounds__(kThreads)
     __syncthreads();
     const int group = static_cast<int>(threadIdx.x % kGroups) * V, pixel = static_cast<int>(threadIdx.x / kGroups);
     const int y = at.y + pixel / kSide, x = at.x + pixel % kSide;
-    if (y >= s.h || x >= s.w || c + group >= s.c_in) return;
+    const bool is_inside = y < s.h && x < s.w && c + group < s.c_in;
+    if (!kGivesFactor<Sink> && !is_inside) return;
     Wide<T> sum = {};
 #pragma unroll 1
     for (int i = 0; i < s.k; i++) {
         const int down = y + pad - i - y0 * s.stride;
-        if (down & half) continue;
+        if (!is_inside || down & half) continue;
 #pragma unroll 1
         for (int j = 0; j < s.k; j++) {
             const int right = x + pad - j - x0 * s.stride;
@@ -137,7 +145,21 @@ __global__ void __launch_bounds__(kThreads)
             for (int o = 0; o < V; o++) sum.v[o] = std::fma(a.v[o], b.v[o], sum.v[o]);
         }
     }
-    sink(at.n, y, x, c + group, sum);
+    if constexpr (kGivesFactor<Sink>) {
+        SIMT_SHARED(double, part, [kThreads * V]);
+        double plain[V] = {}, products[V] = {};
+        if (is_inside) {
+            const Wide<T> factor = sink(at.n, y, x, c + group, sum);
+#pragma unroll
+            for (int o = 0; o < V; o++) {
+                plain[o] = static_cast<double>(sum.v[o]);
+                products[o] = plain[o] * static_cast<double>(factor.v[o]);
+            }
+        }
+        store_sums<T>(blockIdx.x, s.c_in, c + group, s.c_in - c - group, part, plain, products, partials);
+    } else {
+        sink(at.n, y, x, c + group, sum);
+    }
 }
 
 /// partials (blocks in x, k * k, c): a block goes through `each` tiles of outputs. A thread has a tap and 16 bytes of
@@ -227,14 +249,22 @@ void depth_link_backward(const Stream& stream, const LinkShape& s, const Normed<
     if (target.da.x) {
         const DepthTiles tiles(s.n, s.h, s.w);
         const int side = output_side(s);
+        double* sums = target.sums ? static_cast<double*>(workspace) : nullptr;
         with_width<T>(wide_dz, [&](auto n) {
             using Source = LinkSource<T, (n > 1)>;
             const std::size_t bytes =
                 sizeof(T) * static_cast<std::size_t>(window_size<T>(side) + s.k * s.k * kChunk<T>);
-            simt::launch(depth_gradient_kernel<T, Source>, {dim3(tiles.count(), chunks), dim3(kThreads), bytes, handle},
-                         tiles, s, out_h, out_w, Source{gradient, fold, out_h, out_w, s.c_out}, w,
-                         link_sink(s, input, target), side);
+            auto launch = [&](const auto& sink) {
+                simt::launch(depth_gradient_kernel<T, Source, std::decay_t<decltype(sink)>>,
+                             {dim3(tiles.count(), chunks), dim3(kThreads), bytes, handle}, tiles, s, out_h, out_w,
+                             Source{gradient, fold, out_h, out_w, s.c_out}, w, sink, side, sums);
+            };
+            if (sums)
+                launch(summed_sink(s, input, target));
+            else
+                launch(link_sink(s, input, target));
         });
+        if (sums) add_partials(handle, sums, tiles.count(), 2 * static_cast<std::size_t>(s.c_in), target.sums, false);
     }
     if (!dw) return;
     const DepthTiles tiles(s.n, out_h, out_w);
@@ -259,7 +289,8 @@ std::size_t depth_link_workspace(const LinkShape& s, bool backward, std::size_t 
     if (!backward) return std::size_t{tiles} * 2 * c * sizeof(double);
     const int chunk = element == sizeof(float) ? kChunk<float> : kChunk<double>;
     const unsigned each = tiles_each(tiles, channel_chunks(s.c_in, chunk));
-    return std::size_t{(tiles + each - 1) / each} * static_cast<std::size_t>(s.k * s.k) * c * element;
+    return std::max(std::size_t{DepthTiles(s.n, s.h, s.w).count()} * 2 * c * sizeof(double),
+                    std::size_t{(tiles + each - 1) / each} * static_cast<std::size_t>(s.k * s.k) * c * element);
 }
 
 #define NASCENT_DEPTH(T)                                                                                               \
