@@ -126,7 +126,7 @@ TEST_CASE("spos goes on from the checkpoint before a damaged one, and says so wh
     REQUIRE(spos(small_training(folder / "mobile", {"--space", "mobilenet", "--steps", "1"})).code == 0);
     fs::remove_all(run + "/ckpt");
     fs::copy(folder / "mobile/ckpt", run + "/ckpt", fs::copy_options::recursive);
-    refused({"resume", run}, "weights/", 4);
+    refused({"resume", run}, "last_step", 4);
     refused({"resume", folder / "none"}, "no run", 2);
 }
 

@@ -9,7 +9,7 @@ using namespace nascent::testing;
 
 namespace {
 
-/// A path's gradients, logits and statistics, three times: run, captured, replayed.
+/// A path's gradients, logits and statistics, as often as asked for: run, captured, replayed.
 struct Results {
     std::vector<ChainStep> steps;
     std::vector<std::vector<double>> statistics, evaluated;
@@ -17,7 +17,8 @@ struct Results {
 };
 
 /// `disturbed`: pictures are a few roundings brighter.
-Results results(Device& device, const chain::Space& space, DType dtype, bool capture, bool disturbed = false) {
+Results results(Device& device, const chain::Space& space, bool capture, int times, bool disturbed = false) {
+    constexpr DType dtype = DType::f64;
     // Each look at the emulated device's memory costs the more the larger it is: of MobileNet one path's operators.
     const chain::Architecture path = random_path(space, 0);
     ChainNet net(device, dtype, space.channels ? chain::supernet(space) : chain::subnet(space, path));
@@ -30,18 +31,19 @@ Results results(Device& device, const chain::Space& space, DType dtype, bool cap
         segments = std::make_unique<Segments>(device);
     }
     Results r;
-    for (std::uint32_t i = 0; i < 3; i++) {
+    for (int i = 0; i < times; i++) {
         arena.reset();
         if (slots) slots->reset();
         ExecutionScope execution(arena);
         CapturedScope captured(segments.get(), slots.get());
-        const Tensor pictures = chain_pictures(2, 32, dtype, i * 77);
+        const Tensor pictures = chain_pictures(6, 32, dtype);
         std::vector<double> pixels = numbers_of(pictures);
         for (double& v : pixels) v *= disturbed ? 1 + 0x1p-48 : 1;
         const Tensor x = constants(pictures.shape, dtype, pixels);
-        std::vector<PieceStatistics> statistics = net.statistics(path, kept);
-        r.steps.push_back(chain_step(net, path, {.dropout = DropoutKey{3, i}}, x,
+        r.steps.push_back(chain_step(net, path, {.dropout = DropoutKey{3, 1}}, x,
                                      capture ? Tape::Gradients::fixed : Tape::Gradients::reused));
+        if (i > 0) continue;
+        std::vector<PieceStatistics> statistics = net.statistics(path, kept);
         net.forward(x, path, {.norms = NormMode::pooled, .momentum = 0.25, .statistics = statistics});
         r.evaluated.push_back(numbers_of(net.forward(x, path, {.norms = NormMode::running, .statistics = statistics})));
         for (std::size_t piece : {std::size_t{0}, std::size_t{3}, statistics.size() - 1})
@@ -50,8 +52,6 @@ Results results(Device& device, const chain::Space& space, DType dtype, bool cap
                 r.statistics.push_back(numbers_of(s.variance));
             }
     }
-    for (const Buffer* b : {&net.store().buffers().front(), &net.store().buffers().back()})
-        r.statistics.push_back(net.get(b->name));
     if (segments) r.replays = segments->replays();
     return r;
 }
@@ -65,31 +65,27 @@ TEST_CASE("networks of chains on the gpu compute what the cpu computes, and capt
         auto gpu = testing::gpu_device();
         if (!gpu) return;
         const auto cpu = make_device("cpu", 2);
-        const Results a = results(*gpu, space, DType::f64, false), b = results(*gpu, space, DType::f64, true),
-                      c = results(*cpu, space, DType::f64, false);
-        CHECK(b.replays > 100);
-        CHECK(a.statistics == b.statistics);
+        const Results a = results(*gpu, space, false, 1), b = results(*gpu, space, true, 3),
+                      c = results(*cpu, space, false, 1), d = results(*cpu, space, false, 1, true);
+        CHECK(b.replays >= 30);
         CHECK(a.evaluated == b.evaluated);
-        for (std::size_t i = 0; i < a.steps.size(); i++) {
-            CHECK(a.steps[i].loss == b.steps[i].loss);
-            CHECK(a.steps[i].gradients == b.steps[i].gradients);
+        for (const ChainStep& step : b.steps) {
+            CHECK(a.steps[0].loss == step.loss);
+            CHECK(a.steps[0].gradients == step.gradients);
         }
-        // The last batch norms are over two numbers, so that rounding grows: by how much, disturbed pictures say.
-        const Results d = results(*cpu, space, DType::f64, false, true);
+        // The last batch norms are over six numbers, so that rounding grows: by how much, disturbed pictures say.
         auto close = [&](const std::vector<double>& got, const std::vector<double>& want,
                          const std::vector<double>& disturbed) {
             const double size = std::max(1e-3, largest_of(want)), moves = largest_difference(want, disturbed);
             CHECK(moves < 1e-4 * size);
             CHECK(largest_difference(got, want) <= 1e-12 * size + 64 * moves);
         };
-        for (std::size_t i = 0; i < a.steps.size(); i++) {
-            close({a.steps[i].loss}, {c.steps[i].loss}, {d.steps[i].loss});
-            close(a.evaluated[i], c.evaluated[i], d.evaluated[i]);
-            REQUIRE(a.steps[i].gradients.size() == c.steps[i].gradients.size());
-            for (const auto& [tensor, gradient] : c.steps[i].gradients) {
-                CAPTURE(tensor);
-                close(a.steps[i].gradients.at(tensor), gradient, d.steps[i].gradients.at(tensor));
-            }
+        close({a.steps[0].loss}, {c.steps[0].loss}, {d.steps[0].loss});
+        close(a.evaluated[0], c.evaluated[0], d.evaluated[0]);
+        REQUIRE(a.steps[0].gradients.size() == c.steps[0].gradients.size());
+        for (const auto& [tensor, gradient] : c.steps[0].gradients) {
+            CAPTURE(tensor);
+            close(a.steps[0].gradients.at(tensor), gradient, d.steps[0].gradients.at(tensor));
         }
         REQUIRE(a.statistics.size() == c.statistics.size());
         for (std::size_t i = 0; i < a.statistics.size(); i++) close(a.statistics[i], c.statistics[i], d.statistics[i]);

@@ -1,0 +1,62 @@
+// Settings of SPOS's runs: published ones, and what they become.
+#include "nas/algo/spos_config.h"
+
+#include <doctest/doctest.h>
+
+using namespace nascent;
+
+TEST_CASE("published trainings of chains have their numbers") {
+    SposConfig c = spos_preset("spos/shufflenet");
+    c.data.source = "folder:/pictures";
+    resolve(c);
+    ChainTraining t = training_of(c, 1252);
+    CHECK(t.steps == 150'000);
+    CHECK(learning_rate(t, 0) == 0.5);
+    CHECK(c.train.batch == 1024);
+    CHECK(t.label_smoothing == 0.1);
+    CHECK(t.sgd.momentum == 0.9);
+    CHECK_FALSE(t.sgd.nesterov);
+    CHECK(t.sgd.weight_decay == 4e-5);
+    CHECK(t.sgd.inactive == SgdOptions::Inactive::skip);
+    const chain::Space space = space_of(c, 1000, 224);
+    const chain::Net net = supernet_of(c, space);
+    CHECK_FALSE(net.style.affine);
+    CHECK(net.style.dropout == 0.1);
+    CHECK(chain::parameter_count(net.layers) == 8388176);
+    CHECK(sampling_of(c, 1252).buckets.tries == 500);
+    CHECK(start_of(c, space) == ChainStart::spos);
+
+    c = spos_preset("spos/shufflenet-mmrazor");
+    c.data.source = "folder:/pictures";
+    resolve(c);
+    t = training_of(c, 1252);
+    CHECK(t.steps == 300 * 1252);
+    CHECK(sampling_of(c, 1252).law == ChainSampling::Law::uniform);
+    CHECK(c.train.flops == "mmrazor");
+    CHECK(chain::parameter_count(supernet_of(c, space_of(c, 1000, 224)).layers) == 8488600);
+
+    c = spos_preset("spos/mobilenet");
+    c.data.source = "folder:/pictures";
+    resolve(c);
+    t = training_of(c, 2404);
+    CHECK(t.steps == 100 * 2404);
+    CHECK(t.sgd.clip_value == 5);
+    CHECK(c.train.order == "replacement");
+    CHECK(learning_rate(t, 0) == doctest::Approx(0.25 * (1 - 1.0 / 240'400)).epsilon(1e-12));
+    CHECK(chain::parameter_count(supernet_of(c, space_of(c, 1000, 224)).layers) == 27684320);
+    CHECK(start_of(c, space_of(c, 1000, 224)) == ChainStart::torch);
+
+    c = spos_preset("spos/shufflenet-channels");
+    c.data.source = "folder:/pictures";
+    resolve(c);
+    CHECK(sampling_of(c, 1000).widen_from == 60'000);
+    CHECK(sampling_of(c, 1000).widen_steps == 1000);
+    for (const std::string& name : spos_preset_names()) {
+        SposConfig any = spos_preset(name);
+        CHECK(any.preset == name);
+        if (any.data.source.empty()) any.data.source = any.data.pipeline == "none" ? "synthetic" : "folder:/pictures";
+        resolve(any);
+        if (any.data.size > 0) (void)chain_paths(space_of(any, 1000, any.data.size), sampling_of(any, 100));
+    }
+    CHECK_THROWS_WITH(spos_preset("spos/shuflenet"), doctest::Contains("spos/shufflenet"));
+}
