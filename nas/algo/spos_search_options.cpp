@@ -23,7 +23,7 @@ void add_spos_search_options(OptionTable& t, SposSearchOptions& s) {
     t.add("search.random", "--random", s.random, Words{"legal", "rejected"},
           "random candidates are drawn from the legal ones alone, or until legal ones turn up, as SPOS's program draws "
           "them");
-    t.add("search.order", "--order", s.order, Words{"top1-top5", "top1"},
+    t.add("search.order", "--search-order", s.order, Words{"top1-top5", "top1"},
           "what candidates are ordered by: of equal top-1 accuracies the larger top-5 first, or top-1 alone");
     t.add("search.rounding", "--rounding", s.rounding, 0, 100,
           "top-1 accuracies are rounded to this, in percent; 0: not");

@@ -301,3 +301,37 @@ TEST_CASE("candidates are scored on the gpu as on the cpu") {
         CHECK(a.scores()[i].top5 == b.scores()[i].top5);
     }
 }
+
+TEST_CASE("of activations there is one for each depth, however many candidates") {
+    Setting s("shufflenet");
+    ScoringOptions o;
+    o.norms = NormPolicy::none;
+    o.batch = 50;
+    std::size_t mark[2] = {};
+    for (int many : {0, 1}) {
+        CandidateScores scores = s.scores(o);
+        scores.begin(related(s.space, many ? 6 : 1), 0);
+        run(scores);
+        mark[many] = scores.high_water();
+    }
+    // What a pass keeps for a backward: the outputs of all convolutions.
+    Arena arena(*s.device);
+    ExecutionScope execution(arena);
+    std::size_t outputs = 0, largest = 0;
+    Tensor y = s.evaluation->batch(0, 50).x;
+    const std::size_t pictures = arena.used();
+    const chain::Architecture path = related(s.space, 1)[0];
+    const ChainPass pass{.norms = NormMode::running};
+    y = s.net.stem(y, pass);
+    for (std::size_t b = 0; b < path.ops.size(); b++) {
+        const std::size_t before = arena.used();
+        y = s.net.block(static_cast<int>(b), path.ops[b], chain::kUnscaled, y, pass);
+        largest = std::max(largest, arena.used() - before);
+        outputs += y.bytes() + 2 * Arena::alignment;
+    }
+    const std::size_t all = arena.used();
+    CHECK(mark[0] < pictures + outputs + 2 * largest);
+    CHECK(2 * mark[0] < all);
+    // Other candidates have other operators, of at most twice the inner tensors.
+    CHECK(mark[1] < pictures + outputs + 3 * largest);
+}
