@@ -19,7 +19,7 @@ struct DartsShrinkRun::Parts {
     explicit Parts(const RlnasConfig& c)
         : device(make_device(c.run.device, c.run.threads)),
           target(target_of(*device)),
-          pictures(c.data, c.run),
+          pictures(c.data, c.run, false),
           ids(training_pictures(c, pictures.set)),
           dtype(c.train.dtype == "float64" ? DType::f64 : DType::f32),
           batches(pictures.open(dtype, RunPictures::Split::train, ids, loader_options(c, pictures.set))),

@@ -49,7 +49,7 @@ ChainTraining training_of(const RlnasConfig& c, std::int64_t epochs, std::int64_
 ChainRlnasRun::Parts::Parts(const RlnasConfig& c)
     : device(make_device(c.run.device, c.run.threads)),
       target(target_of(*device)),
-      pictures(c.data, c.run),
+      pictures(c.data, c.run, false),
       ids(training_pictures(c, pictures.set)),
       net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32, chain::supernet(space_of(c, pictures.set))),
       schedule(shrink_schedule(c.shrink, net.space())),

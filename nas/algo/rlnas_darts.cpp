@@ -47,7 +47,7 @@ struct DartsRlnasRun::Parts {
     explicit Parts(const RlnasConfig& c)
         : device(make_device(c.run.device, c.run.threads)),
           target(target_of(*device)),
-          pictures(c.data, c.run),
+          pictures(c.data, c.run, false),
           ids(training_pictures(c, pictures.set)),
           net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32,
               darts::search_net(darts_net_config(c, pictures.set), {.affine = c.net.affine})) {

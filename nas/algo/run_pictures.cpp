@@ -21,7 +21,8 @@ std::string name_of(const PixelFormat& format, const std::string& pipeline) {
 
 }  // namespace
 
-RunPictures::RunPictures(const PictureOptions& o, const ProcessOptions& process) : skip_corrupt_(o.skip_corrupt) {
+RunPictures::RunPictures(const PictureOptions& o, const ProcessOptions& process, bool needs_test)
+    : skip_corrupt_(o.skip_corrupt) {
     if (o.pipeline == "none") {
         set = load_pictures(o, process);
         norm = normalisation(o.norm, set);
@@ -30,7 +31,7 @@ RunPictures::RunPictures(const PictureOptions& o, const ProcessOptions& process)
     Scope scope("--data {}", o.source);
     pipeline_ = at_size(picture_pipeline(o.pipeline), o.size);
     if (o.norm != "auto") pipeline_.format.norm = normalisation(o.norm, {});
-    files_ = open_pictures(o.source, pipeline_, o.classes);
+    files_ = open_pictures(o.source, pipeline_, o.classes, needs_test);
     set = files_->labelled;
     norm = pipeline_.format.norm;
     norm.name = name_of(pipeline_.format, o.pipeline);

@@ -18,8 +18,9 @@ class RunLog;
 
 class RunPictures {
   public:
-    /// Throws what load_dataset(), open_pictures() and normalisation() throw.
-    RunPictures(const PictureOptions& pictures, const ProcessOptions& process);
+    /// Without `needs_test` files that a pipeline reads may be training pictures alone. Throws what load_dataset(),
+    /// open_pictures() and normalisation() throw.
+    RunPictures(const PictureOptions& pictures, const ProcessOptions& process, bool needs_test = true);
     RunPictures(const RunPictures&) = delete;
     RunPictures& operator=(const RunPictures&) = delete;
 
