@@ -73,9 +73,6 @@ int run(int argc, char** argv) {
         "drop operators by the mean angle of architectures that have them: in a new run that trains, or (of "
         "nasbench201) by the states of one that has, or of two files",
         Options::all);
-    CLI::App* angles =
-        add_command(app, c, "angles", "angles of random architectures under every switch, and how the rankings agree",
-                    Options::search);
     CLI::App* resume = add_command(app, c, "resume", "go on with a run that was stopped", Options::resume);
     CLI::App* cost =
         add_command(app, c, "cost", "parameters and multiply-accumulates of an architecture", Options::none);
