@@ -55,8 +55,8 @@ def load_reference(root, rules, layers):
             return angle(initial, trained, np.tile(code[:14], layers)).item()
 
         return of, network
-    stand_in("ntools")
-    stand_in("ntools.utils")
+    for name in ("ntools", "ntools.utils", "torchvision", "torchvision.datasets", "torchvision.transforms"):
+        stand_in(name)
     stand_in("ntools.utils.misc", natural_sort=sorted)
     stand_in("mq_server_base", MessageQueueServerBase=object, MessageQueueClientBase=object)
     server = importlib.import_module("test_server").TestServer

@@ -56,7 +56,7 @@ DartsProblem::DartsProblem(const darts::Angle& angle, const darts::CodeCosts& co
                         const auto e = static_cast<std::size_t>(darts::edge_index(node, from));
                         const bool used = from == a || from == b;
                         with[e] = used;
-                        possible &= used ? operators[e].back() != 0 : operators[e].front() == 0;
+                        possible &= !used || operators[e].back() != 0;
                     }
                     if (possible) longer.push_back(with);
                 }

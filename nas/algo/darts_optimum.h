@@ -13,7 +13,8 @@
 namespace nascent {
 
 /// Candidates are codes (28 genes) in which every node reads two states by operators their edges may have, all other
-/// edges being `none`. An edge that no path runs over gets the cheapest operator: no other would change the angle.
+/// edges being `none`, which repair() sets where the space has no `none` too. An edge that no path runs over gets the
+/// cheapest operator: no other would change the angle.
 class DartsProblem : public AngleProblem {
   public:
     /// `angle` must outlive this. max_cost -1: no limit. Throws ErrorKind::usage where no candidate is within the limit

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <sstream>
 
 #include "nas/space/darts_code.h"
 #include "tests/apps/picture_folders.h"
@@ -204,9 +205,13 @@ TEST_CASE("rlnas on the DARTS space with ImageNet's stem") {
     CHECK(result["search"]["exact"]["proved"] == true);
     CHECK(result["search"]["distance"].get<double>() >= 0);
     // The rate falls on a line, by steps: epochs begin at steps 0 and 4 of 8.
-    const std::string journal = read_text(run + "/events.jsonl");
-    CHECK(journal.find("\"lr\":0.1,") != std::string::npos);
-    CHECK(journal.find("\"lr\":0.05025,") != std::string::npos);
+    std::vector<double> rates;
+    std::istringstream journal(read_text(run + "/events.jsonl"));
+    for (std::string line; std::getline(journal, line);)
+        if (const json record = json::parse(line); record["kind"] == "epoch") rates.push_back(record["lr"]);
+    REQUIRE(rates.size() == 2);
+    CHECK(rates[0] == 0.1);
+    CHECK(rates[1] == doctest::Approx(0.05025).epsilon(1e-14));
     // Angles of the same files, and what switches make of them.
     const Outcome listed = rlnas({"angles", "--run", run, "--count", "30", "--json"});
     INFO(listed.err);
@@ -332,9 +337,9 @@ TEST_CASE("rlnas shrink says what it dropped and where that truly stands") {
     CHECK(*ranks.rbegin() <= 30);
     const json space = json::parse(read_text(run + "/export/shrunk_space.json"));
     CHECK(space["size"] == result["size"]);
-    std::size_t left = 0;
-    for (const json& layer : space["layers"]) left += layer.size();
-    CHECK(left == 10);
+    std::size_t operators = 0;
+    for (const json& layer : space["layers"]) operators += layer.size();
+    CHECK(operators == 10);
     // The same of the files, without a table.
     const Outcome files = rlnas(
         {"shrink", "--init", run + "/export/init.safetensors", "--final", run + "/export/final.safetensors", "--json"});

@@ -320,9 +320,14 @@ TEST_CASE("the largest angle in small DARTS spaces is the best of all candidates
             }
         }
     }
-    operators[2] = {3};  // node 1 would have three inputs where edges 3 and 4 have no `none`
-    operators[3] = operators[4] = {5};
     const darts::Angle angle(random_parts(0), {});
+    operators[2] = {3};  // repair makes one of node 1's three edges `none`, which they have not
+    operators[3] = operators[4] = {5};
+    DartsProblem three(angle, costs, -1, operators);
+    const LargestAngle found = maximise_angle(three);
+    CHECK(found.exact);
+    CHECK(darts::valid(darts::code_from(found.genes)));
+    operators[2] = operators[3] = {0};  // one input is left
     CHECK_THROWS_AS(DartsProblem(angle, costs, -1, operators), Error);
     CHECK_THROWS_AS(DartsProblem(angle, costs, costs.base - 1), Error);
 }
