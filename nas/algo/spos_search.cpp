@@ -58,6 +58,16 @@ SposSearch::SposSearch(const SposSearchInput& input, RunDirectory& directory, co
         log.say(fmt::format("limits: {}{}", in_.limits.text,
                             legal ? fmt::format("; {} architectures are legal", to_string(*legal)) : ""));
     }
+    if (o.norms == "ema") {
+        const auto batches = (in_.calibration->count() + static_cast<std::size_t>(o.calibration_batch) - 1) /
+                             static_cast<std::size_t>(o.calibration_batch);
+        const double start = std::pow(0.9, static_cast<double>(batches));
+        if (start > 0.01)
+            log.warn(
+                fmt::format("moving averages over {} batches are to {:.0f} % what they start with, mean 0 and "
+                            "variance 1: give 44 batches or more, or --norms exact",
+                            batches, 100 * start));
+    }
     if (in_.limits.grid > 1)
         log.say(fmt::format("latencies are rounded up to multiples of {} ns: sums of finer ones are too many to count",
                             in_.limits.grid));

@@ -134,6 +134,8 @@ TEST_CASE("spos run trains, searches and leaves an architecture with all that is
         const json found = json::parse(with.out);
         CHECK(found.at("score").at("policy").at("norms") == norms);
         CHECK(found.at("scored") == 4);
+        // Two batches of moving averages: 0.9^2 of where they start.
+        CHECK((with.err.find("over 2 batches are to 81 %") != std::string::npos) == (std::string(norms) == "ema"));
         CHECK(std::find(scores.begin(), scores.end(), found.at("top")) == scores.end());
         scores.push_back(found.at("top"));
     }
