@@ -3,8 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cfloat>
 #include <cmath>
-#include <limits>
 
 #include "nas/supernet/chain_state_dict.h"
 #include "tests/nas/chain_networks.h"
@@ -64,12 +64,13 @@ TEST_CASE("angles of a supernet of chains are those of the vectors laid end to e
             chain::angle_table(now.space(), parts, rlnas ? ChainAngleRules::rlnas() : ChainAngleRules::anglenas()));
         for (std::uint32_t i = 0; i < 5; i++) {
             const std::vector<int> ops = testing::random_path(now.space(), i).ops;
-            const std::vector<double> was = vector_of(initial, now.net(), ops, rlnas);
-            const double want = angle_between(was, vector_of(trained, now.net(), ops, rlnas));
-            // Each of three sums of n products errs by at most n roundings, on both sides; acos makes it larger by 1 /
-            // sin.
-            const double rounding = static_cast<double>(was.size()) * std::numeric_limits<double>::epsilon();
-            CHECK(std::abs(angle.angle(ops) - want) < 4 * rounding / std::sin(want));
+            const std::vector<double> a = vector_of(initial, now.net(), ops, rlnas),
+                                      b = vector_of(trained, now.net(), ops, rlnas);
+            const double want = angle_between(a, b);
+            // Three sums of as many terms, in another order; the arc cosine's slope is 1 / sin.
+            const double tolerance = 3 * static_cast<double>(a.size()) * DBL_EPSILON / std::sin(want);
+            CHECK(std::abs(angle.angle(ops) - want) < tolerance);
+            CHECK(tolerance < 1e-7);
         }
     }
 }
