@@ -52,7 +52,9 @@ struct WinogradPlan {
 
     /// Whether conv_forward and conv_backward take this way on a stream that allows it. Fewer channels do not pay for
     /// the transforms.
-    static bool applies(const ConvShape& s) { return s.k == 3 && s.stride == 1 && s.c_in >= 8 && s.c_out >= 8 && s.fold == 1; }
+    static bool applies(const ConvShape& s) {
+        return s.k == 3 && s.stride == 1 && s.c_in >= 8 && s.c_out >= 8 && s.fold == 1;
+    }
 };
 
 struct WinogradForwardLayout : Layout {

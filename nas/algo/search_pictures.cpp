@@ -35,8 +35,8 @@ BatchSource Pictured::alpha(const SearchConfig& c) {
     BatchSource alpha = source(c, Half::valid, o);
     if (c.arch.batches == "iterator") {
         const std::int64_t batch = c.train.batch, pictures = static_cast<std::int64_t>(halves.train.size());
-        alpha.batch = [next = alpha.batch, steps = (pictures + batch - 1) / batch,
-                       own = alpha.steps_per_epoch](std::int64_t step) { return next(iterator_step(step, steps, own)); };
+        alpha.batch = [next = alpha.batch, steps = (pictures + batch - 1) / batch, own = alpha.steps_per_epoch](
+                          std::int64_t step) { return next(iterator_step(step, steps, own)); };
     }
     return alpha;
 }
