@@ -196,10 +196,10 @@ void forward(const Stream& stream, int n, double eps, std::span<const Source<T>>
             const T* const w = half == 0 ? b.point : b.point_odd;
             if (size.fold > 1) {  // (halves, channels, half_padded), zero where the other half computes
                 const int of = size.half_channels(), first = half * of * size.fold;
-                for (int i = 0; i < size.channels; i++) {
-                    T* row = point + static_cast<std::size_t>(half * size.channels + i) * size.half_padded;
+                for (int c = 0; c < size.channels; c++) {
+                    T* row = point + static_cast<std::size_t>(half * size.channels + c) * size.half_padded;
                     std::fill_n(row, first, T(0));
-                    fold_row(w + i * of, 1, of, size.fold, size.half_padded - first, row + first);
+                    fold_row(w + c * of, 1, of, size.fold, size.half_padded - first, row + first);
                 }
             } else {
                 pack_point(w, s.c, size.half_out, size.half_padded,

@@ -71,7 +71,8 @@ States read_states(const RlnasConfig& config, const std::string& initial_file, c
 ChainSearchResult search_chain_states(const RlnasConfig& config, const std::string& initial_file,
                                       const std::string& trained_file, bool resumable, RunDirectory* directory) {
     const States states = read_states(config, initial_file, trained_file);
-    ChainSearchResult result{.search = {}, .space = states.counted, .switches = {}};
+    ChainSearchResult result;
+    result.space = states.counted;
     result.trained_size = states.net.space.config.input_size;
     result.device = states.device;
     result.rules = states.rules;

@@ -62,7 +62,8 @@ void add_training_options(OptionTable& t, SposConfig::Train& c) {
 }  // namespace
 
 OptionTable spos_options(SposConfig& c) {
-    const SposConfig given = std::exchange(c, {});  // the table takes the fields' present values for the defaults
+    SposConfig given;
+    std::swap(c, given);  // the table takes the fields' present values for the defaults
     OptionTable t;
     t.add("preset", "--preset", c.preset, spos_preset_names(),
           "settings to begin with; what else is given comes on top");
@@ -93,7 +94,7 @@ OptionTable spos_options(SposConfig& c) {
     add_spos_search_options(t, c.search);
     add_process_options(t, c.run, "spos");
     t.add("run.until", "--until", c.run.until, Words{"train", "search"}, "the last step of the run");
-    c = given;
+    std::swap(c, given);
     return t;
 }
 
