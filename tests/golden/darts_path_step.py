@@ -64,7 +64,7 @@ def sgd_steps(state, mode, args):
         norms.append(torch.nn.utils.clip_grad_norm_(net.parameters(), args.clip).item())
         sgd.step()
         losses.append(loss.item())
-    out = {f"sgd/{mode}/{k}": v.numpy() for k, v in net.state_dict().items() if v.dim() > 0}
+    out = {f"sgd/{mode}/{k}": (v if v.dim() > 0 else v.double().reshape(1)).numpy() for k, v in net.state_dict().items()}
     out[f"sgd_loss/{mode}"], out[f"sgd_norm/{mode}"] = np.array(losses), np.array(norms)
     return out
 
