@@ -21,20 +21,20 @@ Block fixed_block(const Space& s) {
             .ops = {0}};
 }
 
-std::string op_name(const Space& s, const Block& b, const Op& op, const Style& style, bool all) {
+/// `place`: of the block in a subnet's list of modules, none for a supernet.
+std::string op_name(const Space& s, const Block& b, int id, const Style& style, std::optional<int> place) {
+    const Op& op = s.op(id);
     if (s.rules == Rules::mmrazor) return fmt::format("{}{}._candidates.{}", style.prefix, s.module_name(b), op.name);
-    const std::string block = fmt::format("{}features.{}", style.prefix, b.index);
-    if (!all) return block;
+    const std::string block = fmt::format("{}features.{}", style.prefix, place.value_or(b.index));
+    if (place) return block;
     return s.family == Family::shufflenet ? fmt::format("{}.{}", block, op.id)
                                           : fmt::format("{}._ops.{}", block, op.id);
 }
 
-void write_op(LayerWriter& to, const Space& s, const Block& b, int id, int scale, const Style& style, bool all) {
-    const Op& op = s.op(id);
-    const std::string name = op_name(s, b, op, style, all);
+void write_op(LayerWriter& to, const Space& s, const Block& b, int id, int scale, const std::string& name) {
     to.at(Part::block, b.index, id);
-    s.family == Family::shufflenet ? write_shuffle_block(to, s, b, op, scale, name)
-                                   : write_mobile_block(to, s, b, op, name);
+    s.family == Family::shufflenet ? write_shuffle_block(to, s, b, s.op(id), scale, name)
+                                   : write_mobile_block(to, s, b, s.op(id), name);
 }
 
 /// Convolution, BN and activation of stem or head.
@@ -90,7 +90,8 @@ Net supernet(const Space& space, const Style& style) {
     LayerWriter to(net.layers, style.affine);
     write_stem(to, space, style);
     for (const Block& b : space.blocks) {
-        for (int id : b.ops) write_op(to, space, b, id, space.config.last_scale, style, true);
+        for (int id : b.ops)
+            write_op(to, space, b, id, space.config.last_scale, op_name(space, b, id, style, std::nullopt));
     }
     write_head(to, space, style);
     return net;
@@ -102,9 +103,14 @@ Net subnet(const Space& space, const Architecture& arch, const Style& style) {
     Net net{space, style, arch};
     LayerWriter to(net.layers, style.affine);
     write_stem(to, space, style);
+    // The original's list of modules holds no identities, so that a block behind one is called by its place there.
+    int place = 0;
     for (const Block& b : space.blocks) {
         const auto i = static_cast<std::size_t>(b.index);
-        write_op(to, space, b, arch.ops[i], arch.scales.empty() ? kUnscaled : arch.scales[i], style, false);
+        const int id = arch.ops[i];
+        write_op(to, space, b, id, arch.scales.empty() ? kUnscaled : arch.scales[i],
+                 op_name(space, b, id, style, place));
+        place += space.op(id).kind != OpKind::identity;
     }
     write_head(to, space, style);
     return net;
@@ -114,7 +120,7 @@ Net subnet(const Space& space, const Architecture& arch) { return subnet(space, 
 std::vector<Layer> block_layers(const Space& space, const Block& block, int op, int scale, const Style& style) {
     std::vector<Layer> layers;
     LayerWriter to(layers, style.affine);
-    write_op(to, space, block, op, scale, style, false);
+    write_op(to, space, block, op, scale, op_name(space, block, op, style, block.index));
     return layers;
 }
 

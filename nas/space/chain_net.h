@@ -76,8 +76,8 @@ struct Net {
 /// Every operator of every block, inner widths at the widest scale. Names as in the original's state dict.
 Net supernet(const Space& space, const Style& style);
 Net supernet(const Space& space);
-/// One operator per block. The level of operators is left out of the original's names; MMRazor's keep theirs. Throws
-/// ErrorKind::usage where validate() does.
+/// One operator per block. The level of operators is left out of the original's names, which count the blocks that are
+/// no identity; MMRazor's keep theirs. Throws ErrorKind::usage where validate() does.
 Net subnet(const Space& space, const Architecture& arch, const Style& style);
 Net subnet(const Space& space, const Architecture& arch);
 

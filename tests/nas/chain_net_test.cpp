@@ -138,6 +138,8 @@ TEST_CASE("subnets of chains: names without the level of operators, numbers of t
     CHECK(layer(net.layers, "classifier.0").rate == 0.2);
     CHECK(layer(net.layers, "features.0.conv.3").kernel == 5);
     for (const Layer& l : net.layers) CHECK(l.block != 2);  // identity
+    CHECK(layer(net.layers, "features.2.conv.0").block == 3);
+    CHECK(layer(net.layers, "features.19.conv.0").block == 20);
     const Net other = subnet(mm, rlnas);
     CHECK(layer(other.layers, "backbone.layer2.0._candidates.mb_k5e3.depthwise_conv.conv").groups == 72);
     CHECK(parameter_count(other.layers) == parameter_count(net.layers));
