@@ -394,7 +394,7 @@ TEST_CASE("spos refuses a shrunk space that is of another one, and limits that n
                 "; the nearest that can be reached: " + std::to_string(least) + " above");
     CHECK(!fs::exists(run));
     refused({"train", "--preset", "smoke/spos", "--out", run, "--shrunk", file, "--sampling", "buckets", "--bucket-low",
-             "1000", "--bucket-high", limit, "--bucket-width", limit},
+             "0", "--bucket-high", limit, "--bucket-width", limit},
             "no architecture costs");
     CHECK(!fs::exists(run));
 }
