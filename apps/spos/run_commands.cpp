@@ -17,11 +17,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// A run's own copy of net.shrunk, wherever the run has been moved to.
+std::string given_space(const std::string& run) { return run + "/export/given_space.json"; }
+
 SposConfig read_config(const std::string& directory) {
     SposConfig config;
     const std::string path = directory + "/run.toml";
     NASCENT_CHECK(fs::exists(path), usage, "{}: no run, there is no run.toml in it", directory);
     spos_options(config).read_toml(path);
+    if (!config.net.shrunk.empty()) config.net.shrunk = given_space(absolute_path(directory));
     return config;
 }
 
@@ -59,8 +63,10 @@ void run(SposConfig config, bool json) {
     resolve(config);
     std::string shrunk;  // the run keeps a copy of its own
     if (!config.net.shrunk.empty()) {
-        shrunk = read_file(absolute_path(config.net.shrunk));
-        config.net.shrunk = config.run.out + "/export/given_space.json";
+        config.net.shrunk = absolute_path(config.net.shrunk);
+        (void)operators_of(config, chain::space(config.space));  // what is wrong with it is said of the file given
+        shrunk = read_file(config.net.shrunk);
+        config.net.shrunk = given_space(config.run.out);
     }
     RunDirectory directory = RunDirectory::create(config.run.out, spos_options(config).to_toml());
     if (!shrunk.empty()) write_file_atomic(config.net.shrunk, shrunk);

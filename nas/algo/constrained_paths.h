@@ -32,6 +32,8 @@ class ConstrainedPaths {
     /// The number of legal paths where it is known: with one constraint, and from a list.
     std::optional<PathCount> count() const;
     int blocks() const { return constraints_.front().costs.blocks(); }
+    /// The number of choices of a block.
+    std::size_t choices(int block) const { return constraints_.front().costs.choices(block).size(); }
 
   private:
     bool meets_others(std::span<const int> path) const;

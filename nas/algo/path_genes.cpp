@@ -6,17 +6,28 @@
 
 namespace nascent {
 
-PathGenes::PathGenes(const chain::Space& space, std::shared_ptr<const ConstrainedPaths> limits, Draws draws)
-    : space_(space), choices_(chain::all_choices(space)), limits_(std::move(limits)), draws_(draws) {
-    NASCENT_CHECK(!limits_ || limits_->blocks() == static_cast<int>(choices_.size()), usage,
+PathGenes::PathGenes(const chain::Space& space, std::shared_ptr<const ConstrainedPaths> limits, Draws draws,
+                     const std::vector<std::vector<int>>& operators)
+    : space_(space),
+      operators_(operators.empty() ? chain::all_operators(space) : operators),
+      choices_(chain::choices_of(space, operators_)),
+      limits_(std::move(limits)),
+      draws_(draws) {
+    if (!limits_) return;
+    NASCENT_CHECK(limits_->blocks() == static_cast<int>(choices_.size()), usage,
                   "constraints of {} blocks for the space {} of {}", limits_->blocks(), space.name, choices_.size());
+    for (int b = 0; b < limits_->blocks(); b++) {
+        const std::size_t here = choices_[static_cast<std::size_t>(b)].size();
+        NASCENT_CHECK(limits_->choices(b) == here, usage, "constraints on {} choices of block {}, which has {}",
+                      limits_->choices(b), b, here);
+    }
 }
 
 int PathGenes::draw(std::size_t gene, NumpyRandom& random) const {
     const std::size_t blocks = choices_.size();
     if (gene >= blocks)
         return static_cast<int>(random.randint(space_.config.first_scale, space_.config.last_scale + 1));
-    const std::vector<int>& ops = space_.blocks[gene].ops;
+    const std::vector<int>& ops = operators_[gene];
     return ops[static_cast<std::size_t>(random.below(static_cast<int>(ops.size())))];
 }
 

@@ -19,15 +19,18 @@ class PathGenes : public GeneSpace {
     /// drops illegal ones and goes on until it has enough.
     enum class Draws { legal, rejected };
 
-    /// `limits` null: every path is legal.
-    PathGenes(const chain::Space& space, std::shared_ptr<const ConstrainedPaths> limits, Draws draws = Draws::legal);
+    /// `limits` null: every path is legal. `operators`: of each block, what is left of the space, which nothing else is
+    /// drawn from; empty: all. Limits must be over the same. Throws ErrorKind::usage where they are not, and what
+    /// chain::choices_of() throws.
+    PathGenes(const chain::Space& space, std::shared_ptr<const ConstrainedPaths> limits, Draws draws = Draws::legal,
+              const std::vector<std::vector<int>>& operators = {});
     Genes random(NumpyRandom& random) const override;
     Genes mutate(const Genes& parent, double probability, NumpyRandom& random) const override;
     bool legal(const Genes& genes) const override;
 
     chain::Architecture architecture(const Genes& genes) const;
     Genes genes(const chain::Architecture& arch) const;
-    /// A choice per block of all_choices(). Throws ErrorKind::usage for genes that are none of the space.
+    /// A choice per block of what is left. Throws ErrorKind::usage for genes that are none of it.
     std::vector<int> path(const Genes& genes) const;
     const chain::Space& space() const { return space_; }
 
@@ -35,6 +38,7 @@ class PathGenes : public GeneSpace {
     int draw(std::size_t gene, NumpyRandom& random) const;
 
     chain::Space space_;
+    std::vector<std::vector<int>> operators_;  // by block
     chain::Choices choices_;
     std::shared_ptr<const ConstrainedPaths> limits_;
     Draws draws_;

@@ -29,9 +29,10 @@ GriddedLatency gridded_latency(const LatencyTable& table, const chain::Space& sp
     }
 }
 
-SearchLimits SearchLimits::of(const SposSearchOptions& o, const chain::Space& space) {
+SearchLimits SearchLimits::of(const SposSearchOptions& o, const chain::Space& space,
+                              const std::vector<std::vector<int>>& operators) {
     SearchLimits limits;
-    const chain::Choices choices = chain::all_choices(space);
+    const chain::Choices choices = operators.empty() ? chain::all_choices(space) : chain::choices_of(space, operators);
     limits.convention = o.flops == "auto" ? own_convention(space) : chain::mac_convention(o.flops);
     std::vector<Constraint> constraints;
     const auto add = [&](std::string name, PathCosts costs, CostRange range) {

@@ -21,8 +21,9 @@ struct SearchLimits {
     std::string text;  // for people: "MACs (mac) at most 330000000 and ..."; empty: none
 
     /// Throws what LatencyTable::read() throws, and ErrorKind::usage where no architecture is legal, with the nearest
-    /// costs that can be reached.
-    static SearchLimits of(const SposSearchOptions& options, const chain::Space& space);
+    /// costs that can be reached. `operators`: of each block, what is left of the space; empty: all.
+    static SearchLimits of(const SposSearchOptions& options, const chain::Space& space,
+                           const std::vector<std::vector<int>>& operators = {});
     /// Nanoseconds of an architecture by the table, each part as it was measured.
     std::optional<std::int64_t> latency_of(const chain::Space& space, const chain::Architecture& arch) const;
 };

@@ -21,19 +21,21 @@ struct SposTraining::Parts {
           target(target_of(*device)),
           pictures(c),
           space(space_of(c, pictures.classes(), pictures.size())),
+          operators(operators_of(c, space)),
           source(pictures.train(c)),
           paths(chain_paths(space, sampling(c))),
           net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32, supernet_of(c, space)),
           trainer(net, source, paths, training_of(c, source.steps_per_epoch)) {}
     ChainSampling sampling(const SposConfig& c) const {
         ChainSampling s = sampling_of(c, source.steps_per_epoch);
-        s.operators = operators_of(c, space);
+        s.operators = operators;
         return s;
     }
     std::unique_ptr<Device> device;
     std::string target;  // the bits depend on it
     SposPictures pictures;
     chain::Space space;
+    std::vector<std::vector<int>> operators;  // of each block, what is left of the space
     BatchSource source;
     ChainPaths paths;
     ChainNet net;
@@ -74,6 +76,8 @@ void SposTraining::restore() {
         state.at("epoch_pictures").get_to(p.epoch_pictures);
         check_pictures(p.pictures.set, p.pictures.train_ids.size(), state.at("pictures").get<std::size_t>());
         warn_if_elsewhere(directory_.log(), p.target, state.at("target").get<std::string>());
+        NASCENT_CHECK(state.at("operators").get<std::vector<std::vector<int>>>() == p.operators, data,
+                      "{}: has other operators than when the run was stopped", config_.net.shrunk);
     } catch (const nlohmann::json::exception& e) {
         fail(ErrorKind::checkpoint, "{}: state.json: {}", directory_.path(), e.what());
     }
@@ -88,6 +92,7 @@ void SposTraining::save() {
                                   .add("epoch_pictures", p.epoch_pictures)
                                   .add("pictures", p.pictures.train_ids.size())
                                   .add("target", p.target)
+                                  .raw("operators", nlohmann::json(p.operators).dump())
                                   .text();
     const TrainingState tensors = TrainingState::of(p.net.store(), p.trainer.optimizer(), &p.net.batch_counts());
     directory_.save_checkpoint(step(), tensors.tensors(), state);

@@ -88,7 +88,8 @@ OptionTable spos_options(SposConfig& c) {
     t.add("net.start", "--start", c.net.start, Words{"published", "spos", "anglenas", "mmrazor", "torch"},
           "whose initial weights");
     t.add("net.shrunk", "--shrunk", c.net.shrunk,
-          "a shrunk space that rlnas shrink wrote: only its operators are drawn, empty for the whole space");
+          "a shrunk space that rlnas shrink wrote: only its operators are trained and searched, empty for the whole "
+          "space");
 
     add_training_options(t, c.train);
     add_spos_search_options(t, c.search);
@@ -166,9 +167,7 @@ ChainTraining training_of(const SposConfig& c, std::int64_t steps_per_epoch) {
 }
 
 std::vector<std::vector<int>> operators_of(const SposConfig& c, const chain::Space& space) {
-    std::vector<std::vector<int>> all;
-    for (const chain::Block& b : space.blocks) all.push_back(b.ops);
-    return operators_left(c.net.shrunk, space.name, all);
+    return operators_left(c.net.shrunk, space.name, chain::all_operators(space));
 }
 
 ChainSampling sampling_of(const SposConfig& c, std::int64_t steps_per_epoch) {

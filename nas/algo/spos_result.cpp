@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/io/atomic_file.h"
+#include "nas/algo/shrink.h"
 #include "nas/algo/spos_search.h"
 #include "nas/space/chain_drawing.h"
 
@@ -91,6 +92,7 @@ JsonObject SposSearch::result() const {
     score.add("accuracy", s.accuracy()).add("accuracy5", s.accuracy5()).add("loss", s.mean_loss());
     score.add("pictures", s.pictures).add("of", in_.pictures).add("policy", policy());
     all.add("score", score);
+    if (in_.operators != chain::all_operators(space)) all.add("space_left", space_size(in_.operators));
     if (!in_.limits.text.empty()) all.add("limits", in_.limits.text);
     if (const auto latency = in_.limits.latency_of(space, arch))
         all.add("latency", JsonObject()

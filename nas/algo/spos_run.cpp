@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "nas/algo/shrink_json.h"
 #include "nas/algo/spos.h"
 #include "nas/algo/spos_search.h"
 #include "nas/supernet/chain_state_dict.h"
@@ -65,7 +66,8 @@ class Held {
     Device& device_;
 };
 
-SearchLimits checked_limits(const SposConfig& c, const SposPictures& pictures, const chain::Space& space) {
+SearchLimits checked_limits(const SposConfig& c, const SposPictures& pictures, const chain::Space& space,
+                            const OperatorLists& operators) {
     const SposSearchOptions& s = c.search;
     const std::size_t count = pictures.held_ids.size();
     const char* of = pictures.held_in_train ? "held-out" : "validation";
@@ -77,7 +79,7 @@ SearchLimits checked_limits(const SposConfig& c, const SposPictures& pictures, c
                   "the evaluation set has {} {} pictures, fewer than the {} of a slice (--pictures)", count, of,
                   s.pictures);
     NASCENT_CHECK(!pictures.train_ids.empty(), data, "there are no training pictures to calibrate with");
-    return SearchLimits::of(s, space);
+    return SearchLimits::of(s, space, operators);
 }
 
 }  // namespace
@@ -89,7 +91,8 @@ SearchPictures hold_pictures(const SposConfig& c, const SposPictures& pictures, 
 
 void check_search(const SposConfig& c) {
     const SposPictures pictures(c);
-    (void)checked_limits(c, pictures, space_of(c, pictures.classes(), pictures.size()));
+    const chain::Space space = space_of(c, pictures.classes(), pictures.size());
+    (void)checked_limits(c, pictures, space, operators_of(c, space));
 }
 
 void search_spos(const SposConfig& c, RunDirectory& directory) {
@@ -101,7 +104,8 @@ void search_spos(const SposConfig& c, RunDirectory& directory) {
     }
     const SposPictures pictures(c);
     const chain::Space space = space_of(c, pictures.classes(), pictures.size());
-    const SearchLimits limits = checked_limits(c, pictures, space);
+    const OperatorLists operators = operators_of(c, space);
+    const SearchLimits limits = checked_limits(c, pictures, space, operators);
     const auto device = make_device(c.run.device, c.run.threads);
     ChainNet net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32, supernet_of(c, space));
     const std::string path = c.search.checkpoint.empty() ? supernet_path(directory) : c.search.checkpoint;
@@ -120,6 +124,7 @@ void search_spos(const SposConfig& c, RunDirectory& directory) {
         .calibration = held.calibration.get(),
         .evaluation = *held.evaluation,
         .limits = limits,
+        .operators = operators,
         .pictures = fmt::format("{} of {} {} pictures", held.evaluation->count(), pictures.held_ids.size(),
                                 pictures.held_in_train ? "held-out" : "validation"),
         .first_step = first_step,

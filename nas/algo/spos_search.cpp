@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "nas/algo/evolution_json.h"
+#include "nas/algo/shrink.h"
 #include "nas/run/interrupt.h"
 #include "nas/run/training_loop.h"
 
@@ -34,7 +35,7 @@ PathGenes::Draws draws_of(const SposSearchOptions& o) {
 SposSearch::SposSearch(const SposSearchInput& input, RunDirectory& directory, const std::optional<Checkpoint>& found)
     : in_(input),
       directory_(directory),
-      genes_(input.net.space(), input.limits.paths, draws_of(input.options)),
+      genes_(input.net.space(), input.limits.paths, draws_of(input.options), input.operators),
       scores_(input.net, input.calibration, input.evaluation, scoring_options(input.options)) {
     const SposSearchOptions& o = in_.options;
     check(o);
@@ -53,6 +54,8 @@ SposSearch::SposSearch(const SposSearchInput& input, RunDirectory& directory, co
     log.say(fmt::format("search: {} populations of {}; batch norms {}; evaluated on {} ({:.1f} MiB){}", o.generations,
                         o.population, statistics, in_.pictures, mebibytes(in_.evaluation.bytes()),
                         o.evaluation == "slices" ? fmt::format(", {} for each candidate", o.pictures) : ""));
+    if (in_.operators != chain::all_operators(in_.net.space()))
+        log.say(fmt::format("a shrunk space: {:.6g} choices of operators", space_size(in_.operators)));
     if (in_.limits.paths) {
         const std::optional<PathCount> legal = in_.limits.paths->count();
         log.say(fmt::format("limits: {}{}", in_.limits.text,
@@ -183,8 +186,20 @@ void SposSearch::save() {
     JsonObject all;
     all.add("phase", "search").add("first_step", in_.first_step).add("units", units_).add("target", in_.target);
     all.add("evaluation", in_.evaluation.count()).add("calibration", in_.calibration ? in_.calibration->count() : 0);
+    all.raw("operators", nlohmann::json(in_.operators).dump());
     all.raw("evolution", evolution_to_json(evolution_->state())).add("scored", scored);
     directory_.save_checkpoint(step(), state.tensors(), all.text());
+}
+
+void SposSearch::check_candidates() const {
+    for (const EvolutionState::Candidate& c : evolution_->state().visited) {
+        try {
+            (void)genes_.path(c.genes);
+        } catch (const Error& e) {
+            fail(ErrorKind::checkpoint, "{}: state.json of the search has a candidate that is none of its space: {}",
+                 directory_.path(), e.what());
+        }
+    }
 }
 
 void SposSearch::restore(const Checkpoint& found) {
@@ -197,9 +212,11 @@ void SposSearch::restore(const Checkpoint& found) {
         };
         same("evaluation", in_.evaluation.count());
         same("calibration", in_.calibration ? in_.calibration->count() : 0);
+        NASCENT_CHECK(state.at("operators").get<OperatorLists>() == in_.operators, data,
+                      "{}: the shrunk space has other operators than when the run was stopped", directory_.path());
         evolution_.emplace(genes_, evolution_config(in_.options),
                            evolution_from_json(state.at("evolution").dump(), directory_.path()));
-        for (const EvolutionState::Candidate& c : evolution_->state().visited) (void)genes_.path(c.genes);
+        check_candidates();
         state.at("units").get_to(units_);
         scored_.resize(evolution_->state().visited.size());
         for (const auto& s : state.at("scored")) {

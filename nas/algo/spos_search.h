@@ -24,6 +24,7 @@ struct SposSearchInput {
     const HeldPictures* calibration;
     const HeldPictures& evaluation;
     const SearchLimits& limits;
+    std::vector<std::vector<int>> operators;  // of each block, what is left of the space and the limits are over
     std::string pictures;         // what candidates are evaluated on, in words: "1000 of 10000 held-out pictures"
     std::int64_t first_step = 0;  // of the journal: the training's last
     std::string target;           // target_of() the device
@@ -49,6 +50,7 @@ class SposSearch {
     void end_generation();
     void save();
     void restore(const Checkpoint& found);
+    void check_candidates() const;
     std::int64_t step() const;
     double key(const Score& score) const;
     /// Places of scored candidates in the evolution's list, the best first.

@@ -106,11 +106,13 @@ JsonObject cost_json(const Space& s, const Architecture& arch) {
     return all.add("conv_macs", c.conv_macs).add("convs", c.convs).add("batch_norms", c.batch_norms);
 }
 
-Choices all_choices(const Space& s) {
+std::vector<std::vector<int>> all_operators(const Space& s) {
     std::vector<std::vector<int>> ops;
     for (const Block& b : s.blocks) ops.push_back(b.ops);
-    return choices_of(s, ops);
+    return ops;
 }
+
+Choices all_choices(const Space& s) { return choices_of(s, all_operators(s)); }
 
 Choices choices_of(const Space& s, const std::vector<std::vector<int>>& ops) {
     NASCENT_CHECK(ops.size() == s.blocks.size(), usage, "operators for {} blocks; the space {} has {}", ops.size(),

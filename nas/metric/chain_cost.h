@@ -50,6 +50,8 @@ struct Choice {
 };
 /// Per block; a path says which of them, by number.
 using Choices = std::vector<std::vector<Choice>>;
+/// Of each block, all its operators.
+std::vector<std::vector<int>> all_operators(const Space& space);
 /// All of the space, operators in the order of Block::ops, each with all its scales.
 Choices all_choices(const Space& space);
 /// Shrunk: only these operator ids per block. Throws ErrorKind::usage for a block without one, or with one twice or not
