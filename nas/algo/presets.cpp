@@ -1,9 +1,7 @@
 // Settings of published searches: DARTS (ICLR 2019) and PC-DARTS (ICLR 2020) on CIFAR-10, PC-DARTS on ImageNet, DARTS
 // on NAS-Bench-201 as its paper (ICLR 2020) ran it, as it ran GDAS (CVPR 2019) and RSPS (UAI 2019); DrNAS (ICLR 2021);
 // SNAS (ICLR 2019).
-#include <functional>
-
-#include "engine/base/error.h"
+#include "nas/algo/preset_list.h"
 #include "nas/algo/search_config.h"
 
 namespace nascent {
@@ -182,12 +180,8 @@ void smoke(SearchConfig& c) {
     c.train.batch = 16;
 }
 
-struct Preset {
-    const char* name;
-    std::function<void(SearchConfig&)> set;
-};
-const std::vector<Preset>& presets() {
-    static const std::vector<Preset> all{
+const PresetList<SearchConfig>& presets() {
+    static const PresetList<SearchConfig> all{
         {"darts/cifar10-1st", [](SearchConfig& c) { darts_cifar10(c, 1); }},
         {"darts/cifar10-2nd", [](SearchConfig& c) { darts_cifar10(c, 2); }},
         {"darts/nb201-1st", [](SearchConfig& c) { darts_nb201(c, 1); }},
@@ -268,24 +262,13 @@ const std::vector<Preset>& presets() {
 }  // namespace
 
 const std::vector<std::string>& preset_names() {
-    static const std::vector<std::string> names = [] {
-        std::vector<std::string> all;
-        for (const Preset& p : presets()) all.emplace_back(p.name);
-        return all;
-    }();
+    static const std::vector<std::string> names = names_of(presets());
     return names;
 }
 
 SearchConfig preset(const std::string& name) {
-    SearchConfig c;
-    if (name == "none") return c;
-    for (const Preset& p : presets())
-        if (name == p.name) {
-            c.preset = name;
-            p.set(c);
-            return c;
-        }
-    fail(ErrorKind::usage, "no preset is called {}{}", name, did_you_mean(name, preset_names()));
+    if (name == "none") return {};
+    return preset_of(presets(), name);
 }
 
 }  // namespace nascent

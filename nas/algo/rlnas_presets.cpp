@@ -1,9 +1,5 @@
 // Settings of RLNAS's runs (CVPR 2021).
-#include <algorithm>
-#include <functional>
-#include <utility>
-
-#include "engine/base/error.h"
+#include "nas/algo/preset_list.h"
 #include "nas/algo/rlnas_config.h"
 
 namespace nascent {
@@ -206,8 +202,8 @@ void smoke_anglenas(RlnasConfig& c) {
     c.shrink.samples = 20;
 }
 
-const std::vector<std::pair<std::string, std::function<void(RlnasConfig&)>>>& presets() {
-    static const std::vector<std::pair<std::string, std::function<void(RlnasConfig&)>>> all = {
+const PresetList<RlnasConfig>& presets() {
+    static const PresetList<RlnasConfig> all = {
         {"none", [](RlnasConfig&) {}},
         {"rlnas/nasbench201", [](RlnasConfig&) {}},  // the defaults
         {"rlnas/darts-cifar10", darts_cifar10},
@@ -229,22 +225,10 @@ const std::vector<std::pair<std::string, std::function<void(RlnasConfig&)>>>& pr
 }  // namespace
 
 const std::vector<std::string>& rlnas_preset_names() {
-    static const std::vector<std::string> names = [] {
-        std::vector<std::string> all;
-        for (const auto& p : presets()) all.push_back(p.first);
-        return all;
-    }();
+    static const std::vector<std::string> names = names_of(presets());
     return names;
 }
 
-RlnasConfig rlnas_preset(const std::string& name) {
-    const auto found = std::find_if(presets().begin(), presets().end(), [&](const auto& p) { return p.first == name; });
-    NASCENT_CHECK(found != presets().end(), usage, "no preset is called '{}'{}", name,
-                  did_you_mean(name, rlnas_preset_names()));
-    RlnasConfig config;
-    found->second(config);
-    config.preset = name;
-    return config;
-}
+RlnasConfig rlnas_preset(const std::string& name) { return preset_of(presets(), name); }
 
 }  // namespace nascent

@@ -1,9 +1,5 @@
 // Settings of published trainings of supernets: SPOS (ECCV 2020), MMRazor 1.x, AngleNAS (ECCV 2020).
-#include <algorithm>
-#include <functional>
-#include <utility>
-
-#include "engine/base/error.h"
+#include "nas/algo/preset_list.h"
 #include "nas/algo/spos_config.h"
 
 namespace nascent {
@@ -132,8 +128,8 @@ void smoke_imagenet(SposConfig& c) {
     c.search.max_flops = 330'000'000;
 }
 
-const std::vector<std::pair<std::string, std::function<void(SposConfig&)>>>& presets() {
-    static const std::vector<std::pair<std::string, std::function<void(SposConfig&)>>> all = {
+const PresetList<SposConfig>& presets() {
+    static const PresetList<SposConfig> all = {
         {"none", [](SposConfig&) {}},
         {"spos/shufflenet", shufflenet},
         {"spos/shufflenet-mmrazor", shufflenet_mmrazor},
@@ -149,22 +145,10 @@ const std::vector<std::pair<std::string, std::function<void(SposConfig&)>>>& pre
 }  // namespace
 
 const std::vector<std::string>& spos_preset_names() {
-    static const std::vector<std::string> names = [] {
-        std::vector<std::string> all;
-        for (const auto& p : presets()) all.push_back(p.first);
-        return all;
-    }();
+    static const std::vector<std::string> names = names_of(presets());
     return names;
 }
 
-SposConfig spos_preset(const std::string& name) {
-    const auto found = std::find_if(presets().begin(), presets().end(), [&](const auto& p) { return p.first == name; });
-    NASCENT_CHECK(found != presets().end(), usage, "no preset is called '{}'{}", name,
-                  did_you_mean(name, spos_preset_names()));
-    SposConfig config;
-    found->second(config);
-    config.preset = name;
-    return config;
-}
+SposConfig spos_preset(const std::string& name) { return preset_of(presets(), name); }
 
 }  // namespace nascent
