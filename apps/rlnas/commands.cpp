@@ -68,13 +68,12 @@ void run(RlnasConfig config, bool json) {
     config.search.table = absolute_path(config.search.table);
     config.net.shrunk = absolute_path(config.net.shrunk);
     resolve(config, true);
-    std::string shrunk;  // the run keeps a copy of its own
+    std::vector<std::pair<std::string, std::string>> kept;  // the run keeps a copy of its own
     if (!config.net.shrunk.empty()) {
-        shrunk = read_file(config.net.shrunk);
+        kept.emplace_back("given_space.json", read_file(config.net.shrunk));
         config.net.shrunk = config.run.out + "/export/given_space.json";
     }
-    RunDirectory directory = RunDirectory::create(config.run.out, rlnas_options(config).to_toml());
-    if (!shrunk.empty()) write_file_atomic(config.net.shrunk, shrunk);
+    RunDirectory directory = RunDirectory::create(config.run.out, rlnas_options(config).to_toml(), kept);
     work_in(directory, true, [&] { work(config, directory, json); });
 }
 

@@ -17,8 +17,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kGivenSpace = "given_space.json";
 /// A run's own copy of net.shrunk, wherever the run has been moved to.
-std::string given_space(const std::string& run) { return run + "/export/given_space.json"; }
+std::string given_space(const std::string& run) { return run + "/export/" + kGivenSpace; }
 
 SposConfig read_config(const std::string& directory) {
     SposConfig config;
@@ -61,15 +62,14 @@ void run(SposConfig config, bool json) {
     config.search.latency_table = absolute_path(config.search.latency_table);
     config.search.checkpoint = absolute_path(config.search.checkpoint);
     resolve(config);
-    std::string shrunk;  // the run keeps a copy of its own
+    std::vector<std::pair<std::string, std::string>> kept;  // the run keeps a copy of its own
     if (!config.net.shrunk.empty()) {
         config.net.shrunk = absolute_path(config.net.shrunk);
         (void)operators_of(config, chain::space(config.space));  // what is wrong with it is said of the file given
-        shrunk = read_file(config.net.shrunk);
+        kept.emplace_back(kGivenSpace, read_file(config.net.shrunk));
         config.net.shrunk = given_space(config.run.out);
     }
-    RunDirectory directory = RunDirectory::create(config.run.out, spos_options(config).to_toml());
-    if (!shrunk.empty()) write_file_atomic(config.net.shrunk, shrunk);
+    RunDirectory directory = RunDirectory::create(config.run.out, spos_options(config).to_toml(), kept);
     work_in(directory, true, [&] { work(config, directory, json); });
 }
 

@@ -69,7 +69,8 @@ RunDirectory::RunDirectory(std::string path) : path_(std::move(path)) {
     while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
 }
 
-RunDirectory RunDirectory::create(const std::string& path, const std::string& run_toml) {
+RunDirectory RunDirectory::create(const std::string& path, const std::string& run_toml,
+                                  const std::vector<std::pair<std::string, std::string>>& exports) {
     NASCENT_CHECK(!path.empty(), usage, "no folder for the run: give --out DIR");
     RunDirectory run(path);
     NASCENT_CHECK(!fs::exists(run.path_) || fs::is_directory(run.path_), usage, "{}: not a folder", path);
@@ -90,6 +91,7 @@ RunDirectory RunDirectory::create(const std::string& path, const std::string& ru
     make_folder(run.path_ + "/ckpt");
     make_folder(run.export_folder());
     run.open_files();
+    for (const auto& [name, content] : exports) write_file_atomic(run.export_folder() + "/" + name, content);
     write_file_atomic(run.config_path(), run_toml);  // last: the run exists from here on
     return run;
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/io/safetensors.h"
@@ -39,7 +40,9 @@ class RunDirectory {
   public:
     /// Makes the folder (and its parents) for a new run with this run.toml. Error of kind usage if there is a run in it
     /// already ("resume it"), or anything that is not a run's; what a process killed in create() left is no obstacle.
-    static RunDirectory create(const std::string& path, const std::string& run_toml);
+    /// `exports` are the names and contents of files in export/ that the run cannot do without.
+    static RunDirectory create(const std::string& path, const std::string& run_toml,
+                               const std::vector<std::pair<std::string, std::string>>& exports = {});
     /// Opens an existing run to continue it. Error of kind usage if there is none or it is in use.
     static RunDirectory open(const std::string& path);
     RunDirectory(RunDirectory&&) = default;

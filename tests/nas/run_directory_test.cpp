@@ -47,6 +47,19 @@ TEST_CASE("run directory: what a process killed while creating left is no obstac
     CHECK(read_text(folder / "r/run.toml") == "y = 1\n");
 }
 
+TEST_CASE("run directory: files that a run cannot do without are there before it is a run") {
+    TemporaryFolder folder;
+    fs::create_directories(folder / "r/export");
+    write_text(folder / "r/export/space.json", "of one that was killed");
+    RunDirectory::create(folder / "s", "", {{"space.json", "{}"}});
+    CHECK(read_text(folder / "s/export/space.json") == "{}");
+    RunDirectory::create(folder / "r", "", {{"space.json", "{}"}});
+    CHECK(read_text(folder / "r/export/space.json") == "{}");
+    // A name that cannot be written stops create() before there is a run.toml.
+    message(ErrorKind::runtime, [&] { RunDirectory::create(folder / "t", "", {{"no/such/folder", ""}}); });
+    CHECK(!fs::exists(folder / "t/run.toml"));
+}
+
 TEST_CASE("run directory: a run that could not begin leaves nothing, what a process killed left in a run goes") {
     TemporaryFolder folder;
     fs::create_directory(folder / "mine");
