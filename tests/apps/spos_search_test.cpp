@@ -317,8 +317,9 @@ TEST_CASE("spos trains and searches what is left of a shrunk space, killed or no
             if (left.size() == 1 && is_left) CHECK(batches == 3);
         }
     }
-    // Killed in the training and in the search, with the file gone.
-    kill_at(small("run", run, more), run + "/export/given_space.json");
+    // Killed as soon as it is a run, perhaps in the training, and in the search, with the file gone.
+    kill_at(small("run", run, more), run + "/run.toml");
+    CHECK(json::parse(read_text(run + "/export/given_space.json")) == space);
     fs::remove(file);
     if (!fs::exists(run + "/export/supernet.safetensors"))
         kill_at({"resume", run}, run + "/export/supernet.safetensors");
