@@ -39,8 +39,8 @@ struct DartsShrinkRun::Parts {
     // Of the run, in its checkpoints.
     int inserted = 0;  // cells
     ShrinkState shrunk{darts::all_operators()};
-    double epoch_loss = 0;  // sum over the epoch's pictures so far
-    std::int64_t epoch_pictures = 0;
+    TrainedOn trained_on() const { return {pictures.set, ids.size(), target}; }
+    EpochLoss loss;
 };
 
 /// The trainer as train_epochs() wants it, up to a step of the run's.
@@ -111,22 +111,15 @@ void DartsShrinkRun::restore() {
         write(initial_path(directory_));
         return save();
     }
-    try {
-        const auto state = nlohmann::json::parse(found->state);
+    p.trained_on().restore(*found, directory_, p.loss, [&](const nlohmann::json& state) {
         const int inserted = state.at("inserted").get<int>();
         NASCENT_CHECK(inserted >= 0 && inserted <= p.schedule.warm_up_cells, checkpoint,
                       "{}: state.json: {} cells inserted, expected 0..{}", directory_.path(), inserted,
                       p.schedule.warm_up_cells);
-        state.at("epoch_loss").get_to(p.epoch_loss);
-        state.at("epoch_pictures").get_to(p.epoch_pictures);
-        check_pictures(p.pictures.set, p.ids.size(), state.at("pictures").get<std::size_t>());
-        warn_if_elsewhere(directory_.log(), p.target, state.at("target").get<std::string>());
         p.shrunk = read_shrunk_space(state.at("shrunk").get<std::string>(), directory_.path(), config_.space,
                                      darts::all_operators());
         begin(inserted);
-    } catch (const nlohmann::json::exception& e) {
-        fail(ErrorKind::checkpoint, "{}: state.json: {}", directory_.path(), e.what());
-    }
+    });
     TrainingState::restore(found->tensors, p.net->store(), p.trainer->optimizer(), &p.net->batch_counts());
     directory_.log().line(fmt::format("goes on from step {} with {} cells, {} stages done", step(),
                                       p.net->net().config.layers, p.shrunk.stages.size()));
@@ -134,38 +127,30 @@ void DartsShrinkRun::restore() {
 
 void DartsShrinkRun::save() {
     const Parts& p = *parts_;
-    const std::string state = JsonObject()
-                                  .add("phase", "shrink")
-                                  .add("inserted", p.inserted)
-                                  .add("shrunk", shrunk_space_json(config_.space, p.shrunk))
-                                  .add("epoch_loss", p.epoch_loss)
-                                  .add("epoch_pictures", p.epoch_pictures)
-                                  .add("pictures", p.ids.size())
-                                  .add("target", p.target)
-                                  .text();
+    JsonObject state = p.trained_on().state("shrink", p.loss);
+    state.add("inserted", p.inserted).add("shrunk", shrunk_space_json(config_.space, p.shrunk));
     directory_.save_checkpoint(
-        step(), TrainingState::of(p.net->store(), p.trainer->optimizer(), &p.net->batch_counts()).tensors(), state);
+        step(), TrainingState::of(p.net->store(), p.trainer->optimizer(), &p.net->batch_counts()).tensors(),
+        state.text());
 }
 
 void DartsShrinkRun::end_epoch(std::int64_t epoch) {
     Parts& p = *parts_;
     const DartsPathTraining& t = p.trainer->training();
     const std::int64_t steps = p.batches.steps_per_epoch;
-    const double loss = p.epoch_loss / static_cast<double>(p.epoch_pictures);
+    const double loss = p.loss.take();
     JsonObject record;
     record.add("epoch", epoch + 1).add("loss", loss).add("lr", learning_rate(t, epoch * steps - t.first, steps));
     directory_.journal().append("epoch", step(), record);
     directory_.log().line(fmt::format("epoch {}: loss {:.4f}", epoch + 1, loss));
     p.pictures.warn_of_corrupt(directory_.log());
-    p.epoch_loss = 0;
-    p.epoch_pictures = 0;
 }
 
 void DartsShrinkRun::train_to(std::int64_t end) {
     Parts& p = *parts_;
     Stretch stretch{*p.trainer, end};
     train_epochs(
-        stretch, directory_, config_, p.epoch_loss, p.epoch_pictures, [&](std::int64_t epoch) { end_epoch(epoch); },
+        "rlnas", stretch, directory_, config_.run, p.loss, [&](std::int64_t epoch) { end_epoch(epoch); },
         [&] { save(); });
 }
 

@@ -1,7 +1,5 @@
 #include "nas/algo/rlnas.h"
 
-#include <nlohmann/json.hpp>
-
 #include "engine/io/atomic_file.h"
 #include "nas/algo/rlnas_training.h"
 #include "nas/algo/shrink_json.h"
@@ -74,8 +72,8 @@ struct RlnasRun::Parts {
     // For the ranking after each epoch: the network at the start, as a file has it or on the gpu.
     std::optional<StateDict> initial;
     std::unique_ptr<Nb201Supernet> start;
-    double epoch_loss = 0;  // sum over the epoch's pictures so far
-    std::int64_t epoch_pictures = 0;
+    TrainedOn trained_on() const { return {pictures.set, ids.size(), target}; }
+    EpochLoss loss;
 };
 
 RlnasRun::RlnasRun(const RlnasConfig& config, RunDirectory& directory)
@@ -105,28 +103,14 @@ void RlnasRun::restore() {
         return;
     }
     TrainingState::restore(found->tensors, p.net, p.trainer->optimizer());
-    try {
-        const auto state = nlohmann::json::parse(found->state);
-        state.at("epoch_loss").get_to(p.epoch_loss);
-        state.at("epoch_pictures").get_to(p.epoch_pictures);
-        check_pictures(p.pictures.set, p.ids.size(), state.at("pictures").get<std::size_t>());
-        warn_if_elsewhere(directory_.log(), p.target, state.at("target").get<std::string>());
-    } catch (const nlohmann::json::exception& e) {
-        fail(ErrorKind::checkpoint, "{}: state.json: {}", directory_.path(), e.what());
-    }
+    p.trained_on().restore(*found, directory_, p.loss);
     directory_.log().line(fmt::format("goes on from step {} of {}", step(), total_steps()));
 }
 
 void RlnasRun::save() {
     const Parts& p = *parts_;
-    const std::string state = JsonObject()
-                                  .add("phase", "train")
-                                  .add("epoch_loss", p.epoch_loss)
-                                  .add("epoch_pictures", p.epoch_pictures)
-                                  .add("pictures", p.ids.size())
-                                  .add("target", p.target)
-                                  .text();
-    directory_.save_checkpoint(step(), TrainingState::of(p.net, p.trainer->optimizer()).tensors(), state);
+    directory_.save_checkpoint(step(), TrainingState::of(p.net, p.trainer->optimizer()).tensors(),
+                               p.trained_on().state("train", p.loss).text());
 }
 
 Nb201AngleTable RlnasRun::angles_so_far() {
@@ -146,7 +130,7 @@ Nb201AngleTable RlnasRun::angles_so_far() {
 
 void RlnasRun::end_epoch(std::int64_t epoch) {
     Parts& p = *parts_;
-    const double loss = p.epoch_loss / static_cast<double>(p.epoch_pictures);
+    const double loss = p.loss.take();
     JsonObject record;
     record.add("epoch", epoch + 1).add("loss", loss).add("lr", cosine_lr(nb201_training_of(config_), epoch));
     std::string line = fmt::format("epoch {}/{}: loss {:.4f}", epoch + 1, config_.train.epochs, loss);
@@ -161,14 +145,12 @@ void RlnasRun::end_epoch(std::int64_t epoch) {
     directory_.journal().append("epoch", step(), record);
     directory_.log().line(line);
     p.pictures.warn_of_corrupt(directory_.log());
-    p.epoch_loss = 0;
-    p.epoch_pictures = 0;
 }
 
 void RlnasRun::train() {
     Parts& p = *parts_;
     train_epochs(
-        *p.trainer, directory_, config_, p.epoch_loss, p.epoch_pictures, [&](std::int64_t epoch) { end_epoch(epoch); },
+        "rlnas", *p.trainer, directory_, config_.run, p.loss, [&](std::int64_t epoch) { end_epoch(epoch); },
         [&] { save(); });
     auto about = state_metadata(config_, p.net.config().input_size, step());
     about["device"] = p.target;

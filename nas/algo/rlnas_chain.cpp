@@ -102,35 +102,23 @@ void ChainRlnasRun::restore() {
         return;
     }
     TrainingState::restore(found->tensors, p.net.store(), p.trainer->optimizer(), &p.net.batch_counts());
-    try {
-        const auto state = nlohmann::json::parse(found->state);
-        state.at("epoch_loss").get_to(p.epoch_loss);
-        state.at("epoch_pictures").get_to(p.epoch_pictures);
-        check_pictures(p.pictures.set, p.ids.size(), state.at("pictures").get<std::size_t>());
-        warn_if_elsewhere(directory_.log(), p.target, state.at("target").get<std::string>());
+    p.trained_on().restore(*found, directory_, p.loss, [&](const nlohmann::json& state) {
         const ShrinkState before = read_shrunk_space(state.at("shrunk").get<std::string>(), directory_.path(),
                                                      p.net.space().name, operators_of(p.net.space()));
         NASCENT_CHECK(shrinks(config_) || before.operators == p.shrunk.operators, data,
                       "{}: has other operators than when the run was stopped", config_.net.shrunk);
         p.shrunk = before;
-    } catch (const nlohmann::json::exception& e) {
-        fail(ErrorKind::checkpoint, "{}: state.json: {}", directory_.path(), e.what());
-    }
+    });
     directory_.log().line(fmt::format("goes on from step {} of {}", step(), total_steps()));
 }
 
 void ChainRlnasRun::save() {
     Parts& p = *parts_;
-    const std::string state = JsonObject()
-                                  .add("phase", "train")
-                                  .add("epoch_loss", p.epoch_loss)
-                                  .add("epoch_pictures", p.epoch_pictures)
-                                  .add("pictures", p.ids.size())
-                                  .add("target", p.target)
-                                  .add("shrunk", shrunk_space_json(p.net.space().name, p.shrunk))
-                                  .text();
+    JsonObject state = p.trained_on().state("train", p.loss);
+    state.add("shrunk", shrunk_space_json(p.net.space().name, p.shrunk));
     directory_.save_checkpoint(
-        step(), TrainingState::of(p.net.store(), p.trainer->optimizer(), &p.net.batch_counts()).tensors(), state);
+        step(), TrainingState::of(p.net.store(), p.trainer->optimizer(), &p.net.batch_counts()).tensors(),
+        state.text());
 }
 
 bool ChainRlnasRun::done() const {
@@ -140,14 +128,12 @@ bool ChainRlnasRun::done() const {
 
 void ChainRlnasRun::end_epoch(std::int64_t epoch) {
     Parts& p = *parts_;
-    const double loss = p.epoch_loss / static_cast<double>(p.epoch_pictures);
+    const double loss = p.loss.take();
     JsonObject record;
     record.add("epoch", epoch + 1).add("loss", loss).add("lr", learning_rate(p.trainer->training(), step() - 1));
     directory_.journal().append("epoch", step(), record);
     directory_.log().line(fmt::format("epoch {}: loss {:.4f}", epoch + 1, loss));
     p.pictures.warn_of_corrupt(directory_.log());
-    p.epoch_loss = 0;
-    p.epoch_pictures = 0;
     if (!shrinks(config_)) return;
     const std::int64_t stages = static_cast<std::int64_t>(p.shrunk.stages.size());
     if (epoch + 1 == p.schedule.first_epochs + stages * p.schedule.other_epochs) shrink();
@@ -168,7 +154,7 @@ void ChainRlnasRun::train() {
         std::size_t high_water() const { return t.high_water(); }
     } stepped{*this, *p.trainer};
     train_epochs(
-        stepped, directory_, config_, p.epoch_loss, p.epoch_pictures, [&](std::int64_t epoch) { end_epoch(epoch); },
+        "rlnas", stepped, directory_, config_.run, p.loss, [&](std::int64_t epoch) { end_epoch(epoch); },
         [&] { save(); });
     if (shrinks(config_))
         write_file_atomic(directory_.export_folder() + "/shrunk_space.json",

@@ -9,6 +9,7 @@
 #include "nas/algo/chain_trainer.h"
 #include "nas/algo/rlnas_chain.h"
 #include "nas/algo/run_pictures.h"
+#include "nas/algo/training_epochs.h"
 #include "nas/supernet/chain.h"
 
 namespace nascent {
@@ -25,8 +26,8 @@ struct ChainRlnasRun::Parts {
     // Of runs that shrink; else what the run began with, and no stages.
     ShrinkSchedule schedule;
     ShrinkState shrunk;
-    double epoch_loss = 0;  // sum over the epoch's pictures so far
-    std::int64_t epoch_pictures = 0;
+    TrainedOn trained_on() const { return {pictures.set, ids.size(), target}; }
+    EpochLoss loss;
 };
 
 /// Where the base weights are that angles are measured from.

@@ -1,7 +1,5 @@
 #include "nas/algo/rlnas_darts.h"
 
-#include <nlohmann/json.hpp>
-
 #include "nas/algo/darts_path_trainer.h"
 #include "nas/algo/rlnas.h"
 #include "nas/algo/rlnas_training.h"
@@ -64,8 +62,8 @@ struct DartsRlnasRun::Parts {
     std::vector<std::uint32_t> ids;
     DartsNet net;
     std::unique_ptr<DartsPathTrainer> trainer;
-    double epoch_loss = 0;  // sum over the epoch's pictures so far
-    std::int64_t epoch_pictures = 0;
+    TrainedOn trained_on() const { return {pictures.set, ids.size(), target}; }
+    EpochLoss loss;
 };
 
 DartsRlnasRun::DartsRlnasRun(const RlnasConfig& config, RunDirectory& directory)
@@ -90,34 +88,20 @@ void DartsRlnasRun::restore() {
         return;
     }
     TrainingState::restore(found->tensors, p.net.store(), p.trainer->optimizer(), &p.net.batch_counts());
-    try {
-        const auto state = nlohmann::json::parse(found->state);
-        state.at("epoch_loss").get_to(p.epoch_loss);
-        state.at("epoch_pictures").get_to(p.epoch_pictures);
-        check_pictures(p.pictures.set, p.ids.size(), state.at("pictures").get<std::size_t>());
-        warn_if_elsewhere(directory_.log(), p.target, state.at("target").get<std::string>());
-    } catch (const nlohmann::json::exception& e) {
-        fail(ErrorKind::checkpoint, "{}: state.json: {}", directory_.path(), e.what());
-    }
+    p.trained_on().restore(*found, directory_, p.loss);
     directory_.log().line(fmt::format("goes on from step {} of {}", step(), total_steps()));
 }
 
 void DartsRlnasRun::save() {
     const Parts& p = *parts_;
-    const std::string state = JsonObject()
-                                  .add("phase", "train")
-                                  .add("epoch_loss", p.epoch_loss)
-                                  .add("epoch_pictures", p.epoch_pictures)
-                                  .add("pictures", p.ids.size())
-                                  .add("target", p.target)
-                                  .text();
     directory_.save_checkpoint(
-        step(), TrainingState::of(p.net.store(), p.trainer->optimizer(), &p.net.batch_counts()).tensors(), state);
+        step(), TrainingState::of(p.net.store(), p.trainer->optimizer(), &p.net.batch_counts()).tensors(),
+        p.trained_on().state("train", p.loss).text());
 }
 
 void DartsRlnasRun::end_epoch(std::int64_t epoch) {
     Parts& p = *parts_;
-    const double loss = p.epoch_loss / static_cast<double>(p.epoch_pictures);
+    const double loss = p.loss.take();
     JsonObject record;
     const std::int64_t steps = p.trainer->steps_per_epoch();
     record.add("epoch", epoch + 1).add("loss", loss);
@@ -125,14 +109,12 @@ void DartsRlnasRun::end_epoch(std::int64_t epoch) {
     directory_.journal().append("epoch", step(), record);
     directory_.log().line(fmt::format("epoch {}/{}: loss {:.4f}", epoch + 1, config_.train.epochs, loss));
     p.pictures.warn_of_corrupt(directory_.log());
-    p.epoch_loss = 0;
-    p.epoch_pictures = 0;
 }
 
 void DartsRlnasRun::train() {
     Parts& p = *parts_;
     train_epochs(
-        *p.trainer, directory_, config_, p.epoch_loss, p.epoch_pictures, [&](std::int64_t epoch) { end_epoch(epoch); },
+        "rlnas", *p.trainer, directory_, config_.run, p.loss, [&](std::int64_t epoch) { end_epoch(epoch); },
         [&] { save(); });
     auto about = state_metadata(config_, p.net.net().config.input_size, step());
     about["device"] = p.target;

@@ -2,12 +2,11 @@
 
 #include <fmt/ranges.h>
 
-#include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "nas/algo/spos_pictures.h"
-#include "nas/run/training_loop.h"
+#include "nas/algo/training_epochs.h"
 #include "nas/supernet/chain_state_dict.h"
 #include "nas/supernet/training_state.h"
 
@@ -40,8 +39,8 @@ struct SposTraining::Parts {
     ChainPaths paths;
     ChainNet net;
     ChainTrainer trainer;
-    double epoch_loss = 0;  // sum over the epoch's pictures so far
-    std::int64_t epoch_pictures = 0;
+    TrainedOn trained_on() const { return {pictures.set, pictures.train_ids.size(), target}; }
+    EpochLoss loss;
 };
 
 SposTraining::SposTraining(const SposConfig& config, RunDirectory& directory)
@@ -70,76 +69,35 @@ void SposTraining::restore() {
         return;
     }
     TrainingState::restore(found->tensors, p.net.store(), p.trainer.optimizer(), &p.net.batch_counts());
-    try {
-        const auto state = nlohmann::json::parse(found->state);
-        state.at("epoch_loss").get_to(p.epoch_loss);
-        state.at("epoch_pictures").get_to(p.epoch_pictures);
-        check_pictures(p.pictures.set, p.pictures.train_ids.size(), state.at("pictures").get<std::size_t>());
-        warn_if_elsewhere(directory_.log(), p.target, state.at("target").get<std::string>());
+    p.trained_on().restore(*found, directory_, p.loss, [&](const nlohmann::json& state) {
         NASCENT_CHECK(state.at("operators").get<std::vector<std::vector<int>>>() == p.operators, data,
                       "{}: has other operators than when the run was stopped", config_.net.shrunk);
-    } catch (const nlohmann::json::exception& e) {
-        fail(ErrorKind::checkpoint, "{}: state.json: {}", directory_.path(), e.what());
-    }
+    });
     directory_.log().line(fmt::format("goes on from step {} of {}", step(), total_steps()));
 }
 
 void SposTraining::save() {
     const Parts& p = *parts_;
-    const std::string state = JsonObject()
-                                  .add("phase", "train")
-                                  .add("epoch_loss", p.epoch_loss)
-                                  .add("epoch_pictures", p.epoch_pictures)
-                                  .add("pictures", p.pictures.train_ids.size())
-                                  .add("target", p.target)
-                                  .raw("operators", nlohmann::json(p.operators).dump())
-                                  .text();
+    JsonObject state = p.trained_on().state("train", p.loss);
+    state.raw("operators", nlohmann::json(p.operators).dump());
     const TrainingState tensors = TrainingState::of(p.net.store(), p.trainer.optimizer(), &p.net.batch_counts());
-    directory_.save_checkpoint(step(), tensors.tensors(), state);
+    directory_.save_checkpoint(step(), tensors.tensors(), state.text());
 }
 
 void SposTraining::end_epoch(std::int64_t epoch) {
     Parts& p = *parts_;
-    const double loss = p.epoch_loss / static_cast<double>(p.epoch_pictures);
+    const double loss = p.loss.take();
     const double rate = learning_rate(p.trainer.training(), step() - 1);
     directory_.journal().append("epoch", step(),
                                 JsonObject().add("epoch", epoch + 1).add("loss", loss).add("lr", rate));
     directory_.log().line(fmt::format("epoch {}: loss {:.4f}", epoch + 1, loss));
-    p.epoch_loss = 0;
-    p.epoch_pictures = 0;
 }
 
 void SposTraining::train() {
     Parts& p = *parts_;
-    const std::int64_t per_epoch = p.trainer.steps_per_epoch();
-    ProgressState shown;
-    shown.phase = "train";
-    shown.step = step();
-    shown.steps = total_steps();
-    shown.epochs = static_cast<int>((total_steps() + per_epoch - 1) / per_epoch);
-    const auto began = std::chrono::steady_clock::now();
-    auto one = [&](ProgressState& state) {
-        const std::int64_t epoch = step() / per_epoch;
-        const ChainTrainer::Step result = p.trainer.step();
-        p.epoch_loss += result.loss * result.pictures;
-        p.epoch_pictures += result.pictures;
-        if (step() % per_epoch == 0 || p.trainer.done()) end_epoch(epoch);
-        state.step = step();
-        state.epoch = static_cast<int>(epoch) + 1;
-        state.images += result.pictures;
-        state.loss = result.loss;
-        state.data_wait = p.trainer.wait_seconds();
-    };
-    const ProcessOptions& run = config_.run;
-    TrainingLoop{
-        "spos", run.checkpoint_seconds, run.checkpoint_steps, run.progress_seconds, [&] { return p.trainer.done(); },
-        one,    [&] { save(); }}
-        .run(directory_, shown);
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - began;
-    directory_.log().line(
-        fmt::format("activations, gradients and scratch took at most {:.1f} MiB, waiting for data {:.2f} % of the time",
-                    static_cast<double>(p.trainer.high_water()) / (1 << 20),
-                    100 * p.trainer.wait_seconds() / std::max(1e-9, seconds.count())));
+    train_epochs(
+        "spos", p.trainer, directory_, config_.run, p.loss, [&](std::int64_t epoch) { end_epoch(epoch); },
+        [&] { save(); });
     warn_of_corrupt();
     const chain::Config& of = p.space.config;
     const std::map<std::string, std::string> about{
