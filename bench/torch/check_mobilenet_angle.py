@@ -5,49 +5,25 @@ the CPU.
 Get the reference first, outside this repository:
   git clone https://github.com/megvii-model/RLNAS DIR      (mobilenet_search_space/rlnas/evolution_search is read)
   git clone https://github.com/megvii-model/AngleNAS DIR   (SPOS/shrinking and utils are read; rules `anglenas`)
-Prints the largest difference in radians against the published code in float32 (as published) and in float64. Both files are
-loaded strictly, so they must hold every tensor of the published network, num_batches_tracked too.
 Exit status: 0 if the float64 difference is within --tolerance, 1 if not, 77 if PyTorch is missing."""
-import argparse
 import importlib
-import json
-import os
 import sys
 import types
 
-try:
-    import numpy as np
-    import torch
-except ImportError as error:
-    print(f"[SKIPPED] {error}")
-    sys.exit(77)
-import safetensors_io
+import published_angle  # exits if PyTorch is missing
 
 FOLDERS = {"rlnas": "mobilenet_search_space/rlnas/evolution_search", "anglenas": "SPOS/shrinking"}
 
 
-def stand_in(name, **members):
-    """A module that the code imports without need here."""
-    module = types.ModuleType(name)
-    for key, value in members.items():
-        setattr(module, key, value)
-    sys.modules[name] = module
+def chain_of(row):
+    return [int(n) for n in row["arch"].strip("()").split(",")]
 
 
-def load_reference(root, rules):
-    """Returns (angle of two networks and a chain, network factory) of the published code."""
-    folder = os.path.join(root, FOLDERS[rules])
-    if not os.path.isdir(folder):
-        raise SystemExit(f"{folder}: no such folder; --reference is a checkout for the rules {rules}")
-    torch.Tensor.cuda = lambda self, *a, **k: self  # the code asks for a GPU without need
-    torch.nn.Module.cuda = lambda self, *a, **k: self
-    sys.path.insert(0, folder)
-    stand_in("mq_server_base", MessageQueueServerBase=object, MessageQueueClientBase=object)
-    stand_in("utils")  # FLOPs tables and loaders
-    network = importlib.import_module("super_model").SuperNetwork
+def published(rules):
+    """Angle of two networks and a chain."""
     if rules == "anglenas":
         angle = importlib.import_module("shrinking").get_angle
-        return lambda initial, trained, chain: angle(chain, initial, trained).item(), network
+        return lambda initial, trained, chain: angle(chain, initial, trained).item()
     server = importlib.import_module("test_server").TestServer
     caller = types.SimpleNamespace(get_arch_vector=lambda model, chain: server.get_arch_vector(None, model, chain))
 
@@ -55,47 +31,17 @@ def load_reference(root, rules):
         wrapped = [types.SimpleNamespace(module=net) for net in (initial, trained)]
         return server.get_angle(caller, *wrapped, chain)
 
-    return of, network
+    return of
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--init", required=True, help="safetensors checkpoint of the initial weights, PyTorch names and layout")
-    p.add_argument("--final", required=True, help="the same after training")
-    p.add_argument("--reference", required=True, help="checkout of the RLNAS or AngleNAS repository")
-    p.add_argument("--angles", required=True, help="what `rlnas angles --json` prints of the same files")
-    p.add_argument("--tolerance", type=float, default=1e-6, help="radians, for the float64 comparison")
-    args = p.parse_args()
-
-    with open(args.angles) as f:
-        result = json.load(f)
-    rows, rules = result["angles"], result["rules"]
-    chains = [[int(n) for n in r["arch"].strip("()").split(",")] for r in rows]
-    given = np.array([r["angle"] for r in rows], np.float64)
-    states = [safetensors_io.load(f)[0] for f in (args.init, args.final)]
-    angle, network = load_reference(args.reference, rules)
-    classes = len(states[0]["classifier.0.bias"])
-    print(f"{len(rows)} chains by the rules {rules}, {sum(c.count(-1) for c in chains)} identities, {classes} classes, "
-          f"angles {given.min():.6f} to {given.max():.6f} rad")
-    worst = {}
-    for name, dtype in (("published float32", torch.float32), ("published float64", torch.float64)):
-        torch.set_default_dtype(dtype)  # the code makes identity matrices in the default type
-        nets = []
-        for state in states:
-            net = network(n_class=classes).to(dtype)
-            net.load_state_dict({k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in state.items()}, strict=True)
-            nets.append(net)
-        with torch.no_grad():
-            found = np.array([angle(*nets, c) for c in chains])
-        gap = np.abs(found - given)
-        i = int(np.argmax(np.where(np.isnan(gap), np.inf, gap)))  # a NaN counts as the worst
-        worst[name] = gap[i]
-        print(f"{name}: largest difference {gap[i]:.3e} rad ({given[i]:.12f} given, {found[i]:.12f} expected, "
-              f"{rows[i]['arch']}), {int(np.isnan(gap).sum())} NaN")
-    ok = worst["published float64"] <= args.tolerance
-    print("agrees" if ok else f"DIFFERS by more than {args.tolerance} rad")
-    return 0 if ok else 1
+def load_reference(root, rules, state, chains):
+    classes = len(state["classifier.0.bias"])
+    published_angle.enter(root, FOLDERS[rules], rules)
+    published_angle.stand_in("utils")  # FLOPs tables and loaders
+    network = importlib.import_module("super_model").SuperNetwork
+    return (published(rules), lambda: network(n_class=classes),
+            f"{sum(c.count(-1) for c in chains)} identities, {classes} classes")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(published_angle.compare(__doc__, chain_of, load_reference))
