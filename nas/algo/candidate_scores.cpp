@@ -29,10 +29,7 @@ void add(Score& to, const Tensor& logits, const LabelledBatch& batch) {
 }  // namespace
 
 NormPolicy norm_policy(std::string_view name) {
-    const auto found = std::find(kPolicies.begin(), kPolicies.end(), name);
-    NASCENT_CHECK(found != kPolicies.end(), usage, "no policy of statistics is called '{}'; nearest: {}",
-                  name.substr(0, 100), nearest_name(name, kPolicies));
-    return static_cast<NormPolicy>(found - kPolicies.begin());
+    return static_cast<NormPolicy>(index_of_name("policy of statistics", name, kPolicies));
 }
 std::string_view name_of(NormPolicy policy) { return kPolicies[static_cast<std::size_t>(policy)]; }
 

@@ -2,18 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "engine/base/error.h"
 #include "nas/space/nearest_name.h"
 
 namespace nascent {
 
 CostConvention cost_convention(std::string_view name) {
-    auto found = std::find(kCostConventions.begin(), kCostConventions.end(), name);
-    NASCENT_CHECK(found != kCostConventions.end(), usage, "no cost convention is called '{}'; nearest: {}",
-                  name.substr(0, 100), nearest_name(name, kCostConventions));
-    return static_cast<CostConvention>(found - kCostConventions.begin());
+    return static_cast<CostConvention>(index_of_name("cost convention", name, kCostConventions));
 }
 
 Cost cost_of(const std::vector<nb201::Layer>& layers) {

@@ -1,17 +1,12 @@
 #include "nas/metric/darts_cost.h"
 
-#include <algorithm>
-
 #include "engine/base/error.h"
 #include "nas/space/nearest_name.h"
 
 namespace nascent::darts {
 
 MacConvention mac_convention(std::string_view name) {
-    auto found = std::find(kMacConventions.begin(), kMacConventions.end(), name);
-    NASCENT_CHECK(found != kMacConventions.end(), usage, "no MAC convention is called '{}'; nearest: {}",
-                  name.substr(0, 100), nearest_name(name, kMacConventions));
-    return static_cast<MacConvention>(found - kMacConventions.begin());
+    return static_cast<MacConvention>(index_of_name("MAC convention", name, kMacConventions));
 }
 
 std::int64_t Cost::macs(MacConvention convention) const {

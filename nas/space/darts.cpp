@@ -1,7 +1,5 @@
 #include "nas/space/darts.h"
 
-#include <algorithm>
-
 #include "engine/base/error.h"
 #include "nas/space/nearest_name.h"
 
@@ -34,12 +32,7 @@ std::string_view op_name(Op op) {
     return kOpNames[i];
 }
 
-Op op_from_name(std::string_view name) {
-    auto found = std::find(kOpNames.begin(), kOpNames.end(), name);
-    NASCENT_CHECK(found != kOpNames.end(), usage, "no DARTS operator is called '{}'; nearest: {}", name.substr(0, 100),
-                  nearest_name(name, kOpNames));
-    return static_cast<Op>(found - kOpNames.begin());
-}
+Op op_from_name(std::string_view name) { return static_cast<Op>(index_of_name("DARTS operator", name, kOpNames)); }
 
 std::string to_string(const Genotype& g) {
     return fmt::format("Genotype(normal={}, normal_concat={}, reduce={}, reduce_concat={})",

@@ -35,12 +35,7 @@ std::string join_sorted(std::vector<std::string> terms) {
 
 }  // namespace
 
-Op op_from_name(std::string_view name) {
-    auto found = std::find(kOpNames.begin(), kOpNames.end(), name);
-    NASCENT_CHECK(found != kOpNames.end(), usage, "no operator is called '{}'; nearest: {}", name.substr(0, 100),
-                  nearest_name(name, kOpNames));
-    return static_cast<Op>(found - kOpNames.begin());
-}
+Op op_from_name(std::string_view name) { return static_cast<Op>(index_of_name("operator", name, kOpNames)); }
 
 int Architecture::id() const {
     int id = 0;

@@ -4,6 +4,8 @@
 #include <numeric>
 #include <vector>
 
+#include "engine/base/error.h"
+
 namespace nascent {
 namespace {
 
@@ -38,6 +40,13 @@ std::string_view nearest_name(std::string_view written, std::span<const std::str
         }
     }
     return best;
+}
+
+std::size_t index_of_name(std::string_view kind, std::string_view name, std::span<const std::string_view> names) {
+    const auto found = std::find(names.begin(), names.end(), name);
+    NASCENT_CHECK(found != names.end(), usage, "no {} is called '{}'; nearest: {}", kind, name.substr(0, 100),
+                  nearest_name(name, names));
+    return static_cast<std::size_t>(found - names.begin());
 }
 
 }  // namespace nascent
