@@ -1,4 +1,4 @@
-// What a search by gradients leaves, to compare runs by.
+// Short searches by gradients, and what they leave, to compare runs by.
 #pragma once
 #include <string>
 #include <utility>
@@ -7,6 +7,20 @@
 #include "tests/apps/program.h"
 
 namespace nascent::test {
+
+/// A search of a second on NAS-Bench-201, or of a few on DARTS's space.
+inline std::vector<std::string> small_search(const std::string& preset, const std::string& out,
+                                             const std::vector<std::string>& more = {}) {
+    std::vector<std::string> a{"run", "--preset", preset, "--out", out};
+    if (preset.find("darts") != std::string::npos)
+        a.insert(a.end(),
+                 {"--channels",
+                  preset.find("pcdarts") != std::string::npos || preset.find("drnas") != std::string::npos ? "8" : "2",
+                  "--layers", "3", "--size", preset.find("imagenet") != std::string::npos ? "64" : "8", "--epochs", "2",
+                  "--synthetic-train", "64"});
+    a.insert(a.end(), more.begin(), more.end());
+    return a;
+}
 
 /// Wall times aside.
 struct Left {
