@@ -14,10 +14,7 @@ def text(folder, name):
 
 
 def label(s):
-    if s["program"] == "nascent":
-        return "nascent, float32"
-    words = [s["layout"], s["precision"]] + ["compile"] * s["compile"] + ["tuned"] * s["tuned"]
-    return f"PyTorch {s['version']}, {', '.join(words)}"
+    return "nascent, float32" if s.get("program") == "nascent" else f"PyTorch {s.get('version', '')}, {s['config']}"
 
 
 def main():
@@ -36,10 +33,14 @@ def main():
     lines = [f"# On a GPU, {about['date']}", "", f"{about['gpu']}; commit {about['commit']}; made by `scripts/gpu_check.sh`.", "",
              "| check | result |", "|---|---|"]
     lines += ["| " + " | ".join(line.split(" ", 1)) + " |" for line in done]
-    for batch in sorted({s["batch"] for s in steps}):
-        ours = [s for s in steps if s["batch"] == batch and s["program"] == "nascent"]
-        lines += ["", f"## NAS-Bench-201 path step, batch {batch}", "", "| what | ms a step, median | times ours | device MiB |", "|---|---|---|---|"]
-        for s in (s for s in steps if s["batch"] == batch):
+    for name, batch in sorted({(s["workload"], s["batch"]) for s in steps}):
+        rows = [s for s in steps if (s["workload"], s["batch"]) == (name, batch)]
+        ours = [s for s in rows if s["config"] == "nascent" and "error" not in s]
+        lines += ["", f"## {name}, batch {batch}", "", "| what | ms a step, median | times ours | device MiB |", "|---|---|---|---|"]
+        for s in rows:
+            if "error" in s:
+                lines.append(f"| {label(s)} | does not work: {s['error'][:100]} | | |")
+                continue
             ratio = f"{s['wall_median'] / ours[0]['wall_median']:.2f}" if ours else ""
             size = s.get("device_bytes") or s.get("high_water", 0)
             lines.append(f"| {label(s)} | {1000 * s['wall_median']:.3f} | {ratio} | {size / (1 << 20):.0f} |")

@@ -6,8 +6,9 @@
 #   build/gpu_check/gpu_check.sh test|sanitize|bench [OUT]      on the machine with the GPU: results into OUT
 #   scripts/gpu_check.sh report OUT  one JSON and one Markdown table into bench/results/
 #
-# test: the tests that use the gpu. sanitize: compute-sanitizer's memcheck and racecheck over the op cases. bench: eager
-# PyTorch first, then ours, then PyTorch's other configurations.
+# test: the tests that use the gpu. sanitize: compute-sanitizer's memcheck and racecheck over the op cases. bench: all workloads of
+# bench/compare.py, eager PyTorch first, then ours, then PyTorch's other configurations; called again, it goes on (bench/gpu_bench.py;
+# what stands behind OUT goes to it).
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 step=${1:-}
@@ -17,18 +18,21 @@ pack() {
     cd "$here/.."
     source scripts/setup.sh ""
     cmake --preset cuda -DNASCENT_BENCH=ON
-    cmake --build --preset cuda --parallel "$(nascent_jobs)" --target test_engine test_ops test_nas rlnas bench_path_step bench_ops
+    local steps
+    mapfile -t steps < <(cd bench && python3 -c 'import compare; print(*sorted({w[0] for w in compare.WORKLOADS.values()}), sep="\n")')
+    cmake --build --preset cuda --parallel "$(nascent_jobs)" --target test_engine test_ops test_nas rlnas bench_ops "${steps[@]}"
     local to=build/gpu_check/bundle program library
     rm -rf build/gpu_check
-    mkdir -p "$to/bin" "$to/lib" "$to/torch"
-    for program in tests/test_engine tests/test_ops tests/test_nas rlnas bench_path_step bench_ops; do
+    mkdir -p "$to/bin" "$to/lib" "$to/bench/torch"
+    for program in tests/test_engine tests/test_ops tests/test_nas rlnas bench_ops "${steps[@]}"; do
         cp "build/cuda/$program" "$to/bin/"
         strip "$to/bin/${program##*/}"
         # All but the C library's own, which belong to the kernel and the loader of the machine.
         ldd "build/cuda/$program" | awk '$3 ~ /^\// { print $3 }' | grep -Ev '/(libc|libm|libdl|libpthread|librt)\.so' || true
     done | sort -u > "$to/libraries"
     while read -r library; do cp -L "$library" "$to/lib/"; done < "$to/libraries"
-    cp bench/torch/nb201.py bench/torch/step.py "$to/torch/"
+    cp bench/compare.py bench/gpu_bench.py "$to/bench/"
+    cp bench/torch/*.py "$to/bench/torch/"
     git describe --always --dirty > "$to/commit"
     tar -C build/gpu_check -czf build/gpu_check/bundle.tar.gz bundle
     rm -rf "$to"
@@ -85,38 +89,24 @@ sanitize() {
     done
 }
 
-torch_step() {  # NAME ARGUMENTS...: one JSON line more in OUT/steps.jsonl
-    local name=$1
-    shift
-    run "torch_$name" 100 python3 "$here/torch/step.py" --device cuda --paths "$out/paths.json" --steps 100 --warmup 20 "$@"
-    tail -n1 "$out/torch_$name.log" | grep '^{' >> "$out/steps.jsonl" || true
-}
-
+# A machine that is lent call by call keeps what was measured there between them; every call's OUT holds all of it.
 bench() {
     prepare
-    "$here/bin/bench_path_step" --print-paths 120 > "$out/paths.json"
-    local batch
-    for batch in 64 256; do torch_step "eager_$batch" --batch "$batch"; done
-    for batch in 64 256; do
-        run "nascent_$batch" 100 "$here/bin/bench_path_step" --device gpu --batch "$batch" --steps 100 --warmup 400
-        tail -n1 "$out/nascent_$batch.log" | grep '^{' >> "$out/steps.jsonl" || true
-    done
-    for batch in 64 256; do
-        torch_step "strict_$batch" --batch "$batch" --precision strict
-        torch_step "channels_last_$batch" --batch "$batch" --layout channels_last
-        torch_step "bf16_$batch" --batch "$batch" --layout channels_last --precision bf16
-    done
-    for batch in 64 256; do torch_step "compile_$batch" --batch "$batch" --layout channels_last --compile; done
+    local kept=${TMPDIR:-/tmp}/nascent_gpu_check_steps.jsonl code=0
+    if [[ -f $out/steps.jsonl && ! -f $kept ]]; then cp "$out/steps.jsonl" "$kept"; fi
+    python3 "$here/bench/gpu_bench.py" --programs "$here/bin" --steps "$kept" "$@" 2>&1 | tee "$out/bench.log" || code=$?
+    cp "$kept" "$out/steps.jsonl"
+    echo "bench rc=$code" | tee -a "$out/steps"
 }
 
 case "$step" in
     pack) pack ;;
     test) gpu_test ;;
     sanitize) sanitize ;;
-    bench) bench ;;
+    bench) bench "${@:3}" ;;
     report) exec python3 "$here/../bench/gpu_report.py" "$out" ;;
     *)
-        sed -n '2,12p' "${BASH_SOURCE[0]}"
+        sed -n '2,13p' "${BASH_SOURCE[0]}"
         [[ "$step" == --help || "$step" == -h ]] || exit 2
         ;;
 esac
