@@ -29,6 +29,9 @@ class Step:
             decays[p.dim() > 1 or name.startswith("classifier")].append(p)
         groups = [{"params": p, "weight_decay": 4e-5 if yes else 0} for yes, p in decays.items() if p]
         self.sgd = torch.optim.SGD(groups, lr=RATE[args.space], momentum=0.9, **options)
+        if options.get("fused"):  # which cannot step parameters of which only some have a momentum yet
+            for p in net.parameters():
+                self.sgd.state[p]["momentum_buffer"] = torch.zeros_like(p)
 
     def __call__(self, x, y, path):
         with torch.autocast(self.args.device, dtype=torch.bfloat16, enabled=self.args.precision == "bf16"):
