@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Runs a training step here and in plain PyTorch, in turn on the same cores, and prints how many times more PyTorch needs.
 
-  cmake --preset bench && cmake --build --preset bench --target bench_path_step bench_darts_step bench_darts_path_step bench_pcdarts_step bench_mixed_step bench_drnas_step bench_blocks_step
+  cmake --preset bench && cmake --build --preset bench --target bench_path_step bench_darts_step bench_darts_path_step bench_pcdarts_step bench_mixed_step bench_drnas_step bench_blocks_step bench_chain_step
   bench/compare.py nb201-path --batch 64 [--python ENV/bin/python] [--rounds 3]
 
 Workloads: a path of the NAS-Bench-201 supernet, one of RLNAS's DARTS supernet (darts-path), and steps of searches that mix
 all ops, in the DARTS space (with partial channels: pcdarts) and in NAS-Bench-201: of the weights alone, or with an architecture step of the first or second order (-first, -second);
 DrNAS's searches in both (drnas-), of the weights alone or with an architecture step (-first);
-random paths of SPOS's ShuffleNetV2 and MobileNet at 224 pixels, forward and backward without an optimizer (-blocks).
+random paths of SPOS's ShuffleNetV2 and MobileNet at 224 pixels, forward and backward without an optimizer (-blocks), and
+whole training steps of both as published (spos-path, mobilenet-path).
 
 Opponents: every Python that has PyTorch (Debian's /usr/bin/python3 and those of --python), in each of: NCHW,
 channels_last, torch.compile where it works, and `tuned` (what a user of this supernet might do to be faster at the same
@@ -38,6 +39,7 @@ for space in ("nb201", "nb201-partial", "cifar"):
         WORKLOADS[name] = ("bench_drnas_step", "drnas_step.py", ["--space", space, "--step", kind], [])
 for space in ("shufflenet", "mobilenet"):
     WORKLOADS[f"{space}-blocks"] = ("bench_blocks_step", "blocks_step.py", ["--space", space], [])
+    WORKLOADS[f"{'spos' if space == 'shufflenet' else space}-path"] = ("bench_chain_step", "chain_step.py", ["--space", space], [])
 CONFIGS = {  # by name: arguments of the PyTorch side
     "NCHW": ["--layout", "nchw"],
     "channels_last": ["--layout", "channels_last"],
@@ -183,7 +185,7 @@ def main():
         if args.workload.endswith("-path"):
             paths = ["--paths", os.path.join(folder, "paths.json")]
             with open(paths[1], "w") as f:
-                subprocess.run([program, "--print-paths", str(args.warmup + args.steps)], stdout=f, check=True)
+                subprocess.run([program, *workload, "--print-paths", str(args.warmup + args.steps)], stdout=f, check=True)
         for number in range(args.rounds):
             for opponent in opponents:
                 if opponent in errors:
