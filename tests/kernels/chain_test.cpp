@@ -19,19 +19,29 @@ struct LinkCase {
     bool affine;  // a norm stands before
 };
 
-const LinkCase kLinks[] = {{{1, 1, 1, 1, 1}, Activation::none, 1, false},
-                           {{2, 5, 3, 7, 5}, Activation::relu, 1, true},
-                           {{3, 7, 9, 33, 18}, Activation::relu6, 1, true},
-                           {{2, 9, 8, 16, 40}, Activation::none, 2, false},
-                           {{33, 3, 3, 40, 70}, Activation::relu6, 1, true},
-                           {{2, 5, 4, 5, 5, 3, 1, true}, Activation::relu6, 1, true},
-                           {{1, 7, 6, 18, 18, 5, 2, true}, Activation::relu, 1, true},
-                           {{2, 6, 7, 33, 33, 7, 1, true}, Activation::none, 1, true},
-                           {{2, 7, 7, 3, 3, 7, 2, true}, Activation::none, 2, false},
-                           {{1, 1, 2, 17, 17, 7, 2, true}, Activation::none, 1, false},
-                           {{34, 4, 3, 2, 2, 3, 2, true}, Activation::relu, 1, true},
-                           {{1, 90, 70, 3, 3, 5, 1, true}, Activation::relu6, 1, true},
-                           {{1, 131, 67, 2, 2, 3, 2, true}, Activation::none, 2, false}};
+const LinkCase kLinks[] = {
+    {{1, 1, 1, 1, 1}, Activation::none, 1, false},
+    {{2, 5, 3, 7, 5}, Activation::relu, 1, true},
+    {{3, 7, 9, 33, 18}, Activation::relu6, 1, true},
+    {{2, 9, 8, 16, 40}, Activation::none, 2, false},
+    {{33, 3, 3, 40, 70}, Activation::relu6, 1, true},
+    {{2, 5, 4, 5, 5, 3, 1, true}, Activation::relu6, 1, true},
+    {{1, 7, 6, 18, 18, 5, 2, true}, Activation::relu, 1, true},
+    {{2, 6, 7, 33, 33, 7, 1, true}, Activation::none, 1, true},
+    {{2, 7, 7, 3, 3, 7, 2, true}, Activation::none, 2, false},
+    {{1, 1, 2, 17, 17, 7, 2, true}, Activation::none, 1, false},
+    {{34, 4, 3, 2, 2, 3, 2, true}, Activation::relu, 1, true},
+    {{1, 90, 70, 3, 3, 5, 1, true}, Activation::relu6, 1, true},
+    {{1, 131, 67, 2, 2, 3, 2, true}, Activation::none, 2, false},
+    // Two and three chunks of pixels.
+    {{5, 9, 9, 20, 18}, Activation::relu6, 1, true},
+    {{1, 25, 25, 5, 33}, Activation::none, 2, false},
+    // Rows of whole tiles, of which each number of taps has its own code; the first ones in several passes.
+    {{1, 9, 14, 5, 5, 3, 1, true}, Activation::relu, 1, true},
+    {{1, 4, 14, 6, 6, 3, 2, true}, Activation::relu6, 1, true},
+    {{2, 3, 14, 18, 18, 5, 2, true}, Activation::none, 1, true},
+    {{1, 5, 14, 4, 4, 7, 2, true}, Activation::relu, 1, true},
+    {{1, 2, 27, 3, 3, 3, 2, true}, Activation::none, 2, false}};
 
 /// Products of pixels and taps: f(input pixel, output pixel, tap).
 template <class F>

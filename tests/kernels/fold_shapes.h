@@ -1,5 +1,5 @@
-// Shapes of folded states for the tests of both devices: one picture, several runs of pixels, channels below, at and
-// beyond a vector and so many vectors that they are shuffled one by one.
+// Shapes of folded states for the tests of both devices: one picture, several runs of pixels and one that is nearly
+// whole, channels below, at and beyond a vector and so many vectors that they are shuffled one by one.
 #pragma once
 #include "kernels/fold.h"
 #include "tests/kernels/check.h"
@@ -35,7 +35,8 @@ inline std::vector<kernels::FoldedShape> folded_shapes() {
             {2, 65, 48, 8, 6, 2},
             {2, 3, 160, 8, 20, 2},
             {4, 130, 18, 6, 3, 2},
-            {2, 4, 40, 20, 2, 2}};
+            {2, 4, 40, 20, 2, 2},
+            {4, 31, 16, 4, 4, 4}};
 }
 
 }  // namespace nascent::test
