@@ -2,13 +2,16 @@
 // statistics agree on their ranking, as lines of JSON.
 //
 //     bench_candidates sharing --space shufflenet --size 224 --batch 8 --candidates 50 --max-flops 330000000
+//     bench_candidates together --space shufflenet --size 224 --batch 64 --threads 2
 //     bench_candidates policies --run DIR --candidates 50
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <ctime>
+#include <memory>
 #include <set>
 
 #include "nas/algo/candidate_scores.h"
@@ -45,32 +48,105 @@ std::vector<chain::Architecture> draw(const chain::Space& space, std::shared_ptr
 struct Arguments {
     std::string space = "shufflenet", device = "cpu", run;
     int size = 224, classes = 1000, batch = 8, candidates = 50, rounds = 2, threads = 1;
+    int together = 0, shared = TrieWalk::Options{}.shared;
     std::int64_t max_flops = 330'000'000;
     std::uint32_t seed = 1;
 };
 
+/// What scoring random candidates with random weights on random pictures needs.
+struct Setting {
+    explicit Setting(const Arguments& a) : space(space_of(a)), device(make_device(a.device, a.threads)) {
+        SposSearchOptions o;
+        o.max_flops = a.max_flops;
+        candidates = draw(space, SearchLimits::of(o, space).paths, a.candidates, a.seed);
+        net = std::make_unique<ChainNet>(*device, DType::f32, chain::supernet(space));
+        initialise(*net, 1, ChainStart::torch);
+        DatasetOptions made;
+        made.size = a.size;
+        made.classes = a.classes;
+        made.train_count = made.test_count = static_cast<std::size_t>(a.batch);
+        const Dataset set = load_dataset("synthetic", made);
+        HeldRequest r;
+        r.ids = first_shuffled(1, 0, static_cast<std::size_t>(a.batch), 0);
+        r.count = r.ids.size();
+        pictures =
+            std::make_unique<HeldPictures>(*device, DType::f32, set.train, a.classes, normalisation("half", set), r);
+    }
+    static chain::Space space_of(const Arguments& a) {
+        chain::Config config;
+        config.input_size = a.size;
+        config.classes = a.classes;
+        return chain::space(a.space, config);
+    }
+    /// A calibration and an evaluation batch for all.
+    std::unique_ptr<CandidateScores> scored(const Arguments& a, const ScoringOptions& options) {
+        ScoringOptions s = options;
+        s.batch = s.calibration_batch = a.batch;
+        auto all = std::make_unique<CandidateScores>(*net, pictures.get(), *pictures, s);
+        all->begin(candidates, 0);
+        while (!all->done()) (void)all->step();
+        return all;
+    }
+
+    chain::Space space;
+    std::vector<chain::Architecture> candidates;
+    std::unique_ptr<Device> device;
+    std::unique_ptr<ChainNet> net;
+    std::unique_ptr<HeldPictures> pictures;
+};
+
+void check_same(const std::vector<Score>& a, const std::vector<Score>& b) {
+    for (std::size_t i = 0; i < a.size(); i++)
+        NASCENT_CHECK(a[i].loss == b[i].loss, verification, "candidate {}: {} and {}", i, a[i].loss, b[i].loss);
+}
+
+/// In turns one candidate after the other and branches side by side.
+void together(const Arguments& a) {
+    Setting setting(a);
+    std::vector<double> cores[2], walls[2];
+    std::vector<Score> scores[2];
+    std::size_t high_water[2] = {};
+    for (int round = -1; round < a.rounds; round++) {
+        for (bool side_by_side : {round % 2 == 0, round % 2 != 0}) {
+            ScoringOptions s;
+            s.walk.together = side_by_side ? a.together : 1;
+            s.walk.shared = a.shared;
+            const double begin = core_seconds();
+            const auto wall = std::chrono::steady_clock::now();
+            const auto all = setting.scored(a, s);
+            const std::chrono::duration<double> took = std::chrono::steady_clock::now() - wall;
+            if (round >= 0) {
+                cores[side_by_side].push_back(core_seconds() - begin);
+                walls[side_by_side].push_back(took.count());
+            }
+            scores[side_by_side] = all->scores();
+            high_water[side_by_side] = all->high_water();
+        }
+    }
+    check_same(scores[0], scores[1]);
+    const auto least = [](const std::vector<double>& t) { return *std::min_element(t.begin(), t.end()); };
+    fmt::print("{}\n", JsonObject()
+                           .add("space", a.space)
+                           .add("size", a.size)
+                           .add("batch", a.batch)
+                           .add("candidates", a.candidates)
+                           .add("threads", a.threads)
+                           .add("together", a.together)
+                           .add("shared", a.shared)
+                           .add("core_seconds_in_turn", cores[0])
+                           .add("core_seconds_together", cores[1])
+                           .add("wall_in_turn", walls[0])
+                           .add("wall_together", walls[1])
+                           .add("core_ratio_of_least", least(cores[0]) / least(cores[1]))
+                           .add("wall_ratio_of_least", least(walls[0]) / least(walls[1]))
+                           .add("high_water_in_turn", high_water[0])
+                           .add("high_water_together", high_water[1])
+                           .text());
+}
+
 /// A calibration and an evaluation batch of random pictures for all candidates, in turns with and without sharing.
 void sharing(const Arguments& a) {
-    chain::Config config;
-    config.input_size = a.size;
-    config.classes = a.classes;
-    const chain::Space space = chain::space(a.space, config);
-    SposSearchOptions o;
-    o.max_flops = a.max_flops;
-    const std::vector<chain::Architecture> candidates =
-        draw(space, SearchLimits::of(o, space).paths, a.candidates, a.seed);
-    const auto device = make_device(a.device, a.threads);
-    ChainNet net(*device, DType::f32, chain::supernet(space));
-    initialise(net, 1, ChainStart::torch);
-    DatasetOptions made;
-    made.size = a.size;
-    made.classes = a.classes;
-    made.train_count = made.test_count = static_cast<std::size_t>(a.batch);
-    const Dataset set = load_dataset("synthetic", made);
-    HeldRequest r;
-    r.ids = first_shuffled(1, 0, static_cast<std::size_t>(a.batch), 0);
-    r.count = r.ids.size();
-    const HeldPictures pictures(*device, DType::f32, set.train, a.classes, normalisation("half", set), r);
+    Setting setting(a);
     std::vector<double> times[2];
     std::vector<Score> scores[2];
     std::size_t high_water[2] = {};
@@ -78,21 +154,16 @@ void sharing(const Arguments& a) {
     for (int round = -1; round < a.rounds; round++) {
         for (bool share : {round % 2 == 0, round % 2 != 0}) {
             ScoringOptions s;
-            s.batch = s.calibration_batch = a.batch;
             s.share_prefixes = share;
-            CandidateScores all(net, &pictures, pictures, s);
-            all.begin(candidates, 0);
             const double begin = core_seconds();
-            while (!all.done()) (void)all.step();
+            const auto all = setting.scored(a, s);
             if (round >= 0) times[share].push_back(core_seconds() - begin);
-            scores[share] = all.scores();
-            high_water[share] = all.high_water();
-            if (share) width = all.trie().width();
+            scores[share] = all->scores();
+            high_water[share] = all->high_water();
+            if (share) width = all->trie().width();
         }
     }
-    for (std::size_t i = 0; i < candidates.size(); i++)
-        NASCENT_CHECK(scores[0][i].loss == scores[1][i].loss, verification, "candidate {}: {} and {}", i,
-                      scores[0][i].loss, scores[1][i].loss);
+    check_same(scores[0], scores[1]);
     const auto least = [](const std::vector<double>& t) { return *std::min_element(t.begin(), t.end()); };
     fmt::print("{}\n", JsonObject()
                            .add("space", a.space)
@@ -174,15 +245,20 @@ int main(int argc, char** argv) {
     CLI::App app("candidates of a supernet: what scoring them costs, how policies rank them");
     app.require_subcommand(1);
     CLI::App* share = app.add_subcommand("sharing", "with and without shared prefixes");
-    share->add_option("--space", a.space);
-    share->add_option("--size", a.size)->check(CLI::PositiveNumber);
-    share->add_option("--classes", a.classes)->check(CLI::PositiveNumber);
-    share->add_option("--batch", a.batch)->check(CLI::PositiveNumber);
-    share->add_option("--max-flops", a.max_flops);
-    share->add_option("--rounds", a.rounds, "after one that does not count")->check(CLI::PositiveNumber);
+    CLI::App* group = app.add_subcommand("together", "branches of threads' own against one candidate after the other");
+    group->add_option("--group", a.together, "branches in a group, 0: four for each thread");
+    group->add_option("--shared", a.shared, "depths that all threads compute together");
     CLI::App* policy = app.add_subcommand("policies", "agreement of policies on a trained run");
     policy->add_option("--run", a.run, "folder of the run")->required();
-    for (CLI::App* sub : {share, policy}) {
+    for (CLI::App* sub : {share, group}) {
+        sub->add_option("--space", a.space);
+        sub->add_option("--size", a.size)->check(CLI::PositiveNumber);
+        sub->add_option("--classes", a.classes)->check(CLI::PositiveNumber);
+        sub->add_option("--batch", a.batch)->check(CLI::PositiveNumber);
+        sub->add_option("--max-flops", a.max_flops);
+        sub->add_option("--rounds", a.rounds, "after one that does not count")->check(CLI::PositiveNumber);
+    }
+    for (CLI::App* sub : {share, group, policy}) {
         sub->add_option("--candidates", a.candidates)->check(CLI::PositiveNumber);
         sub->add_option("--threads", a.threads)->check(CLI::PositiveNumber);
         sub->add_option("--device", a.device)->check(CLI::IsMember({"cpu", "gpu"}));
@@ -190,7 +266,7 @@ int main(int argc, char** argv) {
     }
     CLI11_PARSE(app, argc, argv);
     try {
-        *share ? sharing(a) : policies(a);
+        *share ? sharing(a) : *group ? together(a) : policies(a);
     } catch (const Error& e) {
         fmt::print(stderr, "bench_candidates: {}\n", e.what());
         return e.exit_code();

@@ -6,6 +6,7 @@
 #include "engine/autograd/execution.h"
 #include "engine/memory/arena_place.h"
 #include "nas/space/nearest_name.h"
+#include "ops/copy.h"
 #include "ops/reference.h"
 
 namespace nascent {
@@ -26,6 +27,19 @@ void add(Score& to, const Tensor& logits, const LabelledBatch& batch) {
     to.add(read_scalar(cross_entropy(logits, batch.labels)), hits(logits, batch.labels));
 }
 
+/// All means and variances: ChainNet::statistics() puts them one behind the other.
+Tensor whole(const PieceStatistics& piece) {
+    Tensor all = piece.front().mean;
+    std::int64_t channels = 0;
+    for (const NormStatistics& s : piece) channels += s.mean.shape[0];
+    all.shape = {2 * channels};
+    const auto end = static_cast<const std::byte*>(all.data) + all.bytes();
+    const Tensor& last = piece.back().variance;
+    NASCENT_CHECK(static_cast<const std::byte*>(last.data) + last.bytes() == end, runtime,
+                  "statistics of a piece are not in one place");
+    return all;
+}
+
 }  // namespace
 
 NormPolicy norm_policy(std::string_view name) {
@@ -39,8 +53,9 @@ CandidateScores::CandidateScores(ChainNet& net, const HeldPictures* calibration,
       calibration_(calibration),
       evaluation_(evaluation),
       options_(options),
-      arena_(net.store().device()),
-      kept_(net.store().device()) {
+      walk_(net.store().device(), options.walk),
+      kept_(net.store().device()),
+      placed_(net.store().device()) {
     const ScoringOptions& o = options_;
     NASCENT_CHECK(o.batch > 0 && o.calibration_batch > 0, usage, "batches of {} and {} pictures", o.calibration_batch,
                   o.batch);
@@ -75,42 +90,50 @@ void CandidateScores::begin(std::vector<chain::Architecture> candidates, std::in
     for (const PathTrie::Node& node : trie_.nodes) statistics_.push_back(net_.statistics(node.piece, kept_));
 }
 
-Tensor CandidateScores::run(int node, const Tensor& x) {
-    const auto i = static_cast<std::size_t>(node);
-    const ChainPiece& p = trie_.nodes[i].piece;
-    ChainPass pass = pass_;
-    if (calibrates()) pass.statistics = std::span(statistics_).subspan(i, 1);
+std::span<PieceStatistics> CandidateScores::place_of(const PathTrie::Node& node) {
+    const ChainPiece& p = node.piece;
+    const auto [at, is_new] = places_.try_emplace({p.part, p.block, p.op, p.scale});
+    if (is_new) at->second = net_.statistics(p, placed_);
+    return {&at->second, 1};
+}
+
+Tensor CandidateScores::compute(const ChainPiece& p, const Tensor& x, const ChainPass& pass) {
     if (p.part == chain::Part::stem) return net_.stem(x, pass);
     if (p.part == chain::Part::head) return net_.head(x, pass);
     return net_.block(p.block, p.op, p.scale, x, pass);
 }
 
-void CandidateScores::add_hits(int node, const Tensor& logits, const LabelledBatch& batch) {
-    const PathTrie::Node& leaf = trie_.nodes[static_cast<std::size_t>(node)];
-    passes_ += batch.pictures() * static_cast<std::int64_t>(leaf.candidates.size());
-    if (!evaluating_ || leaf.candidates.empty()) return;
-    for (int c : leaf.candidates) add(scores_[static_cast<std::size_t>(c)], logits, batch);
+Tensor CandidateScores::run(int node, const Tensor& x) {
+    const auto i = static_cast<std::size_t>(node);
+    const PathTrie::Node& n = trie_.nodes[i];
+    ChainPass pass = pass_;
+    if (!calibrates()) return compute(n.piece, x, pass);
+    pass.statistics = std::span(statistics_).subspan(i, 1);
+    if (!walk_.segments() || statistics_[i].empty()) return compute(n.piece, x, pass);
+    const Tensor own = whole(statistics_[i]);
+    pass.statistics = place_of(n);
+    const Tensor place = whole(pass.statistics[0]);
+    copy_into(place, own);
+    const Tensor y = compute(n.piece, x, pass);
+    if (!evaluating_) copy_into(own, place);
+    return y;
 }
 
-bool CandidateScores::walk(int node, const Tensor& x, const LabelledBatch& batch, const std::function<bool()>& stop) {
-    if (stop()) return false;
-    ArenaPlace place(arena_);
-    const Tensor y = run(node, x);
-    place.keep(y);  // ops put their output before all else; an identity's is x
-    const std::vector<int>& children = trie_.nodes[static_cast<std::size_t>(node)].children;
-    if (children.empty()) add_hits(node, y, batch);
-    const bool whole =
-        std::all_of(children.begin(), children.end(), [&](int child) { return walk(child, y, batch, stop); });
-    place.give_back();
-    return whole;
+void CandidateScores::add_hits(int node, const Tensor& logits) {
+    const PathTrie::Node& leaf = trie_.nodes[static_cast<std::size_t>(node)];
+    passes_ += batch_.pictures() * static_cast<std::int64_t>(leaf.candidates.size());
+    if (!evaluating_ || leaf.candidates.empty()) return;
+    for (int c : leaf.candidates) add(scores_[static_cast<std::size_t>(c)], logits, batch_);
 }
 
 bool CandidateScores::do_step(const std::function<bool()>& stop) {
-    arena_.reset();
-    ExecutionScope execution(arena_);
-    const auto walk_all = [&](const LabelledBatch& batch) {
-        return std::all_of(trie_.roots.begin(), trie_.roots.end(),
-                           [&](int root) { return walk(root, batch.x, batch, stop); });
+    const TrieWalk::Work work{[this](int node, const Tensor& x) { return run(node, x); },
+                              [this](int node, const Tensor& y) { add_hits(node, y); }, stop};
+    const auto pictures = [&](const HeldPictures& held, std::size_t first, int count) {
+        return [this, &held, first, count] {
+            batch_ = held.batch(first, count);
+            return batch_.x;
+        };
     };
     evaluating_ = step_ >= calibration_steps();
     if (!evaluating_) {
@@ -119,29 +142,25 @@ bool CandidateScores::do_step(const std::function<bool()>& stop) {
         const bool pooled = options_.norms == NormPolicy::exact;
         pass_.norms = pooled ? NormMode::pooled : NormMode::training;
         pass_.momentum = pooled ? static_cast<double>(n) / static_cast<double>(step_ * size + n) : kEma;
-        return walk_all(calibration_->batch(static_cast<std::size_t>(step_ * size), n));
+        return walk_.walk(trie_, pictures(*calibration_, static_cast<std::size_t>(step_ * size), n), work);
     }
     pass_.norms = options_.norms == NormPolicy::batch ? NormMode::batch : NormMode::running;
     const std::int64_t step = step_ - calibration_steps();
     if (options_.slice == 0) {
         const int n = batch_count(evaluation_.count(), options_.batch, step);
-        return walk_all(evaluation_.batch(static_cast<std::size_t>(step * options_.batch), n));
+        return walk_.walk(trie_, pictures(evaluation_, static_cast<std::size_t>(step * options_.batch), n), work);
     }
     const std::int64_t candidate = step / slice_steps(), i = step % slice_steps();
     const std::size_t first = static_cast<std::size_t>(before_ + candidate) * options_.slice;
     const int n = batch_count(options_.slice, options_.batch, i);
-    const LabelledBatch batch = evaluation_.batch(first + static_cast<std::size_t>(i * options_.batch), n);
-    Tensor y = batch.x;
-    const std::vector<int>& path = trie_.paths[static_cast<std::size_t>(candidate)];
-    for (int node : path) {
-        if (stop()) return false;
-        ArenaPlace place(arena_);
-        y = run(node, y);
-        place.keep(y);
-    }
-    passes_ += n;
-    add(scores_[static_cast<std::size_t>(candidate)], y, batch);
-    return true;
+    const TrieWalk::Work alone{work.run,
+                               [&](int, const Tensor& y) {
+                                   passes_ += n;
+                                   add(scores_[static_cast<std::size_t>(candidate)], y, batch_);
+                               },
+                               stop};
+    return walk_.walk_path(trie_.paths[static_cast<std::size_t>(candidate)],
+                           pictures(evaluation_, first + static_cast<std::size_t>(i * options_.batch), n), alone);
 }
 
 bool CandidateScores::step(const std::function<bool()>& stop) {

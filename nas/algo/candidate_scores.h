@@ -1,17 +1,20 @@
 // How well candidates of a supernet classify with the supernet's weights: batch norms get statistics of their own on
 // calibration pictures, then all are evaluated on the same ones.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "engine/io/safetensors.h"
 #include "nas/algo/evaluate.h"
 #include "nas/algo/held_pictures.h"
-#include "nas/algo/path_trie.h"
+#include "nas/algo/trie_walk.h"
 
 namespace nascent {
 
@@ -33,11 +36,13 @@ struct ScoringOptions {
     /// beginning anew behind the last picture: SPOS's program.
     std::size_t slice = 0;
     bool share_prefixes = true;
+    TrieWalk::Options walk = {};
 };
 
-/// Candidates are walked as a tree (PathTrie), depth first, batch by batch: first all calibration batches, then all
-/// evaluation batches. What they begin with in common is computed once a batch, to the same bits as without sharing;
-/// of activations there is one for each depth. In a batch one candidate is computed after the other.
+/// Candidates are walked as a tree (PathTrie, TrieWalk), batch by batch: first all calibration batches, then all
+/// evaluation batches. What they begin with in common is computed once a batch, to the same bits as without sharing.
+/// Where a gpu captures, statistics of the piece that runs are copied to a place of the piece's operator and back, on
+/// the device, so that its capture is the same for all candidates.
 class CandidateScores {
   public:
     /// All must outlive it. `calibration` may be null where the policy needs none. Throws Error(usage) where there are
@@ -61,7 +66,8 @@ class CandidateScores {
     const std::vector<Score>& scores() const { return scores_; }
     const PathTrie& trie() const { return trie_; }
     /// Most bytes of activations at a time, and those of statistics.
-    std::size_t high_water() const { return arena_.high_water(); }
+    std::size_t high_water() const { return walk_.high_water(); }
+    const TrieWalk& tree_walk() const { return walk_; }
     std::size_t statistics_bytes() const { return kept_.used(); }
 
     /// Everything that a step changes: goes on to the same bits.
@@ -83,10 +89,11 @@ class CandidateScores {
     std::int64_t evaluation_steps() const;
     std::int64_t slice_steps() const;
     bool do_step(const std::function<bool()>& stop);
-    /// False where `stop` said so.
-    bool walk(int node, const Tensor& x, const LabelledBatch& batch, const std::function<bool()>& stop);
     Tensor run(int node, const Tensor& x);
-    void add_hits(int node, const Tensor& logits, const LabelledBatch& batch);
+    /// Statistics of a node where a capture of its operator has them.
+    std::span<PieceStatistics> place_of(const PathTrie::Node& node);
+    Tensor compute(const ChainPiece& piece, const Tensor& x, const ChainPass& pass);
+    void add_hits(int node, const Tensor& logits);
     void each_statistic(const std::function<void(const Tensor&)>& f) const;
     std::vector<double> read_statistics() const;
     void write_statistics(const std::vector<double>& values);
@@ -95,13 +102,18 @@ class CandidateScores {
     const HeldPictures* calibration_;
     const HeldPictures& evaluation_;
     ScoringOptions options_;
-    Arena arena_, kept_;  // activations; statistics
+    TrieWalk walk_;
+    Arena kept_, placed_;  // statistics of the nodes; places of operators'
     std::vector<chain::Architecture> candidates_;
-    std::int64_t before_ = 0, step_ = 0, passes_ = 0;
+    std::int64_t before_ = 0, step_ = 0;
+    std::atomic<std::int64_t> passes_ = 0;
     PathTrie trie_;
-    std::vector<PieceStatistics> statistics_;  // by node
+    std::vector<PieceStatistics> statistics_;                                   // by node
+    std::map<std::tuple<chain::Part, int, int, int>, PieceStatistics> places_;  // by piece, where there are captures
     std::vector<Score> scores_;
-    ChainPass pass_;  // of the step that runs
+    // Of the step that runs:
+    ChainPass pass_;
+    LabelledBatch batch_;
     bool evaluating_ = false;
 };
 

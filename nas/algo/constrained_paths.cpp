@@ -11,6 +11,7 @@ namespace {
 constexpr int kProbes = 1 << 15;  // draws that decide for drawing again
 constexpr int kHits = 32;         // and how many of them must be legal: then kTries fail with a chance below e^-1000
 constexpr int kTries = 1 << 20;
+constexpr int kTriesWithin = 1 << 12;
 constexpr std::int64_t kNodes = 40'000'000;  // of the search for all legal paths
 constexpr std::size_t kListed = 10'000'000;  // choices in the list
 
@@ -167,6 +168,51 @@ std::vector<int> ConstrainedPaths::draw(std::uint64_t seed, RandomStream stream,
         if (meets_others(path)) return path;
     }
     fail(ErrorKind::runtime, "no legal architecture in {} draws", kTries);
+}
+
+std::optional<std::vector<int>> ConstrainedPaths::draw_listed(const std::vector<std::vector<int>>& allowed,
+                                                              RandomIndex& random) const {
+    const auto n = static_cast<std::size_t>(blocks());
+    std::vector<std::size_t> inside;
+    for (std::size_t first = 0; first < list_.size(); first += n) {
+        bool in = true;
+        for (std::size_t b = 0; b < n && in; ++b)
+            in = std::binary_search(allowed[b].begin(), allowed[b].end(), list_[first + b]);
+        if (in) inside.push_back(first);
+    }
+    if (inside.empty()) return std::nullopt;
+    const auto first =
+        list_.begin() + static_cast<std::ptrdiff_t>(inside[static_cast<std::size_t>(random.below(inside.size()))]);
+    return std::vector<int>(first, first + static_cast<std::ptrdiff_t>(n));
+}
+
+std::optional<std::vector<int>> ConstrainedPaths::draw_within(const std::vector<std::vector<int>>& allowed,
+                                                              std::uint64_t seed, RandomStream stream,
+                                                              std::uint64_t step) const {
+    NASCENT_CHECK(allowed.size() == static_cast<std::size_t>(blocks()), usage, "choices of {} blocks, expected {}",
+                  allowed.size(), blocks());
+    RandomIndex random(seed, stream, step);
+    if (listed_) return draw_listed(allowed, random);
+    const Constraint& exact = constraints_[exact_];
+    std::vector<std::vector<std::int64_t>> costs;
+    for (std::size_t b = 0; b < allowed.size(); ++b) {
+        const auto all = exact.costs.choices(static_cast<int>(b));
+        std::vector<std::int64_t>& here = costs.emplace_back();
+        for (int choice : allowed[b]) {
+            NASCENT_CHECK(choice >= 0 && static_cast<std::size_t>(choice) < all.size(), usage,
+                          "choice {} of block {}, which has {}", choice, b, all.size());
+            here.push_back(all[static_cast<std::size_t>(choice)]);
+        }
+    }
+    const PathRange inside(std::make_shared<const PathCounts>(PathCosts(exact.costs.fixed(), costs)), exact.range);
+    if (inside.count() == 0) return std::nullopt;
+    std::vector<int> path(allowed.size());
+    for (int i = 0; i < kTriesWithin; ++i) {
+        inside.draw(random, path);
+        for (std::size_t b = 0; b < path.size(); ++b) path[b] = allowed[b][static_cast<std::size_t>(path[b])];
+        if (meets_others(path)) return path;
+    }
+    return std::nullopt;
 }
 
 std::optional<PathCount> ConstrainedPaths::count() const {

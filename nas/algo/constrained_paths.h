@@ -28,6 +28,10 @@ class ConstrainedPaths {
 
     /// A pure function of its arguments; the path has a choice per block.
     std::vector<int> draw(std::uint64_t seed, RandomStream stream, std::uint64_t step) const;
+    /// The same of the legal paths whose choices are all among `allowed` (of each block, rising). Nothing where there
+    /// is none, or where, of several constraints, none turned up in some thousand draws.
+    std::optional<std::vector<int>> draw_within(const std::vector<std::vector<int>>& allowed, std::uint64_t seed,
+                                                RandomStream stream, std::uint64_t step) const;
     bool legal(std::span<const int> path) const;
     /// The number of legal paths where it is known: with one constraint, and from a list.
     std::optional<PathCount> count() const;
@@ -39,6 +43,8 @@ class ConstrainedPaths {
     bool meets_others(std::span<const int> path) const;
     bool probe() const;
     void list_all();
+    std::optional<std::vector<int>> draw_listed(const std::vector<std::vector<int>>& allowed,
+                                                RandomIndex& random) const;
 
     std::vector<Constraint> constraints_;
     std::size_t exact_ = 0;  // the constraint that is met by construction

@@ -149,7 +149,9 @@ std::vector<int> Evolution::breed(Origin origin, int wanted, const Budget& budge
     std::vector<int> found;
     auto complete = [&] { return static_cast<int>(found.size()) >= wanted; };
     std::int64_t in_vain = 0, tries = budget.tries;
-    for (std::int64_t b = 0; !complete() && tries > 0 && b < budget.batches && in_vain < config_.patience; ++b) {
+    const auto more = [&] { return space_.has_more_than(state_.visited.size()); };
+    for (std::int64_t b = 0; !complete() && tries > 0 && b < budget.batches && in_vain < config_.patience && more();
+         ++b) {
         // The batch is drawn as a whole before any of it is looked at, also where its first completes the list.
         config_.poll();
         std::vector<Bred> batch;
@@ -162,6 +164,33 @@ std::vector<int> Evolution::breed(Origin origin, int wanted, const Budget& budge
             if (place < 0) continue;
             found.push_back(place);
             in_vain = 0;
+        }
+    }
+    return found;
+}
+
+std::vector<int> Evolution::breed_legal(Origin origin, int wanted, int parents, double probability) {
+    std::vector<int> found;
+    for (int i = 0; i < wanted && space_.draws_legal() && space_.has_more_than(state_.visited.size()); ++i) {
+        config_.poll();
+        std::vector<int> of;
+        for (int p = 0; p < parents; ++p) of.push_back(draw_parent());
+        const auto genes_of = [&](int p) { return state_.visited[static_cast<std::size_t>(p)].genes; };
+        const Genes a = genes_of(of.front()), b = genes_of(of.back());
+        std::vector<bool> free(a.size());
+        std::vector<std::size_t> bound;  // in what order the others are freed
+        for (std::size_t g = 0; g < a.size(); ++g) {
+            free[g] = probability > 0 && random_.random_sample() < probability;
+            if (!free[g]) bound.push_back(g);
+        }
+        for (;;) {
+            const std::optional<Genes> drawn = space_.legal_between(a, b, free, random_);
+            const int place = drawn ? take({*drawn, of}, origin) : -1;
+            if (place >= 0) found.push_back(place);
+            if (place >= 0 || bound.empty()) break;
+            const auto next = bound.begin() + random_.below(static_cast<int>(bound.size()));
+            free[*next] = true;
+            bound.erase(next);
         }
     }
     return found;
@@ -222,21 +251,29 @@ void Evolution::step(const ScoreFunction& score) {
     state_.candidates.clear();
     ++state_.generation;
     auto genes_of = [&](int i) -> const Genes& { return state_.visited[static_cast<std::size_t>(i)].genes; };
+    const auto complete = [&](std::vector<int> found, Origin origin, int wanted, int parents, double probability) {
+        const std::vector<int> more =
+            breed_legal(origin, wanted - static_cast<int>(found.size()), parents, probability);
+        found.insert(found.end(), more.begin(), more.end());
+        return found;
+    };
     auto mutations = [&](int wanted) {
-        return breed(Origin::mutation, wanted, budget(wanted), [&] {
+        std::vector<int> found = breed(Origin::mutation, wanted, budget(wanted), [&] {
             int parent = draw_parent();
             return Bred{space_.mutate(genes_of(parent), config_.mutation_probability, random_), {parent}};
         });
+        return complete(std::move(found), Origin::mutation, wanted, 1, config_.mutation_probability);
     };
     auto crossovers = [&] {
         Budget most = budget(config_.crossover);
         // Without a number of tries crossover alone gives up, after one batch more than it should find candidates.
         if (config_.tries == 0) most.batches = config_.crossover + 1;
-        return breed(Origin::crossover, config_.crossover, most, [&] {
+        std::vector<int> found = breed(Origin::crossover, config_.crossover, most, [&] {
             int a = draw_parent();
             int b = draw_parent();
             return Bred{space_.crossover(genes_of(a), genes_of(b), random_), {a, b}};
         });
+        return complete(std::move(found), Origin::crossover, config_.crossover, 2, 0);
     };
     std::vector<int> mutated, crossed;
     if (config_.first == EvolutionConfig::First::mutation) {

@@ -32,6 +32,16 @@ class GeneSpace {
     virtual Genes repair(const Genes& drawn, NumpyRandom&) const { return drawn; }
     /// False where the candidate breaks a limit; it is dropped then.
     virtual bool legal(const Genes&) const { return true; }
+    /// Whether legal candidates can be drawn as such, so that breeding need not give up where they are rare.
+    virtual bool draws_legal() const { return false; }
+    /// One of them, uniformly among those whose every gene is that of `a` or of `b`, or any where `free` says so;
+    /// nothing where there is none.
+    virtual std::optional<Genes> legal_between(const Genes& /*a*/, const Genes& /*b*/,
+                                               const std::vector<bool>& /*free*/, NumpyRandom&) const {
+        return std::nullopt;
+    }
+    /// False where so many different legal candidates are known to be all.
+    virtual bool has_more_than(std::size_t /*candidates*/) const { return true; }
 };
 
 /// Six genes of 0..4. Random genes are uniform; a mutated gene is uniform in 1..4, never `none`. In a smaller space
@@ -115,9 +125,9 @@ class Evolution {
 
     /// True after the last generation, or when the space is so small that no new candidate was found.
     bool done() const;
-    /// Scores the candidates, updates both lists, breeds the next population: mutations, crossovers (in either order),
-    /// random ones for what is missing. Like the original it breeds after the last generation too. Throws
-    /// ErrorKind::usage when done.
+    /// Scores the candidates, updates both lists, breeds the next population: mutations, crossovers (in either order;
+    /// of both, what tries did not find is drawn legal where the space can), random ones for what is missing. Like the
+    /// original it breeds after the last generation too. Throws ErrorKind::usage when done.
     void step(const ScoreFunction& score);
     /// The best so far; throws ErrorKind::usage before the first step.
     const EvolutionState::Candidate& best() const;
@@ -140,6 +150,9 @@ class Evolution {
     /// Returns the new candidates.
     std::vector<int> breed(EvolutionState::Origin origin, int wanted, const Budget& budget,
                            const std::function<Bred()>& make);
+    /// The same without tries, where the space draws legal candidates: genes are freed one after the other until one
+    /// turns up that is new, in at most as many draws as there are genes and one more.
+    std::vector<int> breed_legal(EvolutionState::Origin origin, int wanted, int parents, double probability);
     /// The candidate's number, -1 where it is dropped.
     int take(Bred bred, EvolutionState::Origin origin);
     void remember();

@@ -31,11 +31,15 @@ int PathGenes::draw(std::size_t gene, NumpyRandom& random) const {
     return ops[static_cast<std::size_t>(random.below(static_cast<int>(ops.size())))];
 }
 
+std::uint64_t PathGenes::number(NumpyRandom& random) {
+    const auto word = [&] { return static_cast<std::uint64_t>(random.randint(0, std::int64_t{1} << 32)); };
+    const std::uint64_t high = word();
+    return high << 32 | word();
+}
+
 Genes PathGenes::random(NumpyRandom& random) const {
     if (limits_ && draws_ == Draws::legal) {
-        const auto word = [&] { return static_cast<std::uint64_t>(random.randint(0, std::int64_t{1} << 32)); };
-        const std::uint64_t high = word(), number = high << 32 | word();
-        return genes(chain::architecture_of(space_, choices_, limits_->draw(0, RandomStream::search, number)));
+        return genes(chain::architecture_of(space_, choices_, limits_->draw(0, RandomStream::search, number(random))));
     }
     Genes genes(space_.channels ? 2 * choices_.size() : choices_.size());
     for (std::size_t i = 0; i < genes.size(); i++) genes[i] = draw(i, random);
@@ -50,6 +54,33 @@ Genes PathGenes::mutate(const Genes& parent, double probability, NumpyRandom& ra
 }
 
 bool PathGenes::legal(const Genes& genes) const { return !limits_ || limits_->legal(path(genes)); }
+
+std::optional<Genes> PathGenes::legal_between(const Genes& a, const Genes& b, const std::vector<bool>& free,
+                                              NumpyRandom& random) const {
+    if (!draws_legal()) return std::nullopt;
+    const std::size_t blocks = choices_.size();
+    std::vector<std::vector<int>> allowed(blocks);
+    const auto fits = [&](std::size_t gene, int value) { return free[gene] || value == a[gene] || value == b[gene]; };
+    for (std::size_t i = 0; i < blocks; i++)
+        for (std::size_t c = 0; c < choices_[i].size(); c++) {
+            const chain::Choice& choice = choices_[i][c];
+            if (fits(i, choice.op) && (!space_.channels || fits(blocks + i, choice.scale)))
+                allowed[i].push_back(static_cast<int>(c));
+        }
+    const auto path = limits_->draw_within(allowed, 0, RandomStream::search, number(random));
+    if (!path) return std::nullopt;
+    return genes(chain::architecture_of(space_, choices_, *path));
+}
+
+bool PathGenes::has_more_than(std::size_t candidates) const {
+    if (limits_) {
+        const std::optional<PathCount> all = limits_->count();
+        return !all || *all > candidates;
+    }
+    double all = 1;
+    for (const auto& block : choices_) all *= static_cast<double>(block.size());
+    return all > static_cast<double>(candidates);
+}
 
 chain::Architecture PathGenes::architecture(const Genes& genes) const {
     const std::size_t blocks = choices_.size();

@@ -14,9 +14,10 @@ namespace nascent {
 /// what its block may have when drawn and when mutated, operators before scales.
 class PathGenes : public GeneSpace {
   public:
-    /// How random candidates are found under constraints. legal: drawn from the legal ones alone, exactly uniformly, in
-    /// a few microseconds however rare they are. rejected: any, as SPOS's program draws them with NumPy; evolution
-    /// drops illegal ones and goes on until it has enough.
+    /// How candidates are found under constraints. legal: random ones are drawn from the legal ones alone, exactly
+    /// uniformly, in a few microseconds however rare they are; mutations and crossovers are drawn by chance and, where
+    /// that finds too few, from the legal ones (legal_between). rejected: any, as SPOS's program draws them with NumPy;
+    /// evolution drops illegal ones, and of random ones goes on until it has enough.
     enum class Draws { legal, rejected };
 
     /// `limits` null: every path is legal. `operators`: of each block, what is left of the space, which nothing else is
@@ -27,6 +28,11 @@ class PathGenes : public GeneSpace {
     Genes random(NumpyRandom& random) const override;
     Genes mutate(const Genes& parent, double probability, NumpyRandom& random) const override;
     bool legal(const Genes& genes) const override;
+    bool draws_legal() const override { return limits_ && draws_ == Draws::legal; }
+    std::optional<Genes> legal_between(const Genes& a, const Genes& b, const std::vector<bool>& free,
+                                       NumpyRandom& random) const override;
+    /// Knows how many there are without limits and where ConstrainedPaths does.
+    bool has_more_than(std::size_t candidates) const override;
 
     chain::Architecture architecture(const Genes& genes) const;
     Genes genes(const chain::Architecture& arch) const;
@@ -36,6 +42,7 @@ class PathGenes : public GeneSpace {
 
   private:
     int draw(std::size_t gene, NumpyRandom& random) const;
+    static std::uint64_t number(NumpyRandom& random);
 
     chain::Space space_;
     std::vector<std::vector<int>> operators_;  // by block

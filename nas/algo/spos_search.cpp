@@ -23,6 +23,8 @@ ScoringOptions scoring_options(const SposSearchOptions& o) {
     s.batch = o.batch;
     s.slice = o.evaluation == "slices" ? static_cast<std::size_t>(o.pictures) : 0;
     s.share_prefixes = o.prefix_sharing;
+    s.walk.together = o.together;
+    s.walk.capture = o.capture;
     return s;
 }
 

@@ -55,6 +55,14 @@ void add_spos_search_options(OptionTable& t, SposSearchOptions& s) {
     t.add("search.batch", "--search-batch", s.batch, 1, 1'000'000, "pictures of an evaluation batch");
     t.add("search.prefix_sharing", "--prefix-sharing", s.prefix_sharing,
           "what candidates begin with in common is computed once per batch; no effect on the result");
+    t.add(
+        "search.together", "--together", s.together, 0, 4096,
+        "on the cpu: candidates of which each thread computes others, so that threads seldom wait for one another, but "
+        "each needs memory of its own; 1: one candidate after the other, by all threads; 0: four for each thread; no "
+        "effect on the result");
+    t.add("search.capture", "--search-capture", s.capture,
+          "on a gpu: an operator's passes are captured and replayed for all candidates that have it; no effect on the "
+          "result");
 }
 
 void check(const SposSearchOptions& s) {

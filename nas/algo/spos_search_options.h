@@ -43,6 +43,8 @@ struct SposSearchOptions {
     int pictures = 8'000;                     // that a candidate is evaluated on; 0: all
     int batch = 200;                          // of evaluation
     bool prefix_sharing = true;
+    int together = 1;  // branches side by side; 0: four for each thread
+    bool capture = true;
 };
 
 void add_spos_search_options(OptionTable& table, SposSearchOptions& options);

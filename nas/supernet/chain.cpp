@@ -1,6 +1,7 @@
 #include "nas/supernet/chain.h"
 
 #include <algorithm>
+#include <mutex>
 
 #include "ops/conv_act.h"
 #include "ops/mbconv.h"
@@ -118,6 +119,8 @@ void ChainNet::check_block(int index, int op, int scale) const {
 }
 
 const std::vector<ChainNet::Width>& ChainNet::widths(const Group& g, int block, int op, int scale) const {
+    static std::mutex several;  // threads may compute pieces side by side
+    std::lock_guard lock(several);
     auto [at, is_new] = widths_.try_emplace({block, op, scale});
     if (!is_new) return at->second;
     if (block < 0 || net_.arch || !net_.space.channels) {

@@ -160,6 +160,44 @@ TEST_CASE("candidates scored as a tree have the scores of each by itself, to the
     }
 }
 
+TEST_CASE("candidates that threads compute side by side have the scores of each by itself, to the bit") {
+    for (const char* name : {"shufflenet", "mobilenet", "shufflenet-channels"}) {
+        CAPTURE(name);
+        Setting s(name, 40, 50, DType::f32, make_device("cpu", 3));
+        const std::vector<chain::Architecture> candidates = related(s.space, 7);
+        for (NormPolicy norms : {NormPolicy::exact, NormPolicy::batch}) {
+            CAPTURE(name_of(norms));
+            ScoringOptions o;
+            o.norms = norms;
+            o.calibration_batch = 16;
+            o.batch = 20;
+            CandidateScores in_turn = s.scores(o);
+            in_turn.begin(candidates, 0);
+            run(in_turn);
+            const int last = static_cast<int>(s.space.blocks.size()) + 1;
+            for (const auto& [together, shared] : {std::pair(0, 1), {2, 0}, {4, 5}, {3, last}, {2, last + 1}}) {
+                CAPTURE(together);
+                CAPTURE(shared);
+                o.walk.together = together;
+                o.walk.shared = shared;
+                CandidateScores all = s.scores(o);
+                all.begin(candidates, 0);
+                // Stopped in the middle, by whichever thread asks then, and done again.
+                int calls = 0;
+                CHECK(!all.step([&] { return ++calls > 40; }));
+                CHECK(all.state().statistics == [&] {
+                    CandidateScores fresh = s.scores(o);
+                    fresh.begin(candidates, 0);
+                    return fresh.state().statistics;
+                }());
+                run(all);
+                check_same(all.scores(), in_turn.scores());
+                CHECK(all.passes() == in_turn.passes());
+            }
+        }
+    }
+}
+
 TEST_CASE("in slices each candidate sees the next pictures, behind the last the first again") {
     Setting s("shufflenet");
     ScoringOptions o;
@@ -310,6 +348,51 @@ TEST_CASE("candidates are scored on the gpu as on the cpu") {
         CHECK(std::fabs(a.scores()[i].loss - size) <= 1e-12 * size + 64 * moves);
         CHECK(a.scores()[i].top1 == b.scores()[i].top1);
         CHECK(a.scores()[i].top5 == b.scores()[i].top5);
+    }
+}
+
+TEST_CASE("on the gpu what candidates compute is replayed from captures, to the same bits") {
+    auto gpu = testing::gpu_device();
+    if (!gpu) return;
+    Setting s("shufflenet", 5, 4, DType::f64, std::move(gpu));
+    const std::vector<chain::Architecture> candidates = related(s.space, 3);
+    ScoringOptions o;
+    o.calibration_batch = 3;
+    o.batch = 4;
+    for (NormPolicy norms : {NormPolicy::exact, NormPolicy::batch}) {
+        CAPTURE(name_of(norms));
+        o.norms = norms;
+        std::int64_t launches[2] = {};
+        std::vector<Score> scores[2][4];
+        std::int64_t pieces = 0, replays = 0;
+        for (int capture : {0, 1}) {
+            o.walk.capture = capture;
+            CandidateScores all = s.scores(o);
+            REQUIRE((all.tree_walk().segments() != nullptr) == (capture == 1));
+            for (int generation = 0; generation < 4; generation++) {
+                const std::int64_t before = s.device->launches();
+                // Other candidates in between: places of statistics and of activations are operators' and depths'.
+                all.begin(generation == 1 ? related(s.space, 2) : candidates, 0);
+                if (generation == 3 && capture) replays = all.tree_walk().segments()->replays();
+                run(all);
+                scores[capture][generation] = all.scores();
+                if (generation < 3) continue;
+                launches[capture] = s.device->launches() - before;
+                pieces = static_cast<std::int64_t>(all.trie().nodes.size());
+                if (capture) replays = all.tree_walk().segments()->replays() - replays;
+            }
+        }
+        for (int generation = 0; generation < 4; generation++) check_same(scores[0][generation], scores[1][generation]);
+        CHECK(scores[1][0][0].loss == scores[1][3][0].loss);
+        const bool calibrates = norms == NormPolicy::exact;
+        const std::int64_t batches = calibrates ? 3 : 1;
+        // Each piece is one launch then; copies of its statistics are one, in calibration two more. Besides, pictures
+        // and the candidates' losses.
+        MESSAGE(name_of(norms), ": ", launches[0], " launches, with captures ", launches[1], " of ", pieces,
+                " pieces in ", batches, " batches");
+        CHECK(replays >= batches * pieces);
+        CHECK(launches[1] <= (calibrates ? 3 * 2 + 2 : 1) * pieces + 3 * 8 + batches);
+        CHECK(launches[0] > 2 * launches[1]);
     }
 }
 
