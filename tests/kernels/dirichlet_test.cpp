@@ -111,6 +111,50 @@ TEST_CASE("gamma variables have the mean and the deviation of their logarithm") 
     }
 }
 
+TEST_CASE("gamma variables are Marsaglia and Tsang's of the blocks that their element has") {
+    for (double a : {0.01, 0.5, 1.0, 1.25, 7.0, 100.0}) {
+        int rejected = 0;
+        for (std::uint32_t element = 0; element < 4000; element++) {
+            const DrawKey key{11, 12, 8, 0};
+            auto uniform = [&](std::uint32_t block, int i) {
+                return nascent::Random(key.seed, nascent::RandomStream{8}, key.step, element * 256 + block).uniform(i);
+            };
+            const double d = a + (a < 1 ? 1 : 0) - 1.0 / 3;
+            double v = 0;
+            for (std::uint32_t attempt = 0; v == 0; attempt++) {
+                const double normal = std::sqrt(-2 * std::log(1 - uniform(1 + 2 * attempt, 0))) *
+                                      std::cos(2 * 3.141592653589793 * uniform(1 + 2 * attempt, 1));
+                const double cube = std::pow(1 + normal / std::sqrt(9 * d), 3), u = 1 - uniform(2 + 2 * attempt, 0);
+                if (cube > 0 && std::log(u) < normal * normal / 2 + d - d * cube + d * std::log(cube)) v = cube;
+                rejected += v == 0;
+            }
+            const double boost = a < 1 ? std::log(1 - uniform(0, 0)) / a : 0;
+            const double want = std::log(d) + std::log(v) + boost;
+            // A few roundings of numbers as large as the terms.
+            CHECK(std::abs(log_gamma_variable(a, key, element) - want) <=
+                  32 * DBL_EPSILON * (std::abs(std::log(d)) + std::abs(std::log(v)) + std::abs(boost) + 1));
+        }
+        CHECK(rejected > 0);  // so that there were second attempts
+    }
+}
+
+TEST_CASE("each element of a draw has a variable of its own, by its number") {
+    constexpr int rows = 3, columns = 4;
+    const DrawKey key{3, 5, 8, 7};
+    const std::vector<double> alphas = {0.5, -1, 2, 0, -3, 1, 1, -0.5, 4, 0, -2, 0.25};
+    std::vector<double> drawn(3 * alphas.size());
+    dirichlet_draw<double>({}, key, rows, columns, alphas.data(), drawn.data());
+    for (std::size_t row = 0; row < alphas.size(); row += columns) {
+        double sum = 0;
+        std::array<double, columns> x = {};
+        for (std::size_t i = 0; i < columns; i++) {
+            const auto element = static_cast<std::uint32_t>(row + i);
+            sum += x[i] = std::exp(log_gamma_variable(concentration(alphas[row + i]), key, key.first + element));
+        }
+        for (std::size_t i = 0; i < columns; i++) CHECK(near(drawn[row + i], x[i] / sum, 32 * DBL_EPSILON));
+    }
+}
+
 TEST_CASE_TEMPLATE("draws: each row a distribution, whatever the concentrations", T, float, double) {
     constexpr int rows = 3000, columns = 5;
     // Concentrations from 1e-3 to 100, of the same mix in all rows.

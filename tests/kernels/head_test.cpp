@@ -168,5 +168,18 @@ TEST_CASE_TEMPLATE("cross entropy and its gradient", T, float, double) {
                 }
 }
 
+TEST_CASE_TEMPLATE("the loss of what is no label is not a number", T, float, double) {
+    Numbers numbers(90);
+    const auto logits = numbers.uniform<T>(6);
+    for (int label : {-1, 3, 2}) {
+        const int labels[] = {1, label};
+        Guarded<T> loss(1), probabilities(6);
+        Workspace workspace(kernels::cross_entropy_workspace({}, 2));
+        kernels::cross_entropy_forward<T>({}, 2, 3, logits.data(), labels, T(0), loss.data(), probabilities.data(),
+                                          workspace.get());
+        CHECK(std::isnan(loss[0]) == (label != 2));
+    }
+}
+
 }  // namespace
 }  // namespace nascent::test

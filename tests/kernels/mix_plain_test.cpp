@@ -39,6 +39,31 @@ TEST_CASE_TEMPLATE("copy_channels and the gradient of a slice", T, float, double
         }
 }
 
+TEST_CASE_TEMPLATE("zero lets not-a-numbers pass from and to the pixels that it reads alone", T, float, double) {
+    for (const Image& s : {Image{3, 6, 5, 2}, {2, 5, 7, 1}})
+        for (int stride : {1, 2, 3}) {
+            CAPTURE(stride);
+            const int oh = (s.h + stride - 1) / stride, ow = (s.w + stride - 1) / stride;
+            Guarded<T> x(s.size()), dy(s.n * oh * ow * s.c), y(dy.size()), dx(x.size());
+            for (std::size_t i = 0; i < x.size(); i++)
+                x[i] = i * i % 5 == 1 ? std::numeric_limits<T>::quiet_NaN() : T(1);
+            for (std::size_t i = 0; i < dy.size(); i++) dy[i] = x[x.size() - 1 - i];
+            kernels::zero_forward<T>({}, s, stride, x.data(), y.data());
+            kernels::zero_backward<T>({}, s, stride, dy.data(), dx.data(), false);
+            CHECK((y.intact() && dx.intact()));
+            for (int n = 0; n < s.n; n++)
+                for (int h = 0; h < s.h; h++)
+                    for (int w = 0; w < s.w; w++)
+                        for (int c = 0; c < s.c; c++) {
+                            const std::size_t in = ((n * s.h + h) * s.w + w) * s.c + c,
+                                              out = ((n * oh + h / stride) * ow + w / stride) * s.c + c;
+                            const bool read = h % stride == 0 && w % stride == 0;
+                            if (read) CHECK(std::isnan(y[out]) == std::isnan(x[in]));
+                            CHECK(std::isnan(dx[in]) == (read && std::isnan(dy[out])));
+                        }
+        }
+}
+
 TEST_CASE_TEMPLATE("zero and its gradient", T, float, double) {
     unsigned seed = 70;
     for (const Image& s : {Image{1, 1, 1, 1}, {2, 5, 4, 3}, {35, 3, 2, 2}})
