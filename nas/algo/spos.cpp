@@ -42,6 +42,7 @@ struct SposTraining::Parts {
     ChainTrainer trainer;
     double epoch_loss = 0;  // sum over the epoch's pictures so far
     std::int64_t epoch_pictures = 0;
+    std::vector<double> losses;  // of the first epoch and of the last so far
 };
 
 SposTraining::SposTraining(const SposConfig& config, RunDirectory& directory)
@@ -74,6 +75,7 @@ void SposTraining::restore() {
         const auto state = nlohmann::json::parse(found->state);
         state.at("epoch_loss").get_to(p.epoch_loss);
         state.at("epoch_pictures").get_to(p.epoch_pictures);
+        if (state.contains("losses")) state.at("losses").get_to(p.losses);
         check_pictures(p.pictures.set, p.pictures.train_ids.size(), state.at("pictures").get<std::size_t>());
         warn_if_elsewhere(directory_.log(), p.target, state.at("target").get<std::string>());
         NASCENT_CHECK(state.at("operators").get<std::vector<std::vector<int>>>() == p.operators, data,
@@ -90,6 +92,7 @@ void SposTraining::save() {
                                   .add("phase", "train")
                                   .add("epoch_loss", p.epoch_loss)
                                   .add("epoch_pictures", p.epoch_pictures)
+                                  .raw("losses", nlohmann::json(p.losses).dump())
                                   .add("pictures", p.pictures.train_ids.size())
                                   .add("target", p.target)
                                   .raw("operators", nlohmann::json(p.operators).dump())
@@ -105,6 +108,8 @@ void SposTraining::end_epoch(std::int64_t epoch) {
     directory_.journal().append("epoch", step(),
                                 JsonObject().add("epoch", epoch + 1).add("loss", loss).add("lr", rate));
     directory_.log().line(fmt::format("epoch {}: loss {:.4f}", epoch + 1, loss));
+    p.losses.resize(p.losses.empty() ? 1 : 2);
+    p.losses.back() = loss;
     p.epoch_loss = 0;
     p.epoch_pictures = 0;
 }
@@ -140,6 +145,9 @@ void SposTraining::train() {
         fmt::format("activations, gradients and scratch took at most {:.1f} MiB, waiting for data {:.2f} % of the time",
                     static_cast<double>(p.trainer.high_water()) / (1 << 20),
                     100 * p.trainer.wait_seconds() / std::max(1e-9, seconds.count())));
+    if (p.losses.size() == 2)
+        directory_.log().say(
+            fmt::format("mean loss {:.4f} in the first epoch, {:.4f} in the last", p.losses[0], p.losses[1]));
     warn_of_corrupt();
     const chain::Config& of = p.space.config;
     const std::map<std::string, std::string> about{
