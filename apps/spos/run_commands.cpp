@@ -34,9 +34,13 @@ void report(const RunDirectory& directory, bool json) {
     const std::string result = read_file(directory.arch_path());
     if (json) return print(result);
     const std::string& d = directory.path();
-    print(spos_result_text(result, directory.arch_path()) +
-          fmt::format("the run is in {}\n  {}\n  {}/export: arch.svg, arch.yaml, candidates.csv\n", d,
-                      directory.arch_path(), d));
+    std::string exported;
+    for (const char* name : {"arch.svg", "arch.yaml", "candidates.csv", "supernet.safetensors"})
+        if (fs::exists(directory.export_folder() + "/" + name))
+            exported += fmt::format("{}{}", exported.empty() ? "" : ", ", name);
+    print(spos_result_text(result, directory.arch_path()) + fmt::format("the run is in {}\n  {}\n  {}: {}\n", d,
+                                                                        directory.arch_path(),
+                                                                        directory.export_folder(), exported));
 }
 
 void work(const SposConfig& config, RunDirectory& directory, bool json) {

@@ -71,7 +71,10 @@ const std::vector<std::string>& resumable_keys() {
 }
 
 void check_source(const PictureOptions& o) {
-    NASCENT_CHECK(!o.source.empty(), usage, "no data: give --data synthetic, or --data cifar10:DIR and the like");
+    NASCENT_CHECK(!o.source.empty(), usage, "no data: give {}",
+                  o.pipeline == "none" ? "--data synthetic, or --data cifar10:DIR and the like"
+                                       : "--data folder:DIR, with a folder of pictures for each class in DIR/train, or "
+                                         "--data pack:DIR");
 }
 
 std::string absolute_path(const std::string& path) {

@@ -41,6 +41,7 @@ struct SposTraining::Parts {
     ChainTrainer trainer;
     TrainedOn trained_on() const { return {pictures.set, pictures.train_ids.size(), target}; }
     EpochLoss loss;
+    std::vector<double> losses;  // of the first epoch and of the last so far
 };
 
 SposTraining::SposTraining(const SposConfig& config, RunDirectory& directory)
@@ -70,6 +71,7 @@ void SposTraining::restore() {
     }
     TrainingState::restore(found->tensors, p.net.store(), p.trainer.optimizer(), &p.net.batch_counts());
     p.trained_on().restore(*found, directory_, p.loss, [&](const nlohmann::json& state) {
+        if (state.contains("losses")) state.at("losses").get_to(p.losses);
         NASCENT_CHECK(state.at("operators").get<std::vector<std::vector<int>>>() == p.operators, data,
                       "{}: has other operators than when the run was stopped", config_.net.shrunk);
     });
@@ -79,7 +81,7 @@ void SposTraining::restore() {
 void SposTraining::save() {
     const Parts& p = *parts_;
     JsonObject state = p.trained_on().state("train", p.loss);
-    state.raw("operators", nlohmann::json(p.operators).dump());
+    state.raw("losses", nlohmann::json(p.losses).dump()).raw("operators", nlohmann::json(p.operators).dump());
     const TrainingState tensors = TrainingState::of(p.net.store(), p.trainer.optimizer(), &p.net.batch_counts());
     directory_.save_checkpoint(step(), tensors.tensors(), state.text());
 }
@@ -91,6 +93,8 @@ void SposTraining::end_epoch(std::int64_t epoch) {
     directory_.journal().append("epoch", step(),
                                 JsonObject().add("epoch", epoch + 1).add("loss", loss).add("lr", rate));
     directory_.log().line(fmt::format("epoch {}: loss {:.4f}", epoch + 1, loss));
+    p.losses.resize(p.losses.empty() ? 1 : 2);
+    p.losses.back() = loss;
 }
 
 void SposTraining::train() {
@@ -98,6 +102,9 @@ void SposTraining::train() {
     train_epochs(
         "spos", p.trainer, directory_, config_.run, p.loss, [&](std::int64_t epoch) { end_epoch(epoch); },
         [&] { save(); });
+    if (p.losses.size() == 2)
+        directory_.log().say(
+            fmt::format("mean loss {:.4f} in the first epoch, {:.4f} in the last", p.losses[0], p.losses[1]));
     warn_of_corrupt();
     const chain::Config& of = p.space.config;
     const std::map<std::string, std::string> about{

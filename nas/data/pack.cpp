@@ -58,22 +58,35 @@ std::shared_ptr<const Pack> Pack::open(const std::string& path) {
     const auto size = static_cast<std::size_t>(regular ? status.st_size : 0);
     if (size > 0) mapped = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
     const int error = errno;
-    ::close(fd);
+    pack->descriptor_ = fd;
     NASCENT_CHECK(regular, data, "{}: not a regular file", path);
     NASCENT_CHECK(size > 0, data, "{}: not a pack: empty", path);
     NASCENT_CHECK(mapped != MAP_FAILED, data, "{}: cannot be mapped into memory: {}", path, std::strerror(error));
     pack->file_ = {static_cast<const std::uint8_t*>(mapped), size};
     pack->tables_ = parse_pack(pack->file_, path);
+    std::size_t length = 0;
+    for (const PackEntry& e : pack->tables_.entries) length += e.name.size();
+    pack->names_.reserve(length);
+    for (PackEntry& e : pack->tables_.entries) {
+        const std::size_t at = pack->names_.size();
+        pack->names_ += e.name;
+        e.name = std::string_view(pack->names_).substr(at);
+    }
     pack->verified_ = std::vector<std::atomic<bool>>(pack->count());
     return pack;
 }
 
 Pack::~Pack() {
+    if (descriptor_ >= 0) ::close(descriptor_);
     if (!file_.empty()) ::munmap(const_cast<std::uint8_t*>(file_.data()), file_.size());
 }
 
 PictureView Pack::picture(std::size_t i) const {
     const PackEntry& e = entry(i);
+    struct stat status = {};
+    NASCENT_CHECK(::fstat(descriptor_, &status) == 0 && static_cast<std::size_t>(status.st_size) >= file_.size(), data,
+                  "{}: was cut to {} bytes while it is read, expected {}; make the pack again", path_, status.st_size,
+                  file_.size());
     const std::span<const std::uint8_t> bytes = file_.subspan(static_cast<std::size_t>(e.offset), e.bytes());
     if (!verified_[i].load(std::memory_order_relaxed)) {
         NASCENT_CHECK(crc32(std::as_bytes(bytes)) == e.crc32, data,

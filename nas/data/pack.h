@@ -56,8 +56,9 @@ struct PackTables {
 /// expected.
 PackTables parse_pack(std::span<const std::uint8_t> file, const std::string& name);
 
-/// A pack that is mapped into memory. Safe to use from several threads. The file must not be cut while it is open
-/// (write_pack never does; it replaces).
+/// A pack that is mapped into memory. Safe to use from several threads. A file that is cut while it is open (write_pack
+/// never does; it replaces) is seen before a picture is read; only in the moment in which its pixels are read it must
+/// not be.
 class Pack {
   public:
     /// Throws Error(data) when there is no such file or it is not a whole pack.
@@ -76,7 +77,7 @@ class Pack {
     std::string name(std::size_t i) const { return std::string(entry(i).name); }
 
     /// The pixels, compared with their checksum the first time they are asked for. Throws Error(data) that names the
-    /// pack and the picture when they are damaged.
+    /// pack and the picture when they are damaged, or the file has been cut.
     PictureView picture(std::size_t i) const;
     /// All pictures against their checksums.
     void verify() const;
@@ -90,7 +91,9 @@ class Pack {
   private:
     Pack() = default;
     std::string path_;
+    int descriptor_ = -1;
     std::span<const std::uint8_t> file_;
+    std::string names_;  // those of all entries, whatever becomes of the file
     PackTables tables_;
     mutable std::vector<std::atomic<bool>> verified_;
 };

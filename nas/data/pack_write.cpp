@@ -204,6 +204,14 @@ std::vector<PackSplit> pack_data_set(const std::string& root, const std::string&
         check_same_classes(train.class_names, train.root, test.class_names, test.root);
     }
     std::error_code error;
+    for (const char* name : {"val.pack", "test.pack"}) {
+        const std::string stale = out + "/" + name;
+        const bool made_anew = !splits.test.empty() && name == std::string_view("val.pack");
+        NASCENT_CHECK(made_anew || !std::filesystem::exists(stale, error), data,
+                      "{}: is no pack of {}{}, and pack:{} would take it with the new ones; remove it, or give another "
+                      "--out",
+                      stale, root, splits.test.empty() ? ", which has neither test/ nor val/" : "", out);
+    }
     std::filesystem::create_directories(out, error);
     NASCENT_CHECK(!error, runtime, "{}: {}", out, error.message());
     std::vector<PackSplit> made{pack_split("train", train, out, options)};

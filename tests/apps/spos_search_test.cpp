@@ -1,5 +1,6 @@
 // Searches on supernets as users meet them: whole runs, kills, other ways to the same result, wrong words.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
@@ -8,6 +9,7 @@
 #include "nas/algo/spos_config.h"
 #include "nas/supernet/state_dict.h"
 #include "tests/apps/program.h"
+#include "tests/nas/data_pictures.h"
 
 using namespace nascent::test;
 namespace fs = std::filesystem;
@@ -226,6 +228,45 @@ TEST_CASE("a latency table that spos latency wrote limits a search") {
     never({"--evaluation", "slices", "--pictures", "65"}, "fewer than the 65 of a slice");
 }
 
+TEST_CASE("corrupt pictures among good ones end a search by their name, or others take their places") {
+    TemporaryFolder folder;
+    const std::string data = folder / "data";
+    for (auto [split, count] : {std::pair{"train", 8}, {"val", 6}})
+        for (int i = 0; i < 2 * count; i++) {
+            const std::string path = fmt::format("{}/{}/{}/{}", data, split, i % 2 ? "a" : "b", i);
+            fs::create_directories(fs::path(path).parent_path());
+            const auto pixels = nascent::testing::noise(50, 60, static_cast<std::uint32_t>(i));
+            write_text(path, nascent::testing::jpeg(60, 50, JCS_RGB, 3, pixels));
+        }
+    write_text(data + "/val/a/3", "no picture");
+    const auto run = [&](const std::string& out, std::vector<std::string> more) {
+        std::vector<std::string> a =
+            small("run", out,
+                  {"--data", "folder:" + data, "--pipeline", "spos", "--size", "32", "--steps", "2", "--batch", "4",
+                   "--calibration", "8", "--calibration-batch", "4", "--pictures", "12", "--search-batch", "4"});
+        a.insert(a.end(), more.begin(), more.end());
+        return a;
+    };
+    refused(run(folder / "run", {}), "val/a/3", 3);
+    // What was trained is there still.
+    const std::string supernet = read_text(folder / "run/export/supernet.safetensors");
+    const Outcome o = spos({"search", "--run", folder / "run", "--skip-corrupt", "--out", folder / "again", "--json"});
+    INFO(o.err);
+    REQUIRE(o.code == 0);
+    CHECK(json::parse(o.out).at("score").at("pictures") == 12);
+    const Outcome whole = spos(run(folder / "whole", {"--skip-corrupt", "--json"}));
+    REQUIRE(whole.code == 0);
+    CHECK(json::parse(whole.out).at("score") == json::parse(o.out).at("score"));
+    CHECK(read_text(folder / "whole/export/supernet.safetensors") == supernet);
+    // Candidates side by side, or not from captures: the same.
+    const Outcome together =
+        spos(run(folder / "together", {"--skip-corrupt", "--json", "--together", "3", "--threads", "2"}));
+    INFO(together.err);
+    REQUIRE(together.code == 0);
+    CHECK(json::parse(together.out).at("score") == json::parse(o.out).at("score"));
+    CHECK(json::parse(together.out).at("ops") == json::parse(o.out).at("ops"));
+}
+
 TEST_CASE("searches refuse what they cannot begin with") {
     TemporaryFolder folder;
     refused({"search"}, "search needs a trained supernet");
@@ -431,4 +472,46 @@ TEST_CASE("search settings of published programs are those of their code") {
     CHECK(angle.max_flops == 475'000'000);
     CHECK(angle.calibration == 20'000);
     CHECK(angle.calibration_batch == 64);
+}
+
+TEST_CASE("a run on the gpu trains and searches, and finds the same without captures") {
+    TemporaryFolder folder;
+    std::vector<std::string> arches;
+    for (bool capture : {true, false}) {
+        const std::string run = folder / (capture ? "captured" : "plain");
+        std::vector<std::string> a = small("run", run,
+                                           {"--steps",
+                                            "1",
+                                            "--batch",
+                                            "2",
+                                            "--population",
+                                            "3",
+                                            "--mutation",
+                                            "1",
+                                            "--generations",
+                                            "2",
+                                            "--calibration",
+                                            "4",
+                                            "--calibration-batch",
+                                            "4",
+                                            "--pictures",
+                                            "4",
+                                            "--search-batch",
+                                            "4",
+                                            "--device",
+                                            "gpu",
+                                            "--json"});
+        if (!capture) a.push_back("--no-search-capture");
+        TemporaryFolder output;
+        const Outcome o = finish(start(a, output.path(), {{"NASCENT_EMULATE", "1"}}, NASCENT_SPOS), output.path());
+        if (o.code == 5 && o.err.find("no GPU can be used") != std::string::npos) {
+            MESSAGE("[SKIPPED] ", o.err);
+            return;
+        }
+        INFO(o.err);
+        REQUIRE(o.code == 0);
+        CHECK(o.err.find(" on gpu") != std::string::npos);
+        arches.push_back(read_text(run + "/arch.json"));
+    }
+    CHECK(arches[0] == arches[1]);
 }

@@ -144,6 +144,13 @@ TEST_CASE("spos data pack writes packs, and keeps those that are of the same pic
     CHECK(nascent::Pack::open(out + "/train.pack")->settings() ==
           nascent::PackSettings{nascent::PackGeometry::shorter_side, 256, nascent::Resampling::opencv, true});
 
+    std::filesystem::rename(data + "/val", data + "/other");
+    refused({"data", "pack", data, "--out", out}, out + "/val.pack: is no pack of " + data, 3);
+    std::filesystem::rename(data + "/other", data + "/val");
+    // A picture that has changed since: the pack is made again.
+    write_text(picture("val/b/4"), nascent::testing::jpeg(44, 30, JCS_RGB, 3, nascent::testing::noise(30, 44, 9)));
+    CHECK(lines({"--resize", "opencv", "--orientation"}).second.at("kept") == false);
+    CHECK(lines({"--resize", "opencv", "--orientation"}).second.at("kept") == true);
     write_text(picture("train/a/2"), "rubbish");
     refused({"data", "pack", data, "--out", out}, "train/a/2", 3);
     CHECK(lines({"--skip-corrupt"}).first.at("skipped") == json{"a/2"});

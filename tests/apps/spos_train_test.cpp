@@ -1,5 +1,10 @@
 // spos train and resume as their users meet them.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <sstream>
 
 #include "nas/supernet/state_dict.h"
 #include "tests/apps/program.h"
@@ -188,6 +193,31 @@ TEST_CASE("spos says before training that no architecture has the FLOPs it is to
     refused(small_training(run, {"--preset", "smoke/spso"}), "smoke/spos", 2);
     refused(small_training(run, {"--decay", "some"}), "anglenas", 2);
     refused(small_training(run, {"--pipeline", "spos"}), "folder:DIR", 2);
-    refused({"train", "--preset", "spos/shufflenet"}, "--data", 2);
+    refused({"train", "--preset", "spos/shufflenet"}, "no data: give --data folder:DIR", 2);
+    refused({"train"}, "no data: give --data synthetic", 2);
     refused({"resume"}, "spos resume DIR", 2);
+}
+
+TEST_CASE("the smoke run on ImageNet's pictures learns something of them") {
+    const char* folder = std::getenv("NASCENT_DATA_DIR");
+    const std::string data = folder ? std::string(folder) + "/imagenet-256px" : "";
+    if (data.empty() || !fs::exists(data + "/train")) {
+        MESSAGE("[SKIPPED] no pictures of ImageNet in NASCENT_DATA_DIR/imagenet-256px");
+        return;
+    }
+    TemporaryFolder out;
+    const std::string run = out / "run";
+    const Outcome o = spos({"train", "--preset", "smoke/spos-imagenet", "--data", "folder:" + data, "--out", run});
+    INFO(o.err);
+    REQUIRE(o.code == 0);
+    std::vector<double> losses;
+    std::istringstream events(read_text(run + "/events.jsonl"));
+    for (std::string line; std::getline(events, line);)
+        if (const json event = json::parse(line); event.at("kind") == "epoch") losses.push_back(event.at("loss"));
+    REQUIRE(losses.size() == 19);
+    // Whoever knows nothing of the pictures, and all classes are as many, has at least ln 1000.
+    CHECK(losses.back() < std::log(1000.0));
+    CHECK(losses.back() < losses.front());
+    CHECK(o.err.find(fmt::format("mean loss {:.4f} in the first epoch, {:.4f} in the last", losses.front(),
+                                 losses.back())) != std::string::npos);
 }

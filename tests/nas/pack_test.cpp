@@ -261,6 +261,46 @@ TEST_CASE("pack: a damaged picture is found when it is read, by its name") {
     CHECK(contains(error_of(ErrorKind::data, [&] { pack->verify(); }), "ant/2.JPEG"));
 }
 
+TEST_CASE("pack: one that is cut while it is open is an error and no signal") {
+    TempFolder folder;
+    write_pictures(folder);
+    const std::string path = folder / "a.pack";
+    write_pack(list_class_folders(folder / "set/train"), path, settings(PackGeometry::square, 40));
+    const auto pack = Pack::open(path);
+    pack->verify();
+    const auto size = std::filesystem::file_size(path);
+    std::filesystem::resize_file(path, 4096);
+    for (std::size_t i = 0; i < pack->count(); i++) {
+        CHECK(contains(error_of(ErrorKind::data, [&] { pack->picture(i); }),
+                       fmt::format("a.pack: was cut to 4096 bytes while it is read, expected {}", size)));
+        CHECK(contains(pack->name(i), "/"));  // tables are there still
+    }
+    CHECK(pack->class_names().size() == 2);
+}
+
+TEST_CASE("pack: a validation pack of other pictures is not left beside a new training pack") {
+    TempFolder folder;
+    write_pictures(folder);
+    const std::string set = folder / "set", out = folder / "out";
+    std::filesystem::create_directories(out);
+    for (const char* stale : {"val.pack", "test.pack"}) {
+        const std::string path = out + "/" + stale;
+        write_pack(list_class_folders(set + "/train"), path, settings(PackGeometry::square, 8));
+        CHECK(contains(error_of(ErrorKind::data, [&] { pack_data_set(set, out, settings(PackGeometry::square, 8)); }),
+                       fmt::format("{}: is no pack of {}, which has neither test/ nor val/", path, set)));
+        CHECK_FALSE(std::filesystem::exists(out + "/train.pack"));
+        std::filesystem::remove(path);
+    }
+    CHECK(pack_data_set(set, out, settings(PackGeometry::square, 8)).size() == 1);
+    // Where there is a val, its pack is made anew, and only a test.pack would be taken in its stead.
+    std::filesystem::copy(set + "/train", set + "/val", std::filesystem::copy_options::recursive);
+    write_pack(list_class_folders(set + "/train"), out + "/val.pack", settings(PackGeometry::square, 9));
+    CHECK(pack_data_set(set, out, settings(PackGeometry::square, 8)).size() == 2);
+    std::filesystem::copy(out + "/val.pack", out + "/test.pack");
+    CHECK(contains(error_of(ErrorKind::data, [&] { pack_data_set(set, out, settings(PackGeometry::square, 8)); }),
+                   "test.pack: is no pack of"));
+}
+
 TEST_CASE("pack: cut at any byte, with any byte of its tables changed, with more at its end") {
     TempFolder folder;
     write_pictures(folder);
