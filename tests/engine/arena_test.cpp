@@ -42,6 +42,12 @@ TEST_CASE("a place in an arena keeps a tensor and gives back what lies behind it
         CHECK_THROWS_WITH_AS(place.keep(t), doctest::Contains("lies elsewhere"), Error);
         place.keep(before);
         CHECK(arena.used() == mark);
+        // One that lies where the place began, and is whole lines.
+        const Tensor here = arena.tensor({8}, DType::f64);
+        const std::size_t end = arena.mark();
+        arena.allocate(1000);
+        place.keep(here);
+        CHECK(arena.used() == end);
     }
 }
 
@@ -73,7 +79,13 @@ TEST_CASE("a checked arena poisons and guards") {
 #ifndef __SANITIZE_ADDRESS__
     static_cast<unsigned char*>(again.data)[64] = 0;  // the first byte behind the rounded-up allocation
     CHECK_THROWS_AS(arena.check_red_zones(), Error);
+    CHECK_THROWS_AS(arena.reset(), Error);
     static_cast<unsigned char*>(again.data)[64] = 0xCB;
+    const std::size_t used = arena.used();
+    again.span<float>()[1] = 5;
+    arena.reset();
+    arena.take_to(used);  // as it is, but for what the reset filled
+    CHECK(std::isnan(again.span<float>()[1]));
 #endif
 }
 
@@ -93,6 +105,18 @@ TEST_CASE("gradient slots ping-pong") {
     CHECK(slots.count() == 3);
     slots.give_back(big);
     CHECK(slots.take(900) != big);  // the best fit, not the first
+}
+
+TEST_CASE("a slot taken again holds no gradient in a checked arena") {
+    auto device = make_device("cpu", 1);
+    Arena arena(*device, std::size_t{1} << 24, true);
+    GradientSlots slots(arena);
+    auto* first = static_cast<double*>(slots.take(16));
+    first[0] = first[1] = 1;
+    slots.give_back(first);
+    auto* again = static_cast<double*>(slots.take(16));
+    REQUIRE(again == first);
+    CHECK((std::isnan(again[0]) && std::isnan(again[1])));
 }
 
 TEST_CASE("devices are named") {

@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <numeric>
 
 #include "engine/base/error.h"
@@ -118,6 +119,24 @@ TEST_CASE("safetensors: what was written comes back, whatever the dtype") {
                          doctest::Contains("no tensor \"w\", expected F32 [1, 2]"), Error);
     std::array<float, 3> three{};
     CHECK_THROWS_WITH_AS(file.copy("f32", std::span(three)), doctest::Contains("expected F32 with 3 elements"), Error);
+}
+
+TEST_CASE("safetensors: a file that was read is closed, also after an error") {
+    TemporaryFolder folder;
+    const std::array<float, 2> numbers = {1, 2};
+    write_safetensors(folder / "file", {safe_tensor("x", {2}, std::span(numbers))});
+    const auto open_files = [] {
+        return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
+                             std::filesystem::directory_iterator());
+    };
+    const auto before = open_files();
+    for (int i = 0; i < 5; i++) {
+        { const SafeTensors file = SafeTensors::read(folder / "file"); }
+        CHECK(open_files() == before);
+    }
+    std::filesystem::resize_file(folder / "file", 9);
+    CHECK_THROWS_AS(SafeTensors::read(folder / "file"), Error);
+    CHECK(open_files() == before);
 }
 
 TEST_CASE("safetensors: a writer's mistakes are errors and leave the old file") {

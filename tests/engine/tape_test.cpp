@@ -63,6 +63,41 @@ TEST_CASE("a tape writes what is wanted: parameters, watched tensors, nothing el
     CHECK_THROWS_AS(third.backward(constant, one), Error);
 }
 
+TEST_CASE("a range's gradients lie as its weights do, in the arena or in the store") {
+    auto device = make_device("cpu", 1);
+    using enum Tape::Gradients;
+    for (Tape::Gradients gradients : {reused, fixed, parameters_fixed}) {
+        ParameterStore store(*device, DType::f64);
+        CHECK(store.begin_range("first") == 0);
+        store.add("first.w", {3});
+        CHECK(store.begin_range("second") == 1);
+        for (const char* name : {"a", "b", "c"}) store.add(name, {1});
+        store.allocate();
+        const double weights[] = {2, 3, 5};
+        for (int i = 0; i < 3; i++) *store.raw(1 + i).as<double>() = weights[i];
+        Arena arena(*device, std::size_t{1} << 24, true);
+        const void* place = nullptr;
+        for (int step = 0; step < 2; step++) {
+            const ExecutionScope execution(arena);
+            Tape tape(arena, &store, gradients);
+            Tensor y = number(arena, 7);
+            for (int i = 0; i < 3; i++) y = scale(y, store.read(1 + i), tape);
+            tape.backward(y, number(arena, 1));
+            REQUIRE(tape.written().size() == 1);
+            CHECK(tape.written()[0].range == 1);
+            const auto* all = static_cast<const double*>(tape.written()[0].grad);
+            for (int i = 0; i < 3; i++) {
+                CHECK(all[i] == 210 / weights[i]);
+                CHECK(*tape.gradient(store.read(1 + i)).as<double>() == all[i]);
+            }
+            CHECK(store.range(1).gradient == (gradients == reused ? nullptr : all));
+            if (step > 0 && gradients != reused) CHECK(all == place);
+            place = all;
+            arena.reset();
+        }
+    }
+}
+
 TEST_CASE("a tape walks back from several values at once") {
     auto device = make_device("cpu", 1);
     Arena arena(*device, std::size_t{1} << 24, true);

@@ -237,7 +237,9 @@ TEST_CASE_TEMPLATE("link_backward gives both gradients, what goes round them, an
 }
 
 TEST_CASE_TEMPLATE("what is written past the caches has the same bits", T, float, double) {
-    for (const LinkShape& s : {LinkShape{2, 400, 350, 16, 16}, LinkShape{1, 700, 401, 16, 16, 3, 1, true}}) {
+    for (const LinkShape& s :
+         {LinkShape{2, 400, 350, 16, 16}, LinkShape{1, 700, 401, 16, 16, 3, 1, true},
+          LinkShape{1, 512, 515, 17, 17}}) {  // the last is as large, but its pixels are no whole lines
         Numbers numbers(7);
         const std::size_t in = s.in_pixels() * static_cast<std::size_t>(s.c_in),
                           out = s.out_pixels() * static_cast<std::size_t>(s.c_out);

@@ -75,7 +75,10 @@ TEST_CASE_TEMPLATE("convolutions of pictures side by side give what they give ap
                                   {{8, 4, 5, 12, 6, 3, 2}, 4},
                                   {{2, 4, 3, 24, 24, 3, 1}, 2},
                                   {{8, 3, 3, 1, 2, 3, 1}, 8},
-                                  {{2, 3, 4, 9, 3, 3, 1}, 2}})
+                                  {{2, 3, 4, 9, 3, 3, 1}, 2},
+                                  // So wide that the weights' gradient takes some rows at a time.
+                                  {{2, 7, 40, 8, 8, 3, 1}, 2},
+                                  {{2, 9, 65, 16, 12, 3, 2}, 2}})
         for (bool accumulate : {false, true}) {
             INFO(s.n, " ", s.h, " ", s.w, " ", s.c_in, " ", s.c_out, " ", s.k, " ", s.stride, ", ", fold, " together");
             for_each_target_and_threads([&, &s = s, &fold = fold](const Stream& stream) {

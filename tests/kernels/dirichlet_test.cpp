@@ -191,6 +191,21 @@ TEST_CASE_TEMPLATE("draws: each row a distribution, whatever the concentrations"
     }
 }
 
+TEST_CASE("concentrations so small that no number holds the gamma variables still give distributions") {
+    constexpr int rows = 400, columns = 4;
+    const std::vector<double> alphas(rows * columns, std::log(1e-3));
+    std::vector<double> drawn(3 * alphas.size());
+    dirichlet_draw<double>({}, {6, 1, 8, 0}, rows, columns, alphas.data(), drawn.data());
+    for (std::size_t row = 0; row < alphas.size(); row += columns) {
+        double sum = 0;
+        for (std::size_t i = row; i < row + columns; i++) {
+            REQUIRE((drawn[i] >= DBL_MIN && drawn[i] <= 1 && drawn[alphas.size() + i] >= DBL_MIN));
+            sum += drawn[i];
+        }
+        CHECK(std::abs(sum - 1) < 8 * DBL_EPSILON);
+    }
+}
+
 TEST_CASE("the gradient of an expectation is the expectation of the gradients") {
     // d E[x_1^2] / d concentrations of (1.25, .75, 1, 2, .5); E[x_i^2] = c_i (c_i + 1) / (c_0 (c_0 + 1)).
     constexpr int rows = 40'000, columns = 5;

@@ -332,117 +332,118 @@ TEST_CASE_TEMPLATE("branches_backward: gradients of the source and of all weight
 TEST_CASE_TEMPLATE("nodes weigh and sum, forward and backward", T, float, double) {
     Numbers numbers(53);
     for (int channels : {1, 3, 16, 17, 40})
-        for (std::size_t pixels : {std::size_t{1}, std::size_t{9}, std::size_t{300}, std::size_t{5000}}) {
-            INFO("channels ", channels, " pixels ", pixels);
-            constexpr int kTerms = 6;
-            const auto c_count = static_cast<std::size_t>(channels);
-            std::vector<Guarded<T>> z, scale, shift, weight, gamma, beta;
-            std::vector<Guarded<double>> mean, rstd;
-            std::vector<MixedTerm<T>> terms;
-            for (int t = 0; t < kTerms; t++) {
-                const int pixel = channels + (t % 2 ? 5 : 0);
-                z.push_back(numbers.uniform<T>(pixels * static_cast<std::size_t>(pixel)));
-                scale.push_back(numbers.uniform<T>(c_count)), shift.push_back(numbers.uniform<T>(c_count));
-                weight.push_back(numbers.uniform<T>(1));
-                mean.push_back(numbers.uniform<double>(c_count)), rstd.push_back(numbers.uniform<double>(c_count));
-                const bool normed = t % 3 != 2;
-                terms.push_back({z[t].data(), pixel, normed ? scale[t].data() : nullptr,
-                                 normed ? shift[t].data() : nullptr, t % 4 != 3 ? weight[t].data() : nullptr});
-                gamma.push_back(numbers.uniform<T>(c_count)), beta.push_back(numbers.uniform<T>(c_count));
-                if (t == 1 || t == 3 || t == 4) terms.back().affine = {gamma[t].data(), beta[t].data()};
-            }
-            const int y_pixel = channels + 2;
-            const Guarded<T> g = numbers.uniform<T>(pixels * static_cast<std::size_t>(y_pixel));
-            std::vector<Bounded> want(pixels * c_count);
-            for (std::size_t i = 0; i < want.size(); i++)
-                for (const MixedTerm<T>& t : terms) {
-                    const std::size_t p = i / c_count, c = i % c_count;
-                    const Real w = t.weight ? t.weight[0] : 1, v = t.z[p * static_cast<std::size_t>(t.pixel) + c];
-                    const Real by = t.affine.gamma ? w * t.affine.gamma[c] : w;
-                    want[i].add(t.scale ? by * v * t.scale[c] : by * v);
-                    if (t.shift) want[i].add(by * t.shift[c]);
-                    if (t.affine.beta) want[i].add(w * t.affine.beta[c]);
+        for (std::size_t pixels : {std::size_t{1}, std::size_t{9}, std::size_t{300}, std::size_t{5000}})
+            for (int all_terms : {6, 3, 1, 0}) {
+                if (all_terms < 6 && pixels > 300) continue;
+                INFO("channels ", channels, " pixels ", pixels, " terms ", all_terms);
+                const auto c_count = static_cast<std::size_t>(channels);
+                std::vector<Guarded<T>> z, scale, shift, weight, gamma, beta;
+                std::vector<Guarded<double>> mean, rstd;
+                std::vector<MixedTerm<T>> terms;
+                for (int t = 0; t < all_terms; t++) {
+                    const int pixel = channels + (t % 2 ? 5 : 0);
+                    z.push_back(numbers.uniform<T>(pixels * static_cast<std::size_t>(pixel)));
+                    scale.push_back(numbers.uniform<T>(c_count)), shift.push_back(numbers.uniform<T>(c_count));
+                    weight.push_back(numbers.uniform<T>(1));
+                    mean.push_back(numbers.uniform<double>(c_count)), rstd.push_back(numbers.uniform<double>(c_count));
+                    const bool normed = t % 3 != 2;
+                    terms.push_back({z[t].data(), pixel, normed ? scale[t].data() : nullptr,
+                                     normed ? shift[t].data() : nullptr, t % 4 != 3 ? weight[t].data() : nullptr});
+                    gamma.push_back(numbers.uniform<T>(c_count)), beta.push_back(numbers.uniform<T>(c_count));
+                    if (t == 1 || t == 3 || t == 4) terms.back().affine = {gamma[t].data(), beta[t].data()};
                 }
-            for_each_target_and_threads([&](const Stream& stream) {
-                Guarded<T> y(pixels * static_cast<std::size_t>(y_pixel)), dense(want.size());
-                for (T& v : y) v = T(7);
-                const MixedNode<T> node[] = {{y.data(), y_pixel, terms}};
-                nodes_forward<T>(stream, pixels, channels, node);
-                for (std::size_t i = 0; i < dense.size(); i++)
-                    dense[i] = y[i / c_count * static_cast<std::size_t>(y_pixel) + i % c_count];
-                check_close(dense, want, 2 * kTerms + 6, "y");
-                for (std::size_t i = 0; i < y.size(); i++)  // channels beside the node's stay
-                    if (i % static_cast<std::size_t>(y_pixel) >= c_count) CHECK(y[i] == T(7));
-                std::vector<MixedTermGradient<T>> back;
-                Guarded<T> maps(3 * c_count * kTerms), dweight(kTerms), dgamma(c_count * kTerms),
-                    dbeta(c_count * kTerms);
-                for (T& v : dgamma) v = T(0.5);
-                for (int t = 0; t < kTerms; t++) {
-                    T* m = maps.data() + 3 * c_count * static_cast<std::size_t>(t);
-                    MixedTermGradient<T> gradient{terms[t]};
-                    if (terms[t].scale || t == 2) gradient.map = {m, m + c_count, m + 2 * c_count};
-                    if (terms[t].scale && t != 1) gradient.mean = mean[t].data(), gradient.rstd = rstd[t].data();
-                    if (t != 3) gradient.dweight = dweight.data() + t;
-                    const std::size_t first = c_count * static_cast<std::size_t>(t);
-                    if (t != 3 && terms[t].affine.gamma)  // of 1 in evaluation
-                        gradient.affine = {dgamma.data() + first, dbeta.data() + first, t == 4, false};
-                    back.push_back(gradient);
-                }
-                const MixedNodeGradient<T> nodes[] = {{g.data(), y_pixel, back}};
-                Workspace work(nodes_backward_workspace<T>(stream, pixels, channels, nodes));
-                nodes_backward<T>(stream, pixels, channels, nodes, work.get());
-                CHECK(work.intact());
-                CHECK(maps.intact());
-                CHECK(dweight.intact());
-                CHECK(dgamma.intact());
-                CHECK(dbeta.intact());
-                const Real count = static_cast<Real>(pixels),
-                           eps = static_cast<Real>(std::numeric_limits<T>::epsilon());
-                for (int t = 0; t < kTerms; t++) {
-                    Bounded dot;
-                    for (std::size_t c = 0; c < c_count; c++) {
-                        Bounded s, sz;
-                        for (std::size_t p = 0; p < pixels; p++) {
-                            const Real v = g[p * static_cast<std::size_t>(y_pixel) + c];
-                            s.add(v), sz.add(v * terms[t].z[p * static_cast<std::size_t>(terms[t].pixel) + c]);
-                        }
-                        const GammaBeta<T>& affine = terms[t].affine;
-                        const Real own = affine.gamma ? affine.gamma[c] : Real(1);
-                        dot.add_product(sz, terms[t].scale ? terms[t].scale[c] * own : own);
-                        if (terms[t].shift) dot.add_product(s, terms[t].shift[c] * own);
-                        if (affine.beta) dot.add_product(s, affine.beta[c]);
-                        if (!back[t].map.scale) continue;
-                        const Real unweighed = terms[t].weight ? terms[t].weight[0] : 1, w = unweighed * own;
-                        const std::size_t at = c_count * static_cast<std::size_t>(t) + c;
-                        if (const GammaBetaGradient<T>& to = back[t].affine; to.gamma) {
-                            Bounded normed;
-                            const Real slope = back[t].mean ? rstd[t][c] : static_cast<Real>(scale[t][c]);
-                            normed.add_product(sz, unweighed * slope);
-                            normed.add_product(s, unweighed * (back[t].mean ? -mean[t][c] * slope : shift[t][c]));
-                            if (to.accumulate_gamma) normed.add(0.5);
-                            CHECK(std::fabs(dgamma[at] - normed.value) <= 134 * eps * normed.magnitude);
-                            CHECK(std::fabs(dbeta[at] - unweighed * s.value) <= 134 * eps * s.magnitude);
-                        } else {
-                            CHECK(dgamma[at] == T(0.5));
-                        }
-                        const T* m = back[t].map.scale;
-                        if (!back[t].mean) {
-                            CHECK(std::fabs(m[c] - w * (terms[t].scale ? terms[t].scale[c] : 1)) <= 3 * eps);
-                            CHECK((m[c_count + c] == 0 && m[2 * c_count + c] == 0));
-                            continue;
-                        }
-                        const Real r = rstd[t][c], mu = mean[t][c];
-                        const Real slope = -w * r * r * r * (sz.value - mu * s.value) / count;
-                        const Real off = 134 * eps * (sz.magnitude + s.magnitude) / count + 4 * eps;
-                        CHECK(std::fabs(m[c] - w * r) <= 4 * eps);
-                        CHECK(std::fabs(m[c_count + c] - slope) <= off);
-                        CHECK(std::fabs(m[2 * c_count + c] - (-w * r * s.value / count - slope * mu)) <= 2 * off);
+                const int y_pixel = channels + 2;
+                const Guarded<T> g = numbers.uniform<T>(pixels * static_cast<std::size_t>(y_pixel));
+                std::vector<Bounded> want(pixels * c_count);
+                for (std::size_t i = 0; i < want.size(); i++)
+                    for (const MixedTerm<T>& t : terms) {
+                        const std::size_t p = i / c_count, c = i % c_count;
+                        const Real w = t.weight ? t.weight[0] : 1, v = t.z[p * static_cast<std::size_t>(t.pixel) + c];
+                        const Real by = t.affine.gamma ? w * t.affine.gamma[c] : w;
+                        want[i].add(t.scale ? by * v * t.scale[c] : by * v);
+                        if (t.shift) want[i].add(by * t.shift[c]);
+                        if (t.affine.beta) want[i].add(w * t.affine.beta[c]);
                     }
-                    if (back[t].dweight) CHECK(std::fabs(dweight[t] - dot.value) <= 134 * eps * dot.magnitude);
-                }
-                return std::vector<Guarded<T>>{y, maps, dweight, dgamma, dbeta};
-            });
-        }
+                for_each_target_and_threads([&](const Stream& stream) {
+                    Guarded<T> y(pixels * static_cast<std::size_t>(y_pixel)), dense(want.size());
+                    for (T& v : y) v = T(7);
+                    const MixedNode<T> node[] = {{y.data(), y_pixel, terms}};
+                    nodes_forward<T>(stream, pixels, channels, node);
+                    for (std::size_t i = 0; i < dense.size(); i++)
+                        dense[i] = y[i / c_count * static_cast<std::size_t>(y_pixel) + i % c_count];
+                    check_close(dense, want, 2 * all_terms + 6, "y");
+                    for (std::size_t i = 0; i < y.size(); i++)  // channels beside the node's stay
+                        if (i % static_cast<std::size_t>(y_pixel) >= c_count) CHECK(y[i] == T(7));
+                    std::vector<MixedTermGradient<T>> back;
+                    Guarded<T> maps(3 * c_count * all_terms), dweight(all_terms), dgamma(c_count * all_terms),
+                        dbeta(c_count * all_terms);
+                    for (T& v : dgamma) v = T(0.5);
+                    for (int t = 0; t < all_terms; t++) {
+                        T* m = maps.data() + 3 * c_count * static_cast<std::size_t>(t);
+                        MixedTermGradient<T> gradient{terms[t]};
+                        if (terms[t].scale || t == 2) gradient.map = {m, m + c_count, m + 2 * c_count};
+                        if (terms[t].scale && t != 1) gradient.mean = mean[t].data(), gradient.rstd = rstd[t].data();
+                        if (t != 3) gradient.dweight = dweight.data() + t;
+                        const std::size_t first = c_count * static_cast<std::size_t>(t);
+                        if (t != 3 && terms[t].affine.gamma)  // of 1 in evaluation
+                            gradient.affine = {dgamma.data() + first, dbeta.data() + first, t == 4, false};
+                        back.push_back(gradient);
+                    }
+                    const MixedNodeGradient<T> nodes[] = {{g.data(), y_pixel, back}};
+                    Workspace work(nodes_backward_workspace<T>(stream, pixels, channels, nodes));
+                    nodes_backward<T>(stream, pixels, channels, nodes, work.get());
+                    CHECK(work.intact());
+                    CHECK(maps.intact());
+                    CHECK(dweight.intact());
+                    CHECK(dgamma.intact());
+                    CHECK(dbeta.intact());
+                    const Real count = static_cast<Real>(pixels),
+                               eps = static_cast<Real>(std::numeric_limits<T>::epsilon());
+                    for (int t = 0; t < all_terms; t++) {
+                        Bounded dot;
+                        for (std::size_t c = 0; c < c_count; c++) {
+                            Bounded s, sz;
+                            for (std::size_t p = 0; p < pixels; p++) {
+                                const Real v = g[p * static_cast<std::size_t>(y_pixel) + c];
+                                s.add(v), sz.add(v * terms[t].z[p * static_cast<std::size_t>(terms[t].pixel) + c]);
+                            }
+                            const GammaBeta<T>& affine = terms[t].affine;
+                            const Real own = affine.gamma ? affine.gamma[c] : Real(1);
+                            dot.add_product(sz, terms[t].scale ? terms[t].scale[c] * own : own);
+                            if (terms[t].shift) dot.add_product(s, terms[t].shift[c] * own);
+                            if (affine.beta) dot.add_product(s, affine.beta[c]);
+                            if (!back[t].map.scale) continue;
+                            const Real unweighed = terms[t].weight ? terms[t].weight[0] : 1, w = unweighed * own;
+                            const std::size_t at = c_count * static_cast<std::size_t>(t) + c;
+                            if (const GammaBetaGradient<T>& to = back[t].affine; to.gamma) {
+                                Bounded normed;
+                                const Real slope = back[t].mean ? rstd[t][c] : static_cast<Real>(scale[t][c]);
+                                normed.add_product(sz, unweighed * slope);
+                                normed.add_product(s, unweighed * (back[t].mean ? -mean[t][c] * slope : shift[t][c]));
+                                if (to.accumulate_gamma) normed.add(0.5);
+                                CHECK(std::fabs(dgamma[at] - normed.value) <= 134 * eps * normed.magnitude);
+                                CHECK(std::fabs(dbeta[at] - unweighed * s.value) <= 134 * eps * s.magnitude);
+                            } else {
+                                CHECK(dgamma[at] == T(0.5));
+                            }
+                            const T* m = back[t].map.scale;
+                            if (!back[t].mean) {
+                                CHECK(std::fabs(m[c] - w * (terms[t].scale ? terms[t].scale[c] : 1)) <= 3 * eps);
+                                CHECK((m[c_count + c] == 0 && m[2 * c_count + c] == 0));
+                                continue;
+                            }
+                            const Real r = rstd[t][c], mu = mean[t][c];
+                            const Real slope = -w * r * r * r * (sz.value - mu * s.value) / count;
+                            const Real off = 134 * eps * (sz.magnitude + s.magnitude) / count + 4 * eps;
+                            CHECK(std::fabs(m[c] - w * r) <= 4 * eps);
+                            CHECK(std::fabs(m[c_count + c] - slope) <= off);
+                            CHECK(std::fabs(m[2 * c_count + c] - (-w * r * s.value / count - slope * mu)) <= 2 * off);
+                        }
+                        if (back[t].dweight) CHECK(std::fabs(dweight[t] - dot.value) <= 134 * eps * dot.magnitude);
+                    }
+                    return std::vector<Guarded<T>>{y, maps, dweight, dgamma, dbeta};
+                });
+            }
 }
 
 TEST_CASE_TEMPLATE("running statistics move and become scales", T, float, double) {

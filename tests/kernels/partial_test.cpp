@@ -125,12 +125,13 @@ TEST_CASE_TEMPLATE("edge_weights are products with the softmax of each node's be
 }
 
 TEST_CASE_TEMPLATE("betas whose exponentials no number holds still have shares", T, float, double) {
-    // The second node's are far above the first's, so that no edge but its own may be what is subtracted.
+    // The second node's are far below the first's, and its first far below its others: what is subtracted must be the
+    // largest of its own.
     const kernels::EdgeRows s{2, 2, 1};
-    const T w[] = {1, 1, 1, 1, 1}, b[] = {-800, -800, 900, 100, 900};
+    const T w[] = {1, 1, 1, 1, 1}, b[] = {900, 900, -900, -100, -100};
     Guarded<T> share(5), y(10);
     kernels::edge_weights_forward<T>({}, s, w, b, share.data(), y.data());
-    const T want[] = {T(0.5), T(0.5), T(0.5), 0, T(0.5)};
+    const T want[] = {T(0.5), T(0.5), 0, T(0.5), T(0.5)};
     for (int e = 0; e < 5; e++) CHECK((share[e] == want[e] && y[2 * e] == want[e] && y[2 * e + 1] == want[e]));
 }
 

@@ -125,5 +125,36 @@ TEST_CASE_TEMPLATE("batch_norm_plain and its gradients", T, float, double) {
         }
 }
 
+TEST_CASE_TEMPLATE("relu and relu6 and their gradients", T, float, double) {
+    const T nan = std::numeric_limits<T>::quiet_NaN();
+    for (std::size_t size : {1, 37}) {
+        Numbers numbers(static_cast<unsigned>(size));
+        Guarded<T> x = numbers.fractions<T>(size, 40, 4);  // both kinks among them
+        const auto dy = numbers.uniform<T>(size), before = numbers.uniform<T>(size);
+        if (size > 4) x[1] = 0, x[2] = 6, x[3] = nan;
+        for (bool six : {false, true})
+            for (bool accumulate : {false, true}) {
+                Guarded<T> y(size), dx(size);
+                if (accumulate) dx = before;
+                if (six) {
+                    kernels::relu6_forward<T>({}, size, x.data(), y.data());
+                    kernels::relu6_backward<T>({}, size, x.data(), dy.data(), dx.data(), accumulate);
+                } else {
+                    kernels::relu_forward<T>({}, size, x.data(), y.data());
+                    kernels::relu_backward<T>({}, size, x.data(), dy.data(), dx.data(), accumulate);
+                }
+                CHECK((y.intact() && dx.intact()));
+                for (std::size_t i = 0; i < size; i++) {
+                    const bool high = six && x[i] >= 6, shut = x[i] <= 0 || high;
+                    if (std::isnan(x[i]))
+                        CHECK(std::isnan(y[i]));
+                    else
+                        CHECK(y[i] == (high ? T(6) : shut ? T(0) : x[i]));
+                    CHECK(dx[i] == (accumulate ? before[i] : T(0)) + (shut ? T(0) : dy[i]));
+                }
+            }
+    }
+}
+
 }  // namespace
 }  // namespace nascent::test
