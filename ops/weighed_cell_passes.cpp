@@ -1,11 +1,15 @@
+#include <optional>
+
 #include "kernels/conv_list.h"
 #include "kernels/primitive.h"
-#include "ops/weighed_cell_partial.h"
+#include "ops/weighed_cell_mapped.h"
 
 namespace nascent {
 namespace {
 
 using cell::image_of_copy;
+using cell::MappedBackward;
+using cell::MappedForward;
 using cell::WeighedKept;
 using cell::WeighedPartial;
 using cell::WeighedPartialBackward;
@@ -23,9 +27,17 @@ struct Forward {
     kernels::Image image = image_of_copy(op, in[0]);
     kernels::Stream stream = kernel_stream();
     WeighedPartial<T> partial{op, in, kept};
+    std::optional<MappedForward<T>> mapped = {};
 
+    void begin() {
+        if (op.mapped())
+            mapped.emplace(partial).begin();
+        else if (op.packs(0))
+            partial.pack(0);
+    }
     void sum(int node) const {
         if (op.partial.of == 1) return partial.sum(node, kept.whole[static_cast<std::size_t>(node)]);
+        if (mapped) return mapped->node(node);
         partial.node(node);
     }
     /// Of all copies: it has no parameters.
@@ -72,7 +84,7 @@ struct Forward {
 template <class T>
 Tensor run_forward(const WeighedCell& op, Inputs in, Saved& saved) {
     const Tensor& x = in[0];
-    for (int i = 1; i < op.nodes; i++) saved.push_back(empty(x.shape, x.dtype));
+    for (int i = op.mapped() ? op.nodes - 1 : 1; i < op.nodes; i++) saved.push_back(empty(x.shape, x.dtype));
     const Tensor y = saved.back();
     const Shape seen{x.shape[0], x.shape[1], x.shape[2], op.channels(x)}, vectors{2 * op.copies, seen[3] * op.fold(x)};
     for (int i = 0; i < op.nodes; i++)
@@ -83,10 +95,13 @@ Tensor run_forward(const WeighedCell& op, Inputs in, Saved& saved) {
         if (t.op == EdgeOp::conv)
             saved.insert(saved.end(), {empty(seen, x.dtype), empty(vectors, x.dtype), empty(vectors, DType::f64)});
     const WeighedKept<T> kept(op, in, saved);
-    const Forward<T> forward{op, in, kept};
+    ScratchScope scratch(current_arena());
+    Forward<T> forward{op, in, kept};
     for (int node = 0; node < op.nodes; node++) {
-        if (node > 0) forward.sum(node);
-        if (node == 0 && op.packs(node)) forward.partial.pack(node);
+        if (node == 0)
+            forward.begin();
+        else
+            forward.sum(node);
         if (op.pooled(node)) forward.pool(node);
         for (std::int64_t k : {1, 3}) forward.convs(node, k);
     }
@@ -106,12 +121,17 @@ struct Backward {
     kernels::Image image = image_of_copy(op, in[0]);
     kernels::Stream stream = kernel_stream();
     WeighedPartialBackward<T> partial{{op, in, kept}, {}, {}};
+    std::optional<MappedBackward<T>> mapped = {};
 
     /// Of all channels of a node.
     const T* whole(int node) const { return node == op.nodes - 1 ? dy : g[static_cast<std::size_t>(node)]; }
     /// Of what operators see of a node's sum.
     const T* gradient(int copy, int node) const {
-        return (op.partial.of == 1 ? whole(node) : partial.of_seen[static_cast<std::size_t>(node)]) + kept.before(copy);
+        const auto at = static_cast<std::size_t>(node);
+        return (op.partial.of == 1 ? whole(node)
+                : mapped           ? mapped->of_sums[at]
+                                   : partial.of_seen[at]) +
+               kept.before(copy);
     }
 
     /// The maps and weights' gradients of what a node sums.
@@ -140,13 +160,18 @@ struct Backward {
     }
 
     /// The gradient of a node (where it is wanted) from those of the nodes that read it, and the kernels' gradients.
-    void of_node(int node, bool accumulate) const {
+    void of_node(int node, bool accumulate) {
         T* const whole = g[static_cast<std::size_t>(node)];
         if (op.partial.of == 1) return of_seen(node, whole, accumulate);
         ScratchScope scratch(current_arena());
-        T* const da = whole ? partial.dense() : nullptr;
+        T* const da = whole && (!mapped || op.packs(node)) ? partial.dense() : nullptr;
         of_seen(node, da, false);
-        if (da) partial.join(da, whole, accumulate);
+        if (mapped) {
+            mapped->of_seen[static_cast<std::size_t>(node)] = da;
+            if (whole) mapped->join(dy, whole, accumulate);
+        } else if (da) {
+            partial.join(da, whole, accumulate);
+        }
     }
     /// The same of what operators see of a node.
     void of_seen(int node, T* da, bool accumulate) const {
@@ -157,6 +182,10 @@ struct Backward {
     }
     /// With partial channels: a node's gradient before its sums, from dy or what reads it.
     void part(int node) {
+        if (mapped) {
+            if (op.packs(node)) of_seen(node, mapped->of_seen[static_cast<std::size_t>(node)] = partial.dense(), false);
+            return mapped->part(node);
+        }
         ScratchScope scratch(current_arena());
         const bool last = node == op.nodes - 1;
         T* const da = last ? nullptr : partial.dense();
@@ -221,7 +250,10 @@ void run_backward(const WeighedCell& op, const Tensor& dy, std::span<Into> into,
     const std::size_t weights = in[1].size();
     ScratchScope scratch(current_arena());
     Backward<T> back{op, in, kept, into, dy.as<T>(), nullptr, {}, {}};
-    if (op.partial.of > 1) back.partial.begin();
+    if (op.mapped())
+        back.mapped.emplace(back.partial, dy.as<T>());
+    else if (op.partial.of > 1)
+        back.partial.begin();
     if (into[1]) {  // what no term names has a gradient of zero
         const Tensor t = empty({op.copies, static_cast<std::int64_t>(weights)}, in[1].dtype);
         t.device->fill(t.data, 0, t.bytes());
