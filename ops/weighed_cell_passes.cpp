@@ -14,8 +14,8 @@ using cell::WeighedKept;
 using cell::WeighedPartial;
 using cell::WeighedPartialBackward;
 
-kernels::ConvShape shape_of(const kernels::Image& image, int fold, std::int64_t k) {
-    return {image.n, image.h, image.w, image.c / fold, image.c / fold, static_cast<int>(k), 1, fold};
+kernels::ConvShape shape_of(const kernels::Image& image, int fold, int k) {
+    return {image.n, image.h, image.w, image.c / fold, image.c / fold, k, 1, fold};
 }
 const NormArgs kNorm{};  // eps and momentum
 
@@ -51,15 +51,19 @@ struct Forward {
         kernels::branches_forward<T>(stream, n, 0, source, pool,
                                      workspace(kernels::branches_forward_workspace<T>(stream, n, source, pool)));
     }
-    /// All convolutions with k x k kernels that leave the node.
-    void convs(int node, std::int64_t k) const {
+    /// All convolutions that leave the node, of any size together (k = 0) or those with k x k kernels.
+    void convs(int node, int k) const {
+        int largest = 1;
         std::vector<kernels::NormedConv<T>> all;
         for (int copy = 0; copy < op.copies; copy++)
             for (std::size_t i = 0; i < op.terms.size(); i++) {
                 const auto& conv = kept.conv_of(copy, i);
-                if (op.terms[i].from != node || !conv.z || in[conv.kernel].shape[0] != k) continue;
+                const int size = conv.z ? static_cast<int>(in[conv.kernel].shape[0]) : 0;
+                if (op.terms[i].from != node || size == 0 || (k > 0 && size != k)) continue;
+                largest = std::max(largest, size);
                 const CellNorm& running = op.norm(copy, i);
                 all.push_back({kept.node_of(copy, node), in[conv.kernel].template as<T>(), conv.z});
+                all.back().k = size;
                 NASCENT_CHECK(op.training || running.mean.defined(), runtime, "evaluation needs running statistics");
                 if (!op.training) {
                     const kernels::RunningScale<T> scale[] = {
@@ -73,7 +77,7 @@ struct Forward {
                     c.running_mean = running.mean.as<T>(), c.running_var = running.variance.as<T>();
             }
         if (all.empty()) return;
-        const kernels::ConvShape s = shape_of(image, kept.fold, k);
+        const kernels::ConvShape s = shape_of(image, kept.fold, largest);
         ScratchScope scratch(current_arena());
         kernels::normed_convs_forward<T>(
             stream, s, kNorm.eps, kNorm.momentum, all,
@@ -103,7 +107,11 @@ Tensor run_forward(const WeighedCell& op, Inputs in, Saved& saved) {
         else
             forward.sum(node);
         if (op.pooled(node)) forward.pool(node);
-        for (std::int64_t k : {1, 3}) forward.convs(node, k);
+        if (forward.stream.where == kernels::Where::cpu) {
+            forward.convs(node, 0);
+        } else {
+            for (int k : {1, 3}) forward.convs(node, k);
+        }
     }
     return y;
 }
@@ -177,8 +185,9 @@ struct Backward {
     void of_seen(int node, T* da, bool accumulate) const {
         ScratchScope scratch(current_arena());
         if (da) around_convolutions(node, da, accumulate);
-        for (std::size_t i = 0; i < op.terms.size(); i++)
-            if (op.terms[i].from == node && op.terms[i].op == EdgeOp::conv) conv(i, da);
+        if (stream.where == kernels::Where::cpu)  // those of one copy have one da
+            return convs(node, da, [](std::size_t) { return true; });
+        for (std::size_t i = 0; i < op.terms.size(); i++) convs(node, da, [&](std::size_t term) { return term == i; });
     }
     /// With partial channels: a node's gradient before its sums, from dy or what reads it.
     void part(int node) {
@@ -220,26 +229,34 @@ struct Backward {
             stream, image.n, sources, branches,
             workspace(kernels::branches_backward_workspace<T>(stream, image.n, sources, branches)));
     }
-    /// A term's, of all copies; da: of the first, or null.
-    void conv(std::size_t i, T* da) const {
-        const WeighedCell::Term& t = op.terms[i];
+    /// A node's convolutions that are `wanted`, of all copies; da: of the first, or null.
+    template <class Wanted>
+    void convs(int node, T* da, const Wanted& wanted) const {
         std::vector<kernels::NormedConvBackward<T>> all;
-        for (int copy = 0; copy < op.copies; copy++) {
-            const auto& conv = kept.conv_of(copy, i);
-            const kernels::NormMap<T>& map = maps[static_cast<std::size_t>(copy)][i];
-            const Into& dw = into[conv.kernel];
-            all.push_back({kept.node_of(copy, t.from),
-                           in[conv.kernel].template as<T>(),
-                           gradient(copy, t.to),
-                           {conv.z, map.scale, map.slope, map.shift},
-                           da ? da + kept.before(copy) : nullptr,
-                           dw.template as<T>(),
-                           dw.accumulate()});
-        }
-        const kernels::ConvShape s = shape_of(image, kept.fold, in[kept.conv_of(0, i).kernel].shape[0]);
+        int largest = 1;
+        for (int copy = 0; copy < op.copies; copy++)
+            for (std::size_t i = 0; i < op.terms.size(); i++) {
+                const WeighedCell::Term& t = op.terms[i];
+                if (t.from != node || t.op != EdgeOp::conv || !wanted(i)) continue;
+                const auto& conv = kept.conv_of(copy, i);
+                const kernels::NormMap<T>& map = maps[static_cast<std::size_t>(copy)][i];
+                const Into& dw = into[conv.kernel];
+                const int k = static_cast<int>(in[conv.kernel].shape[0]);
+                largest = std::max(largest, k);
+                all.push_back({kept.node_of(copy, node),
+                               in[conv.kernel].template as<T>(),
+                               gradient(copy, t.to),
+                               {conv.z, map.scale, map.slope, map.shift},
+                               da ? da + kept.before(copy) : nullptr,
+                               dw.template as<T>(),
+                               dw.accumulate(),
+                               k});
+            }
+        if (all.empty()) return;
+        const kernels::ConvShape s = shape_of(image, kept.fold, largest);
         ScratchScope scratch(current_arena());
-        kernels::normed_convs_backward<T>(stream, s, all,
-                                          workspace(kernels::conv_backward_workspace(stream, s, sizeof(T))));
+        kernels::normed_convs_backward<T>(
+            stream, s, all, workspace(kernels::normed_convs_backward_workspace(stream, s, sizeof(T), all.size())));
     }
 };
 
