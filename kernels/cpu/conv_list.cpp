@@ -21,7 +21,15 @@ ConvShape shape_with(ConvShape s, int k) {
     if (k > 0) s.k = k;
     return s;
 }
+/// Whether convolutions with the shape's kernels do not go together: the 1x1s among them do then, by themselves.
 bool by_itself(const Stream& stream, const ConvShape& s) { return stream.winograd && WinogradPlan::applies(s); }
+template <class Conv>
+std::vector<Conv> with_kernel(std::span<const Conv> convs, const ConvShape& s, bool one) {
+    std::vector<Conv> some;
+    for (const Conv& c : convs)
+        if ((shape_with(s, c.k).k == 1) == one) some.push_back(c);
+    return some;
+}
 
 /// f(first, count) of each run of convolutions that `together` puts with its first one.
 template <class List, class Together, class F>
@@ -33,11 +41,9 @@ void for_each_group(const List& convs, std::size_t most, const Together& togethe
     }
 }
 
-}  // namespace
-
 template <class T>
-void normed_convs_forward(const Stream& stream, const ConvShape& s, double eps, double momentum,
-                          std::span<const NormedConv<T>> convs, void* workspace) {
+void forward_groups(const Stream& stream, const ConvShape& s, double eps, double momentum, std::size_t most,
+                    std::span<const NormedConv<T>> convs, void* workspace) {
     void* const own = static_cast<std::byte*>(workspace) + convs.size() * sums_bytes(s);
     auto sums_of = [&](std::size_t i) {
         return convs[i].mean ? reinterpret_cast<double*>(static_cast<std::byte*>(workspace) + i * sums_bytes(s))
@@ -45,7 +51,7 @@ void normed_convs_forward(const Stream& stream, const ConvShape& s, double eps, 
     };
     const Prologue<T> relu{nullptr, nullptr, true};
     auto one_x = [](const NormedConv<T>& a, const NormedConv<T>& b) { return a.x == b.x; };
-    for_each_group(convs, by_itself(stream, s) ? 1 : convs.size(), one_x, [&](std::size_t first, std::size_t count) {
+    for_each_group(convs, most, one_x, [&](std::size_t first, std::size_t count) {
         const NormedConv<T>& c = convs[first];
         if (count == 1)
             return kernels::conv_forward<T>(stream, shape_with(s, c.k), c.x, relu, c.w, c.z, sums_of(first), own);
@@ -65,21 +71,14 @@ void normed_convs_forward(const Stream& stream, const ConvShape& s, double eps, 
         fold_in_place(c.scale, s.c_out, s.fold), fold_in_place(c.shift, s.c_out, s.fold);
     }
 }
-std::size_t normed_convs_forward_workspace(const Stream& stream, const ConvShape& s, std::size_t element,
-                                           std::size_t count) {
-    return count * sums_bytes(s) + std::max({kernels::conv_forward_workspace(stream, s, element),
-                                             kernels::conv_forward_workspace(stream, shape_with(s, 1), element),
-                                             conv_group_forward_workspace(stream, s, element, count)});
-}
 
 template <class T>
-void normed_convs_backward(const Stream& stream, const ConvShape& s, std::span<const NormedConvBackward<T>> convs,
-                           void* workspace) {
+void backward_groups(const Stream& stream, const ConvShape& s, std::size_t most,
+                     std::span<const NormedConvBackward<T>> convs, void* workspace) {
     const Prologue<T> relu{nullptr, nullptr, true};
     auto one_x = [](const NormedConvBackward<T>& a, const NormedConvBackward<T>& b) {
         return a.x == b.x && a.da == b.da;
     };
-    const std::size_t most = by_itself(stream, s) ? 1 : conv_group_most(s, sizeof(T));
     for_each_group(convs, most, one_x, [&](std::size_t first, std::size_t count) {
         const NormedConvBackward<T>& c = convs[first];
         if (count == 1)
@@ -91,11 +90,41 @@ void normed_convs_backward(const Stream& stream, const ConvShape& s, std::span<c
         conv_group_backward<T>(stream, s, c.x, relu, group, c.da, true, workspace);
     });
 }
+
+}  // namespace
+
+template <class T>
+void normed_convs_forward(const Stream& stream, const ConvShape& s, double eps, double momentum,
+                          std::span<const NormedConv<T>> convs, void* workspace) {
+    if (!by_itself(stream, s)) return forward_groups<T>(stream, s, eps, momentum, convs.size(), convs, workspace);
+    forward_groups<T>(stream, shape_with(s, 1), eps, momentum, convs.size(), with_kernel(convs, s, true), workspace);
+    forward_groups<T>(stream, s, eps, momentum, 1, with_kernel(convs, s, false), workspace);
+}
+template <class T>
+void normed_convs_backward(const Stream& stream, const ConvShape& s, std::span<const NormedConvBackward<T>> convs,
+                           void* workspace) {
+    if (!by_itself(stream, s)) return backward_groups<T>(stream, s, conv_group_most(s, sizeof(T)), convs, workspace);
+    const ConvShape one = shape_with(s, 1);
+    backward_groups<T>(stream, one, conv_group_most(one, sizeof(T)), with_kernel(convs, s, true), workspace);
+    backward_groups<T>(stream, s, 1, with_kernel(convs, s, false), workspace);
+}
+
+std::size_t normed_convs_forward_workspace(const Stream& stream, const ConvShape& s, std::size_t element,
+                                           std::size_t count) {
+    std::size_t most = kernels::conv_forward_workspace(stream, s, element);
+    for (const ConvShape& shape : {s, shape_with(s, 1)})
+        if (!by_itself(stream, shape))
+            most = std::max(most, conv_group_forward_workspace(stream, shape, element, count));
+    return count * sums_bytes(s) + most;
+}
 std::size_t normed_convs_backward_workspace(const Stream& stream, const ConvShape& s, std::size_t element,
                                             std::size_t count) {
-    return std::max({kernels::conv_backward_workspace(stream, s, element),
-                     kernels::conv_backward_workspace(stream, shape_with(s, 1), element),
-                     conv_group_backward_workspace(stream, s, element, std::min(count, conv_group_most(s, element)))});
+    std::size_t most = kernels::conv_backward_workspace(stream, s, element);
+    for (const ConvShape& shape : {s, shape_with(s, 1)})
+        if (!by_itself(stream, shape))
+            most = std::max(most, conv_group_backward_workspace(stream, shape, element,
+                                                                std::min(count, conv_group_most(shape, element))));
+    return most;
 }
 
 #define NASCENT_CONV_LIST(T)                                                            \
