@@ -21,9 +21,11 @@ struct NormedConv {
     T* shift = nullptr;
     T* running_mean = nullptr;
     T* running_var = nullptr;
+    int k = 0;  // of its kernel: 0 stands for the shape's; on the cpu also 1 among those of 3
 };
 
-/// All of them are computed with statistics or all without. Where some have the same running statistics, those move in
+/// All of them are computed with statistics or all without. Those of one x that stand together read it once (on the
+/// cpu). Where some have the same running statistics, those move in
 /// the list's order. `workspace` as normed_convs_forward_workspace for as many, 64-byte aligned.
 template <class T>
 void normed_convs_forward(const Stream&, const ConvShape&, double eps, double momentum,
@@ -41,11 +43,14 @@ struct NormedConvBackward {
     T* da = nullptr;
     T* dw = nullptr;
     bool accumulate_dw = false;
+    int k = 0;  // as NormedConv's
 };
 
-/// No two have one da or dw; all da are wanted or none. `workspace` as conv_backward_workspace.
+/// All da are wanted or none. On the cpu those of one x may have one da, and are best together; else no two have one da
+/// or dw. `workspace` as normed_convs_backward_workspace for as many, 64-byte aligned.
 template <class T>
 void normed_convs_backward(const Stream&, const ConvShape&, std::span<const NormedConvBackward<T>> convs,
                            void* workspace);
+std::size_t normed_convs_backward_workspace(const Stream&, const ConvShape&, std::size_t element, std::size_t count);
 
 }  // namespace nascent::kernels

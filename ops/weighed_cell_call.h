@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 
+#include "kernels/channel_sums.h"
 #include "kernels/mixed.h"
 #include "kernels/norm.h"
 #include "ops/weighed_cell.h"
@@ -44,6 +45,14 @@ struct WeighedCell {
                    return t.from == node && !t.bypass() && t.op != EdgeOp::constant;
                });
     }
+    /// Whether every channel of the nodes between is a sum, known on the host, of channels of the input and of the
+    /// operators' sums (weighed_cell_mapped.h): they are not written then.
+    bool mapped() const {
+        return partial.of > 1 && nodes <= kMostMapped &&
+               std::none_of(terms.begin(), terms.end(), [](const Term& t) { return t.bypass() && t.weight >= 0; });
+    }
+    /// The last node's channels have as many sources: the input and all sums.
+    static constexpr int kMostMapped = kernels::kMostSummedStates;
     int channels(const Tensor& x) const { return static_cast<int>(x.shape[3]) / partial.of; }  // that operators see
     /// Pictures whose packed channels lie side by side (kernels/fold.h): by the shapes alone, 1 on a gpu.
     int fold(const Tensor& x) const;
@@ -54,8 +63,8 @@ struct WeighedCell {
 
 namespace cell {
 
-/// What the forward keeps, by its place in `saved`: the nodes behind the input, what is packed of nodes, pools, then of
-/// each convolution z, scale and shift, mean and rstd; each of all copies.
+/// What the forward keeps, by its place in `saved`: the nodes behind the input (the last alone where they are mapped),
+/// what is packed of nodes, pools, then of each convolution z, scale and shift, mean and rstd; each of all copies.
 template <class T>
 struct WeighedKept {
     struct Conv {
@@ -79,7 +88,10 @@ struct WeighedKept {
           whole_image(in[0].size() / static_cast<std::size_t>(op.copies)),
           image(whole_image / static_cast<std::size_t>(op.partial.of)) {
         std::size_t next = 0, kernel = 2;
-        for (int i = 0; i < op.nodes; i++) whole.push_back(i == 0 ? in[0].as<T>() : saved[next++].as<T>());
+        for (int i = 0; i < op.nodes; i++) {
+            const bool unwritten = op.mapped() && i > 0 && i + 1 < op.nodes;
+            whole.push_back(i == 0 ? in[0].as<T>() : unwritten ? nullptr : saved[next++].as<T>());
+        }
         for (int i = 0; i < op.nodes; i++)
             node.push_back(op.packs(i) ? saved[next++].as<T>() : whole[static_cast<std::size_t>(i)]);
         const auto c = static_cast<std::size_t>(width);

@@ -1,17 +1,21 @@
+#include <optional>
+
 #include "kernels/conv_list.h"
 #include "kernels/primitive.h"
-#include "ops/weighed_cell_partial.h"
+#include "ops/weighed_cell_mapped.h"
 
 namespace nascent {
 namespace {
 
 using cell::image_of_copy;
+using cell::MappedBackward;
+using cell::MappedForward;
 using cell::WeighedKept;
 using cell::WeighedPartial;
 using cell::WeighedPartialBackward;
 
-kernels::ConvShape shape_of(const kernels::Image& image, int fold, std::int64_t k) {
-    return {image.n, image.h, image.w, image.c / fold, image.c / fold, static_cast<int>(k), 1, fold};
+kernels::ConvShape shape_of(const kernels::Image& image, int fold, int k) {
+    return {image.n, image.h, image.w, image.c / fold, image.c / fold, k, 1, fold};
 }
 const NormArgs kNorm{};  // eps and momentum
 
@@ -23,9 +27,17 @@ struct Forward {
     kernels::Image image = image_of_copy(op, in[0]);
     kernels::Stream stream = kernel_stream();
     WeighedPartial<T> partial{op, in, kept};
+    std::optional<MappedForward<T>> mapped = {};
 
+    void begin() {
+        if (op.mapped())
+            mapped.emplace(partial).begin();
+        else if (op.packs(0))
+            partial.pack(0);
+    }
     void sum(int node) const {
         if (op.partial.of == 1) return partial.sum(node, kept.whole[static_cast<std::size_t>(node)]);
+        if (mapped) return mapped->node(node);
         partial.node(node);
     }
     /// Of all copies: it has no parameters.
@@ -39,15 +51,19 @@ struct Forward {
         kernels::branches_forward<T>(stream, n, 0, source, pool,
                                      workspace(kernels::branches_forward_workspace<T>(stream, n, source, pool)));
     }
-    /// All convolutions with k x k kernels that leave the node.
-    void convs(int node, std::int64_t k) const {
+    /// All convolutions that leave the node, of any size together (k = 0) or those with k x k kernels.
+    void convs(int node, int k) const {
+        int largest = 1;
         std::vector<kernels::NormedConv<T>> all;
         for (int copy = 0; copy < op.copies; copy++)
             for (std::size_t i = 0; i < op.terms.size(); i++) {
                 const auto& conv = kept.conv_of(copy, i);
-                if (op.terms[i].from != node || !conv.z || in[conv.kernel].shape[0] != k) continue;
+                const int size = conv.z ? static_cast<int>(in[conv.kernel].shape[0]) : 0;
+                if (op.terms[i].from != node || size == 0 || (k > 0 && size != k)) continue;
+                largest = std::max(largest, size);
                 const CellNorm& running = op.norm(copy, i);
                 all.push_back({kept.node_of(copy, node), in[conv.kernel].template as<T>(), conv.z});
+                all.back().k = size;
                 NASCENT_CHECK(op.training || running.mean.defined(), runtime, "evaluation needs running statistics");
                 if (!op.training) {
                     const kernels::RunningScale<T> scale[] = {
@@ -61,7 +77,7 @@ struct Forward {
                     c.running_mean = running.mean.as<T>(), c.running_var = running.variance.as<T>();
             }
         if (all.empty()) return;
-        const kernels::ConvShape s = shape_of(image, kept.fold, k);
+        const kernels::ConvShape s = shape_of(image, kept.fold, largest);
         ScratchScope scratch(current_arena());
         kernels::normed_convs_forward<T>(
             stream, s, kNorm.eps, kNorm.momentum, all,
@@ -72,7 +88,7 @@ struct Forward {
 template <class T>
 Tensor run_forward(const WeighedCell& op, Inputs in, Saved& saved) {
     const Tensor& x = in[0];
-    for (int i = 1; i < op.nodes; i++) saved.push_back(empty(x.shape, x.dtype));
+    for (int i = op.mapped() ? op.nodes - 1 : 1; i < op.nodes; i++) saved.push_back(empty(x.shape, x.dtype));
     const Tensor y = saved.back();
     const Shape seen{x.shape[0], x.shape[1], x.shape[2], op.channels(x)}, vectors{2 * op.copies, seen[3] * op.fold(x)};
     for (int i = 0; i < op.nodes; i++)
@@ -83,12 +99,19 @@ Tensor run_forward(const WeighedCell& op, Inputs in, Saved& saved) {
         if (t.op == EdgeOp::conv)
             saved.insert(saved.end(), {empty(seen, x.dtype), empty(vectors, x.dtype), empty(vectors, DType::f64)});
     const WeighedKept<T> kept(op, in, saved);
-    const Forward<T> forward{op, in, kept};
+    ScratchScope scratch(current_arena());
+    Forward<T> forward{op, in, kept};
     for (int node = 0; node < op.nodes; node++) {
-        if (node > 0) forward.sum(node);
-        if (node == 0 && op.packs(node)) forward.partial.pack(node);
+        if (node == 0)
+            forward.begin();
+        else
+            forward.sum(node);
         if (op.pooled(node)) forward.pool(node);
-        for (std::int64_t k : {1, 3}) forward.convs(node, k);
+        if (forward.stream.where == kernels::Where::cpu) {
+            forward.convs(node, 0);
+        } else {
+            for (int k : {1, 3}) forward.convs(node, k);
+        }
     }
     return y;
 }
@@ -106,12 +129,17 @@ struct Backward {
     kernels::Image image = image_of_copy(op, in[0]);
     kernels::Stream stream = kernel_stream();
     WeighedPartialBackward<T> partial{{op, in, kept}, {}, {}};
+    std::optional<MappedBackward<T>> mapped = {};
 
     /// Of all channels of a node.
     const T* whole(int node) const { return node == op.nodes - 1 ? dy : g[static_cast<std::size_t>(node)]; }
     /// Of what operators see of a node's sum.
     const T* gradient(int copy, int node) const {
-        return (op.partial.of == 1 ? whole(node) : partial.of_seen[static_cast<std::size_t>(node)]) + kept.before(copy);
+        const auto at = static_cast<std::size_t>(node);
+        return (op.partial.of == 1 ? whole(node)
+                : mapped           ? mapped->of_sums[at]
+                                   : partial.of_seen[at]) +
+               kept.before(copy);
     }
 
     /// The maps and weights' gradients of what a node sums.
@@ -140,23 +168,33 @@ struct Backward {
     }
 
     /// The gradient of a node (where it is wanted) from those of the nodes that read it, and the kernels' gradients.
-    void of_node(int node, bool accumulate) const {
+    void of_node(int node, bool accumulate) {
         T* const whole = g[static_cast<std::size_t>(node)];
         if (op.partial.of == 1) return of_seen(node, whole, accumulate);
         ScratchScope scratch(current_arena());
-        T* const da = whole ? partial.dense() : nullptr;
+        T* const da = whole && (!mapped || op.packs(node)) ? partial.dense() : nullptr;
         of_seen(node, da, false);
-        if (da) partial.join(da, whole, accumulate);
+        if (mapped) {
+            mapped->of_seen[static_cast<std::size_t>(node)] = da;
+            if (whole) mapped->join(dy, whole, accumulate);
+        } else if (da) {
+            partial.join(da, whole, accumulate);
+        }
     }
     /// The same of what operators see of a node.
     void of_seen(int node, T* da, bool accumulate) const {
         ScratchScope scratch(current_arena());
         if (da) around_convolutions(node, da, accumulate);
-        for (std::size_t i = 0; i < op.terms.size(); i++)
-            if (op.terms[i].from == node && op.terms[i].op == EdgeOp::conv) conv(i, da);
+        if (stream.where == kernels::Where::cpu)  // those of one copy have one da
+            return convs(node, da, [](std::size_t) { return true; });
+        for (std::size_t i = 0; i < op.terms.size(); i++) convs(node, da, [&](std::size_t term) { return term == i; });
     }
     /// With partial channels: a node's gradient before its sums, from dy or what reads it.
     void part(int node) {
+        if (mapped) {
+            if (op.packs(node)) of_seen(node, mapped->of_seen[static_cast<std::size_t>(node)] = partial.dense(), false);
+            return mapped->part(node);
+        }
         ScratchScope scratch(current_arena());
         const bool last = node == op.nodes - 1;
         T* const da = last ? nullptr : partial.dense();
@@ -191,26 +229,34 @@ struct Backward {
             stream, image.n, sources, branches,
             workspace(kernels::branches_backward_workspace<T>(stream, image.n, sources, branches)));
     }
-    /// A term's, of all copies; da: of the first, or null.
-    void conv(std::size_t i, T* da) const {
-        const WeighedCell::Term& t = op.terms[i];
+    /// A node's convolutions that are `wanted`, of all copies; da: of the first, or null.
+    template <class Wanted>
+    void convs(int node, T* da, const Wanted& wanted) const {
         std::vector<kernels::NormedConvBackward<T>> all;
-        for (int copy = 0; copy < op.copies; copy++) {
-            const auto& conv = kept.conv_of(copy, i);
-            const kernels::NormMap<T>& map = maps[static_cast<std::size_t>(copy)][i];
-            const Into& dw = into[conv.kernel];
-            all.push_back({kept.node_of(copy, t.from),
-                           in[conv.kernel].template as<T>(),
-                           gradient(copy, t.to),
-                           {conv.z, map.scale, map.slope, map.shift},
-                           da ? da + kept.before(copy) : nullptr,
-                           dw.template as<T>(),
-                           dw.accumulate()});
-        }
-        const kernels::ConvShape s = shape_of(image, kept.fold, in[kept.conv_of(0, i).kernel].shape[0]);
+        int largest = 1;
+        for (int copy = 0; copy < op.copies; copy++)
+            for (std::size_t i = 0; i < op.terms.size(); i++) {
+                const WeighedCell::Term& t = op.terms[i];
+                if (t.from != node || t.op != EdgeOp::conv || !wanted(i)) continue;
+                const auto& conv = kept.conv_of(copy, i);
+                const kernels::NormMap<T>& map = maps[static_cast<std::size_t>(copy)][i];
+                const Into& dw = into[conv.kernel];
+                const int k = static_cast<int>(in[conv.kernel].shape[0]);
+                largest = std::max(largest, k);
+                all.push_back({kept.node_of(copy, node),
+                               in[conv.kernel].template as<T>(),
+                               gradient(copy, t.to),
+                               {conv.z, map.scale, map.slope, map.shift},
+                               da ? da + kept.before(copy) : nullptr,
+                               dw.template as<T>(),
+                               dw.accumulate(),
+                               k});
+            }
+        if (all.empty()) return;
+        const kernels::ConvShape s = shape_of(image, kept.fold, largest);
         ScratchScope scratch(current_arena());
-        kernels::normed_convs_backward<T>(stream, s, all,
-                                          workspace(kernels::conv_backward_workspace(stream, s, sizeof(T))));
+        kernels::normed_convs_backward<T>(
+            stream, s, all, workspace(kernels::normed_convs_backward_workspace(stream, s, sizeof(T), all.size())));
     }
 };
 
@@ -221,7 +267,10 @@ void run_backward(const WeighedCell& op, const Tensor& dy, std::span<Into> into,
     const std::size_t weights = in[1].size();
     ScratchScope scratch(current_arena());
     Backward<T> back{op, in, kept, into, dy.as<T>(), nullptr, {}, {}};
-    if (op.partial.of > 1) back.partial.begin();
+    if (op.mapped())
+        back.mapped.emplace(back.partial, dy.as<T>());
+    else if (op.partial.of > 1)
+        back.partial.begin();
     if (into[1]) {  // what no term names has a gradient of zero
         const Tensor t = empty({op.copies, static_cast<std::int64_t>(weights)}, in[1].dtype);
         t.device->fill(t.data, 0, t.bytes());

@@ -10,20 +10,23 @@ import darts
 import nb201
 
 
+def network(space, tuned, weigh, channels=None, depth=None):
+    """The space's network, with `weigh` for what alphas are to its mixed ops; `depth`: cells, of NAS-Bench-201 a stage.
+    What tests/golden/drnas_step.py compares."""
+    if space == "cifar":
+        return darts.Network(channels or 36, depth or 20, tuned=tuned, partial=6, ops=darts.OPS[1:], weigh=weigh)
+    return nb201.MixedSupernet(channels or 16, depth or 5, cut_none=tuned, partial=4 if space == "nb201-partial" else 1,
+                               weigh=weigh)
+
+
 def main():
     parser = bilevel_step.parser(__doc__, "every mixed op, or cell of NAS-Bench-201")
     parser.add_argument("--space", choices=("nb201", "nb201-partial", "cifar"), required=True)
     args = parser.parse_args()
-    if args.space == "cifar":
-        bilevel_step.run(args, lambda: darts.Network(36, 20, tuned=args.tuned, partial=6, ops=darts.OPS[1:],
-                                                     weigh=bilevel.dirichlet),
-                         lambda net: [m for m in net.modules() if isinstance(m, darts.MixedOp)], weights_first=False,
-                         clip_alphas=False, weight_decay=3e-4)
-        return
-    partial = 4 if args.space == "nb201-partial" else 1
-    bilevel_step.run(args, lambda: nb201.MixedSupernet(cut_none=args.tuned, partial=partial, weigh=bilevel.dirichlet),
-                     lambda net: [m for m in net.modules() if isinstance(m, (nb201.SearchCell, nb201.ResidualBlock))],
-                     weights_first=False, clip_alphas=True, weight_decay=3e-4)
+    compiled = (darts.MixedOp,) if args.space == "cifar" else (nb201.SearchCell, nb201.ResidualBlock)
+    bilevel_step.run(args, lambda: network(args.space, args.tuned, bilevel.dirichlet),
+                     lambda net: [m for m in net.modules() if isinstance(m, compiled)], weights_first=False,
+                     clip_alphas=args.space != "cifar", weight_decay=3e-4)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "kernels/cpu/conv_group.h"
 #include "kernels/cpu/conv_plan.h"
 #include "kernels/cpu/dispatch.h"
 #include "kernels/cpu/folded.h"
@@ -23,74 +24,94 @@ namespace nascent {
 namespace kernels {
 namespace HWY_NAMESPACE {
 
+/// The packed weights of a convolution, and where its taps read.
 template <class T>
-void forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const T* w, T* z,
-             double* sums, void* workspace) {
-    const ConvPlan p(shape, sizeof(T));
+Taps<T> packed_taps(const ConvPlan& p, const T* w, int k, T* packed) {  // packed: (taps, c_in, co_padded)
     const ConvShape& s = p.s;
-    const ForwardLayout layout(p, sizeof(T), stream.workers);
-    T* packed = at_bytes<T>(workspace, layout.w);  // (taps, c_in, co_padded)
-    const std::size_t rows = p.taps() * s.c_in;
-    if (s.fold > 1) {
-        for (std::size_t r = 0; r < rows; r++)
-            fold_row(w + r * s.c_out, 1, s.c_out, s.fold, p.co_padded, packed + r * p.co_padded);
-    } else if (s.c_out == p.co_padded) {
+    const int size = k * k, shift = p.pad - k / 2;
+    const std::size_t rows = static_cast<std::size_t>(size) * s.c_in;
+    if (s.fold == 1 && s.c_out == p.co_padded) {
         std::memcpy(packed, w, rows * s.c_out * sizeof(T));
     } else {
-        for (std::size_t r = 0; r < rows; r++) {
-            std::copy_n(w + r * s.c_out, s.c_out, packed + r * p.co_padded);
-            std::fill(packed + r * p.co_padded + s.c_out, packed + (r + 1) * p.co_padded, T(0));
-        }
+        for (std::size_t r = 0; r < rows; r++)
+            fold_row(w + r * s.c_out, 1, s.c_out, s.fold, p.co_padded, packed + r * p.co_padded);
     }
     Taps<T> taps;
-    taps.count = s.k * s.k;
+    taps.count = size;
     taps.channels = s.c_in;
     taps.block_size = p.a.block_size;
     taps.stride = p.co_padded;
     taps.group = s.fold;
-    for (int t = 0; t < taps.count; t++) {
-        taps.offset[t] = p.a.at(t / s.k, t % s.k);
+    for (int t = 0; t < size; t++) {
+        taps.offset[t] = p.a.at(shift + t / k, shift + t % k);
         taps.w[t] = packed + static_cast<std::size_t>(t) * s.c_in * p.co_padded;
     }
+    return taps;
+}
+
+/// Pixels whose sums are taken in T before they are added to doubles.
+inline constexpr int kSummedPixels = 64;
+
+/// z of one image in a plane, and its sums by way of row_sums, which are zero before and after.
+template <class T>
+void forward_image(const ConvPlan& p, const Taps<T>& taps, const T* plane, T* z, T* row_sums, double* partial) {
+    const ConvShape& s = p.s;
+    const int rows = std::max(1, kSummedPixels / p.ow);
+    for (int y = 0; y < p.oh; y++) {
+        gemm_taps(taps, plane + p.a.row * y * s.stride, p.ow,
+                  StoreZ<T>{z + static_cast<std::size_t>(y) * p.ow * s.out(), s.out(), s.out(), row_sums,
+                            static_cast<std::size_t>(p.co_padded)});
+        if (!row_sums || ((y + 1) % rows != 0 && y + 1 < p.oh)) continue;
+        for (int c = 0; c < 2 * p.co_padded; c++) partial[c] += static_cast<double>(row_sums[c]), row_sums[c] = 0;
+    }
+}
+
+template <class T>
+void forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue,
+             std::span<const cpu::GroupConv<T>> convs, void* workspace) {
+    const ConvPlan p(shape, sizeof(T));
+    const ConvShape& s = p.s;
+    const ForwardLayout layout(p, sizeof(T), stream.workers, convs.size());
+    std::vector<Taps<T>> taps;
+    for (const cpu::GroupConv<T>& c : convs)
+        taps.push_back(packed_taps(p, c.w, c.k, at_bytes<T>(workspace, layout.w + layout.w_size * taps.size())));
+    const bool with_sums = convs[0].sums;
+    double* const partials = at_bytes<double>(workspace, layout.partials);  // (chunks, convolutions, 2, co_padded)
+    const std::size_t sums_size = std::size_t{2} * p.co_padded;
     parallel(stream, p.chunks, [&](int chunk, int worker) HWY_ATTR {
         T* plane = at_bytes<T>(workspace, layout.scratch + layout.scratch_size * worker);
-        T* row_sums = sums ? at_bytes<T>(plane, layout.sums) : nullptr;  // flushed to doubles row by row
-        double* partial =
-            at_bytes<double>(workspace, layout.partials) + static_cast<std::size_t>(chunk) * 2 * p.co_padded;
-        if (sums) {
-            std::fill_n(row_sums, 2 * p.co_padded, T(0));
-            std::fill_n(partial, 2 * p.co_padded, 0.0);
+        T* row_sums = with_sums ? at_bytes<T>(plane, layout.sums) : nullptr;
+        double* partial = partials + static_cast<std::size_t>(chunk) * convs.size() * sums_size;
+        if (with_sums) {
+            std::fill_n(row_sums, sums_size, T(0));
+            std::fill_n(partial, convs.size() * sums_size, 0.0);
         }
         clear_padding(p.a, plane);
         const int last = std::min(s.n, (chunk + 1) * p.images_per_chunk);
         for (int n = chunk * p.images_per_chunk; n < last; n++) {
             fill_plane(p.a, s.h, s.w, s.in(), static_cast<std::size_t>(n) * s.h * s.w * s.in(), FillA<T>{x, prologue},
                        plane);
-            for (int y = 0; y < p.oh; y++) {
-                T* row = z + (static_cast<std::size_t>(n) * p.oh + y) * p.ow * s.out();
-                gemm_taps(taps, plane + p.a.row * y * s.stride, p.ow,
-                          StoreZ<T>{row, s.out(), s.out(), row_sums, static_cast<std::size_t>(p.co_padded)});
-                if (!sums) continue;
-                for (int c = 0; c < 2 * p.co_padded; c++)
-                    partial[c] += static_cast<double>(row_sums[c]), row_sums[c] = 0;
-            }
+            for (std::size_t i = 0; i < convs.size(); i++)
+                forward_image(p, taps[i], plane, convs[i].z + static_cast<std::size_t>(n) * p.oh * p.ow * s.out(),
+                              row_sums, partial + i * sums_size);
         }
     });
-    if (!sums) return;
-    const double* partial = at_bytes<double>(workspace, layout.partials);
-    for (int half = 0; half < 2; half++)
-        for (int c = 0; c < s.c_out; c++) {
-            double sum = 0;
-            for (int chunk = 0; chunk < p.chunks; chunk++)
-                for (int g = 0; g < s.fold; g++) sum += partial[(chunk * 2 + half) * p.co_padded + c * s.fold + g];
-            sums[half * s.c_out + c] = sum;
-        }
+    for (std::size_t i = 0; with_sums && i < convs.size(); i++)
+        for (int half = 0; half < 2; half++)
+            for (int c = 0; c < s.c_out; c++) {
+                double sum = 0;
+                for (int chunk = 0; chunk < p.chunks; chunk++)
+                    for (int g = 0; g < s.fold; g++)
+                        sum += partials[(static_cast<std::size_t>(chunk) * convs.size() + i) * sums_size +
+                                        static_cast<std::size_t>(half * p.co_padded + c * s.fold + g)];
+                convs[i].sums[half * s.c_out + c] = sum;
+            }
 }
 
 /// The data gradient of one image. Pixels (py + stride i, px + stride j) meet the same taps: each such phase is a dense
 /// convolution of dz, so no product with a zero is formed.
 template <class T>
-void data_gradient(const ConvPlan& p, const T* w, const T* a, const T* dz, bool relu, T* da, bool accumulate) {
+void data_gradient(const ConvPlan& p, int k, const T* w, const T* a, const T* dz, bool relu, T* da, bool accumulate) {
     const ConvShape& s = p.s;
     for (int py = 0; py < s.stride && py < s.h; py++)
         for (int px = 0; px < s.stride && px < s.w; px++) {
@@ -99,8 +120,8 @@ void data_gradient(const ConvPlan& p, const T* w, const T* a, const T* dz, bool 
             taps.block_size = p.dz.block_size;
             taps.stride = p.ci_padded;
             taps.group = s.fold;
-            for (int t = 0; t < s.k * s.k; t++) {
-                const int dy = py + p.pad - t / s.k, dx = px + p.pad - t % s.k;
+            for (int t = 0; t < k * k; t++) {
+                const int dy = py + k / 2 - t / k, dx = px + k / 2 - t % k;
                 if (dy % s.stride != 0 || dx % s.stride != 0) continue;
                 taps.offset[taps.count] = p.dz.at(dy / s.stride + p.dz.pad, dx / s.stride + p.dz.pad);
                 taps.w[taps.count++] = w + static_cast<std::size_t>(t) * s.c_out * p.ci_padded;
@@ -116,17 +137,18 @@ void data_gradient(const ConvPlan& p, const T* w, const T* a, const T* dz, bool 
 
 /// dw (taps, ci_padded, co_padded) += the weight gradient of one image, some rows at a time so that they stay in cache.
 template <class T>
-void weight_gradients(const ConvPlan& p, const T* a, const T* dz, T* dw) {
+void weight_gradients(const ConvPlan& p, int k, const T* a, const T* dz, T* dw) {
     const ConvShape& s = p.s;
+    const int shift = p.pad - k / 2;
     const int vectors = ceil_div(s.out(), kLanes<T>);
     const std::size_t row_bytes = (p.a.row * s.stride * p.a.blocks + p.dz.row * p.dz.blocks) * sizeof(T);
     const int group = std::max(1, static_cast<int>(32768 / row_bytes));
     if (s.fold > 1) {
         std::vector<GroupRow> rows;
-        for (int t = 0; t < s.k * s.k; t++)
+        for (int t = 0; t < k * k; t++)
             for (int i = 0; i < s.c_in; i++) {
                 const int lane = i * s.fold;
-                rows.push_back({static_cast<std::ptrdiff_t>(p.a.at(t / s.k, t % s.k) +
+                rows.push_back({static_cast<std::ptrdiff_t>(p.a.at(shift + t / k, shift + t % k) +
                                                             lane / kBlock<T> * p.a.block_size + lane % kBlock<T>),
                                 (static_cast<std::ptrdiff_t>(t) * s.c_in + i) * p.co_padded});
             }
@@ -138,9 +160,9 @@ void weight_gradients(const ConvPlan& p, const T* a, const T* dz, T* dw) {
         return;
     }
     for (int y = 0; y < p.oh; y += group)
-        for (int t = 0; t < s.k * s.k; t++)
+        for (int t = 0; t < k * k; t++)
             for (int b = 0; b < p.a.blocks; b++) {
-                const Window<T> window{a + p.a.at(y * s.stride + t / s.k, t % s.k) + b * p.a.block_size,
+                const Window<T> window{a + p.a.at(y * s.stride + shift + t / k, shift + t % k) + b * p.a.block_size,
                                        p.a.row * s.stride,
                                        dz + p.dz.at(y + p.dz.pad, p.dz.pad),
                                        p.dz.row,
@@ -153,77 +175,92 @@ void weight_gradients(const ConvPlan& p, const T* a, const T* dz, T* dw) {
             }
 }
 
+/// The weights of a data gradient: (taps, c_out, ci_padded).
 template <class T>
-void backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const T* w, const T* dy,
-              NormFold<T> fold, T* da, bool accumulate_da, T* dw, bool accumulate_dw, void* workspace) {
-    if (!da && !dw) return;
+const T* transposed(const ConvPlan& p, const T* w, int k, T* to) {
+    const ConvShape& s = p.s;
+    for (int t = 0; t < k * k; t++)
+        for (int o = 0; o < s.c_out; o++)
+            fold_row(w + static_cast<std::size_t>(t) * s.c_in * s.c_out + o, s.c_out, s.c_in, s.fold, p.ci_padded,
+                     to + (static_cast<std::size_t>(t) * s.c_out + o) * p.ci_padded);
+    return to;
+}
+
+/// dw from the chunks' partial sums, which are added in order, whoever ran them.
+template <class T>
+void add_partials(const Stream& stream, const ConvPlan& p, const cpu::GroupConvBackward<T>& conv, const T* partials,
+                  std::size_t step) {
+    const ConvShape& s = p.s;
+    if (s.fold > 1)
+        return add_folded(partials, step, p.chunks, conv.k * conv.k * s.c_in, s.c_out, s.fold,
+                          static_cast<std::size_t>(p.co_padded), conv.dw, conv.accumulate_dw);
+    parallel(stream, conv.k * conv.k, [&](int t, int) HWY_ATTR {
+        for (int i = 0; i < s.c_in; i++)
+            for (int o = 0; o < s.c_out; o += kLanes<T>) {
+                T* to = conv.dw + (static_cast<std::size_t>(t) * s.c_in + i) * s.c_out + o;
+                const T* from = partials + (static_cast<std::size_t>(t) * p.ci_padded + i) * p.co_padded + o;
+                Vector<T> sum = conv.accumulate_dw ? load_first(to, s.c_out - o) : zero<T>();
+                for (int chunk = 0; chunk < p.chunks; chunk++, from += step) sum = hn::Add(sum, load(from));
+                store_first<T>(sum, to, s.c_out - o);
+            }
+    });
+}
+
+template <class T>
+void backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue,
+              std::span<const cpu::GroupConvBackward<T>> convs, T* da, bool accumulate_da, void* workspace) {
+    const bool any_dw = std::any_of(convs.begin(), convs.end(), [](const auto& c) { return c.dw; });
+    if (!da && !any_dw) return;
     const ConvPlan p(shape, sizeof(T));
     const ConvShape& s = p.s;
-    const BackwardLayout layout(p, sizeof(T), stream.workers);
-    T* transposed = at_bytes<T>(workspace, layout.w);  // (taps, c_out, ci_padded)
-    if (da)
-        for (std::size_t t = 0; t < p.taps(); t++)
-            for (int o = 0; o < s.c_out; o++) {
-                T* to = transposed + (t * s.c_out + o) * p.ci_padded;
-                fold_row(w + t * s.c_in * s.c_out + o, s.c_out, s.c_in, s.fold, p.ci_padded, to);
-            }
-    T* partials = at_bytes<T>(workspace, layout.partials);
+    const BackwardLayout layout(p, sizeof(T), stream.workers, convs.size());
+    std::vector<const T*> weights;
+    for (const cpu::GroupConvBackward<T>& c : convs) {
+        T* const to = at_bytes<T>(workspace, layout.w + layout.w_size * weights.size());
+        weights.push_back(da ? transposed(p, c.w, c.k, to) : nullptr);
+    }
+    T* const partials = at_bytes<T>(workspace, layout.partials);  // (chunks, convolutions, taps, ci_padded, co_padded)
+    const std::size_t step = convs.size() * layout.partial_size;
     parallel(stream, p.chunks, [&](int chunk, int worker) HWY_ATTR {
         T* a = at_bytes<T>(workspace, layout.scratch + layout.scratch_size * worker);
         T* dz = at_bytes<T>(a, layout.dz);
-        T* partial = partials + layout.partial_size * chunk;
-        if (dw) std::fill_n(partial, layout.partial_size, T(0));
+        T* partial = partials + step * chunk;
+        if (any_dw) std::fill_n(partial, step, T(0));
         clear_padding(p.a, a);
         clear_padding(p.dz, dz);
         const int last = std::min(s.n, (chunk + 1) * p.images_per_chunk);
         for (int n = chunk * p.images_per_chunk; n < last; n++) {
             const std::size_t in = static_cast<std::size_t>(n) * s.h * s.w * s.in();
             const std::size_t out = static_cast<std::size_t>(n) * p.oh * p.ow * s.out();
-            if (dw || prologue.relu) fill_plane(p.a, s.h, s.w, s.in(), in, FillA<T>{x, prologue}, a);
-            if (fold.z)
-                fill_plane(p.dz, p.oh, p.ow, s.out(), out, FillDz<T>{dy, fold}, dz);
-            else
-                fill_plane(p.dz, p.oh, p.ow, s.out(), out, FillDy<T>{dy}, dz);
-            if (da) data_gradient(p, transposed, a, dz, prologue.relu, da + in, accumulate_da);
-            if (dw) weight_gradients(p, a, dz, partial);
+            if (any_dw || prologue.relu) fill_plane(p.a, s.h, s.w, s.in(), in, FillA<T>{x, prologue}, a);
+            for (std::size_t i = 0; i < convs.size(); i++) {
+                const cpu::GroupConvBackward<T>& c = convs[i];
+                if (c.fold.z)
+                    fill_plane(p.dz, p.oh, p.ow, s.out(), out, FillDz<T>{c.dy, c.fold}, dz);
+                else
+                    fill_plane(p.dz, p.oh, p.ow, s.out(), out, FillDy<T>{c.dy}, dz);
+                if (da) data_gradient(p, c.k, weights[i], a, dz, prologue.relu, da + in, accumulate_da || i > 0);
+                if (c.dw) weight_gradients(p, c.k, a, dz, partial + i * layout.partial_size);
+            }
         }
     });
-    if (!dw) return;
-    // Chunks are added in order, whoever ran them.
-    if (s.fold > 1)
-        return add_folded(partials, layout.partial_size, p.chunks, static_cast<int>(p.taps()) * s.c_in, s.c_out, s.fold,
-                          static_cast<std::size_t>(p.co_padded), dw, accumulate_dw);
-    parallel(stream, static_cast<int>(p.taps()), [&](int t, int) HWY_ATTR {
-        for (int i = 0; i < s.c_in; i++)
-            for (int o = 0; o < s.c_out; o += kLanes<T>) {
-                T* to = dw + (static_cast<std::size_t>(t) * s.c_in + i) * s.c_out + o;
-                const T* from = partials + (static_cast<std::size_t>(t) * p.ci_padded + i) * p.co_padded + o;
-                Vector<T> sum = accumulate_dw ? load_first(to, s.c_out - o) : zero<T>();
-                for (int chunk = 0; chunk < p.chunks; chunk++, from += layout.partial_size)
-                    sum = hn::Add(sum, load(from));
-                store_first<T>(sum, to, s.c_out - o);
-            }
-    });
+    for (std::size_t i = 0; i < convs.size(); i++)
+        if (convs[i].dw) add_partials(stream, p, convs[i], partials + i * layout.partial_size, step);
 }
 
-void conv_forward_f32(const Stream& s, const ConvShape& c, const float* x, Prologue<float> p, const float* w, float* z,
-                      double* sums, void* workspace) {
-    forward(s, c, x, p, w, z, sums, workspace);
-}
-void conv_forward_f64(const Stream& s, const ConvShape& c, const double* x, Prologue<double> p, const double* w,
-                      double* z, double* sums, void* workspace) {
-    forward(s, c, x, p, w, z, sums, workspace);
-}
-void conv_backward_f32(const Stream& s, const ConvShape& c, const float* x, Prologue<float> p, const float* w,
-                       const float* dy, NormFold<float> f, float* da, bool add_da, float* dw, bool add_dw,
-                       void* workspace) {
-    backward(s, c, x, p, w, dy, f, da, add_da, dw, add_dw, workspace);
-}
-void conv_backward_f64(const Stream& s, const ConvShape& c, const double* x, Prologue<double> p, const double* w,
-                       const double* dy, NormFold<double> f, double* da, bool add_da, double* dw, bool add_dw,
-                       void* workspace) {
-    backward(s, c, x, p, w, dy, f, da, add_da, dw, add_dw, workspace);
-}
+#define NASCENT_CONV(T, SUFFIX)                                                                              \
+    void conv_forward_##SUFFIX(const Stream& s, const ConvShape& c, const T* x, Prologue<T> p,               \
+                               std::span<const cpu::GroupConv<T>> convs, void* workspace) {                  \
+        forward<T>(s, c, x, p, convs, workspace);                                                            \
+    }                                                                                                        \
+    void conv_backward_##SUFFIX(const Stream& s, const ConvShape& c, const T* x, Prologue<T> p,              \
+                                std::span<const cpu::GroupConvBackward<T>> convs, T* da, bool accumulate_da, \
+                                void* workspace) {                                                           \
+        backward<T>(s, c, x, p, convs, da, accumulate_da, workspace);                                        \
+    }
+NASCENT_CONV(float, f32)
+NASCENT_CONV(double, f64)
+#undef NASCENT_CONV
 
 }  // namespace HWY_NAMESPACE
 }  // namespace kernels
@@ -239,11 +276,34 @@ HWY_EXPORT(conv_backward_f32);
 HWY_EXPORT(conv_backward_f64);
 
 template <class T>
+void conv_group_forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue,
+                        std::span<const GroupConv<T>> convs, void* workspace) {
+    NASCENT_DISPATCH(conv_forward, stream, shape, x, prologue, convs, workspace)
+}
+template <class T>
+void conv_group_backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue,
+                         std::span<const GroupConvBackward<T>> convs, T* da, bool accumulate_da, void* workspace){
+    NASCENT_DISPATCH(conv_backward, stream, shape, x, prologue, convs, da, accumulate_da, workspace)} std::size_t
+    conv_group_forward_workspace(const Stream& stream, const ConvShape& shape, std::size_t element, std::size_t count) {
+    return ForwardLayout(ConvPlan(shape, element), element, stream.workers, count).used;
+}
+std::size_t conv_group_backward_workspace(const Stream& stream, const ConvShape& shape, std::size_t element,
+                                          std::size_t count) {
+    return BackwardLayout(ConvPlan(shape, element), element, stream.workers, count).used;
+}
+std::size_t conv_group_most(const ConvShape& shape, std::size_t element) {
+    const ConvPlan p(shape, element);
+    const std::size_t each = p.taps() * p.ci_padded * p.co_padded * static_cast<std::size_t>(p.chunks) * element;
+    return std::max<std::size_t>(1, (std::size_t{2} << 20) / each);
+}
+
+template <class T>
 void conv_forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const T* w, T* z,
                   double* sums, void* workspace) {
     if (stream.winograd && WinogradPlan::applies(shape))
         return winograd_forward(stream, shape, x, prologue, w, z, sums, workspace);
-    NASCENT_DISPATCH(conv_forward, stream, shape, x, prologue, w, z, sums, workspace)
+    const GroupConv<T> conv[] = {{w, shape.k, z, sums}};
+    conv_group_forward<T>(stream, shape, x, prologue, conv, workspace);
 }
 template <class T>
 void conv_backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const T* w,
@@ -252,29 +312,31 @@ void conv_backward(const Stream& stream, const ConvShape& shape, const T* x, Pro
     if (stream.winograd && WinogradPlan::applies(shape))
         return winograd_backward(stream, shape, x, prologue, w, dy, fold, da, accumulate_da, dw, accumulate_dw,
                                  workspace);
-    NASCENT_DISPATCH(conv_backward, stream, shape, x, prologue, w, dy, fold, da, accumulate_da, dw, accumulate_dw,
-                     workspace)
+    const GroupConvBackward<T> conv[] = {{w, shape.k, dy, fold, dw, accumulate_dw}};
+    conv_group_backward<T>(stream, shape, x, prologue, conv, da, accumulate_da, workspace);
 }
-
-template void conv_forward(const Stream&, const ConvShape&, const float*, Prologue<float>, const float*, float*,
-                           double*, void*);
-template void conv_forward(const Stream&, const ConvShape&, const double*, Prologue<double>, const double*, double*,
-                           double*, void*);
-template void conv_backward(const Stream&, const ConvShape&, const float*, Prologue<float>, const float*, const float*,
-                            NormFold<float>, float*, bool, float*, bool, void*);
-template void conv_backward(const Stream&, const ConvShape&, const double*, Prologue<double>, const double*,
-                            const double*, NormFold<double>, double*, bool, double*, bool, void*);
-
 std::size_t conv_forward_workspace(const Stream& stream, const ConvShape& shape, std::size_t element) {
     if (stream.winograd && WinogradPlan::applies(shape))
         return WinogradForwardLayout(WinogradPlan(shape, element), element, stream.workers).used;
-    return ForwardLayout(ConvPlan(shape, element), element, stream.workers).used;
+    return conv_group_forward_workspace(stream, shape, element, 1);
 }
 std::size_t conv_backward_workspace(const Stream& stream, const ConvShape& shape, std::size_t element) {
     if (stream.winograd && WinogradPlan::applies(shape))
         return WinogradBackwardLayout(WinogradPlan(shape, element), element, stream.workers).used;
-    return BackwardLayout(ConvPlan(shape, element), element, stream.workers).used;
+    return conv_group_backward_workspace(stream, shape, element, 1);
 }
+
+#define NASCENT_CONV(T)                                                                                               \
+    template void conv_group_forward(const Stream&, const ConvShape&, const T*, Prologue<T>,                          \
+                                     std::span<const GroupConv<T>>, void*);                                           \
+    template void conv_group_backward(const Stream&, const ConvShape&, const T*, Prologue<T>,                         \
+                                      std::span<const GroupConvBackward<T>>, T*, bool, void*);                        \
+    template void conv_forward(const Stream&, const ConvShape&, const T*, Prologue<T>, const T*, T*, double*, void*); \
+    template void conv_backward(const Stream&, const ConvShape&, const T*, Prologue<T>, const T*, const T*,           \
+                                NormFold<T>, T*, bool, T*, bool, void*);
+NASCENT_CONV(float)
+NASCENT_CONV(double)
+#undef NASCENT_CONV
 
 }  // namespace nascent::kernels::cpu
 #endif

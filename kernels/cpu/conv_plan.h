@@ -90,11 +90,13 @@ struct ConvPlan {
     }
 };
 
+/// `count` convolutions of one x.
 struct ForwardLayout : Layout {
-    std::size_t w, partials, scratch, sums, scratch_size;
-    ForwardLayout(const ConvPlan& p, std::size_t element, int workers) {
-        w = take(p.taps() * p.s.c_in * p.co_padded * element);
-        partials = take(static_cast<std::size_t>(p.chunks) * 2 * p.co_padded * sizeof(double));
+    std::size_t w, w_size, partials, scratch, sums, scratch_size;
+    ForwardLayout(const ConvPlan& p, std::size_t element, int workers, std::size_t count) {
+        w_size = round_up(p.taps() * p.s.c_in * p.co_padded * element, 64);
+        w = take(count * w_size);
+        partials = take(count * static_cast<std::size_t>(p.chunks) * 2 * p.co_padded * sizeof(double));
         Layout own;  // per worker: the plane, then two rows of sums
         own.take(p.a.size() * element);
         sums = own.take(std::size_t{2} * p.co_padded * element);
@@ -104,11 +106,12 @@ struct ForwardLayout : Layout {
 };
 
 struct BackwardLayout : Layout {
-    std::size_t w, partials, partial_size, scratch, dz, scratch_size;
-    BackwardLayout(const ConvPlan& p, std::size_t element, int workers) {
-        w = take(p.taps() * p.s.c_out * p.ci_padded * element);
+    std::size_t w, w_size, partials, partial_size, scratch, dz, scratch_size;
+    BackwardLayout(const ConvPlan& p, std::size_t element, int workers, std::size_t count) {
+        w_size = round_up(p.taps() * p.s.c_out * p.ci_padded * element, 64);
+        w = take(count * w_size);
         partial_size = p.taps() * p.ci_padded * p.co_padded;  // elements
-        partials = take(p.chunks * partial_size * element);
+        partials = take(count * static_cast<std::size_t>(p.chunks) * partial_size * element);
         Layout own;
         own.take(p.a.size() * element);
         dz = own.take(p.dz.size() * element);

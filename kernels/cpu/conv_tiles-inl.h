@@ -153,9 +153,11 @@ HWY_NOINLINE void tiles(const Taps<T>& taps, const T* in, int x, int end, int ve
 /// The same of pictures side by side.
 template <int V, int F, class T, class Store>
 HWY_NOINLINE void group_tiles(const Taps<T>& taps, const T* in, int end, int vector, const Store& out) {
-    constexpr int P = kPixels2;
+    constexpr int P = V == 1 ? kPixels1 : kPixels2;
     int x = 0;
     for (; x + P <= end; x += P) tile<P, V, F>(taps, in, x, vector, out);
+    if constexpr (V == 1)
+        for (; x + P / 2 <= end; x += P / 2) tile<P / 2, V, F>(taps, in, x, vector, out);
     for (; x < end; x++) tile<1, V, F>(taps, in, x, vector, out);
 }
 template <int F, class T, class Store>
@@ -249,7 +251,7 @@ HWY_NOINLINE void group_weight_tile(const Window<T>& s, const GroupRow* rows, in
     constexpr int L = kLanes<T>, B = kBlock<T>;
     Vector<T> acc[I][V];
     std::ptrdiff_t at[I], dz[V];
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int i = 0; i < I; i++) {
         at[i] = rows[i].a;
 #pragma GCC unroll 4
@@ -265,7 +267,7 @@ HWY_NOINLINE void group_weight_tile(const Window<T>& s, const GroupRow* rows, in
             Vector<T> gg[V];
 #pragma GCC unroll 4
             for (int v = 0; v < V; v++) gg[v] = load(g + dz[v]);
-#pragma GCC unroll 8
+#pragma GCC unroll 12
             for (int i = 0; i < I; i++) {
                 if constexpr (F <= L) {
                     const Vector<T> b = load_group<F>(a + at[i], 0);
@@ -279,7 +281,7 @@ HWY_NOINLINE void group_weight_tile(const Window<T>& s, const GroupRow* rows, in
             }
         }
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int i = 0; i < I; i++)
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++) store<T>(acc[i][v], dw + rows[i].dw + (vector + v) * L);
@@ -287,9 +289,12 @@ HWY_NOINLINE void group_weight_tile(const Window<T>& s, const GroupRow* rows, in
 
 template <int V, int F, class T>
 void group_weight_rows(const Window<T>& s, std::span<const GroupRow> rows, int vector, T* dw) {
-    constexpr int most = HWY_TARGET == HWY_AVX3 ? V == 3 ? 6 : 8 : V == 1 ? 8 : 4;
+    // 9 taps of 4 or 8 channels are three or six times 12 rows.
+    constexpr int most = HWY_TARGET == HWY_AVX3 ? V == 3 ? 6 : V == 2 ? 8 : 12 : V == 1 ? 8 : 4;
     std::size_t i = 0;
     for (; i + most <= rows.size(); i += most) group_weight_tile<most, V, F>(s, &rows[i], vector, dw);
+    if constexpr (most > 4)
+        for (; i + 4 <= rows.size(); i += 4) group_weight_tile<4, V, F>(s, &rows[i], vector, dw);
     for (; i + 2 <= rows.size(); i += 2) group_weight_tile<2, V, F>(s, &rows[i], vector, dw);
     if (i < rows.size()) group_weight_tile<1, V, F>(s, &rows[i], vector, dw);
 }

@@ -10,6 +10,7 @@ namespace nascent::kernels::gpu {
 template <class T>  // conv_backward.cu
 void conv_backward(const Stream&, const ConvShape&, const T*, Prologue<T>, const T*, const T*, NormFold<T>, T*, bool,
                    T*, bool, void*);
+std::size_t conv_backward_workspace(const Stream&, const ConvShape&, std::size_t element);
 
 namespace {
 
@@ -203,6 +204,11 @@ void normed_convs_backward(const Stream& stream, const ConvShape& shape, std::sp
         if (c.dw)
             gpu::conv_backward<T>(stream, shape, c.x, {nullptr, nullptr, true}, c.w, c.dy, c.fold, nullptr, false, c.dw,
                                   c.accumulate_dw, workspace);
+}
+
+std::size_t normed_convs_backward_workspace(const Stream& stream, const ConvShape& shape, std::size_t element,
+                                            std::size_t) {
+    return gpu::conv_backward_workspace(stream, shape, element);
 }
 
 #define NASCENT_CONV_LIST(T)                                                            \

@@ -65,7 +65,7 @@ All<T> together(const ConvShape& s, All<T> all, bool on_gpu, bool training) {
     }
     const kernels::Stream stream = where(on_gpu);
     Workspace forward(kernels::normed_convs_forward_workspace(stream, s, sizeof(T), convs.size())),
-        backward(kernels::conv_backward_workspace(stream, s, sizeof(T)));
+        backward(kernels::normed_convs_backward_workspace(stream, s, sizeof(T), convs.size()));
     kernels::normed_convs_forward<T>(stream, s, kEps, kMomentum, convs, forward.get());
     for (std::size_t i = 0; i < back.size(); i++) {
         One<T>& o = all.convs[i];

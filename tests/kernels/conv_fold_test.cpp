@@ -112,8 +112,8 @@ TEST_CASE_TEMPLATE("batch-norm of convolutions side by side is each picture's", 
                     sum += v, squares += v * v, size += std::abs(v);
                 }
             const Real count = 4 * static_cast<Real>(s.pixels());
-            // Rows of 5 pixels are summed in T: 5 roundings, and one of the square.
-            const Real u = 6 * static_cast<Real>(std::numeric_limits<T>::epsilon()) + 1e-13L;
+            // An image's 20 pixels are summed in T: 20 roundings, and one of the square.
+            const Real u = 21 * static_cast<Real>(std::numeric_limits<T>::epsilon()) + 1e-13L;
             const Real want = sum / count, error = u * size / count;
             const Real variance = squares / count - want * want,
                        of_variance = u * squares / count + 2 * std::abs(want) * error;
@@ -126,6 +126,75 @@ TEST_CASE_TEMPLATE("batch-norm of convolutions side by side is each picture's", 
         }
         return out;
     });
+}
+
+TEST_CASE_TEMPLATE("convolutions of one x go together as they go alone", T, float, double) {
+    // 1x1s among 3x3s; the second x begins anew. Sums are exact, see above.
+    constexpr int kernels_of[] = {3, 1, 3, 1, 3}, second = 3, count = 5;
+    for (const ConvShape& s :
+         {ConvShape{3, 5, 6, 4, 4, 3, 1, 4}, {2, 9, 4, 8, 8, 3, 1, 2}, {33, 3, 5, 5, 19, 3, 1, 1}}) {
+        CAPTURE(s.c_in);
+        Numbers numbers(8);
+        const auto in = s.pixels() * static_cast<std::size_t>(s.in()),
+                   out = s.pixels() * static_cast<std::size_t>(s.out());
+        const auto channels = static_cast<std::size_t>(s.out());
+        const Guarded<T> x[] = {numbers.fractions<T>(in, 4, 4), numbers.fractions<T>(in, 4, 4)};
+        std::vector<Guarded<T>> w, dy;
+        for (int k : kernels_of)
+            w.push_back(numbers.fractions<T>(static_cast<std::size_t>(k * k * s.c_in * s.c_out), 2, 4)),
+                dy.push_back(numbers.fractions<T>(out, 4, 4));
+        const auto scale = repeated(numbers.fractions<T>(static_cast<std::size_t>(s.c_out), 2, 2), s.fold),
+                   slope = repeated(numbers.fractions<T>(static_cast<std::size_t>(s.c_out), 2, 2), s.fold),
+                   shift = repeated(numbers.fractions<T>(static_cast<std::size_t>(s.c_out), 2, 2), s.fold);
+        auto outputs = [&](const Stream& stream, bool together) {
+            std::vector<Guarded<T>> z, dw, norms, da;
+            std::vector<Guarded<double>> moments;
+            for (int i = 0; i < count; i++) {
+                z.emplace_back(out), dw.push_back(w[static_cast<std::size_t>(i)]);  // added to, where it is
+                for (int j = 0; j < 2; j++) norms.emplace_back(channels), moments.emplace_back(channels);
+            }
+            for (const Guarded<T>& v : x) da.push_back(v);  // added to
+            std::vector<NormedConv<T>> convs;
+            std::vector<NormedConvBackward<T>> back;
+            for (std::size_t i = 0; i < count; i++) {
+                const std::size_t of = i >= second;
+                convs.push_back({x[of].data(), w[i].data(), z[i].data(), moments[2 * i].data(),
+                                 moments[2 * i + 1].data(), norms[2 * i].data(), norms[2 * i + 1].data()});
+                convs.back().k = kernels_of[i];
+                back.push_back({x[of].data(),
+                                w[i].data(),
+                                dy[i].data(),
+                                {z[i].data(), scale.data(), slope.data(), shift.data()},
+                                da[of].data(),
+                                i == 1 ? nullptr : dw[i].data(),
+                                i % 2 == 0,
+                                kernels_of[i]});
+            }
+            Workspace forward(normed_convs_forward_workspace(stream, s, sizeof(T), count)),
+                backward(normed_convs_backward_workspace(stream, s, sizeof(T), count));
+            for (std::size_t i = 0; i < (together ? 1 : count); i++) {
+                normed_convs_forward<T>(stream, s, 1e-5, 0.1, std::span(convs).subspan(i, together ? count : 1),
+                                        forward.get());
+                normed_convs_backward<T>(stream, s, std::span(back).subspan(i, together ? count : 1), backward.get());
+            }
+            CHECK((forward.intact() && backward.intact()));
+            std::vector<Guarded<T>> all;
+            for (auto* list : {&z, &dw, &norms, &da})
+                for (Guarded<T>& v : *list) {
+                    CHECK(v.intact());
+                    all.push_back(v);
+                }
+            return all;
+        };
+        for_each_target_and_threads([&](const Stream& stream) {
+            const auto want = outputs(stream, false), got = outputs(stream, true);
+            for (std::size_t i = 0; i < want.size(); i++) {
+                CAPTURE(i);
+                CHECK(got[i].same_bits(want[i]));
+            }
+            return got;
+        });
+    }
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ void check_forward(const Case<T>& test) {
             want_sums[i % s.c_out].add(z[i]);
             want_sums[s.c_out + i % s.c_out].add(static_cast<Real>(z[i]) * z[i]);
         }
-        // At most a row (64 pixels for 1x1) is added in T, then doubles: one per row and chunk.
+        // At most 64 pixels, or a longer row, are added in T, then doubles: one per row and chunk.
         check_close(sums, want_sums, std::max(64, s.out_w()) + 2.0, "sums in T",
                     static_cast<double>(std::numeric_limits<T>::epsilon()) +
                         std::numeric_limits<double>::epsilon() * (s.n * s.out_h() + 32));
