@@ -17,27 +17,20 @@ namespace HWY_NAMESPACE {
 /// `width` pixels of a part from `first` on to y, `pixel` apart.
 template <class T>
 void output_part(const ChainPart<T>& part, std::size_t first, int width, const T* skip, T* y, std::size_t pixel) {
-    constexpr int L = kLanes<T>;
     with_form(part.from.activation, part.from.x.step, [&]<Activation A, int Step>() HWY_ATTR {
-        const auto in = static_cast<std::size_t>(part.from.x.pixel);
-        for (int c = 0; c < part.c; c += L) {
-            const int left = part.c - c;
-            const Affine<T> affine(part.from.scale, part.from.shift, c, left);
-            const T* x = part.from.x.x + first * in + static_cast<std::size_t>(c) * Step;
-            const T* s = skip ? skip + first * static_cast<std::size_t>(part.c) + c : nullptr;
-            T* q = y + first * pixel + c;
-            auto pixels = [&](int lanes) HWY_ATTR {
-                for (int p = 0; p < width; p++, x += in, q += pixel) {
-                    Vector<T> v = activate<A, T>(affine(load_every<Step>(x, lanes)));
-                    if (s) v = hn::Add(v, load_first(s + static_cast<std::ptrdiff_t>(p) * part.c, lanes));
-                    store_first<T>(v, q, lanes);
-                }
-            };
-            if (left >= L)
-                pixels(L);
-            else
-                pixels(left);
-        }
+        const auto in = static_cast<std::size_t>(part.from.x.pixel), skipped = static_cast<std::size_t>(part.c);
+        for_tiles<T>(width, part.c, [&](int p, int pixels, int i, int lanes) HWY_ATTR {
+            const Affine<T> affine(part.from.scale, part.from.shift, i, lanes);
+            const std::size_t at = first + static_cast<std::size_t>(p);
+            const T* x = part.from.x.x + at * in + static_cast<std::size_t>(i) * Step;
+            const T* s = skip ? skip + at * skipped + i : nullptr;
+            T* q = y + at * pixel + i;
+            for (int k = 0; k < pixels; k++, x += in, q += pixel) {
+                Vector<T> v = activate<A, T>(affine(load_every<Step>(x, lanes)));
+                if (s) v = hn::Add(v, load_first(s, lanes)), s += skipped;
+                store_first<T>(v, q, lanes);
+            }
+        });
     });
 }
 
@@ -80,6 +73,39 @@ void all_outputs(const Stream& stream, std::size_t pixels, const ChainPart<T>& a
     });
 }
 
+/// The sums of V vectors of channels from c on over `width` pixels from `first` on, `lanes` of the last, added to
+/// partial (2, channels).
+template <Activation A, int Step, int V, class T>
+HWY_INLINE void add_run_sums(const NormedGradient<T>& from, int channels, std::size_t first, int width, int c,
+                             int lanes, double* partial) {
+    constexpr int L = kLanes<T>;
+    const auto pixel = static_cast<std::size_t>(from.g.pixel), z_pixel = static_cast<std::size_t>(channels);
+    const T* g = from.g.x + first * pixel + static_cast<std::size_t>(c) * Step;
+    const T* z = from.z + first * z_pixel + c;
+    Vector<T> plain[V], products[V], scale[V], shift[V];
+#pragma GCC unroll 4
+    for (int v = 0; v < V; v++) {
+        const Affine<T> affine(from.scale, from.shift, c + v * L, v + 1 < V ? L : lanes);
+        scale[v] = affine.scale, shift[v] = affine.shift;
+        plain[v] = products[v] = zero<T>();
+    }
+    for (int p = 0; p < width; p++, g += pixel, z += z_pixel)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) {
+            const int count = v + 1 < V ? L : lanes;
+            const Vector<T> x = load_first(z + v * L, count);
+            const Vector<T> masked =
+                mask<A, T>(hn::MulAdd(x, scale[v], shift[v]), load_every<Step>(g + v * L * Step, count));
+            plain[v] = hn::Add(plain[v], masked);
+            products[v] = hn::MulAdd(masked, x, products[v]);
+        }
+#pragma GCC unroll 4
+    for (int v = 0; v < V; v++) {
+        add_to_double<T>(plain[v], partial + c + v * L, v + 1 < V ? L : lanes);
+        add_to_double<T>(products[v], partial + channels + c + v * L, v + 1 < V ? L : lanes);
+    }
+}
+
 template <class T>
 void all_link_sums(const Stream& stream, std::size_t pixels, int channels, const NormedGradient<T>& from, double* sums,
                    void* workspace) {
@@ -90,24 +116,17 @@ void all_link_sums(const Stream& stream, std::size_t pixels, int channels, const
         double* partial = partials + static_cast<std::size_t>(2 * channels) * chunk;
         std::fill_n(partial, 2 * channels, 0.0);
         with_form(from.activation, from.g.step, [&]<Activation A, int Step>() HWY_ATTR {
-            const auto pixel = static_cast<std::size_t>(from.g.pixel), z_pixel = static_cast<std::size_t>(channels);
             for (std::size_t first = cut.begin(chunk); first < cut.end(chunk); first += kRun) {
                 const int width = static_cast<int>(std::min<std::size_t>(kRun, cut.end(chunk) - first));
-                for (int c = 0; c < channels; c += L) {
-                    const int left = channels - c;
-                    const Affine<T> affine(from.scale, from.shift, c, left);
-                    const T* g = from.g.x + first * pixel + static_cast<std::size_t>(c) * Step;
-                    const T* z = from.z + first * z_pixel + c;
-                    Vector<T> plain = zero<T>(), products = zero<T>();
-                    for (int p = 0; p < width; p++, g += pixel, z += z_pixel) {
-                        const Vector<T> v = load_first(z, left);
-                        const Vector<T> masked = mask<A, T>(affine(v), load_every<Step>(g, left));
-                        plain = hn::Add(plain, masked);
-                        products = hn::MulAdd(masked, v, products);
-                    }
-                    add_to_double<T>(plain, partial + c, left);
-                    add_to_double<T>(products, partial + channels + c, left);
+                int c = 0;  // lines that lie side by side are read together
+                for (; c + 4 * L <= channels; c += 4 * L)
+                    add_run_sums<A, Step, 4>(from, channels, first, width, c, L, partial);
+                if (c + 2 * L <= channels) {
+                    add_run_sums<A, Step, 2>(from, channels, first, width, c, L, partial);
+                    c += 2 * L;
                 }
+                for (; c < channels; c += L)
+                    add_run_sums<A, Step, 1>(from, channels, first, width, c, std::min(L, channels - c), partial);
             }
         });
     });

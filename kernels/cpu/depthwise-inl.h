@@ -102,15 +102,21 @@ HWY_NOINLINE void window_gradient_rows(const WindowGradient<T>& s, int first) {
 #pragma GCC unroll 8
         for (int t = 0; t < Taps; t++) acc[r][t] = load(dw + (r * Taps + t) * B);
     for (int y = 0; y < s.height; y++) {
-        const T* in = s.in + (static_cast<std::size_t>(y) * Step + static_cast<std::size_t>(first) * Tap) * s.in_row;
         const T* dz = s.dz + y * s.dz_row;
-        for (int x = 0; x < s.width; x++, in += Step * B, dz += B) {
+        const T* in[Rows];
+#pragma GCC unroll 8
+        for (int r = 0; r < Rows; r++)
+            in[r] = s.in + (static_cast<std::size_t>(y) * Step + static_cast<std::size_t>(first + r) * Tap) * s.in_row;
+        for (int x = 0; x < s.width; x++, dz += B) {
             const Vector<T> g = load(dz);
 #pragma GCC unroll 8
-            for (int r = 0; r < Rows; r++)
+            for (int r = 0; r < Rows; r++) {
+                // The compiler shall not keep what the next pixel reads too: the sums fill the registers.
+                __asm__("" : "+r"(in[r]));
 #pragma GCC unroll 8
-                for (int t = 0; t < Taps; t++)
-                    acc[r][t] = hn::MulAdd(load(in + r * Tap * s.in_row + t * Tap * B), g, acc[r][t]);
+                for (int t = 0; t < Taps; t++) acc[r][t] = hn::MulAdd(load(in[r] + t * Tap * B), g, acc[r][t]);
+                in[r] += Step * B;
+            }
         }
     }
 #pragma GCC unroll 8
@@ -124,9 +130,8 @@ void window_gradient_of(const WindowGradient<T>& s) {
     // As many accumulators as the registers hold beside dz.
     constexpr int kRegisters = HWY_TARGET == HWY_AVX3 ? 28 : 12;
     constexpr int Rows = Taps * Taps <= kRegisters ? Taps : (kRegisters >= 2 * Taps ? kRegisters / Taps : 1);
-    int r = 0;
-    for (; r + Rows <= Taps; r += Rows) window_gradient_rows<Rows, Taps, Step, Tap>(s, r);
-    for (; r < Taps; r++) window_gradient_rows<1, Taps, Step, Tap>(s, r);
+    for (int r = 0; r + Rows <= Taps; r += Rows) window_gradient_rows<Rows, Taps, Step, Tap>(s, r);
+    if constexpr (Taps % Rows != 0) window_gradient_rows<Taps % Rows, Taps, Step, Tap>(s, Taps - Taps % Rows);
 }
 
 /// k is 1, 3, 5 or 7; step and tap 1 or 2.
