@@ -1,5 +1,8 @@
+#include <optional>
+
 #include "kernels/conv_list.h"
 #include "kernels/primitive.h"
+#include "ops/norm_list.h"
 #include "ops/weighed_cell_partial.h"
 
 namespace nascent {
@@ -152,8 +155,17 @@ struct Backward {
     void of_seen(int node, T* da, bool accumulate) const {
         ScratchScope scratch(current_arena());
         if (da) around_convolutions(node, da, accumulate);
-        for (std::size_t i = 0; i < op.terms.size(); i++)
-            if (op.terms[i].from == node && op.terms[i].op == EdgeOp::conv) conv(i, da);
+        // The second stage of all weights' gradients is one launch where each has a workspace of its own: not on the
+        // CPU, nor of copies, whose convolutions share one.
+        const bool together = stream.where == kernels::Where::gpu && op.copies == 1;
+        HeldGradients<T> held(stream, together);
+        for (std::size_t i = 0; i < op.terms.size(); i++) {
+            if (op.terms[i].from != node || op.terms[i].op != EdgeOp::conv) continue;
+            std::optional<ScratchScope> own;
+            if (!together) own.emplace(current_arena());
+            conv(i, da);
+        }
+        held.add();
     }
     /// With partial channels: a node's gradient before its sums, from dy or what reads it.
     void part(int node) {
@@ -208,7 +220,6 @@ struct Backward {
                            dw.accumulate()});
         }
         const kernels::ConvShape s = shape_of(image, kept.fold, in[kept.conv_of(0, i).kernel].shape[0]);
-        ScratchScope scratch(current_arena());
         kernels::normed_convs_backward<T>(stream, s, all,
                                           workspace(kernels::conv_backward_workspace(stream, s, sizeof(T))));
     }
