@@ -190,12 +190,15 @@ void BilevelTrainer::go_on_from(BilevelTrainer& other) {
 }
 
 Score BilevelTrainer::evaluate(const BatchSource& source, std::int64_t epoch, const std::function<bool()>& stop) {
-    return nascent::evaluate(net_, arena_, source, epoch * source.steps_per_epoch, source.steps_per_epoch, stop);
+    const auto resident = ResidentBatches::of(pictures_, source, net_.store().dtype());
+    return nascent::evaluate(net_, arena_, resident ? resident->as_source() : source, epoch * source.steps_per_epoch,
+                             source.steps_per_epoch, stop);
 }
 
 Score BilevelTrainer::evaluate_candidate(const BatchSource& source, std::int64_t number) {
+    const auto resident = ResidentBatches::of(pictures_, source, net_.store().dtype());
     return nascent::evaluate(
-        net_, arena_, source, number, 1, [] { return false; }, Pass::selection);
+        net_, arena_, resident ? resident->as_source() : source, number, 1, [] { return false; }, Pass::selection);
 }
 
 }  // namespace nascent

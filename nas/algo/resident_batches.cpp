@@ -22,9 +22,13 @@ PictureInput ResidentPictures::input(const BatchSource& source, DType dtype) {
     }
     PictureInput in;
     in.pictures = held;
-    in.table = arena_.tensor({256, 3}, dtype);
-    NASCENT_CHECK(source.table.size() == in.table.bytes(), runtime, "the batches' pixels are no {}", name_of(dtype));
-    device.copy_in(in.table.data, source.table.data(), in.table.bytes());
+    Tensor& table = tables_[source.table];
+    if (!table.defined()) {
+        table = arena_.tensor({256, 3}, dtype);
+        NASCENT_CHECK(source.table.size() == table.bytes(), runtime, "the batches' pixels are no {}", name_of(dtype));
+        device.copy_in(table.data, source.table.data(), table.bytes());
+    }
+    in.table = table;
     in.pad_y = crop_padding(p.height);
     in.pad_x = crop_padding(p.width);
     return in;
@@ -51,6 +55,12 @@ LabelledBatch ResidentBatches::batch(std::int64_t step) {
     input_.draws.device->copy_in(input_.draws.data, now_.draws.data(), input_.draws.bytes());
     const Tensor labels = labels_to_device(now_.labels);
     return {picture_input(input_), labels};
+}
+
+BatchSource ResidentBatches::as_source() {
+    BatchSource source = source_;
+    source.batch = [this](std::int64_t step) { return batch(step); };
+    return source;
 }
 
 void ResidentBatches::prepare(std::int64_t step, HostValues& values) {

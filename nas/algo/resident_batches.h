@@ -23,6 +23,7 @@ class ResidentPictures {
   private:
     Arena arena_;
     std::map<const Pictures*, Tensor> pictures_;
+    std::map<std::vector<std::byte>, Tensor> tables_;
 };
 
 class ResidentBatches {
@@ -35,6 +36,8 @@ class ResidentBatches {
     /// of one size.
     void prepare(std::int64_t step, HostValues& values);
     LabelledBatch prepared() const;
+    /// The source with batch() for its batches; as the source it must outlive its use.
+    BatchSource as_source();
     int pictures() const { return static_cast<int>(now_.labels.size()); }
     /// Spent drawing.
     double wait_seconds() const { return waited_; }

@@ -82,6 +82,8 @@ TEST_CASE_TEMPLATE("norms of several convolutions finish as each by itself", T, 
                                                 variance[running].data(), m[k].data(), r[k].data(), scale[k].data(),
                                                 shift[k].data());
                 }
+                // Rows that several threads add, and rows that one does.
+                if (together) CHECK((list[2].sums.down > 1) == (image.n == 40));
                 if (together) kernels::norms_finish<T>(kGpu, list);
                 std::vector<Guarded<T>> out;
                 for (const auto* all : {&z, &scale, &shift, &mean, &variance})

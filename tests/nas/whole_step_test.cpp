@@ -94,6 +94,15 @@ TEST_CASE("steps that are one launch have the bits of steps that are not capture
         CHECK(whole.sum == eager.sum);
         CHECK(whole.bytes() == eager.bytes());
         CHECK(whole.trainer->resident_bytes() > 0);
+        // Held-out batches that the device cuts from its pictures are those of the loader.
+        const BatchSource valid = whole.pictures.valid(whole.config);
+        Arena arena(*whole.device);
+        const Score there = whole.trainer->evaluate_candidate(valid, 1),
+                    here = evaluate(
+                        *whole.net, arena, valid, 1, 1, [] { return false; }, Pass::selection);
+        CHECK(there.pictures == 2);
+        CHECK(there.loss == here.loss);
+        CHECK(there.top5 == here.top5);
     }
 }
 
