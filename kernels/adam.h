@@ -16,6 +16,8 @@ struct AdamRange {
     const T* g;  // gradient
     std::size_t count;
     std::int64_t step;  // of this range, this one included: 1 is the first
+    /// Where the kernel runs: AdamCorrection's rate and root, read instead of computed from lr and `step`.
+    const double* correction = nullptr;
 };
 
 struct AdamStep {

@@ -10,7 +10,8 @@ namespace nascent::kernels {
 /// What a draw is a function of, besides the element: Philox4x32-10's key, and its counter but for one word.
 struct DrawKey {
     std::uint64_t seed = 0, step = 0;
-    std::uint32_t stream = 0, first = 0;  // `first`: the number of the first element; below 2^24 with all others
+    std::uint32_t stream = 0, first = 0;     // `first`: the number of the first element; below 2^24 with all others
+    const std::uint64_t* step_at = nullptr;  // where the kernel runs: read instead of `step`
 };
 
 /// drawn (3, rows, columns): x ~ Dir(concentrations) by row; y = 1 - x, exact where x is near 1; the concentrations. x

@@ -17,7 +17,8 @@ struct DrawnRow {
 };
 
 template <class T>
-NASCENT_EVERYWHERE void draw_row(const DrawKey& key, int row, int columns, const T* alphas, const DrawnRow& to) {
+NASCENT_EVERYWHERE void draw_row(DrawKey key, int row, int columns, const T* alphas, const DrawnRow& to) {
+    if (key.step_at) key.step = *key.step_at;
     double largest = -DBL_MAX;
     for (int i = 0; i < columns; i++) {
         to.concentration[i] = concentration(alphas[i]);

@@ -21,6 +21,8 @@ struct SgdStep {
     bool nesterov;
     Clip clip = {};
     double clip_value = 0;  // gradients' elements are clamped to [-clip_value, clip_value]; 0: not
+    const double* lr_at =
+        nullptr;  // where the kernel runs: read instead of lr, so that captured work can be done again
 };
 
 /// Per element: (w, v) through `gap`; then, with a gradient, d = clamped g * (clip's factor) + decay * w, without its

@@ -23,6 +23,7 @@ double dirichlet_speed(double a, double b, double x, double y);
 struct DrawKey {
     std::uint64_t seed = 0, step = 0;
     std::uint32_t stream = 0, first = 0;
+    const std::uint64_t* step_at = nullptr;  // in the device's memory, read instead of `step`: for captured work
 };
 
 /// A draw of every row's distribution, a constant: what dirichlet() takes. float64 (3, rows, columns). A function of

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "kernels/norm.h"
+#include "ops/norm_list.h"
 
 namespace nascent {
 namespace {
@@ -48,13 +49,17 @@ NormGradient NormGradient::make(const NormArgs& args, const NormState& state, co
     const kernels::Image image = image_of(dy);
     const kernels::Stream stream = kernel_stream();
     double* sums = doubles(2 * static_cast<std::size_t>(image.c));
+    NormGradient g;
     with_type(dy.dtype, [&](auto zero) {
         using T = decltype(zero);
         const std::array one{static_cast<const T*>(z.as<T>())};
+        HeldSums held(stream, true);
         kernels::norm_backward_sums<T>(stream, image, dy.as<T>(), one, sums,
                                        workspace(kernels::norm_sums_workspace(stream, image, 1)));
+        const auto fold = fold_of<T>(g, args, state, image.pixels(), gamma, dgamma, dbeta);
+        kernels::norms_fold<T>(stream, held.take(sums), std::span(&fold, 1));
     });
-    return make(args, state, image.pixels(), sums, sums + image.c, gamma, dgamma, dbeta);
+    return g;
 }
 
 NormGradient NormGradient::make(const NormArgs& args, const NormState& state, std::size_t count, const double* s,

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "ops/norm_list.h"
 #include "ops/reference.h"
 
 namespace nascent {
@@ -53,17 +54,25 @@ struct ResidualBlock {
             double* sums = doubles(2 * static_cast<std::size_t>(s.out.c));
             auto conv = [&](const kernels::ConvShape& shape, const Tensor& input, kernels::Prologue<T> prologue,
                             const Tensor& w, const Tensor& z, double* to) {
-                ScratchScope inner(current_arena());
                 kernels::conv_forward<T>(stream, shape, input.as<T>(), prologue, w.as<T>(), z.as<T>(), to,
                                          workspace(kernels::conv_forward_workspace(stream, shape, sizeof(T))));
             };
-            conv(s.a, in[x], {nullptr, nullptr, true}, in[conv_a], za, norm_a.training ? sums : nullptr);
-            a.finish(norm_a, s.out.pixels(), sums, in[gamma_a], in[beta_a]);
-            conv(s.b, za, {a.scale.as<T>(), a.shift.as<T>(), true}, in[conv_b], zb, norm_b.training ? sums : nullptr);
-            b.finish(norm_b, s.out.pixels(), sums, in[gamma_b], in[beta_b]);
+            auto conv_norm = [&](const kernels::ConvShape& shape, const Tensor& input, kernels::Prologue<T> prologue,
+                                 int w, const Tensor& z, const NormArgs& norm, NormState& state) {
+                const auto at = static_cast<std::size_t>(w);  // gamma and beta follow
+                ScratchScope inner(current_arena());
+                HeldSums held(stream, norm.training);
+                conv(shape, input, prologue, in[at], z, norm.training ? sums : nullptr);
+                finish_held(state, norm, s.out.pixels(), held, sums, in[at + 1], in[at + 2]);
+            };
+            conv_norm(s.a, in[x], {nullptr, nullptr, true}, conv_a, za, norm_a, a);
+            conv_norm(s.b, za, {a.scale.as<T>(), a.shift.as<T>(), true}, conv_b, zb, norm_b, b);
             Tensor pooled = image_tensor({s.out.n, s.out.h, s.out.w, s.in.c}, dtype), skip = image_tensor(s.out, dtype);
             kernels::avg_pool_2x2<T>(stream, s.in, in[x].as<T>(), pooled.as<T>());
-            conv(s.shortcut, pooled, {}, in[shortcut], skip, nullptr);
+            {
+                ScratchScope inner(current_arena());
+                conv(s.shortcut, pooled, {}, in[shortcut], skip, nullptr);
+            }
             const std::array norms{kernels::NormTerm<T>{zb.as<T>(), b.scale.as<T>(), b.shift.as<T>()}};
             const std::array skips{static_cast<const T*>(skip.as<T>())};
             kernels::node_combine<T>(stream, s.out, norms, {}, skips, y.as<T>());
@@ -89,13 +98,9 @@ struct ResidualBlock {
         };
         auto fold = [&](const NormArgs& args, const NormState& st, const Tensor& z, const Tensor& g, int gamma,
                         int beta) {
-            double* sums = doubles(2 * static_cast<std::size_t>(s.out.c));
-            const std::array zs{static_cast<const T*>(z.as<T>())};
-            kernels::norm_backward_sums<T>(stream, s.out, g.as<T>(), zs, sums,
-                                           workspace(kernels::norm_sums_workspace(stream, s.out, 1)));
+            const auto at = static_cast<std::size_t>(gamma);
             const NormGradient n =
-                NormGradient::make(args, st, s.out.pixels(), sums, sums + s.out.c, in[static_cast<std::size_t>(gamma)],
-                                   into[static_cast<std::size_t>(gamma)], into[static_cast<std::size_t>(beta)]);
+                NormGradient::make(args, st, g, z, in[at], into[at], into[static_cast<std::size_t>(beta)]);
             return kernels::NormFold<T>{z.as<T>(), n.scale.as<T>(), n.slope.as<T>(), n.shift.as<T>()};
         };
         const bool through_a = into[x] || into[conv_a] || into[gamma_a] || into[beta_a];

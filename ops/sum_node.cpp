@@ -1,5 +1,8 @@
 #include "ops/sum_node.h"
 
+#include <optional>
+
+#include "ops/norm_list.h"
 #include "ops/reference.h"
 
 namespace nascent {
@@ -51,6 +54,8 @@ struct SumNode {
         const kernels::Stream stream = kernel_stream();
         std::vector<kernels::NormTerm<T>> norms;
         std::vector<const T*> pools, skips;
+        std::vector<kernels::NormFinish<T>> finishes;  // in one launch, for which what sums are made of is kept
+        const ScratchScope of_all(current_arena());
         for (const Term& t : terms) {
             if (t.op == EdgeOp::pool) pools.push_back(in[t.source].as<T>());
             if (t.op == EdgeOp::skip) skips.push_back(in[t.source].as<T>());
@@ -60,14 +65,21 @@ struct SumNode {
             NASCENT_CHECK(s.c_out == s.c_in, runtime, "weights {} change the number of channels",
                           in[t.weight].shape.text());
             NormState state{saved[at + 1], saved[at + 2], saved[at + 3], saved[at + 4]};
-            ScratchScope scratch(current_arena());
+            const bool one_by_one = stream.where == kernels::Where::cpu || !t.norm.training;
+            std::optional<ScratchScope> own;
+            if (one_by_one) own.emplace(current_arena());
             double* sums = t.norm.training ? doubles(2 * static_cast<std::size_t>(s.c_out)) : nullptr;
+            HeldSums held(stream, !one_by_one);
             kernels::conv_forward<T>(stream, s, in[t.source].as<T>(), {nullptr, nullptr, true}, in[t.weight].as<T>(),
                                      saved[at].as<T>(), sums,
                                      workspace(kernels::conv_forward_workspace(stream, s, sizeof(T))));
-            state.finish(t.norm, s.pixels(), sums, gamma(in, t), beta(in, t));
+            if (one_by_one)
+                state.finish(t.norm, s.pixels(), sums, gamma(in, t), beta(in, t));
+            else
+                finishes.push_back(finish_of<T>(state, t.norm, s.pixels(), held.take(sums), gamma(in, t), beta(in, t)));
             norms.push_back({saved[at].as<T>(), state.scale.as<T>(), state.shift.as<T>()});
         }
+        if (!finishes.empty()) kernels::norms_finish<T>(stream, finishes);
         kernels::node_combine<T>(stream, image, norms, pools, skips, y.as<T>());
     }
 
@@ -81,28 +93,40 @@ struct SumNode {
         const kernels::Stream stream = kernel_stream();
         const auto channels = static_cast<std::size_t>(image.c);
         // Skips and pools first: one pass writes a source's gradient, convolutions then add to it.
-        for (std::size_t source = 0; source < sources; source++)
-            pass_through<T>(stream, image, dy, source, into[source]);
+        std::vector<kernels::NodeInput<T>> first, more;
+        for (std::size_t source = 0; source < sources; source++) pass_through<T>(source, into[source], first, more);
+        if (!first.empty()) kernels::node_input_gradients<T>(stream, image, dy.as<T>(), first);
+        for (const kernels::NodeInput<T>& again : more)
+            kernels::node_input_gradients<T>(stream, image, dy.as<T>(), std::span(&again, 1));
         std::vector<const T*> z;
         for (std::size_t i = 0; i < saved.size(); i += 5) z.push_back(saved[i].as<T>());
         if (z.empty()) return;
         double* sums = doubles((1 + z.size()) * channels);
+        const bool one_by_one = stream.where == kernels::Where::cpu;
+        std::vector<NormGradient> folds;
         {
-            ScratchScope scratch(current_arena());
+            HeldSums held(stream, !one_by_one);
+            std::optional<ScratchScope> own;
+            if (one_by_one) own.emplace(current_arena());
             kernels::norm_backward_sums<T>(
                 stream, image, dy.as<T>(), z, sums,
                 workspace(kernels::norm_sums_workspace(stream, image, static_cast<int>(z.size()))));
+            if (!one_by_one) folds = fold_all<T>(held.take(sums), into, in, saved, image);
         }
+        HeldGradients<T> held(stream, !one_by_one);
         std::size_t conv = 0;
         for (const Term& t : terms) {
             if (t.op != EdgeOp::conv) continue;
             const std::size_t at = 5 * conv++;
             const kernels::ConvShape s = conv_shape(in[t.source], in[t.weight], 1);
-            ScratchScope scratch(current_arena());
+            std::optional<ScratchScope> own;
+            if (one_by_one) own.emplace(current_arena());
             const NormState state{saved[at + 1], saved[at + 2], saved[at + 3], saved[at + 4]};
             const NormGradient g =
-                NormGradient::make(t.norm, state, image.pixels(), sums, sums + conv * channels, gamma(in, t),
-                                   t.affine ? into[t.weight + 1] : Into{}, t.affine ? into[t.weight + 2] : Into{});
+                one_by_one
+                    ? NormGradient::make(t.norm, state, image.pixels(), sums, sums + conv * channels, gamma(in, t),
+                                         t.affine ? into[t.weight + 1] : Into{}, t.affine ? into[t.weight + 2] : Into{})
+                    : folds[conv - 1];
             Into& dx = into[t.source];
             Into& dw = into[t.weight];
             kernels::conv_backward<T>(
@@ -111,11 +135,31 @@ struct SumNode {
                 dw.as<T>(), dw.accumulate(), workspace(kernels::conv_backward_workspace(stream, s, sizeof(T))));
             dx.how = Write::accumulate;
         }
+        held.add();
     }
 
+    /// The batch-norms' maps of all convolutions, in one launch.
     template <class T>
-    void pass_through(const kernels::Stream& stream, const kernels::Image& image, const Tensor& dy, std::size_t source,
-                      Into& dx) const {
+    std::vector<NormGradient> fold_all(const kernels::HeldSums& sums, std::span<Into> into, Inputs in,
+                                       const Saved& saved, const kernels::Image& image) const {
+        std::vector<NormGradient> all;
+        std::vector<kernels::NormFoldOf<T>> list;
+        for (const Term& t : terms) {
+            if (t.op != EdgeOp::conv) continue;
+            const std::size_t at = 5 * all.size();
+            NormGradient& g = all.emplace_back();
+            list.push_back(fold_of<T>(g, t.norm, {saved[at + 1], saved[at + 2], saved[at + 3], saved[at + 4]},
+                                      image.pixels(), gamma(in, t), t.affine ? into[t.weight + 1] : Into{},
+                                      t.affine ? into[t.weight + 2] : Into{}));
+        }
+        kernels::norms_fold<T>(kernel_stream(), sums, list);
+        return all;
+    }
+
+    /// A source's first pass, and the others of a source that is named twice.
+    template <class T>
+    void pass_through(std::size_t source, Into& dx, std::vector<kernels::NodeInput<T>>& first,
+                      std::vector<kernels::NodeInput<T>>& more) const {
         if (!dx) return;
         bool any = false;
         // One pass takes one skip and one pool; more of a kind (a source named twice) take more passes.
@@ -126,9 +170,12 @@ struct SumNode {
             skips += t.op == EdgeOp::skip;
             pools += t.op == EdgeOp::pool;
         }
+        bool again = false;
         for (; skips > 0 || pools > 0; skips--, pools--) {
-            kernels::node_input_gradient<T>(stream, image, dy.as<T>(), skips > 0, pools > 0, dx.as<T>(),
-                                            dx.accumulate());
+            // One value may be two sources: it is written by one pass after the other.
+            for (const kernels::NodeInput<T>& other : first) again = again || other.dx == dx.as<T>();
+            (again ? more : first).push_back({dx.as<T>(), skips > 0, pools > 0, dx.accumulate()});
+            again = true;
             dx.how = Write::accumulate;
         }
         if (any || dx.accumulate()) return;

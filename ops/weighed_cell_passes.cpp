@@ -2,6 +2,7 @@
 
 #include "kernels/conv_list.h"
 #include "kernels/primitive.h"
+#include "ops/norm_list.h"
 #include "ops/weighed_cell_mapped.h"
 
 namespace nascent {
@@ -187,7 +188,16 @@ struct Backward {
         if (da) around_convolutions(node, da, accumulate);
         if (stream.where == kernels::Where::cpu)  // those of one copy have one da
             return convs(node, da, [](std::size_t) { return true; });
-        for (std::size_t i = 0; i < op.terms.size(); i++) convs(node, da, [&](std::size_t term) { return term == i; });
+        // The second stage of all weights' gradients is one launch where each has a workspace of its own: not of
+        // copies, whose convolutions share one.
+        const bool together = op.copies == 1;
+        HeldGradients<T> held(stream, together);
+        for (std::size_t i = 0; i < op.terms.size(); i++) {
+            std::optional<ScratchScope> own;
+            if (!together) own.emplace(current_arena());
+            convs(node, da, [&](std::size_t term) { return term == i; });
+        }
+        held.add();
     }
     /// With partial channels: a node's gradient before its sums, from dy or what reads it.
     void part(int node) {
@@ -254,7 +264,6 @@ struct Backward {
             }
         if (all.empty()) return;
         const kernels::ConvShape s = shape_of(image, kept.fold, largest);
-        ScratchScope scratch(current_arena());
         kernels::normed_convs_backward<T>(
             stream, s, all, workspace(kernels::normed_convs_backward_workspace(stream, s, sizeof(T), all.size())));
     }

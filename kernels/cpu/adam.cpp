@@ -36,7 +36,9 @@ void step(const Stream& stream, const AdamStep& s, std::span<const AdamRange<T>>
         const RangeBlock& b = blocks[static_cast<std::size_t>(chunk)];
         const AdamRange<T>& r = ranges[b.range];
         const AdamCorrection correction(s, r.step);
-        const Vector<T> rate = set(static_cast<T>(-correction.rate)), root = set(static_cast<T>(correction.root));
+        const double lr = r.correction ? r.correction[0] : correction.rate,
+                     divisor = r.correction ? r.correction[1] : correction.root;
+        const Vector<T> rate = set(static_cast<T>(-lr)), root = set(static_cast<T>(divisor));
         for (std::size_t i = b.begin; i < b.end; i += kLanes<T>) {
             const int left = static_cast<int>(std::min<std::size_t>(b.end - i, kLanes<T>));
             Vector<T> w = load_first(r.w + i, left), m = load_first(r.m + i, left), v = load_first(r.v + i, left);

@@ -21,7 +21,7 @@ template <class T>
 struct SgdConstants {
     Vector<T> rate, momentum, decay, scale, largest;
     explicit SgdConstants(const SgdStep& s)
-        : rate(set(static_cast<T>(-s.lr))),
+        : rate(set(static_cast<T>(-(s.lr_at ? *s.lr_at : s.lr)))),
           momentum(set(static_cast<T>(s.momentum))),
           decay(set(static_cast<T>(s.decay))),
           scale(set(static_cast<T>(clip_factor(s.clip)))),

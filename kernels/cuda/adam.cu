@@ -13,6 +13,7 @@ struct AdamItem {
     const T* g;
     std::size_t count;
     T rate, root;
+    const double* correction;  // null: rate and root
 };
 template <class T>
 struct AdamNumbers {
@@ -26,6 +27,8 @@ __global__ void __launch_bounds__(kThreads)
     const Part part = part_of_block(list);
     const AdamItem<T> r = list.items[part.item];
     const T scale = static_cast<T>(clip_factor(k.clip));
+    const T rate = r.correction ? static_cast<T>(-r.correction[0]) : r.rate,
+            root = r.correction ? static_cast<T>(r.correction[1]) : r.root;
     for_elements<T>(part, all_aligned(r.w, r.m, r.v, r.g), [&](auto width, std::size_t at) {
         constexpr int n = decltype(width)::value;
         Pack<T, n> w = load<n>(r.w + at), m = load<n>(r.m + at), v = load<n>(r.v + at);
@@ -34,7 +37,7 @@ __global__ void __launch_bounds__(kThreads)
             const T d = std::fma(k.decay, w.v[i], g.v[i] * scale);
             m.v[i] = std::fma(k.beta1, m.v[i], k.rest1 * d);
             v.v[i] = std::fma(k.beta2, v.v[i], k.rest2 * d * d);
-            w.v[i] = std::fma(r.rate, m.v[i] / (std::sqrt(v.v[i]) / r.root + k.eps), w.v[i]);
+            w.v[i] = std::fma(rate, m.v[i] / (std::sqrt(v.v[i]) / root + k.eps), w.v[i]);
         }
         store(r.w + at, w);
         store(r.m + at, m);
@@ -50,8 +53,8 @@ void adam(const Stream& stream, const AdamStep& s, std::span<const AdamRange<T>>
     for (const AdamRange<T>& r : ranges) {
         if (r.count == 0) continue;
         const AdamCorrection correction(s, r.step);
-        items.push_back(
-            {r.w, r.m, r.v, r.g, r.count, static_cast<T>(-correction.rate), static_cast<T>(correction.root)});
+        items.push_back({r.w, r.m, r.v, r.g, r.count, static_cast<T>(-correction.rate), static_cast<T>(correction.root),
+                         r.correction});
     }
     const AdamNumbers<T> numbers{static_cast<T>(s.beta1),
                                  static_cast<T>(1 - s.beta1),

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <vector>
 
 #include "kernels/combine.h"
@@ -11,15 +12,33 @@ __global__ void __launch_bounds__(kThreads)
     combine_kernel(const __grid_constant__ RangeList<CombineRange<T>, Capacity> list, CombineFactors f) {
     const Part part = part_of_block(list);
     const CombineRange<T> r = list.items[part.item];
+    double factor[3];
+    for (int k = 0; k < 3; k++) factor[k] = f.at ? f.at[k] : f.of[k];
     for (std::size_t i = part.begin + threadIdx.x; i < part.end; i += kThreads) {
         double sum = 0;
         for (int k = 0; k < 3; k++)
-            if (f.of[k] != 0) sum += f.of[k] * static_cast<double>(r.terms[k][i]);
+            if (factor[k] != 0 && r.terms[k]) sum += factor[k] * static_cast<double>(r.terms[k][i]);
         r.y[i] = static_cast<T>(sum);
     }
 }
 
+/// The first thread alone.
+__global__ void quotient_kernel(const double* squares, const double* lr, bool twin, double* factors) {
+    if (threadIdx.x > 0) return;
+    const double e = 0.01 / std::sqrt(*squares), quotient = *lr / (2 * e);
+    for (int k = 0; k < 3; k++) factors[3 * k] = 1;
+    factors[1] = e;
+    factors[4] = -e;
+    factors[2] = factors[5] = 0;
+    factors[7] = -quotient;
+    factors[8] = twin ? 0 : quotient;
+}
+
 }  // namespace
+
+void quotient_factors(const Stream& stream, const double* squares, const double* lr, bool twin, double* factors) {
+    simt::launch(quotient_kernel, blocks(stream, dim3(1)), squares, lr, twin, factors);
+}
 
 template <class T>
 void combine(const Stream& stream, const CombineFactors& f, std::span<const CombineRange<T>> ranges) {

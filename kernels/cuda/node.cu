@@ -1,8 +1,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/common/sums.cuh"
+#include "kernels/common/held.cuh"
 #include "kernels/node.h"
+#include "kernels/node_list.h"
 
 namespace nascent::kernels::gpu {
 namespace {
@@ -84,10 +85,8 @@ __global__ void __launch_bounds__(kThreads) combine_kernel(Image s, Terms<T> ter
 }
 
 template <int N, class T>
-__global__ void __launch_bounds__(kThreads)
-    gradient_kernel(Image s, const T* dy, bool skip, bool pool, T* dx, bool accumulate) {
-    if (item() >= spots<N>(s)) return;
-    const Spot p = spot<N>(s, item());
+__device__ Pack<T, N> gradient_at(const Image& s, const Spot& p, const T* dy, bool skip, bool pool, const T* dx,
+                                  bool accumulate) {
     const std::size_t at = offset(s, p);
     Pack<T, N> sum = {};
     if (accumulate) sum = load<N>(dx + at);
@@ -99,7 +98,29 @@ __global__ void __launch_bounds__(kThreads)
         const Pack<T, N> v = pool_3x3<true, N>(s, p, dy);
         for (int i = 0; i < N; i++) sum.v[i] += v.v[i];
     }
-    store(dx + at, sum);
+    return sum;
+}
+
+template <int N, class T>
+__global__ void __launch_bounds__(kThreads)
+    gradient_kernel(Image s, const T* dy, bool skip, bool pool, T* dx, bool accumulate) {
+    if (item() >= spots<N>(s)) return;
+    const Spot p = spot<N>(s, item());
+    store(dx + offset(s, p), gradient_at<N>(s, p, dy, skip, pool, dx, accumulate));
+}
+
+template <class T>
+struct Inputs {
+    NodeInput<T> of[8];
+};
+/// The blocks of an input have one y.
+template <int N, class T>
+__global__ void __launch_bounds__(kThreads)
+    gradients_kernel(Image s, const T* dy, const __grid_constant__ Inputs<T> inputs) {
+    const NodeInput<T>& input = inputs.of[blockIdx.y];
+    if (item() >= spots<N>(s)) return;
+    const Spot p = spot<N>(s, item());
+    store(input.dx + offset(s, p), gradient_at<N>(s, p, dy, input.skip, input.pool, input.dx, input.accumulate));
 }
 
 /// s is that of y, half as high and wide as x.
@@ -186,7 +207,16 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
+HeldChunks& held_chunks() {
+    thread_local HeldChunks held;
+    return held;
+}
+
 void add_chunks(const Stream& stream, const double* partials, std::size_t chunks, std::size_t count, double* sums) {
+    if (HeldChunks& held = held_chunks(); held.on) {
+        held.partials = partials, held.rows = chunks, held.sums = sums;
+        return;
+    }
     simt::launch(add_chunks_kernel, items(stream, count), partials, chunks, count, sums);
 }
 
@@ -221,6 +251,23 @@ void node_input_gradient(const Stream& stream, const Image& s, const T* dy, bool
     with_width<T>(wide<T>(s.c, {dy, dx}), [&](auto n) {
         simt::launch(gradient_kernel<n, T>, items(stream, s.size() / n), s, dy, skip, pool, dx, accumulate);
     });
+}
+
+template <class T>
+void node_input_gradients(const Stream& stream, const Image& s, const T* dy, std::span<const NodeInput<T>> inputs) {
+    bool is_wide = wide<T>(s.c, {dy});
+    for (const NodeInput<T>& i : inputs) is_wide = is_wide && wide<T>(s.c, {i.dx});
+    while (!inputs.empty()) {
+        Inputs<T> some = {};
+        const std::size_t count = std::min(inputs.size(), std::size(some.of));
+        std::copy_n(inputs.begin(), count, some.of);
+        with_width<T>(is_wide, [&](auto n) {
+            simt::Launch at = items(stream, s.size() / n);
+            at.grid.y = static_cast<unsigned>(count);
+            simt::launch(gradients_kernel<n, T>, at, s, dy, some);
+        });
+        inputs = inputs.subspan(count);
+    }
 }
 
 template <class T>
@@ -275,6 +322,7 @@ void avg_pool_2x2_backward(const Stream& stream, const Image& s, const T* dy, T*
     template void node_combine(const Stream&, const Image&, std::span<const NormTerm<T>>, std::span<const T* const>, \
                                std::span<const T* const>, T*);                                                       \
     template void node_input_gradient(const Stream&, const Image&, const T*, bool, bool, T*, bool);                  \
+    template void node_input_gradients(const Stream&, const Image&, const T*, std::span<const NodeInput<T>>);        \
     template void norm_backward_sums(const Stream&, const Image&, const T*, std::span<const T* const>, double*,      \
                                      void*);                                                                         \
     template void channel_sums(const Stream&, const Image&, const T*, double*, void*);                               \

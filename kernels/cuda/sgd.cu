@@ -19,6 +19,7 @@ struct SgdItem {
 template <class T>
 struct SgdNumbers {
     T rate, momentum, largest;
+    const double* lr;  // null: rate
     bool nesterov;
     Clip clip;
 };
@@ -29,7 +30,7 @@ __global__ void __launch_bounds__(kThreads)
     const Part part = part_of_block(list);
     const SgdItem<T> r = list.items[part.item];
     const bool gap = r.gap[0] != T(1) || r.gap[1] != T(0) || r.gap[2] != T(0) || r.gap[3] != T(1);
-    const T scale = static_cast<T>(clip_factor(k.clip));
+    const T scale = static_cast<T>(clip_factor(k.clip)), rate = k.lr ? static_cast<T>(-*k.lr) : k.rate;
     for_elements<T>(part, all_aligned(r.w, r.v, r.g), [&](auto width, std::size_t at) {
         constexpr int n = decltype(width)::value;
         Pack<T, n> w = load<n>(r.w + at), v = load<n>(r.v + at);
@@ -45,7 +46,7 @@ __global__ void __launch_bounds__(kThreads)
                 const T clamped = g.v[i] > k.largest ? k.largest : g.v[i] < -k.largest ? -k.largest : g.v[i];
                 const T d = std::fma(r.decay, w.v[i], clamped * scale);
                 v.v[i] = std::fma(k.momentum, v.v[i], d);
-                w.v[i] = std::fma(k.rate, k.nesterov ? std::fma(k.momentum, v.v[i], d) : v.v[i], w.v[i]);
+                w.v[i] = std::fma(rate, k.nesterov ? std::fma(k.momentum, v.v[i], d) : v.v[i], w.v[i]);
             }
         }
         store(r.w + at, w);
@@ -92,9 +93,12 @@ void sgd(const Stream& stream, const SgdStep& s, std::span<const SgdRange<T>> ra
         items.push_back({r.w, r.v, r.g, r.count, {}, static_cast<T>(r.decays ? s.decay : 0)});
         for (int i = 0; i < 4; i++) items.back().gap[i] = static_cast<T>(r.gap[i]);
     }
-    const SgdNumbers<T> numbers{static_cast<T>(-s.lr), static_cast<T>(s.momentum),
+    const SgdNumbers<T> numbers{static_cast<T>(-s.lr),
+                                static_cast<T>(s.momentum),
                                 s.clip_value > 0 ? static_cast<T>(s.clip_value) : std::numeric_limits<T>::infinity(),
-                                s.nesterov, s.clip};
+                                s.lr_at,
+                                s.nesterov,
+                                s.clip};
     for_lists(std::span<const SgdItem<T>>(items), [&]<int N>(const RangeList<SgdItem<T>, N>& list, unsigned grid) {
         simt::launch(sgd_kernel<T, N>, blocks(stream, dim3(grid)), list, numbers);
     });

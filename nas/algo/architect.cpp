@@ -45,8 +45,9 @@ double Architect::first_order(const LabelledBatch& valid, const std::function<vo
     Tape tape(arena_, &net_.store(), fixed);
     TapeScope recording(&tape);
     const Tensor l = net_.penalised(loss(valid));
-    backward_from(tape, l);
-    const double value = finite_loss(l, advice);
+    backward_from(tape, l, cotangents());
+    if (held_) held_->reads.keep({{Read::arch_loss, l}});
+    const double value = held_ ? 0 : finite_loss(l, advice);
     use(tape);
     return value;
 }
@@ -57,21 +58,41 @@ void Architect::look_ahead(const LabelledBatch& train, double lr) {
     const ConstantRanges constant(store, alphas_);
     Tape tape(arena_, &store, fixed);
     TapeScope recording(&tape);
-    backward_from(tape, loss(train));
+    backward_from(tape, loss(train), cotangents());
     NASCENT_CHECK(tape.written().size() == weights_.size(), runtime, "{} of {} ranges of weights have a gradient",
                   tape.written().size(), weights_.size());
-    combine(store, weights_, [&](int r) { return second_->weights(r); },
-            {{{1 - lr * options_.weight_decay, [&](int r) { return store.range(r).weights; }},
-              {-lr * options_.momentum, [&](int r) { return store.range(r).momentum; }},
-              {-lr, [&](int r) { return store.gradient_place(r); }}}});
+    combine(
+        store, weights_, [&](int r) { return second_->weights(r); },
+        {{{1 - lr * options_.weight_decay, [&](int r) { return store.range(r).weights; }},
+          {-lr * options_.momentum, [&](int r) { return store.range(r).momentum; }},
+          {-lr, [&](int r) { return store.gradient_place(r); }}}},
+        unrolled_);
 }
 
-double Architect::look_ahead_norm(const Tape& tape) const {
-    ScratchScope scratch(arena_);
-    double squares;
-    const double* sum = sum_of_squares(tape, net_.store(), [&](int r) { return !has(alphas_, r); });
-    net_.store().device().copy_out(&squares, sum, sizeof(squares));
-    return std::sqrt(squares);
+const double* Architect::look_ahead_squares(const Tape& tape) const {
+    return sum_of_squares(
+        tape, net_.store(), [&](int r) { return !has(alphas_, r); }, held_ ? squares_.as<double>() : nullptr);
+}
+
+void Architect::hold(HeldStep& step) {
+    held_ = &step;
+    if (!options_.second_order) return;
+    lr_ = static_cast<double*>(step.values.take(sizeof(double)));
+    unrolled_ = static_cast<double*>(step.values.take(3 * sizeof(double)));
+    quotient_ = static_cast<double*>(step.values.take(9 * sizeof(double)));
+    squares_ = step.values.tensor({1}, DType::f64);
+}
+
+void Architect::prepare(double lr) {
+    if (!options_.second_order) return;
+    const double unrolled[3] = {1 - lr * options_.weight_decay, -lr * options_.momentum, -lr};
+    held_->values.write(lr_, lr);
+    held_->values.write(unrolled_, unrolled, sizeof(unrolled));
+}
+
+void Architect::check_norm(double norm) {
+    NASCENT_CHECK(norm > 0 && std::isfinite(norm), runtime, "the gradient at the unrolled weights has the norm {}",
+                  norm);
 }
 
 void Architect::keep_alpha_gradients(std::vector<void*>& to) {
@@ -83,37 +104,39 @@ void Architect::keep_alpha_gradients(std::vector<void*>& to) {
             {{{1, [&](int r) { return store.gradient_place(r); }}, {}, {}}});
 }
 
-void Architect::move_weights(double factor, bool over_gradients) {
+void Architect::move_weights(double factor, bool over_gradients, const double* factors) {
     ParameterStore& store = net_.store();
-    combine(store, weights_, [&](int r) { return over_gradients ? store.gradient_place(r) : second_->weights(r); },
-            {{{1, [&](int r) { return store.range(r).weights; }},
-              {factor, [&](int r) { return store.gradient_place(r); }},
-              {}}});
+    combine(
+        store, weights_, [&](int r) { return over_gradients ? store.gradient_place(r) : second_->weights(r); },
+        {{{1, [&](int r) { return store.range(r).weights; }},
+          {factor, [&](int r) { return store.gradient_place(r); }},
+          {}}},
+        factors);
 }
 
-void Architect::probe(const LabelledBatch& train, double factor, std::vector<void*>& to) {
+void Architect::probe(const LabelledBatch& train, double factor, const double* factors, std::vector<void*>& to) {
     ScratchScope scratch(arena_);
     ParameterStore& store = net_.store();
-    move_weights(factor, false);
+    move_weights(factor, false, factors);
     const ConstantRanges constant(store, weights_);
     const SecondWeightsScope moved(*second_, false);
     Tape tape(arena_, &store, fixed);
     TapeScope recording(&tape);
-    backward_from(tape, loss(train));
+    backward_from(tape, loss(train), cotangents());
     keep_alpha_gradients(to);
 }
 
 void Architect::probe_both(const LabelledBatch& train, double factor) {
     ScratchScope scratch(arena_);
     ParameterStore& store = net_.store();
-    move_weights(factor, false);
-    move_weights(-factor, true);  // no weight's gradient is computed below
+    move_weights(factor, false, quotient_);
+    move_weights(-factor, true, quotient_ ? quotient_ + 3 : nullptr);  // no weight's gradient is computed below
     const ConstantRanges constant(store, weights_);
     const TwinWeightsScope moved(*second_);
     Tape tape(arena_, &store, fixed);
     TapeScope recording(&tape);
     const std::vector<Tensor> logits = net_.logits_of_copies(train.x, true);
-    backward_from(tape, cross_entropy(logits[0], train.labels), cross_entropy(logits[1], train.labels));
+    backward_from(tape, cross_entropy(logits[0], train.labels), cross_entropy(logits[1], train.labels), cotangents());
     keep_alpha_gradients(plus_);
 }
 
@@ -122,34 +145,42 @@ double Architect::second_order(const LabelledBatch& train, const LabelledBatch& 
     ParameterStore& store = net_.store();
     look_ahead(train, lr);
     Tape tape(arena_, &store, fixed);
-    double value, e;
+    double value = 0, e = 1;
     {
         ScratchScope scratch(arena_);
         const SecondWeightsScope moved(*second_, true);
         TapeScope recording(&tape);
         const Tensor l = loss(valid);
-        backward_from(tape, l);
-        value = finite_loss(l, advice);
-        const double norm = look_ahead_norm(tape);
-        NASCENT_CHECK(norm > 0 && std::isfinite(norm), runtime, "the gradient at the unrolled weights has the norm {}",
-                      norm);
-        e = 0.01 / norm;
+        backward_from(tape, l, cotangents());
+        if (held_) {
+            quotient_factors(store, look_ahead_squares(tape), lr_, options_.twin, quotient_);
+            held_->reads.keep({{Read::arch_loss, l}, {Read::look_ahead_squares, squares_}});
+        } else {
+            value = finite_loss(l, advice);
+            const ScratchScope squared(arena_);
+            double squares;
+            store.device().copy_out(&squares, look_ahead_squares(tape), sizeof(squares));
+            check_norm(std::sqrt(squares));
+            e = 0.01 / std::sqrt(squares);
+        }
         keep_alpha_gradients(ahead_);
     }
     // From here on only alphas' gradients are computed: the weights' v stay where they are until w - e v replaces them.
     if (options_.twin) {
         probe_both(train, e);
     } else {
-        probe(train, e, plus_);
-        probe(train, -e, minus_);
+        probe(train, e, quotient_, plus_);
+        probe(train, -e, quotient_ ? quotient_ + 3 : nullptr, minus_);
     }
     auto place = [&](const std::vector<void*>& kept) {
         return [this, &kept](int r) -> const void* {
             return kept[static_cast<std::size_t>(std::find(alphas_.begin(), alphas_.end(), r) - alphas_.begin())];
         };
     };
-    combine(store, alphas_, [&](int r) { return store.gradient_place(r); },
-            {{{1, place(ahead_)}, {-lr / (2 * e), place(plus_)}, {options_.twin ? 0 : lr / (2 * e), place(minus_)}}});
+    combine(
+        store, alphas_, [&](int r) { return store.gradient_place(r); },
+        {{{1, place(ahead_)}, {-lr / (2 * e), place(plus_)}, {options_.twin ? 0 : lr / (2 * e), place(minus_)}}},
+        quotient_ ? quotient_ + 6 : nullptr);
     use(tape);
     return value;
 }

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "engine/memory/second_weights.h"
-#include "nas/algo/loss.h"
+#include "nas/algo/held_step.h"
 #include "nas/supernet/search_net.h"
 
 namespace nascent {
@@ -34,6 +34,15 @@ class Architect {
     double gradients(const LabelledBatch& train, const LabelledBatch& valid, double lr,
                      const std::function<void(const Tape&)>& use);
 
+    /// From now on gradients() launches what can be captured and reads nothing: what it would have read is kept in the
+    /// step's reads (arch_loss; in second order look_ahead_squares), and `lr` is prepare()'s.
+    void hold(HeldStep& step);
+    /// Before a step's work: its rate.
+    void prepare(double lr);
+    /// Whether the gradient at the unrolled weights has a norm that a difference quotient can be made with; throws
+    /// Error(runtime) where it has not.
+    static void check_norm(double norm);
+
     /// Ranges of the weights (those that hold any) and of the alphas.
     const std::vector<int>& weight_ranges() const { return weights_; }
     const std::vector<int>& alpha_ranges() const { return alphas_; }
@@ -47,11 +56,12 @@ class Architect {
                         const std::function<void(const Tape&)>& use);
     void look_ahead(const LabelledBatch& train, double lr);
     /// The weights w + factor v, to the second set or, over v, to the gradient places.
-    void move_weights(double factor, bool over_gradients);
-    void probe(const LabelledBatch& train, double factor, std::vector<void*>& to);
+    void move_weights(double factor, bool over_gradients, const double* factors = nullptr);
+    void probe(const LabelledBatch& train, double factor, const double* factors, std::vector<void*>& to);
     void probe_both(const LabelledBatch& train, double factor);
     void keep_alpha_gradients(std::vector<void*>& to);
-    double look_ahead_norm(const Tape& tape) const;
+    const double* look_ahead_squares(const Tape& tape) const;
+    Cotangents cotangents() const { return held_ ? held_->cotangents : Cotangents{}; }
 
     SearchNet& net_;
     Arena& arena_;
@@ -61,6 +71,12 @@ class Architect {
     std::optional<Arena> kept_;  // the alphas' gradients of the passes
     // By alpha range, in kept_: at w', w + e v and w - e v. With `twin` there is the difference of the last two.
     std::vector<void*> ahead_, plus_, minus_;
+
+    HeldStep* held_ = nullptr;
+    // In its values: the learning rate, the factors of the unrolled step, kernels::quotient_factors', and the squares
+    // those are made of.
+    double *lr_ = nullptr, *unrolled_ = nullptr, *quotient_ = nullptr;
+    Tensor squares_;
 };
 
 }  // namespace nascent

@@ -28,13 +28,25 @@ BatchSource batches_of(Any& loader, int size) {
                 loader.batch(static_cast<std::uint64_t>(step), *batch);
                 return to_device(*batch, size);
             },
-            static_cast<std::int64_t>(loader.steps_per_epoch()), [&loader] { return loader.wait_seconds(); }};
+            static_cast<std::int64_t>(loader.steps_per_epoch()),
+            [&loader] { return loader.wait_seconds(); },
+            nullptr,
+            nullptr,
+            {}};
 }
 }  // namespace
 
 template <class T>
 BatchSource source_of(Loader<T>& loader, int size) {
-    return batches_of<T>(loader, size);
+    BatchSource source = batches_of<T>(loader, size);
+    if (loader.transforms()) return source;
+    source.draws = [&loader](std::int64_t step, BatchDraws& d) {
+        loader.draws(static_cast<std::uint64_t>(step), d.draws, d.labels);
+    };
+    source.pictures = &loader.pictures();
+    const auto bytes = std::as_bytes(std::span(loader.table()));
+    source.table.assign(bytes.begin(), bytes.end());
+    return source;
 }
 template BatchSource source_of(Loader<float>&, int);
 template BatchSource source_of(Loader<double>&, int);

@@ -44,12 +44,25 @@ BilevelTrainer::BilevelTrainer(SearchNet& net, BatchSource train, BatchSource al
           [t = training, n = train_.steps_per_epoch](std::int64_t step) { return learning_rate(t, step / n); },
           architect_.weight_ranges()),
       adam_(
-          net.store(), training.arch, [lr = training.arch_lr](std::int64_t) { return lr; }, architect_.alpha_ranges()) {
+          net.store(), training.arch, [lr = training.arch_lr](std::int64_t) { return lr; }, architect_.alpha_ranges()),
+      pictures_(net.store().device()) {
     net.set_rule(rule_.get());
     Device& device = net.store().device();
+    resident_train_ = ResidentBatches::of(pictures_, train_, net.store().dtype());
+    if (!training.single_level) resident_alpha_ = ResidentBatches::of(pictures_, alpha_, net.store().dtype());
+    not_whole_ = why_not_whole(device);
     // Where a rule chooses what runs, steps are too unlike each other for captures to come again.
     const bool repeats = training.rule.algo != Algo::gdas && training.rule.algo != Algo::rsps;
-    if (training.capture && repeats && device.can_capture()) segments_ = std::make_unique<Segments>(device);
+    if (not_whole_.empty())
+        hold_steps();
+    else if (training.capture && repeats && device.can_capture())
+        segments_ = std::make_unique<Segments>(device);
+}
+
+double BilevelTrainer::wait_seconds() const {
+    const double drawn = (resident_train_ ? resident_train_->wait_seconds() : 0) +
+                         (resident_alpha_ ? resident_alpha_->wait_seconds() : 0);
+    return train_.wait_seconds() + alpha_.wait_seconds() + drawn;
 }
 
 BilevelTrainer::~BilevelTrainer() { net_.set_rule(nullptr); }
@@ -63,7 +76,15 @@ void BilevelTrainer::step_weights(const LabelledBatch& batch, bool move_alphas, 
     TapeScope recording(&tape);
     const Tensor logits = net_.logits(batch.x, true);
     const Tensor loss = cross_entropy(logits, batch.labels);
-    backward_from(tape, loss);
+    backward_from(tape, loss, held_ ? held_->cotangents : Cotangents{});
+    if (held_) {
+        sgd_.step(tape);
+        if (move_alphas) adam_.step(tape);
+        StepReads::Kept kept{{Read::loss, loss}, {Read::logits, logits}, {Read::labels, batch.labels}};
+        if (sgd_.squares().defined()) kept.emplace_back(Read::squares, sgd_.squares());
+        held_->reads.keep(kept);
+        return;
+    }
     const double value = finite_loss(loss, "a smaller train.lr, or train.clip = 5");
     result.score.add(value, hits(logits, batch.labels));
     result.gradient_norm = sgd_.step(tape);
@@ -77,13 +98,15 @@ BilevelTrainer::Step BilevelTrainer::step(bool move_alphas) {
     Scope scope("step {}", step);
     arena_.reset();
     ExecutionScope execution(arena_);
-    CapturedScope captured(segments_.get(), nullptr);
-    Step result;
-    const LabelledBatch train = train_.batch(step);
     const std::int64_t epoch = step / steps_per_epoch();
     move_alphas = move_alphas && epoch - stage_start(training_, epoch) >= training_.begin;
     const bool together = training_.single_level && move_alphas, apart = move_alphas && !together;
-    const LabelledBatch alpha = apart ? alpha_.batch(step) : LabelledBatch{};
+    if (held_) return whole_step(step, epoch, together ? Moves::together : apart ? Moves::apart : Moves::weights);
+    CapturedScope captured(segments_.get(), nullptr);
+    Step result;
+    const LabelledBatch train = resident_train_ ? resident_train_->batch(step) : train_.batch(step);
+    LabelledBatch alpha;
+    if (apart) alpha = resident_alpha_ ? resident_alpha_->batch(step) : alpha_.batch(step);
     const double lr = learning_rate(training_, epoch);
     auto step_alphas = [&] {
         net_.begin(Pass::architecture, epoch, step);
@@ -124,9 +147,18 @@ std::vector<std::vector<double>> BilevelTrainer::alphas() const {
             t.device->copy_out(host.data(), t.data, t.bytes());
             std::copy(host.begin(), host.end(), to.begin());
         });
+    }
+    return checked(std::move(all));
+}
+
+std::vector<std::vector<double>> BilevelTrainer::checked(std::vector<std::vector<double>> all) const {
+    const std::vector<int> parameters = net_.alphas();
+    for (std::size_t matrix = 0; matrix < all.size(); matrix++) {
+        std::vector<double>& to = all[matrix];
+        const Tensor t = net_.store().raw(parameters[matrix]);
         for (std::size_t i = 0; i < to.size(); i++) {
             const bool finite = std::isfinite(to[i]);
-            if (const auto& kept = training_.rule.kept; finite && !kept.empty() && !kept.at(all.size() - 1)[i]) {
+            if (const auto& kept = training_.rule.kept; finite && !kept.empty() && !kept.at(matrix)[i]) {
                 to[i] = -INFINITY;
                 continue;
             }
@@ -134,8 +166,8 @@ std::vector<std::vector<double>> BilevelTrainer::alphas() const {
                                           : rule_ ? rule_->objection(to[i])
                                                   : "";
             NASCENT_CHECK(objection.empty(), runtime, "'{}' is {} at {}: {}",
-                          net_.store().parameters()[static_cast<std::size_t>(p)].name, to[i],
-                          place(all.size() - 1, i, static_cast<std::size_t>(t.shape[1])), objection);
+                          net_.store().parameters()[static_cast<std::size_t>(parameters[matrix])].name, to[i],
+                          place(matrix, i, static_cast<std::size_t>(t.shape[1])), objection);
         }
     }
     return all;
@@ -158,12 +190,15 @@ void BilevelTrainer::go_on_from(BilevelTrainer& other) {
 }
 
 Score BilevelTrainer::evaluate(const BatchSource& source, std::int64_t epoch, const std::function<bool()>& stop) {
-    return nascent::evaluate(net_, arena_, source, epoch * source.steps_per_epoch, source.steps_per_epoch, stop);
+    const auto resident = ResidentBatches::of(pictures_, source, net_.store().dtype());
+    return nascent::evaluate(net_, arena_, resident ? resident->as_source() : source, epoch * source.steps_per_epoch,
+                             source.steps_per_epoch, stop);
 }
 
 Score BilevelTrainer::evaluate_candidate(const BatchSource& source, std::int64_t number) {
+    const auto resident = ResidentBatches::of(pictures_, source, net_.store().dtype());
     return nascent::evaluate(
-        net_, arena_, source, number, 1, [] { return false; }, Pass::selection);
+        net_, arena_, resident ? resident->as_source() : source, number, 1, [] { return false; }, Pass::selection);
 }
 
 }  // namespace nascent

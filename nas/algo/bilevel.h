@@ -2,13 +2,17 @@
 // Liu, Simonyan and Yang, ICLR 2019, algorithm 1), or both on the same batch (SNAS). What mixed ops make of the alphas
 // is the algorithm's rule.
 #pragma once
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
+#include <tuple>
 
 #include "engine/autograd/execution.h"
 #include "nas/algo/arch_rules.h"
 #include "nas/algo/architect.h"
 #include "nas/algo/evaluate.h"
+#include "nas/algo/resident_batches.h"
 #include "nas/algo/search_space.h"
 #include "ops/optim/adam.h"
 #include "ops/optim/sgd.h"
@@ -50,8 +54,9 @@ struct BilevelTraining {
     bool single_level = false;
     ArchRuleOptions rule;
     std::vector<AlphaMatrix> matrices;  // names for messages, as the network's alphas; none: numbers
-    /// Op calls that come again are replayed from captures, where the device can; changes no bit.
-    bool capture = true;
+    /// Where the device can, steps are replayed from captures: whole, unless something of a step is decided on the host
+    /// (BilevelTrainer::not_whole), else op call by op call. Changes no bit.
+    bool capture = true, capture_whole = true;
 };
 
 /// Of the stage that an epoch is in.
@@ -94,7 +99,15 @@ class BilevelTrainer {
     Adam& arch_optimizer() { return adam_; }
     /// The optimizers go on from another trainer's, of the same ranges.
     void go_on_from(BilevelTrainer& other);
-    double wait_seconds() const { return train_.wait_seconds() + alpha_.wait_seconds(); }
+    double wait_seconds() const;
+    /// Why steps are not launched as one graph each; empty: they are, from the third of each kind on (with and without
+    /// the alphas, and by the sizes of their batches).
+    const std::string& not_whole() const { return not_whole_; }
+    /// Steps that were one launch, and the kernels, fills and copies in the last of them.
+    std::int64_t replayed_steps() const { return replayed_; }
+    std::size_t replayed_nodes() const { return nodes_; }
+    /// Bytes of pictures that lie on the device; 0 where batches come as pixels.
+    std::size_t resident_bytes() const { return pictures_.bytes(); }
     /// The most bytes that activations, their gradients and scratch have taken.
     std::size_t high_water() const { return arena_.high_water(); }
     std::size_t second_bytes() const { return architect_.second_bytes(); }
@@ -103,6 +116,18 @@ class BilevelTrainer {
     /// An element of a matrix of alphas, in words.
     std::string place(std::size_t matrix, std::size_t element, std::size_t columns) const;
     void step_weights(const LabelledBatch& batch, bool move_alphas, Step& result);
+    /// What of a step moves. The alphas' with the weights', by a pass of their own, or not at all.
+    enum class Moves { weights, together, apart };
+    std::string why_not_whole(const Device& device) const;
+    void hold_steps();
+    Step whole_step(std::int64_t step, std::int64_t epoch, Moves moves);
+    void whole_work(std::int64_t step, std::int64_t epoch, Moves moves, const LabelledBatch& given,
+                    const LabelledBatch& given_alpha);
+    Step read_whole(Moves moves);
+    /// Numbers of the alphas, checked as alphas() says.
+    std::vector<std::vector<double>> checked(std::vector<std::vector<double>> all) const;
+    std::vector<Tensor> alpha_tensors() const;
+    StepReads::Kept kept_alphas() const;
     SearchNet& net_;
     BilevelTraining training_;
     BatchSource train_, alpha_;
@@ -112,6 +137,23 @@ class BilevelTrainer {
     Sgd sgd_;
     Adam adam_;
     std::unique_ptr<Segments> segments_;
+    ResidentPictures pictures_;
+    std::unique_ptr<ResidentBatches> resident_train_, resident_alpha_;  // null: batches come as pixels
+
+    /// The work of all steps of a kind.
+    struct Work {
+        bool ran = false;
+        std::unique_ptr<Graph> graph;
+        std::size_t end = 0;                // where it leaves the arena
+        std::vector<int> weights, alphas;   // ranges that it updates
+        std::vector<std::int64_t> counted;  // by the network's counters
+        StepReads::Kept kept;
+    };
+    std::string not_whole_;
+    std::unique_ptr<HeldStep> held_;  // null where steps are not whole
+    std::map<std::tuple<Moves, int, int>, Work> works_;
+    std::int64_t replayed_ = 0;
+    std::size_t nodes_ = 0;
 };
 
 }  // namespace nascent

@@ -3,6 +3,8 @@
 // divided by its sum.
 #include <fmt/format.h>
 
+#include <map>
+
 #include "engine/autograd/execution.h"
 #include "nas/algo/arch_draws.h"
 #include "ops/constants.h"
@@ -15,11 +17,23 @@ class Drnas final : public ArchRule {
     explicit Drnas(const ArchRuleOptions& o) : draw_{o.seed}, kl_(o.kl), kept_(o.kept) {}
     void begin(Pass pass, std::int64_t epoch, std::int64_t number) override { draw_.begin(pass, epoch, number); }
     ArchWeights weights(const Tensor& alphas, int matrix) override {
-        const Tensor drawn = dirichlet_draw(alphas, draw_.key(matrix));
+        DrawKey key = draw_.key(matrix);
+        if (const auto held = steps_.find(draw_.pass); held != steps_.end()) key.step_at = held->second;
+        const Tensor drawn = dirichlet_draw(alphas, key);
         if (kept_.empty()) return {dirichlet(alphas, drawn)};
         return {dirichlet(alphas, drawn, mask(alphas, matrix)), {}, false, kept_.at(static_cast<std::size_t>(matrix))};
     }
     Tensor penalty(const Tensor& alphas) override { return kl_ > 0 ? dirichlet_kl(alphas, kl_) : Tensor{}; }
+    void hold(HostValues& values, std::span<const Tensor>) override {
+        values_ = &values;
+        for (Pass pass : {Pass::architecture, Pass::weights})
+            steps_[pass] = static_cast<std::uint64_t*>(values.take(sizeof(std::uint64_t)));
+    }
+    void prepare(Pass pass, std::int64_t epoch, std::int64_t number) override {
+        ArchDraw draw = draw_;
+        draw.begin(pass, epoch, number);
+        values_->write(steps_.at(pass), draw.step);
+    }
     std::string objection(double alpha) const override {
         const double c = concentration(alpha);
         if (c >= kLeastConcentration && c <= kLargestConcentration) return {};
@@ -51,6 +65,8 @@ class Drnas final : public ArchRule {
     std::vector<std::vector<bool>> kept_;
     std::unique_ptr<Arena> masks_memory_;
     std::vector<Tensor> masks_;  // by matrix
+    HostValues* values_ = nullptr;
+    std::map<Pass, std::uint64_t*> steps_;  // of the draws, where they are held
 };
 
 }  // namespace

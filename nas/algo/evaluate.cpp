@@ -13,14 +13,22 @@ void Score::add(double mean, const Score& batch) {
 }
 
 Score hits(const Tensor& logits, const Tensor& labels) {
+    std::vector<std::byte> numbers(logits.bytes()), wanted(labels.bytes());
+    labels.device->copy_out(wanted.data(), labels.data, wanted.size());
+    logits.device->copy_out(numbers.data(), logits.data, numbers.size());
+    Tensor l = logits, w = labels;
+    l.data = numbers.data();
+    w.data = wanted.data();
+    return hits_on_host(l, w);
+}
+
+Score hits_on_host(const Tensor& logits, const Tensor& labels) {
     const auto n = static_cast<std::size_t>(logits.shape[0]), classes = static_cast<std::size_t>(logits.shape[1]);
-    std::vector<std::int32_t> wanted(n);
-    labels.device->copy_out(wanted.data(), labels.data, labels.bytes());
+    const std::span<const std::int32_t> wanted = labels.span<std::int32_t>();
     Score score;
     score.pictures = static_cast<std::int64_t>(n);
     with_type(logits.dtype, [&](auto zero) {
-        std::vector<decltype(zero)> all(n * classes);
-        logits.device->copy_out(all.data(), logits.data, logits.bytes());
+        const std::span<const decltype(zero)> all = logits.span<decltype(zero)>();
         for (std::size_t i = 0; i < n; i++) {
             const auto* row = &all[i * classes];
             const auto label = static_cast<std::size_t>(wanted[i]);

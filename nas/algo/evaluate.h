@@ -25,6 +25,8 @@ struct Score {
 /// Which labels are the first and among the first five of their logits (n, classes); of equals the lower class comes
 /// first, a not-a-number hits nothing. The loss is left out. Waits for the logits.
 Score hits(const Tensor& logits, const Tensor& labels);
+/// The same of tensors in the host's memory.
+Score hits_on_host(const Tensor& logits, const Tensor& labels);
 
 /// Running statistics, no gradients, batches first ... first + steps of the source; to the network's rule they are of
 /// this pass. `stop` is asked between batches; true ends it at once, with what there is.

@@ -17,6 +17,8 @@ class Gdas final : public ArchRule {
     explicit Gdas(const ArchRuleOptions& o) : draw_{o.seed}, temperature_(o.temperature), bare_sums_(o.bare_sums) {}
     void begin(Pass pass, std::int64_t epoch, std::int64_t number) override { draw_.begin(pass, epoch, number); }
 
+    std::string differs() const override { return "the host chooses the operators that a forward computes"; }
+
     /// What runs depends on the noise and the alphas of this forward, so the host waits for p.
     ArchWeights weights(const Tensor& alphas, int matrix) override {
         const Tensor p = gumbel_softmax(alphas, gumbel_noise(draw_, alphas, matrix), temperature_.at(draw_.epoch));

@@ -17,10 +17,16 @@ Tensor scalar(DType dtype, double value) {
 }
 }  // namespace
 
-void backward_from(Tape& tape, const Tensor& loss) { tape.backward(loss, scalar(loss.dtype, 1)); }
+void backward_from(Tape& tape, const Tensor& loss) { backward_from(tape, loss, Cotangents{}); }
+void backward_from(Tape& tape, const Tensor& plus, const Tensor& minus) { backward_from(tape, plus, minus, {}); }
 
-void backward_from(Tape& tape, const Tensor& plus, const Tensor& minus) {
-    const Tape::Cotangent difference[] = {{plus, scalar(plus.dtype, 1)}, {minus, scalar(minus.dtype, -1)}};
+void backward_from(Tape& tape, const Tensor& loss, const Cotangents& of) {
+    tape.backward(loss, of.one.defined() ? of.one : scalar(loss.dtype, 1));
+}
+
+void backward_from(Tape& tape, const Tensor& plus, const Tensor& minus, const Cotangents& of) {
+    const Tape::Cotangent difference[] = {{plus, of.one.defined() ? of.one : scalar(plus.dtype, 1)},
+                                          {minus, of.minus_one.defined() ? of.minus_one : scalar(minus.dtype, -1)}};
     tape.backward(difference);
 }
 
@@ -32,8 +38,9 @@ double read_scalar(const Tensor& t) {
     });
 }
 
-double finite_loss(const Tensor& loss, const char* advice) {
-    const double value = read_scalar(loss);
+double finite_loss(const Tensor& loss, const char* advice) { return finite_loss(read_scalar(loss), advice); }
+
+double finite_loss(double value, const char* advice) {
     NASCENT_CHECK(std::isfinite(value), runtime, "the loss is {}: the training has diverged; try {}",
                   std::isnan(value) ? "not a number" : "infinite", advice);
     return value;

@@ -10,6 +10,8 @@ class Rsps final : public ArchRule {
     explicit Rsps(const ArchRuleOptions& o) : draw_{o.seed} {}
     void begin(Pass pass, std::int64_t epoch, std::int64_t number) override { draw_.begin(pass, epoch, number); }
 
+    std::string differs() const override { return "the host chooses the operators that a forward computes"; }
+
     ArchWeights weights(const Tensor& alphas, int matrix) override {
         const auto edges = static_cast<int>(alphas.shape[0]), operators = static_cast<int>(alphas.shape[1]);
         return {constants(alphas.shape, alphas.dtype, 1), uniform_choice(draw_, matrix, edges, operators)};

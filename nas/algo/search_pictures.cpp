@@ -35,8 +35,14 @@ BatchSource Pictured::alpha(const SearchConfig& c) {
     BatchSource alpha = source(c, Half::valid, o);
     if (c.arch.batches == "iterator") {
         const std::int64_t batch = c.train.batch, pictures = static_cast<std::int64_t>(halves.train.size());
-        alpha.batch = [next = alpha.batch, steps = (pictures + batch - 1) / batch, own = alpha.steps_per_epoch](
-                          std::int64_t step) { return next(iterator_step(step, steps, own)); };
+        const std::int64_t steps = (pictures + batch - 1) / batch, own = alpha.steps_per_epoch;
+        alpha.batch = [next = alpha.batch, steps, own](std::int64_t step) {
+            return next(iterator_step(step, steps, own));
+        };
+        if (alpha.draws)
+            alpha.draws = [next = alpha.draws, steps, own](std::int64_t step, BatchDraws& d) {
+                next(iterator_step(step, steps, own), d);
+            };
     }
     return alpha;
 }

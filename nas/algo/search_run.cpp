@@ -43,6 +43,9 @@ SearchRun::SearchRun(const SearchConfig& config, RunDirectory& directory)
         p.column = chosen_column(*p.table, config.search.table_column, set.classes,
                                  [&](const std::string& text) { directory_.log().say(text); });
     }
+    if (const std::string& why = p.trainer->not_whole(); p.device->can_capture())
+        directory_.log().line(why.empty() ? "each step is one launch"
+                                          : fmt::format("steps are not launched as a whole: {}", why));
     start(found);
 }
 SearchRun::~SearchRun() = default;

@@ -51,6 +51,9 @@ class DartsNet : public SearchNet {
     /// Of the normal and of the reduction cells, then their edges' betas where the network has them, (edges, 1) each;
     /// empty in an evaluation network.
     std::vector<int> alphas() const override;
+    std::string differs() const override {
+        return order_seed_ ? "channels are shuffled in an order of each forward" : "";
+    }
     std::vector<std::vector<std::string>> operators() const override;
     /// With partial channels a node's channels are shuffled in an order drawn for it anew in every cell and pass of a
     /// step, not in groups. Throws Error(usage) where the network has none, or more than 512 channels.
@@ -59,6 +62,11 @@ class DartsNet : public SearchNet {
     using BatchCount = Nb201Supernet::BatchCount;
     std::vector<BatchCount>& batch_counts() { return batch_counts_; }
     const std::vector<BatchCount>& batch_counts() const { return batch_counts_; }
+    std::vector<std::int64_t*> counters() override {
+        std::vector<std::int64_t*> all;
+        for (BatchCount& c : batch_counts()) all.push_back(&c.count);
+        return all;
+    }
     /// The parameter that holds the alphas; -1 in an evaluation network.
     int alphas(bool reduction) const { return alphas_[reduction]; }
 

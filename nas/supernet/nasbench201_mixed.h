@@ -24,6 +24,11 @@ class Nb201MixedNet : public Nb201Supernet, public SearchNet {
     std::vector<int> alphas() const override {
         return betas_ < 0 ? std::vector{arch_parameters_} : std::vector{arch_parameters_, betas_};
     }
+    std::vector<std::int64_t*> counters() override {
+        std::vector<std::int64_t*> all;
+        for (BatchCount& c : batch_counts()) all.push_back(&c.count);
+        return all;
+    }
     std::vector<std::vector<std::string>> operators() const override;
 
   private:

@@ -1,9 +1,11 @@
 // What a search by gradients trains: a network with weights and with architecture parameters in one store.
 #pragma once
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "engine/memory/host_values.h"
 #include "engine/memory/parameter_store.h"
 
 namespace nascent {
@@ -36,6 +38,14 @@ class ArchRule {
     virtual Tensor penalty(const Tensor& /*alphas*/) { return {}; }
     /// Why the rule cannot go on with this finite alpha; empty: it can.
     virtual std::string objection(double /*alpha*/) const { return {}; }
+
+    /// Why the work of a training step is not the same each time but for numbers, so that it cannot be captured as a
+    /// whole; empty: it is.
+    virtual std::string differs() const { return {}; }
+    /// For steps that are captured: from now on what is drawn for the forwards of training passes stands in `values`,
+    /// of the network's matrices `alphas`, where prepare() writes it before a step.
+    virtual void hold(HostValues& /*values*/, std::span<const Tensor> /*alphas*/) {}
+    virtual void prepare(Pass /*pass*/, std::int64_t /*epoch*/, std::int64_t /*number*/) {}
 };
 
 class SearchNet {
@@ -64,6 +74,10 @@ class SearchNet {
         forward_ = {pass, number};
         if (rule_) rule_->begin(pass, epoch, number);
     }
+    /// What forwards count on the host, so that a step that is done again from a capture can be counted.
+    virtual std::vector<std::int64_t*> counters() { return {}; }
+    /// As ArchRule::differs, of the network itself.
+    virtual std::string differs() const { return {}; }
     /// The alphas' loss with the rule's penalties.
     Tensor penalised(Tensor loss);
 

@@ -30,6 +30,7 @@ Adam::Adam(ParameterStore& store, AdamOptions options, std::function<double(std:
 
 double Adam::step(const Tape& tape) {
     double norm = 0;
+    stepped_.clear();
     ScratchScope scratch(tape.arena());
     with_type(store_.dtype(), [&](auto zero) {
         using T = decltype(zero);
@@ -39,17 +40,48 @@ double Adam::step(const Tape& tape) {
             State& s = states_[static_cast<std::size_t>(w.range)];
             const ParameterRange& r = store_.range(w.range);
             ranges.push_back({static_cast<T*>(r.weights), s.first.as<T>(), s.second.as<T>(),
-                              static_cast<const T*>(w.grad), r.count, ++s.steps});
+                              static_cast<const T*>(w.grad), r.count, ++s.steps,
+                              values_ ? corrections_[static_cast<std::size_t>(w.range)] : nullptr});
+            stepped_.push_back(w.range);
         }
-        kernels::AdamStep s{learning_rate_(step_), options_.beta1, options_.beta2, options_.eps, options_.weight_decay};
+        kernels::AdamStep s = step_now();
         const double* squares = nullptr;
-        if (options_.clip_norm > 0) squares = sum_of_squares(tape, store_, [this](int range) { return has(range); });
+        if (options_.clip_norm > 0)
+            squares = sum_of_squares(
+                tape, store_, [this](int range) { return has(range); },
+                squares_.defined() ? squares_.as<double>() : nullptr);
         s.clip = {options_.clip_norm, squares};
         kernels::adam<T>(kernel_stream(store_.device()), s, ranges);
-        if (squares) store_.device().copy_out(&norm, squares, sizeof(norm));
+        if (squares && !values_) store_.device().copy_out(&norm, squares, sizeof(norm));
     });
     step_++;
     return std::sqrt(norm);
+}
+
+kernels::AdamStep Adam::step_now() const {
+    return {learning_rate_(step_), options_.beta1, options_.beta2, options_.eps, options_.weight_decay};
+}
+
+void Adam::hold(HostValues& values) {
+    values_ = &values;
+    corrections_.assign(states_.size(), nullptr);
+    for (std::size_t r = 0; r < states_.size(); r++)
+        if (has(static_cast<int>(r))) corrections_[r] = static_cast<double*>(values.take(2 * sizeof(double)));
+    if (options_.clip_norm > 0) squares_ = values.tensor({1}, DType::f64);
+}
+
+void Adam::prepare() {
+    for (std::size_t r = 0; r < states_.size(); r++) {
+        if (!corrections_[r]) continue;
+        const kernels::AdamCorrection c(step_now(), states_[r].steps + 1);
+        const double both[2] = {c.rate, c.root};
+        values_->write(corrections_[r], both, sizeof(both));
+    }
+}
+
+void Adam::count_replayed(std::span<const int> ranges) {
+    for (int range : ranges) states_[static_cast<std::size_t>(range)].steps++;
+    step_++;
 }
 
 const Adam::State& Adam::state(int range) const {

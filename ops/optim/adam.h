@@ -1,8 +1,12 @@
 // Adam over the ranges a tape has written: for parameters of an architecture, which are few.
 #pragma once
 #include "engine/autograd/tape.h"
+#include "engine/memory/host_values.h"
 
 namespace nascent {
+namespace kernels {
+struct AdamStep;
+}
 
 struct AdamOptions {
     double beta1 = 0.9, beta2 = 0.999;
@@ -27,6 +31,12 @@ class Adam {
     /// or 0 where clipping is off.
     double step(const Tape& tape);
 
+    /// As Sgd's: step() launches what can be captured, prepare() comes before each, nothing is read back.
+    void hold(HostValues& values);
+    void prepare();
+    const std::vector<int>& stepped() const { return stepped_; }
+    void count_replayed(std::span<const int> ranges);
+
     /// What a checkpoint holds of a range besides its weights: the moments as they are stored, of the store's type and
     /// shape (count), zero at first; and how many steps are in them. Throws Error(runtime) for a range it does not
     /// step.
@@ -47,6 +57,11 @@ class Adam {
     Arena moments_;
     std::vector<State> states_;  // by range; undefined tensors: not stepped
     std::int64_t step_ = 0;
+    std::vector<int> stepped_;
+    HostValues* values_ = nullptr;
+    std::vector<double*> corrections_;  // by range, in values_
+    Tensor squares_;
+    kernels::AdamStep step_now() const;
 };
 
 }  // namespace nascent

@@ -6,9 +6,9 @@
 namespace nascent {
 
 const double* sum_of_squares(const Tape& tape, const ParameterStore& store,
-                             const std::function<bool(int range)>& wanted) {
+                             const std::function<bool(int range)>& wanted, double* sum) {
     Arena& arena = tape.arena();
-    double* sum = static_cast<double*>(arena.allocate(sizeof(double)));
+    if (!sum) sum = static_cast<double*>(arena.allocate(sizeof(double)));
     with_type(store.dtype(), [&](auto zero) {
         using T = decltype(zero);
         const kernels::Stream stream = kernel_stream(store.device());

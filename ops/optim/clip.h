@@ -5,8 +5,8 @@
 namespace nascent {
 
 /// The sum of squares of all gradients of the written ranges that `wanted` holds for (null: all), one double in the
-/// device's memory, in the tape's arena: its scope is the caller's.
+/// device's memory: in `sum`, or where that is null in the tape's arena, whose scope is the caller's.
 const double* sum_of_squares(const Tape& tape, const ParameterStore& store,
-                             const std::function<bool(int range)>& wanted = nullptr);
+                             const std::function<bool(int range)>& wanted = nullptr, double* sum = nullptr);
 
 }  // namespace nascent

@@ -14,8 +14,12 @@ struct CombineTerm {
     std::function<const void*(int range)> of = {};
 };
 
-/// to(range) = the sum of the terms, in their order, for each of the ranges, computed in double; it may be a term.
+/// to(range) = the sum of the terms, in their order, for each of the ranges, computed in double; it may be a term. With
+/// `at` the three factors lie in the device's memory, and those terms are read that have `of`.
 void combine(const ParameterStore& store, std::span<const int> ranges, const std::function<void*(int range)>& to,
-             const std::array<CombineTerm, 3>& terms);
+             const std::array<CombineTerm, 3>& terms, const double* at = nullptr);
+
+/// kernels::quotient_factors on a store's device.
+void quotient_factors(const ParameterStore& store, const double* squares, const double* lr, bool twin, double* factors);
 
 }  // namespace nascent

@@ -99,6 +99,7 @@ void Sgd::catch_up(std::span<const int> ranges) {
 
 double Sgd::step(const Tape& tape) {
     double norm = 0;
+    stepped_.clear();
     ScratchScope scratch(tape.arena());
     with_type(store_.dtype(), [&](auto zero) {
         using T = decltype(zero);
@@ -110,20 +111,37 @@ double Sgd::step(const Tape& tape) {
             ParameterRange& r = store_.range(w.range);
             add_pieces(ranges, w.range, r.weights, r.momentum, w.grad);
             r.last_step = step_;
+            stepped_.push_back(w.range);
         }
         kernels::SgdStep s = step_at(learning_rate_(step_));
+        s.lr_at = rate_;
         const double* squares = nullptr;
         if (options_.clip_norm > 0)
-            squares = sum_of_squares(tape, store_, [this](int range) {
-                return options_.others_in_norm || steps_[static_cast<std::size_t>(range)];
-            });
+            squares = sum_of_squares(
+                tape, store_,
+                [this](int range) { return options_.others_in_norm || steps_[static_cast<std::size_t>(range)]; },
+                squares_.defined() ? squares_.as<double>() : nullptr);
         s.clip = {options_.clip_norm, squares};
         kernels::sgd<T>(stream, s, ranges);
-        if (squares) store_.device().copy_out(&norm, squares, sizeof(norm));
+        if (squares && !values_) store_.device().copy_out(&norm, squares, sizeof(norm));
     });
     norm = std::sqrt(norm);
     step_++;
     return norm;
+}
+
+void Sgd::hold(HostValues& values) {
+    NASCENT_CHECK(options_.inactive == SgdOptions::Inactive::skip, runtime, "steps of coasting ranges are not alike");
+    values_ = &values;
+    rate_ = static_cast<double*>(values.take(sizeof(double)));
+    if (options_.clip_norm > 0) squares_ = values.tensor({1}, DType::f64);
+}
+
+void Sgd::prepare() { values_->write(rate_, learning_rate_(step_)); }
+
+void Sgd::count_replayed(std::span<const int> ranges) {
+    for (int range : ranges) store_.range(range).last_step = step_;
+    step_++;
 }
 
 void Sgd::peek(int range, void* out) const {

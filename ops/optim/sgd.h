@@ -1,6 +1,7 @@
 // Stochastic gradient descent over the ranges a tape has written, and what happens to the others.
 #pragma once
 #include "engine/autograd/tape.h"
+#include "engine/memory/host_values.h"
 
 namespace nascent {
 namespace kernels {
@@ -44,6 +45,17 @@ class Sgd {
     /// Updates those of its ranges that the tape has written and counts the step. Returns the gradients' global norm,
     /// or 0 where clipping is off.
     double step(const Tape& tape);
+    /// From now on step() launches what can be captured and done again: the learning rate lies in `values`, where
+    /// prepare() writes it before each step, and nothing is read back, so it returns 0. Throws Error(runtime) where
+    /// ranges coast: what a step does then depends on the steps that they missed.
+    void hold(HostValues& values);
+    void prepare();
+    /// float64 (1): the sum of squares of the gradients of the last step that was held; undefined without clip_norm.
+    const Tensor& squares() const { return squares_; }
+    /// The ranges that the last step() updated.
+    const std::vector<int>& stepped() const { return stepped_; }
+    /// Counts a step that was done again from a capture and updated these ranges.
+    void count_replayed(std::span<const int> ranges);
     /// The range's weights as a dense optimizer would have them now, into `out` (range.count elements of the store's
     /// type, host memory); the stored bytes do not move, so looking never changes a run.
     void peek(int range, void* out) const;
@@ -66,7 +78,11 @@ class Sgd {
     SgdOptions options_;
     std::function<double(std::int64_t)> learning_rate_;
     std::int64_t step_ = 0;
-    std::vector<bool> steps_;                 // by range
+    std::vector<bool> steps_;  // by range
+    std::vector<int> stepped_;
+    HostValues* values_ = nullptr;  // where the rate is held
+    double* rate_ = nullptr;
+    Tensor squares_;
     std::vector<std::vector<Piece>> pieces_;  // by range
 };
 
