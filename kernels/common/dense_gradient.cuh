@@ -9,6 +9,7 @@ namespace nascent::kernels::gpu {
 
 inline constexpr int kDenseRole = 16;  // channels in and out of a warp
 inline constexpr int kDenseGradientWarps = 16;
+inline constexpr int kDenseBlocks = 132;  // the multiprocessors of an H200
 
 /// Input (n, h, w, c_in), dz (n, out_h, out_w, c_out). Tiles are of dz; their rows are multiples of 8 long.
 struct DenseGradientTiles {
@@ -26,47 +27,62 @@ struct DenseGradientPlan {
     std::size_t shared_bytes;
 };
 
-/// Depends on the shape alone, which is flattened. A block has as many channels as leave work for all multiprocessors.
-inline DenseGradientPlan plan_dense_gradient(const ConvShape& shape) {
-    constexpr int kBlocks = 132;
+/// With so many times 16 channels in and out to a block.
+inline DenseGradientPlan plan_dense_gradient(const ConvShape& shape, int inputs, int outputs) {
     auto parts = [](int size, int each) { return (size + each - 1) / each; };
     const int out_h = shape.out_h(), out_w = shape.out_w(), k = shape.k, step = k == 1 ? 1 : shape.stride;
     DenseGradientTiles s = {};
     s.n = shape.n, s.h = shape.h, s.w = shape.w, s.c_in = shape.c_in;
     s.out_h = out_h, s.out_w = out_w, s.c_out = shape.c_out, s.stride = shape.stride;
-    s.inputs = std::min(4, parts(s.c_in, kDenseRole));
-    s.outputs = std::min(4, parts(s.c_out, kDenseRole));
-    // Partial sums take an eighth of what is read, or eight chunks.
+    s.inputs = inputs, s.outputs = outputs;
+    const TileSize tile = dense_tile(s.n, out_h, (out_w + 7) / 8 * 8, std::max(inputs, outputs) > 2 ? 64 : 128);
+    s.images = tile.images, s.tile_h = tile.h, s.tile_w = (tile.w + 7) / 8 * 8;
+    s.tiles_y = parts(out_h, s.tile_h);
+    s.tiles_x = parts(out_w, s.tile_w);
+    const std::size_t tiles = static_cast<std::size_t>(parts(s.n, s.images)) * s.tiles_y * s.tiles_x;
+    if (tiles > 0x7fffffffu) throw simt::Error(std::to_string(tiles) + " tiles for one launch, at most 2^31 - 1");
+    s.tiles = static_cast<int>(tiles);
+    const int across = parts(s.c_in, inputs * kDenseRole), down = parts(s.c_out, outputs * kDenseRole);
+    // Partial sums take an eighth of what is read, but there are blocks for half the multiprocessors and at most two
+    // for each.
     const double read = static_cast<double>(shape.n) *
                         (static_cast<double>(shape.h) * shape.w * s.c_in + 2.0 * out_h * out_w * s.c_out);
-    const int most = static_cast<int>(std::max(8.0, std::min(1e6, read / (8.0 * k * k * s.c_in * s.c_out))));
-    for (;;) {
-        const int wide = std::max(s.inputs, s.outputs);
-        const TileSize tile = dense_tile(s.n, out_h, (out_w + 7) / 8 * 8, wide > 2 ? 64 : 128);
-        s.images = tile.images, s.tile_h = tile.h, s.tile_w = (tile.w + 7) / 8 * 8;
-        s.tiles_y = parts(out_h, s.tile_h);
-        s.tiles_x = parts(out_w, s.tile_w);
-        const std::size_t tiles = static_cast<std::size_t>(parts(s.n, s.images)) * s.tiles_y * s.tiles_x;
-        if (tiles > 0x7fffffffu) throw simt::Error(std::to_string(tiles) + " tiles for one launch, at most 2^31 - 1");
-        s.tiles = static_cast<int>(tiles);
-        const int across = parts(s.c_in, s.inputs * kDenseRole), down = parts(s.c_out, s.outputs * kDenseRole);
-        const int chunks = std::min({s.tiles, most, std::max(1, 2 * kBlocks / (across * down))});
-        s.tiles_per_chunk = parts(s.tiles, chunks);
-        s.groups = std::max(1, std::min((k == 1 ? 8 : kDenseGradientWarps) / (s.inputs * s.outputs), 8));
-        s.window = s.images * ((s.tile_h - 1) * step + k) * ((s.tile_w - 1) * step + k) *
-                   fragment_pitch(s.inputs * kDenseRole);
-        const std::size_t floats = static_cast<std::size_t>(s.window) + static_cast<std::size_t>(s.images) * s.tile_h *
-                                                                            s.tile_w *
-                                                                            fragment_pitch(s.outputs * kDenseRole);
-        const std::size_t others = s.groups > 1 ? static_cast<std::size_t>(s.inputs * s.outputs) * k * k * 256 : 0;
-        const DenseGradientPlan plan = {s,
-                                        dim3(static_cast<unsigned>(parts(s.tiles, s.tiles_per_chunk)),
-                                             static_cast<unsigned>(across), static_cast<unsigned>(down)),
-                                        static_cast<unsigned>(32 * s.inputs * s.outputs * s.groups),
-                                        std::max(floats, others) * sizeof(float)};
-        if (wide == 1 || plan.grid.x * plan.grid.y * plan.grid.z >= kBlocks) return plan;
-        (s.inputs > s.outputs ? s.inputs : s.outputs) = wide == 3 ? 2 : wide / 2;
-    }
+    const int least = parts(kDenseBlocks / 2, across * down), most = parts(2 * kDenseBlocks, across * down);
+    const int chunks =
+        std::min(s.tiles, static_cast<int>(std::clamp<double>(read / (8.0 * k * k * s.c_in * s.c_out), least, most)));
+    s.tiles_per_chunk = parts(s.tiles, chunks);
+    s.groups = std::max(1, std::min((k == 1 ? 8 : kDenseGradientWarps) / (inputs * outputs), 8));
+    s.window =
+        s.images * ((s.tile_h - 1) * step + k) * ((s.tile_w - 1) * step + k) * fragment_pitch(inputs * kDenseRole);
+    const std::size_t floats = static_cast<std::size_t>(s.window) + static_cast<std::size_t>(s.images) * s.tile_h *
+                                                                        s.tile_w * fragment_pitch(outputs * kDenseRole);
+    const std::size_t others = s.groups > 1 ? static_cast<std::size_t>(inputs * outputs) * k * k * 256 : 0;
+    return {s,
+            dim3(static_cast<unsigned>(parts(s.tiles, s.tiles_per_chunk)), static_cast<unsigned>(across),
+                 static_cast<unsigned>(down)),
+            static_cast<unsigned>(32 * inputs * outputs * s.groups), std::max(floats, others) * sizeof(float)};
+}
+
+/// Depends on the shape alone, which is flattened: of those with blocks for half the multiprocessors the one that reads
+/// and writes least, or else the one with the most blocks.
+inline DenseGradientPlan plan_dense_gradient(const ConvShape& shape) {
+    const double x = static_cast<double>(shape.n) * shape.h * shape.w * shape.c_in,
+                 dz = 2.0 * static_cast<double>(shape.pixels()) * shape.c_out,
+                 w = static_cast<double>(shape.k * shape.k) * shape.c_in * shape.c_out;
+    DenseGradientPlan best;
+    double least = 0;
+    unsigned most = 0;
+    auto fits = [](int roles, int channels) { return roles == 1 || roles / 2 * kDenseRole < channels; };
+    for (int inputs = 4; inputs > 0; inputs /= 2)
+        for (int outputs = 4; outputs > 0; outputs /= 2) {
+            if (!fits(inputs, shape.c_in) || !fits(outputs, shape.c_out)) continue;
+            const DenseGradientPlan plan = plan_dense_gradient(shape, inputs, outputs);
+            const unsigned blocks = std::min<unsigned>(kDenseBlocks / 2, plan.grid.x * plan.grid.y * plan.grid.z);
+            const double moved = x * plan.grid.z + dz * plan.grid.y + 2 * w * plan.grid.x;
+            if (blocks < most || (blocks == most && moved >= least)) continue;
+            best = plan, least = moved, most = blocks;
+        }
+    return best;
 }
 
 /// partials (chunks, K, K, c_in, c_out) = the products of the chunk's pixels. Where rows are no multiple of 8 long the
