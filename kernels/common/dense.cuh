@@ -42,7 +42,9 @@ inline TileSize dense_tile(int n, int h, int w, int pixels) {
 }
 
 /// Depends on the shape alone, which is flattened. As plan_convolution.
-inline DensePlan plan_dense(const ConvShape& shape, bool is_gradient) {
+template <class P = Tf32>
+DensePlan plan_dense(const ConvShape& shape, bool is_gradient) {
+    using Factor = typename P::Factor;
     constexpr int kBlocks = 132;  // the multiprocessors of an H200
     const int out_h = shape.out_h(), out_w = shape.out_w(), stride = shape.stride;
     ConvTiles s = {shape.n, shape.h, shape.w, shape.c_in, out_h, out_w, shape.c_out, shape.k, stride,
@@ -64,17 +66,17 @@ inline DensePlan plan_dense(const ConvShape& shape, bool is_gradient) {
         s.images = tile.images, s.tile_h = tile.h, s.tile_w = tile.w;
         s.tiles_y = (h + tile.h - 1) / tile.h;
         s.tiles_x = (w + tile.w - 1) / tile.w;
-        s.window = tile.images * ((tile.h - 1) * step + taps) * ((tile.w - 1) * step + taps) * kPitch<float>;
+        s.window = tile.images * ((tile.h - 1) * step + taps) * ((tile.w - 1) * step + taps) * kPitch<Factor>;
         const std::size_t tiles =
             static_cast<std::size_t>((s.n + tile.images - 1) / tile.images) * s.tiles_y * s.tiles_x;
         if (tiles > 0x7fffffffu) throw simt::Error(std::to_string(tiles) + " tiles for one launch, at most 2^31 - 1");
         const int down = (tile.pixels() + kWarpPixels - 1) / kWarpPixels;
-        const std::size_t floats =
-            static_cast<std::size_t>(s.window) + taps * taps * kChunk<float> * fragment_pitch(columns);
+        const std::size_t factors =
+            static_cast<std::size_t>(s.window) + taps * taps * kChunk<Factor> * fragment_pitch(columns);
         plan = {{s, down, of_warp, columns},
                 dim3(static_cast<unsigned>(tiles), parts, static_cast<unsigned>(phases * phases)),
                 static_cast<unsigned>(32 * down * across),
-                std::max(floats * sizeof(float), static_cast<std::size_t>(2 * down * columns) * sizeof(double))};
+                std::max(factors * sizeof(Factor), static_cast<std::size_t>(2 * down * columns) * sizeof(double))};
         if (pixels <= 64 || tiles * parts >= kBlocks) return plan;
     }
 }
@@ -118,7 +120,7 @@ template <class P, int OfWarp, bool IsGradient, class Source, class Sink>
 __device__ void convolve_dense(const DenseTiles& d, const Source& source, const float* w, const Sink& sink,
                                double* partials, int phase, double* memory) {
     using Factor = typename P::Factor;
-    constexpr int V = kWide<float>, R = kWarpPixels / 16;
+    constexpr int V = kWide<Factor>, R = kWarpPixels / 16;
     constexpr bool kFactor = kGivesFactor<Sink>;
     const ConvTiles& s = d.s;
     Factor* const window = reinterpret_cast<Factor*>(memory);
@@ -204,7 +206,7 @@ __device__ void convolve_dense(const DenseTiles& d, const Source& source, const 
                 sink(to_n[r], to_y[r], to_x[r], out + column + own_column_of_8(), v);
             if (sums)
 #pragma unroll
-                for (int i = 0; i < V; i++) {
+                for (int i = 0; i < 4; i++) {
                     const double z = static_cast<double>(v.v[i]);
                     one[i] += z, two[i] = std::fma(z, static_cast<double>(factor.v[i]), two[i]);
                 }

@@ -7,11 +7,10 @@
 
 namespace nascent::kernels::gpu {
 
-inline constexpr int kDenseRole = 16;  // channels in and out of a warp
-inline constexpr int kDenseGradientWarps = 16;
+inline constexpr int kDenseRole = 16;     // channels in and out of a warp
 inline constexpr int kDenseBlocks = 132;  // the multiprocessors of an H200
 
-/// Input (n, h, w, c_in), dz (n, out_h, out_w, c_out). Tiles are of dz; their rows are multiples of 8 long.
+/// Input (n, h, w, c_in), dz (n, out_h, out_w, c_out). Tiles are of dz; their rows are multiples of P::kDepth long.
 struct DenseGradientTiles {
     int n, h, w, c_in, out_h, out_w, c_out, stride;
     int images, tile_h, tile_w, tiles_y, tiles_x;
@@ -28,15 +27,18 @@ struct DenseGradientPlan {
 };
 
 /// With so many times 16 channels in and out to a block.
-inline DenseGradientPlan plan_dense_gradient(const ConvShape& shape, int inputs, int outputs) {
+template <class P>
+DenseGradientPlan plan_dense_gradient(const ConvShape& shape, int inputs, int outputs) {
+    using Factor = typename P::Factor;
     auto parts = [](int size, int each) { return (size + each - 1) / each; };
     const int out_h = shape.out_h(), out_w = shape.out_w(), k = shape.k, step = k == 1 ? 1 : shape.stride;
     DenseGradientTiles s = {};
     s.n = shape.n, s.h = shape.h, s.w = shape.w, s.c_in = shape.c_in;
     s.out_h = out_h, s.out_w = out_w, s.c_out = shape.c_out, s.stride = shape.stride;
     s.inputs = inputs, s.outputs = outputs;
-    const TileSize tile = dense_tile(s.n, out_h, (out_w + 7) / 8 * 8, std::max(inputs, outputs) > 2 ? 64 : 128);
-    s.images = tile.images, s.tile_h = tile.h, s.tile_w = (tile.w + 7) / 8 * 8;
+    const TileSize tile =
+        dense_tile(s.n, out_h, parts(out_w, P::kDepth) * P::kDepth, std::max(inputs, outputs) > 2 ? 64 : 128);
+    s.images = tile.images, s.tile_h = tile.h, s.tile_w = parts(tile.w, P::kDepth) * P::kDepth;
     s.tiles_y = parts(out_h, s.tile_h);
     s.tiles_x = parts(out_w, s.tile_w);
     const std::size_t tiles = static_cast<std::size_t>(parts(s.n, s.images)) * s.tiles_y * s.tiles_x;
@@ -51,21 +53,24 @@ inline DenseGradientPlan plan_dense_gradient(const ConvShape& shape, int inputs,
     const int chunks =
         std::min(s.tiles, static_cast<int>(std::clamp<double>(read / (8.0 * k * k * s.c_in * s.c_out), least, most)));
     s.tiles_per_chunk = parts(s.tiles, chunks);
-    s.groups = std::max(1, std::min((k == 1 ? 8 : kDenseGradientWarps) / (inputs * outputs), 8));
+    s.groups = std::max(1, std::min((k == 1 ? 8 : P::kGradientWarps) / (inputs * outputs), 8));
     s.window =
         s.images * ((s.tile_h - 1) * step + k) * ((s.tile_w - 1) * step + k) * fragment_pitch(inputs * kDenseRole);
-    const std::size_t floats = static_cast<std::size_t>(s.window) + static_cast<std::size_t>(s.images) * s.tile_h *
-                                                                        s.tile_w * fragment_pitch(outputs * kDenseRole);
+    const std::size_t factors = static_cast<std::size_t>(s.window) + static_cast<std::size_t>(s.images) * s.tile_h *
+                                                                         s.tile_w *
+                                                                         fragment_pitch(outputs * kDenseRole);
     const std::size_t others = s.groups > 1 ? static_cast<std::size_t>(inputs * outputs) * k * k * 256 : 0;
     return {s,
             dim3(static_cast<unsigned>(parts(s.tiles, s.tiles_per_chunk)), static_cast<unsigned>(across),
                  static_cast<unsigned>(down)),
-            static_cast<unsigned>(32 * inputs * outputs * s.groups), std::max(floats, others) * sizeof(float)};
+            static_cast<unsigned>(32 * inputs * outputs * s.groups),
+            std::max(factors * sizeof(Factor), others * sizeof(float))};
 }
 
 /// Depends on the shape alone, which is flattened: of those with blocks for half the multiprocessors the one that reads
 /// and writes least, or else the one with the most blocks.
-inline DenseGradientPlan plan_dense_gradient(const ConvShape& shape) {
+template <class P = Tf32>
+DenseGradientPlan plan_dense_gradient(const ConvShape& shape) {
     const double x = static_cast<double>(shape.n) * shape.h * shape.w * shape.c_in,
                  dz = 2.0 * static_cast<double>(shape.pixels()) * shape.c_out,
                  w = static_cast<double>(shape.k * shape.k) * shape.c_in * shape.c_out;
@@ -75,8 +80,9 @@ inline DenseGradientPlan plan_dense_gradient(const ConvShape& shape) {
     auto fits = [](int roles, int channels) { return roles == 1 || roles / 2 * kDenseRole < channels; };
     for (int inputs = 4; inputs > 0; inputs /= 2)
         for (int outputs = 4; outputs > 0; outputs /= 2) {
-            if (!fits(inputs, shape.c_in) || !fits(outputs, shape.c_out)) continue;
-            const DenseGradientPlan plan = plan_dense_gradient(shape, inputs, outputs);
+            if (!fits(inputs, shape.c_in) || !fits(outputs, shape.c_out) || inputs * outputs > P::kGradientWarps)
+                continue;
+            const DenseGradientPlan plan = plan_dense_gradient<P>(shape, inputs, outputs);
             const unsigned blocks = std::min<unsigned>(kDenseBlocks / 2, plan.grid.x * plan.grid.y * plan.grid.z);
             const double moved = x * plan.grid.z + dz * plan.grid.y + 2 * w * plan.grid.x;
             if (blocks < most || (blocks == most && moved >= least)) continue;
@@ -85,14 +91,15 @@ inline DenseGradientPlan plan_dense_gradient(const ConvShape& shape) {
     return best;
 }
 
-/// partials (chunks, K, K, c_in, c_out) = the products of the chunk's pixels. Where rows are no multiple of 8 long the
+/// partials (chunks, K, K, c_in, c_out) = the products of the chunk's pixels. Where rows are no such multiples the
 /// pixels behind their ends are zeros in dz: an infinite input there makes not-a-number.
 template <class P, int K, class Input, class Gradient>
-__global__ void __launch_bounds__(32 * kDenseGradientWarps, 1)
+__global__ void __launch_bounds__(32 * P::kGradientWarps, 1)
     dense_gradient_kernel(DenseGradientTiles s, Input input, Gradient gradient, float* partials) {
     SIMT_DYNAMIC_SHARED(double, memory);
     using Factor = typename P::Factor;
     constexpr int V = kWide<Factor>, kTaps = K * K;
+    constexpr unsigned kUnderWay = 8 * sizeof(Factor);  // bytes of a thread: registers are few
     Factor* const window = reinterpret_cast<Factor*>(memory);
     Factor* const dz = window + s.window;
     const int c_in = static_cast<int>(blockIdx.y) * s.inputs * kDenseRole,
@@ -111,11 +118,11 @@ __global__ void __launch_bounds__(32 * kDenseGradientWarps, 1)
         const int tile_line = tile / s.tiles_x, n = tile_line / s.tiles_y * s.images,
                   y = tile_line % s.tiles_y * s.tile_h, x = (tile - tile_line * s.tiles_x) * s.tile_w;
         if (tile > first) __syncthreads();  // the tile before has been read
-        load_window<P, 32>(input,
-                           {n, y * s.stride - K / 2, x * s.stride - K / 2, s.images, rows, cols, step, s.n, s.h, s.w},
-                           c_in, s.inputs * kDenseRole / V, pitch, window);
-        load_window<P, 32>(gradient, {n, y, x, s.images, s.tile_h, s.tile_w, 1, s.n, s.out_h, s.out_w}, c_out,
-                           s.outputs * kDenseRole / V, dz_pitch, dz);
+        load_window<P, kUnderWay>(
+            input, {n, y * s.stride - K / 2, x * s.stride - K / 2, s.images, rows, cols, step, s.n, s.h, s.w}, c_in,
+            s.inputs * kDenseRole / V, pitch, window);
+        load_window<P, kUnderWay>(gradient, {n, y, x, s.images, s.tile_h, s.tile_w, 1, s.n, s.out_h, s.out_w}, c_out,
+                                  s.outputs * kDenseRole / V, dz_pitch, dz);
         __syncthreads();
         const int height = min(s.tile_h, s.out_h - y), runs = (min(s.tile_w, s.out_w - x) + P::kDepth - 1) / P::kDepth;
         const int items = min(s.images, s.n - n) * height * runs;
@@ -128,17 +135,19 @@ __global__ void __launch_bounds__(32 * kDenseGradientWarps, 1)
 #pragma unroll
             for (int o = 0; o < 2; o++) P::load_right(b[o], right + 8 * o, dz_pitch);
 #pragma unroll
-            for (int tap = 0; tap < kTaps; tap++) {
-                unsigned a[4];
-                P::load_left(a, left + (tap / K * cols + tap % K) * pitch, stride * pitch);
+            for (int ky = 0; ky < K; ky++, left += cols * pitch)
 #pragma unroll
-                for (int o = 0; o < 2; o++) P::multiply(sum[tap][o], a, b[o]);
-            }
+                for (int kx = 0; kx < K; kx++) {
+                    unsigned a[4];
+                    P::load_left(a, left + kx * pitch, stride * pitch);
+#pragma unroll
+                    for (int o = 0; o < 2; o++) P::multiply(sum[ky * K + kx][o], a, b[o]);
+                }
         }
     }
 
     // The groups' sums are added in their order.
-    float* const others = reinterpret_cast<float*>(memory) + role * kTaps * 256 + threadIdx.x % 32 * V;
+    float* const others = reinterpret_cast<float*>(memory) + role * kTaps * 256 + threadIdx.x % 32 * 4;
     for (int g = 1; g < s.groups; g++) {
         __syncthreads();
         if (group == g)

@@ -17,7 +17,8 @@ struct AsIs {
 /// 16x8 += 16x8 * 8x8 of floats with 10 bits of fraction, to the nearest (ties away from zero).
 struct Tf32 {
     using Factor = float;
-    static constexpr int kDepth = 8;  // of an instruction
+    static constexpr int kDepth = 8;           // of an instruction
+    static constexpr int kGradientWarps = 16;  // of a block that makes a weights' gradient: as registers allow
     __device__ static float round(float v) { return round(Pack<float, 1>{{v}}).v[0]; }
     template <int N>
     __device__ static Pack<float, N> round(const Pack<float, N>& v) {
@@ -51,6 +52,31 @@ struct Tf32 {
   private:
     __device__ static int place(int pitch) {
         return static_cast<int>(threadIdx.x % 4) * pitch + static_cast<int>(threadIdx.x % 32 / 4);
+    }
+};
+
+/// 16x8 += 16x16 * 16x8 of floats' upper halves, to the nearest (ties to even).
+struct Bf16 {
+    using Factor = std::uint16_t;
+    static constexpr int kDepth = 16;
+    static constexpr int kGradientWarps = 12;
+    template <int N>
+    __device__ static Pack<Factor, N> round(const Pack<float, N>& v) {
+        Pack<Factor, N> rounded;
+#pragma unroll
+        for (int i = 0; i < N; i++) rounded.v[i] = simt::to_bf16(v.v[i]);
+        return rounded;
+    }
+    __device__ static void load_rows(unsigned (&a)[4], const Factor* row) { simt::ldmatrix<4>(a, row); }
+    __device__ static void load_left(unsigned (&a)[4], const Factor* at, int pitch) {
+        const int lane = static_cast<int>(threadIdx.x % 32);
+        simt::ldmatrix<4, true>(a, at + (lane / 16 * 8 + lane % 8) * pitch + lane / 8 % 2 * 8);
+    }
+    __device__ static void load_right(unsigned (&b)[2], const Factor* at, int pitch) {
+        simt::ldmatrix<2, true>(b, at + static_cast<int>(threadIdx.x % 16) * pitch);
+    }
+    __device__ static void multiply(float (&sum)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+        simt::mma_bf16(sum, a, b);
     }
 };
 

@@ -158,7 +158,7 @@ struct Window {
 /// caller's.
 template <class Rounding = AsIs, unsigned Bytes = 64, class T, class Source>
 __device__ void load_window(const Source& source, const Window& v, int c, int groups, int pitch, T* to) {
-    constexpr unsigned kBatch = Bytes / sizeof(typename Source::Raw);  // reads under way at a time
+    constexpr unsigned kRaw = sizeof(typename Source::Raw), kBatch = Bytes > kRaw ? Bytes / kRaw : 1;  // under way
     const unsigned across = static_cast<unsigned>(groups), lanes = blockDim.x / across, lane = threadIdx.x / across;
     const int group = static_cast<int>(threadIdx.x % across) * kWide<T>;
     if (lane >= lanes) return;

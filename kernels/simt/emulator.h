@@ -175,6 +175,12 @@ void mma_bf16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2], con
 void mma_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2], const Place& at = Place::current());
 inline unsigned to_bits(float x) { return std::bit_cast<unsigned>(x); }
 inline float from_bits(unsigned bits) { return std::bit_cast<float>(bits); }
+/// Nearest bf16 (7 bits of fraction), ties to even; not-a-number is 0x7fff.
+inline std::uint16_t to_bf16(float x) {
+    const unsigned bits = std::bit_cast<unsigned>(x);
+    if (x != x) return 0x7fff;
+    return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
+}
 /// Nearest tf32 (10 bits of fraction), ties away from zero, as the bits of a float.
 inline unsigned to_tf32(float x) {
     const unsigned bits = std::bit_cast<unsigned>(x);
