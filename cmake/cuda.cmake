@@ -35,6 +35,16 @@ function(nascent_emulated target)
     endif()
 endfunction()
 
+# nascent_tensor_test(FILE.cu...): a test each, that the file's kernels of tensor cores have them in their PTX and read 16 bytes
+# at a time, and do not spill, for sm_80 and sm_90a.
+function(nascent_tensor_test)
+    foreach(name IN LISTS ARGN)
+        add_test(NAME tensor:${name} COMMAND ${CMAKE_COMMAND} -DNVCC=$<${NASCENT_HAS_NVCC}:${NASCENT_NVCC}> -DHOST=${CMAKE_CXX_COMPILER}
+                 -DROOT=${CMAKE_SOURCE_DIR} -DFILE=${name} -DOUT=${CMAKE_CURRENT_BINARY_DIR} -P ${CMAKE_SOURCE_DIR}/cmake/tensor_test.cmake)
+        set_tests_properties(tensor:${name} PROPERTIES TIMEOUT 600 SKIP_REGULAR_EXPRESSION "\\[SKIPPED\\]")
+    endforeach()
+endfunction()
+
 # nascent_nvcc_test(FILE.cu...): a test each, that nvcc compiles the file for sm_90a without warnings and without spills.
 function(nascent_nvcc_test)
     foreach(file IN LISTS ARGN)

@@ -7,6 +7,10 @@ namespace nascent::kernels {
 
 enum class Where { cpu, gpu };
 
+/// Of the gpu's products of floats: as they are, or by tensor cores, factors rounded to the nearest tf32 (10 bits of
+/// fraction). Sums are float in both.
+enum class Precision { float32, tf32 };
+
 struct Stream {
     Where where = Where::cpu;  // every kernel of a family's header is there twice, in kernels/cpu and kernels/cuda
     void* handle = nullptr;    // cpu: the thread pool; gpu: the stream to launch on
@@ -15,6 +19,8 @@ struct Stream {
     void (*run)(void* handle, int chunks, void (*body)(void* context, int chunk, int worker), void* context) = nullptr;
     /// 3x3 convolutions of stride 1 may be computed by Winograd's algorithm: faster, with other rounding.
     bool winograd = false;
+    /// The gpu's dense products. Scratch is sized by it too.
+    Precision precision = Precision::float32;
 };
 
 /// Runs f(chunk, worker) for chunk in [0, chunks).

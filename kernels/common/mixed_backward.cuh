@@ -154,7 +154,15 @@ __device__ void finish_chunk(const BackwardList<T>& list, const BackwardPart<T>&
                 });
 }
 
-template <class T, bool IsWide>
+template <class P>  // mixed_tensor.cuh
+__device__ void through_point_dense(const BackwardOp<float>& op, int c, int c0, int co, int pixels, const float* dz,
+                                    float* dd);
+template <class P>
+__device__ void point_gradient_dense(const Extent& e, int c_out, int co, int channels, const float* d, const float* dz,
+                                     float* scratch, float* to, bool more);
+
+/// P: AsIs, or of tensor cores (float, wide).
+template <class T, bool IsWide, class P>
 __global__ void __launch_bounds__(kThreads, 2)
     backward_kernel(const __grid_constant__ BackwardList<T> list, double* sums, T* partials) {
     SIMT_DYNAMIC_SHARED(double, memory);
@@ -218,9 +226,15 @@ __global__ void __launch_bounds__(kThreads, 2)
                 if (co > 0) __syncthreads();  // what came before has been read
                 load_window(source, outputs, co, (min(C, op.c_out - co) + V - 1) / V, kPitch<T>, dz);
                 __syncthreads();
-                if (part.wanted || op.ddepth)
-                    through_point<T, IsWide>(op, s.c, c0, groups, co, e.rows * e.cols, dz, dd);
-                if (op.dpoint) point_gradient(e, op.c_out, co, channels, d, dz, scratch, to + taps * channels, more);
+                T* const to_point = to + taps * channels;
+                if constexpr (std::is_same_v<P, AsIs>) {
+                    if (part.wanted || op.ddepth)
+                        through_point<T, IsWide>(op, s.c, c0, groups, co, e.rows * e.cols, dz, dd);
+                    if (op.dpoint) point_gradient(e, op.c_out, co, channels, d, dz, scratch, to_point, more);
+                } else {
+                    if (part.wanted || op.ddepth) through_point_dense<P>(op, s.c, c0, co, e.rows * e.cols, dz, dd);
+                    if (op.dpoint) point_gradient_dense<P>(e, op.c_out, co, channels, d, dz, scratch, to_point, more);
+                }
             }
             __syncthreads();
             if (part.wanted && group < channels)

@@ -223,7 +223,12 @@ __device__ void finish(const ForwardOp<T>& op, unsigned rows, double pixels, dou
                 });
 }
 
-template <class T, bool IsWide>
+template <class P>  // mixed_tensor.cuh
+__device__ void multiply_dense(const ForwardOp<float>& op, const Outputs& o, int c, const Factors<float>& d,
+                               double* part, double* row, bool more);
+
+/// P: AsIs, or of tensor cores (float, wide).
+template <class T, bool IsWide, class P>
 __global__ void __launch_bounds__(kThreads, 2)
     forward_kernel(const __grid_constant__ ForwardList<T> list, double* partials) {
     SIMT_DYNAMIC_SHARED(double, memory);
@@ -283,7 +288,10 @@ __global__ void __launch_bounds__(kThreads, 2)
                 const int step = op.taps.stride * a.pitch, first = op.taps.offset + a.halo;
                 factors = {a.at + first * (a.cols + 1) * a.pitch, step * a.cols, step};
             }
-            multiply<T, IsWide>(op, o, s.c, factors, side_by_side((op.c_out + V - 1) / V), memory, sums, t > row);
+            if constexpr (std::is_same_v<P, AsIs>)
+                multiply<T, IsWide>(op, o, s.c, factors, side_by_side((op.c_out + V - 1) / V), memory, sums, t > row);
+            else
+                multiply_dense<P>(op, o, s.c, factors, memory, sums, t > row);
             if (!op.scale) __syncthreads();
         }
     }

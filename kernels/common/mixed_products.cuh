@@ -162,6 +162,22 @@ __device__ void through_point(const BackwardOp<T>& op, int c, int c0, int groups
     }
 }
 
+/// to (channels, c_out) (+)= what the warps left in scratch (warps, kChunk, kChunk), columns from co on.
+template <class T>
+__device__ void add_warps(int co, int c_out, int channels, const T* scratch, T* to, bool more) {
+    constexpr int C = kChunk<T>;
+    const int t = static_cast<int>(threadIdx.x);
+    __syncthreads();
+    if (t >= C * C) return;
+    const int ci = t / C, o = co + t % C;
+    if (ci >= channels || o >= c_out) return;
+    T total = scratch[t];
+#pragma unroll
+    for (int warp = 1; warp < static_cast<int>(kThreads) / 32; warp++) total += scratch[warp * C * C + t];
+    T& element = to[static_cast<std::size_t>(ci) * c_out + o];
+    element = more ? element + total : total;
+}
+
 /// to (channels, c_out) (+)= the products of d and dz over the tile's own outputs, columns from co on.
 template <class T>
 __device__ void point_gradient(const Extent& e, int c_out, int co, int channels, const T* d, const T* dz, T* scratch,
@@ -186,15 +202,7 @@ __device__ void point_gradient(const Extent& e, int c_out, int co, int channels,
     if (t % 32 < 16)
 #pragma unroll
         for (int i = 0; i < V; i++) store(scratch + (t / 32 * C + in + i) * C + out, sum[i]);
-    __syncthreads();
-    if (t >= C * C) return;
-    const int ci = t / C, o = co + t % C;
-    if (ci >= channels || o >= c_out) return;
-    T total = scratch[t];
-#pragma unroll
-    for (int warp = 1; warp < static_cast<int>(kThreads) / 32; warp++) total += scratch[warp * C * C + t];
-    T& element = to[static_cast<std::size_t>(ci) * c_out + o];
-    element = more ? element + total : total;
+    add_warps(co, c_out, channels, scratch, to, more);
 }
 
 /// to (k * k, channels) (+)= the products of the state and dd over the tile's own outputs.

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/common/pack.cuh"
+#include "kernels/common/products.cuh"
 #include "kernels/conv.h"
 
 namespace nascent::kernels::gpu {
@@ -153,11 +154,11 @@ struct Window {
 };
 
 /// to[((image * rows + row) * cols + col) * pitch + channel] = the source's `groups` times 16 bytes of channels from c
-/// on, at most the block's threads; zero outside the pictures. By all threads of the block; the barrier is the
+/// on, at most the block's threads, rounded; zero outside the pictures. By all threads of the block; the barrier is the
 /// caller's.
-template <class T, class Source>
+template <class Rounding = AsIs, unsigned Bytes = 64, class T, class Source>
 __device__ void load_window(const Source& source, const Window& v, int c, int groups, int pitch, T* to) {
-    constexpr unsigned kBatch = 64 / sizeof(typename Source::Raw);  // reads under way at a time
+    constexpr unsigned kRaw = sizeof(typename Source::Raw), kBatch = Bytes > kRaw ? Bytes / kRaw : 1;  // under way
     const unsigned across = static_cast<unsigned>(groups), lanes = blockDim.x / across, lane = threadIdx.x / across;
     const int group = static_cast<int>(threadIdx.x % across) * kWide<T>;
     if (lane >= lanes) return;
@@ -180,7 +181,7 @@ __device__ void load_window(const Source& source, const Window& v, int c, int gr
             const unsigned i = first + b * lanes;
             if (i >= count) continue;
             Wide<T> value = {};
-            if (inside[b]) value = source.value(raw[b], channels);
+            if (inside[b]) value = Rounding::round(source.value(raw[b], channels));
             store(to + i * static_cast<unsigned>(pitch) + group, value);
         }
     }

@@ -3,6 +3,7 @@
 #include "kernels/chain.h"
 #include "kernels/common/chain.cuh"
 #include "kernels/common/convolve.cuh"
+#include "kernels/common/dense_link.cuh"
 #include "kernels/common/partials.cuh"
 #include "kernels/common/sums.cuh"
 #include "kernels/common/weight_gradient.cuh"
@@ -15,6 +16,8 @@ ConvShape conv_of(const LinkShape& s) { return {s.n, s.h, s.w, s.c_in, s.c_out, 
 template <class T>
 void point_link_forward(const Stream& stream, const LinkShape& shape, const Normed<T>& input, const T* w, T* z,
                         double* sums, void* workspace) {
+    if constexpr (std::is_same_v<T, float>)
+        if (dense_link_forward(stream, shape, input, w, z, sums, workspace)) return;
     const ConvPlan plan = plan_convolution<T>(conv_of(shape), false);
     const auto handle = static_cast<simt::stream_t>(stream.handle);
     double* partials = sums ? static_cast<double*>(workspace) : nullptr;
@@ -33,7 +36,13 @@ void point_link_backward(const Stream& stream, const LinkShape& shape, const Nor
                          bool accumulate_dw, void* workspace) {
     const auto handle = static_cast<simt::stream_t>(stream.handle);
     const bool wide_dz = wide_gradient(shape, gradient, fold);
-    if (target.da.x) {
+    bool has_da = !target.da.x;
+    if constexpr (std::is_same_v<T, float>) {
+        has_da = has_da || dense_link_input_gradient(stream, shape, input, w, gradient, fold, target, workspace);
+        if (dw && dense_link_weight_gradient(stream, shape, input, gradient, fold, dw, accumulate_dw, workspace))
+            dw = nullptr;
+    }
+    if (!has_da) {
         const ConvPlan plan = plan_convolution<T>(conv_of(shape), true);
         double* sums = target.sums ? static_cast<double*>(workspace) : nullptr;
         with_width<T>(wide_dz, [&](auto n) {
@@ -65,7 +74,7 @@ void point_link_backward(const Stream& stream, const LinkShape& shape, const Nor
     add_partials(handle, partials, plan.grid.x, static_cast<std::size_t>(shape.c_in) * shape.c_out, dw, accumulate_dw);
 }
 
-std::size_t point_workspace(const LinkShape& shape, bool backward, std::size_t element) {
+std::size_t strict_point_workspace(const LinkShape& shape, bool backward, std::size_t element) {
     const ConvShape s = conv_of(shape);
     const bool is_float = element == sizeof(float);
     const ConvPlan convolution =
@@ -75,6 +84,11 @@ std::size_t point_workspace(const LinkShape& shape, bool backward, std::size_t e
     if (!backward) return sums;
     const GradientPlan plan = is_float ? plan_gradient<float>(s) : plan_gradient<double>(s);
     return std::max(sums, std::size_t{plan.grid.x} * static_cast<std::size_t>(s.c_in) * s.c_out * element);
+}
+
+std::size_t point_workspace(const Stream& stream, const LinkShape& shape, bool backward, std::size_t element) {
+    return std::max(strict_point_workspace(shape, backward, element),
+                    element == sizeof(float) ? dense_link_workspace(stream, shape, backward) : 0);
 }
 
 /// partials (chunks, 2, c): a block's threads share a chunk of pixels and 16 bytes of channels each, `across` side by
@@ -185,8 +199,8 @@ void link_forward(const Stream& stream, const LinkShape& s, const Normed<T>& inp
     point_link_forward(stream, s, input, w, z, sums, workspace);
 }
 
-std::size_t link_forward_workspace(const Stream&, const LinkShape& s, std::size_t element) {
-    return s.depthwise ? depth_link_workspace(s, false, element) : point_workspace(s, false, element);
+std::size_t link_forward_workspace(const Stream& stream, const LinkShape& s, std::size_t element) {
+    return s.depthwise ? depth_link_workspace(s, false, element) : point_workspace(stream, s, false, element);
 }
 
 template <class T>
@@ -198,8 +212,8 @@ void link_backward(const Stream& stream, const LinkShape& s, const Normed<T>& in
     point_link_backward(stream, s, input, w, gradient, fold, target, dw, accumulate_dw, workspace);
 }
 
-std::size_t link_backward_workspace(const Stream&, const LinkShape& s, std::size_t element) {
-    return s.depthwise ? depth_link_workspace(s, true, element) : point_workspace(s, true, element);
+std::size_t link_backward_workspace(const Stream& stream, const LinkShape& s, std::size_t element) {
+    return s.depthwise ? depth_link_workspace(s, true, element) : point_workspace(stream, s, true, element);
 }
 
 template <class T>

@@ -1,11 +1,15 @@
 #include "kernels/common/convolve.cuh"
+#include "kernels/common/dense_conv.cuh"
 #include "kernels/common/partials.cuh"
 #include "kernels/conv.h"
 
 namespace nascent::kernels::gpu {
+
 template <class T>
 void conv_forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const T* w, T* z,
                   double* sums, void* workspace) {
+    if constexpr (std::is_same_v<T, float>)
+        if (dense_forward(stream, shape, x, prologue, w, z, sums, workspace)) return;
     const ConvPlan plan = plan_convolution<T>(shape, false);
     const ConvTiles& s = plan.s;
     const auto handle = static_cast<simt::stream_t>(stream.handle);
@@ -19,10 +23,11 @@ void conv_forward(const Stream& stream, const ConvShape& shape, const T* x, Prol
     if (sums) add_partials(handle, partials, plan.grid.x, 2 * static_cast<std::size_t>(s.out_c), sums, false);
 }
 
-std::size_t conv_forward_workspace(const Stream&, const ConvShape& shape, std::size_t element) {
+std::size_t conv_forward_workspace(const Stream& stream, const ConvShape& shape, std::size_t element) {
     const ConvPlan plan =
         element == sizeof(float) ? plan_convolution<float>(shape, false) : plan_convolution<double>(shape, false);
-    return std::size_t{plan.grid.x} * 2 * static_cast<std::size_t>(shape.c_out) * sizeof(double);
+    const std::size_t strict = std::size_t{plan.grid.x} * 2 * static_cast<std::size_t>(shape.c_out) * sizeof(double);
+    return std::max(strict, element == sizeof(float) ? dense_forward_workspace(stream, shape) : 0);
 }
 
 #define NASCENT_CONV(T) \

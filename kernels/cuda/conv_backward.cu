@@ -1,4 +1,5 @@
 #include "kernels/common/conv_gradient.cuh"
+#include "kernels/common/dense_conv.cuh"
 #include "kernels/common/partials.cuh"
 #include "kernels/common/weight_gradient.cuh"
 #include "kernels/conv.h"
@@ -14,6 +15,11 @@ void conv_backward(const Stream& stream, const ConvShape& shape, const T* x, Pro
     const int out_h = shape.out_h(), out_w = shape.out_w();
     const bool wide_in = wide<T>(c_in, {x, prologue.scale, prologue.shift});
     const bool wide_dz = wide<T>(c_out, {dy, fold.z, fold.scale, fold.slope, fold.shift});
+    if constexpr (std::is_same_v<T, float>) {
+        if (da && dense_input_gradient(stream, shape, x, prologue, w, dy, fold, da, accumulate_da)) da = nullptr;
+        if (dw && dense_weight_gradient(stream, shape, x, prologue, dy, fold, dw, accumulate_dw, workspace))
+            dw = nullptr;
+    }
     if (da) {
         const ConvPlan plan = plan_convolution<T>(shape, true);
         with_width<T>(wide_dz, [&](auto n) {
@@ -47,9 +53,11 @@ void conv_backward(const Stream& stream, const ConvShape& shape, const T* x, Pro
     add_partials(handle, partials, plan.grid.x, count, dw, accumulate_dw);
 }
 
-std::size_t conv_backward_workspace(const Stream&, const ConvShape& shape, std::size_t element) {
+std::size_t conv_backward_workspace(const Stream& stream, const ConvShape& shape, std::size_t element) {
     const GradientPlan plan = element == sizeof(float) ? plan_gradient<float>(shape) : plan_gradient<double>(shape);
-    return std::size_t{plan.grid.x} * static_cast<std::size_t>(shape.k * shape.k) * shape.c_in * shape.c_out * element;
+    const std::size_t strict =
+        std::size_t{plan.grid.x} * static_cast<std::size_t>(shape.k * shape.k) * shape.c_in * shape.c_out * element;
+    return std::max(strict, element == sizeof(float) ? dense_backward_workspace(stream, shape) : 0);
 }
 
 #define NASCENT_CONV(T)                                                                                     \

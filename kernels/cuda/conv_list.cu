@@ -2,6 +2,8 @@
 #include <vector>
 
 #include "kernels/common/conv_gradient.cuh"
+#include "kernels/common/dense.cuh"
+#include "kernels/common/dense_conv.cuh"
 #include "kernels/common/mixed.cuh"
 #include "kernels/conv_list.h"
 
@@ -36,6 +38,31 @@ __global__ void __launch_bounds__(kConvThreads, 5)
     const int phases = IsGradient ? s.stride * s.stride : 1, z = static_cast<int>(blockIdx.z);
     const ConvItem<T, Source, Sink>& item = items.of[z / phases];
     convolve<IsGradient>(s, item.source, item.w, is_wide, item.sink, item.partials, z % phases, memory);
+}
+
+/// As dense_kernel.
+template <class P, int OfWarp, bool IsGradient, class Source, class Sink>
+__global__ void __launch_bounds__(kDenseThreads, 2)
+    dense_all_kernel(DenseTiles d, const __grid_constant__ ConvItems<float, Source, Sink> items) {
+    SIMT_DYNAMIC_SHARED(double, memory);
+    const int phases = IsGradient ? d.s.stride * d.s.stride : 1, z = static_cast<int>(blockIdx.z);
+    const ConvItem<float, Source, Sink>& item = items.of[z / phases];
+    convolve_dense<P, OfWarp, IsGradient>(d, item.source, item.w, item.sink, item.partials, z % phases, memory);
+}
+template <bool IsGradient, class Source, class Sink>
+void launch_dense_all(const Stream& stream, const DensePlan& plan, const ConvItems<float, Source, Sink>& items,
+                      unsigned count) {
+    dim3 grid = plan.grid;
+    grid.z *= count;
+    auto launch = [&](auto kernel) {
+        if (plan.shared_bytes > kSharedBytes) simt::allow_shared(kernel, plan.shared_bytes);
+        simt::launch(kernel, {grid, plan.threads, plan.shared_bytes, static_cast<simt::stream_t>(stream.handle)},
+                     plan.d, items);
+    };
+    if (plan.d.of_warp == 2)
+        launch(dense_all_kernel<Tf32, 2, IsGradient, Source, Sink>);
+    else
+        launch(dense_all_kernel<Tf32, 4, IsGradient, Source, Sink>);
 }
 
 /// f(items of a launch) for runs of the list; `make` makes an item.
@@ -116,8 +143,13 @@ void norms(const Stream& stream, std::span<const NormedConv<T>> convs, const dou
                  chains, rows, s.c_out, static_cast<double>(s.pixels()), eps, momentum);
 }
 
-std::size_t partial_sums(const ConvPlan& plan) {
-    return std::size_t{plan.grid.x} * 2 * static_cast<std::size_t>(plan.s.out_c);
+std::size_t partial_sums(unsigned rows, const ConvShape& s) {
+    return std::size_t{rows} * 2 * static_cast<std::size_t>(s.c_out);
+}
+/// Whether tensor cores may compute it, if all that it reads is wide.
+template <class T>
+bool may_be_dense(const Stream& stream, const ConvShape& s) {
+    return std::is_same_v<T, float> && has_dense(stream, s.c_in, s.c_out);
 }
 
 }  // namespace
@@ -125,15 +157,18 @@ std::size_t partial_sums(const ConvPlan& plan) {
 template <class T>
 void normed_convs_forward(const Stream& stream, const ConvShape& shape, double eps, double momentum,
                           std::span<const NormedConv<T>> convs, void* workspace) {
-    const ConvPlan plan = plan_convolution<T>(shape, false);
-    const ConvTiles& s = plan.s;
-    const std::size_t each = partial_sums(plan);
     bool wide_x = true, wide_w = true, wide_z = true;
     for (const NormedConv<T>& c : convs) {
-        wide_x = wide_x && wide<T>(s.in_c, {c.x});
-        wide_w = wide_w && wide<T>(s.out_c, {c.w});
-        wide_z = wide_z && wide<T>(s.out_c, {c.z});
+        wide_x = wide_x && wide<T>(shape.c_in, {c.x});
+        wide_w = wide_w && wide<T>(shape.c_out, {c.w});
+        wide_z = wide_z && wide<T>(shape.c_out, {c.z});
     }
+    const bool is_dense = may_be_dense<T>(stream, shape) && wide_x && wide_w && wide_z;
+    const ConvPlan plan = plan_convolution<T>(shape, false);
+    const DensePlan dense = is_dense ? plan_dense(flattened(shape), false) : DensePlan{};
+    const ConvTiles& s = is_dense ? dense.d.s : plan.s;
+    const unsigned rows = is_dense ? dense.grid.x : plan.grid.x;
+    const std::size_t each = partial_sums(rows, shape);
     with_width<T>(wide_x, [&](auto n) {
         using Source = PrologueSource<T, (n > 1)>;
         using Items = ConvItems<T, Source, StoreZ<T>>;
@@ -148,24 +183,30 @@ void normed_convs_forward(const Stream& stream, const ConvShape& shape, double e
                                                   c.mean ? own : nullptr};
         };
         for_runs<Items>(convs, make, [&](const Items& items, unsigned count) {
+            if constexpr (std::is_same_v<T, float> && n > 1)
+                if (is_dense) launch_dense_all<false>(stream, dense, items, count);
             dim3 grid = plan.grid;
             grid.z = count;
-            simt::launch(convolve_all_kernel<false, T, Source, StoreZ<T>>,
-                         {grid, plan.threads, plan.shared_bytes, static_cast<simt::stream_t>(stream.handle)}, s, items,
-                         wide_w);
+            if (!is_dense)
+                simt::launch(convolve_all_kernel<false, T, Source, StoreZ<T>>,
+                             {grid, plan.threads, plan.shared_bytes, static_cast<simt::stream_t>(stream.handle)}, s,
+                             items, wide_w);
             const std::span<const NormedConv<T>> here = left.first(count);
             left = left.subspan(count);
             partials = static_cast<double*>(workspace);
-            if (here[0].mean) norms(stream, here, partials, each, plan.grid.x, shape, eps, momentum);
+            if (here[0].mean) norms(stream, here, partials, each, rows, shape, eps, momentum);
         });
     });
 }
 
-std::size_t normed_convs_forward_workspace(const Stream&, const ConvShape& shape, std::size_t element,
+std::size_t normed_convs_forward_workspace(const Stream& stream, const ConvShape& shape, std::size_t element,
                                            std::size_t count) {
     const ConvPlan plan =
         element == sizeof(float) ? plan_convolution<float>(shape, false) : plan_convolution<double>(shape, false);
-    return std::min(count, kConvs) * partial_sums(plan) * sizeof(double);
+    unsigned rows = plan.grid.x;
+    if (element == sizeof(float) && may_be_dense<float>(stream, shape))
+        rows = std::max(rows, plan_dense(flattened(shape), false).grid.x);
+    return std::min(count, kConvs) * partial_sums(rows, shape) * sizeof(double);
 }
 
 template <class T>
@@ -179,6 +220,8 @@ void normed_convs_backward(const Stream& stream, const ConvShape& shape, std::sp
         wide_w = wide_w && wide<T>(c_out, {c.w});
     }
     if (!convs.empty() && convs[0].da) {
+        const bool is_dense = may_be_dense<T>(stream, shape) && wide_dz && wide_w;
+        const ConvShape at = is_dense ? flattened(shape) : shape;
         const ConvPlan plan = plan_convolution<T>(shape, true);
         with_width<T>(wide_dz, [&](auto n) {
             using Source = FoldSource<T, (n > 1)>;
@@ -186,12 +229,15 @@ void normed_convs_backward(const Stream& stream, const ConvShape& shape, std::sp
             using Items = ConvItems<T, Source, Sink>;
             auto make = [&](const NormedConvBackward<T>& c) {
                 return ConvItem<T, Source, Sink>{
-                    {c.dy, shape.out_h(), shape.out_w(), c_out, c.fold},
+                    {c.dy, at.out_h(), at.out_w(), c_out, c.fold},
                     c.w,
-                    {c.da, {c.x, shape.h, shape.w, c_in, {nullptr, nullptr, true}}, wide_in, true},
+                    {c.da, {c.x, at.h, at.w, c_in, {nullptr, nullptr, true}}, wide_in, true},
                     nullptr};
             };
             for_runs<Items>(convs, make, [&](const Items& items, unsigned count) {
+                if constexpr (std::is_same_v<T, float> && n > 1)
+                    if (is_dense) launch_dense_all<true>(stream, plan_dense(at, true), items, count);
+                if (is_dense) return;
                 dim3 grid = plan.grid;
                 grid.z *= count;
                 simt::launch(convolve_all_kernel<true, T, Source, Sink>,

@@ -1,4 +1,5 @@
 #include "kernels/common/mixed_backward.cuh"
+#include "kernels/common/mixed_tensor.cuh"
 
 namespace nascent::kernels::gpu {
 namespace {
@@ -198,7 +199,9 @@ void branches_backward(const Stream& stream, int n, std::span<const SourceBackwa
                 simt::launch(kernel, {dim3(blocks), dim3(kThreads), bytes, static_cast<simt::stream_t>(stream.handle)},
                              list, sums, weights);
             };
-            is_wide ? run(backward_kernel<T, true>) : run(backward_kernel<T, false>);
+            if constexpr (std::is_same_v<T, float>)
+                if (is_wide && stream.precision == Precision::tf32) return run(backward_kernel<T, true, Tf32>);
+            is_wide ? run(backward_kernel<T, true, AsIs>) : run(backward_kernel<T, false, AsIs>);
         });
 }
 template <class T>

@@ -1,6 +1,7 @@
 #include <vector>
 
 #include "kernels/common/mixed_forward.cuh"
+#include "kernels/common/mixed_tensor.cuh"
 
 namespace nascent::kernels::gpu {
 namespace {
@@ -154,7 +155,9 @@ void branches_forward(const Stream& stream, int n, double eps, std::span<const S
             simt::launch(kernel, {dim3(blocks), dim3(kThreads), bytes, static_cast<simt::stream_t>(stream.handle)},
                          list, static_cast<double*>(workspace));
         };
-        is_wide ? run(forward_kernel<T, true>) : run(forward_kernel<T, false>);
+        if constexpr (std::is_same_v<T, float>)
+            if (is_wide && stream.precision == Precision::tf32) return run(forward_kernel<T, true, Tf32>);
+        is_wide ? run(forward_kernel<T, true, AsIs>) : run(forward_kernel<T, false, AsIs>);
     });
 }
 template <class T>

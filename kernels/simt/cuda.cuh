@@ -119,6 +119,13 @@ __device__ inline void mma_tf32(float (&d)[4], const unsigned (&a)[4], const uns
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
+__device__ inline unsigned to_bits(float x) { return __float_as_uint(x); }
+__device__ inline float from_bits(unsigned bits) { return __uint_as_float(bits); }
+__device__ inline std::uint16_t to_bf16(float x) {
+    std::uint16_t bits;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+    return bits;
+}
 __device__ inline unsigned to_tf32(float x) {
     unsigned bits;
     asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(x));

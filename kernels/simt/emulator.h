@@ -173,6 +173,14 @@ void ldmatrix(unsigned (&result)[Count], const void* row, const Place& at = Plac
 void mma_bf16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2], const Place& at = Place::current());
 /// d (16x8, float) += a (16x8, tf32, by rows) * b (8x8, tf32, by columns); fragments as in PTX's mma.m16n8k8.
 void mma_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2], const Place& at = Place::current());
+inline unsigned to_bits(float x) { return std::bit_cast<unsigned>(x); }
+inline float from_bits(unsigned bits) { return std::bit_cast<float>(bits); }
+/// Nearest bf16 (7 bits of fraction), ties to even; not-a-number is 0x7fff.
+inline std::uint16_t to_bf16(float x) {
+    const unsigned bits = std::bit_cast<unsigned>(x);
+    if (x != x) return 0x7fff;
+    return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
+}
 /// Nearest tf32 (10 bits of fraction), ties away from zero, as the bits of a float.
 inline unsigned to_tf32(float x) {
     const unsigned bits = std::bit_cast<unsigned>(x);

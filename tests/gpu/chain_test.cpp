@@ -124,4 +124,74 @@ TEST_CASE_TEMPLATE("gpu links of a chain", T, float, double) {
         }
 }
 
+/// Links on tensor cores; more pixels than a block's and more channels than one's, and both of few.
+const LinkCase kDenseLinks[] = {{{2, 9, 8, 16, 40}, Activation::none, 2}, {{3, 5, 4, 36, 20}, Activation::relu6, 1},
+                                {{1, 1, 1, 4, 4}, Activation::relu, 1},   {{1, 17, 16, 8, 80}, Activation::relu, 1},
+                                {{2, 6, 6, 72, 16}, Activation::relu, 2}, {{5, 8, 8, 64, 64}, Activation::relu6, 1}};
+
+std::vector<Guarded<float>> dense_inputs(const LinkCase& c, unsigned seed, bool exact, bool aligned) {
+    const LinkShape& s = c.shape;
+    Numbers numbers(seed);
+    const std::size_t in = s.in_pixels() * static_cast<std::size_t>(s.c_in),
+                      out = s.out_pixels() * static_cast<std::size_t>(s.c_out), ci = static_cast<std::size_t>(s.c_in),
+                      co = static_cast<std::size_t>(s.c_out);
+    std::vector<Guarded<float>> v;
+    auto add = [&](std::size_t count, int range, double denominator) {
+        v.push_back(at_skew(exact ? numbers.fractions<float>(count, range, denominator) : numbers.uniform<float>(count),
+                            aligned));
+    };
+    // Affine maps of so short fractions have ten bits, products and sums of them 24.
+    add(2 * in, 8, 4), add(ci, 2, 2), add(ci, 4, 4), add(ci * co, 4, 4), add(out, 4, 4), add(out, 4, 4);
+    for (int i = 0; i < 3; i++) add(co, 2, 2);
+    add(in, 4, 4), add(2 * in, 4, 4);
+    return v;
+}
+
+TEST_CASE("gpu links in tf32 have the strict bits where nothing is rounded") {
+    unsigned seed = 300;
+    for (const LinkCase& c : kDenseLinks)
+        for (bool adds : {false, true}) {
+            INFO("link ", c.shape.c_in, " ", c.shape.c_out, " step ", c.step, " adds ", adds);
+            const auto inputs = dense_inputs(c, seed++, true, true);
+            const auto want = run<float>(c, inputs, true, adds, kGpu);
+            in_every_order([&] {
+                auto got = run<float>(c, inputs, true, adds, kTf32);
+                for (std::size_t i = 0; i < want.size(); i++) {
+                    CAPTURE(i);
+                    CHECK(got[i].same_bits(want[i]));
+                }
+                return got;
+            });
+        }
+}
+
+TEST_CASE("gpu links in tf32 round their factors, and no others do") {
+    unsigned seed = 400;
+    for (const LinkCase& c : kDenseLinks) {
+        INFO("link ", c.shape.c_in, " ", c.shape.c_out, " step ", c.step);
+        const auto inputs = dense_inputs(c, seed++, false, true);
+        std::vector<Guarded<double>> positive;
+        for (const Guarded<float>& v : inputs) positive.push_back(magnitudes(wide(v)));
+        const auto most = run<double>(c, positive, false, false, {});
+        const auto strict = run<float>(c, inputs, true, false, kGpu), got = run<float>(c, inputs, true, false, kTf32);
+        // A product is off by 2 parts of 2^-11, its square by 4; then the roundings of both kernels.
+        const double length =
+            static_cast<double>(c.shape.out_pixels() + c.shape.in_pixels()) + c.shape.c_in + c.shape.c_out + 65;
+        const double roundings = (4 * 0x1p-11 + 0x1p-19) / std::numeric_limits<float>::epsilon() + 2 * length;
+        for (std::size_t i = 0; i < got.size(); i++) {
+            std::vector<Bounded> bounds;
+            for (std::size_t j = 0; j < got[i].size(); j++) bounds.push_back({strict[i][j], most[i][j]});
+            CAPTURE(i);
+            check_close(got[i], bounds, roundings, "output");
+        }
+        for (std::size_t i : {0u, 1u, 2u, 3u}) CHECK_FALSE(got[i].same_bits(strict[i]));
+        for (std::size_t i : {1u, 2u}) CHECK(got[got.size() - i].same_bits(strict[got.size() - i]));
+        const auto skewed = dense_inputs(c, seed, false, false);
+        const auto strict_skewed = run<float>(c, skewed, true, false, kGpu),
+                   got_skewed = run<float>(c, skewed, true, false, kTf32);
+        if (c.step == 1)  // x is read by fours
+            for (std::size_t i = 0; i < got.size(); i++) CHECK(got_skewed[i].same_bits(strict_skewed[i]));
+    }
+}
+
 }  // namespace nascent::test

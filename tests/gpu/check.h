@@ -9,6 +9,7 @@
 namespace nascent::test {
 
 constexpr kernels::Stream kGpu{.where = kernels::Where::gpu};  // does each launch at once
+constexpr kernels::Stream kTf32{.where = kernels::Where::gpu, .precision = kernels::Precision::tf32};
 inline kernels::Stream where(bool on_gpu) { return on_gpu ? kGpu : kernels::Stream{}; }
 
 /// f returns the outputs, whose bits must agree in every order.

@@ -49,7 +49,7 @@ All<T> draw(const ConvShape& s, bool aligned, int count, unsigned seed) {
 }
 
 template <class T>
-All<T> together(const ConvShape& s, All<T> all, bool on_gpu, bool training) {
+All<T> together(const ConvShape& s, All<T> all, const kernels::Stream& stream, bool training) {
     std::vector<kernels::NormedConv<T>> convs;
     std::vector<kernels::NormedConvBackward<T>> back;
     for (std::size_t i = 0; i < all.convs.size(); i++) {
@@ -63,7 +63,6 @@ All<T> together(const ConvShape& s, All<T> all, bool on_gpu, bool training) {
         back.push_back(
             {o.x.data(), o.w.data(), o.dy.data(), {}, o.da.data(), i % 3 == 0 ? o.dw.data() : nullptr, i % 2 == 0});
     }
-    const kernels::Stream stream = where(on_gpu);
     Workspace forward(kernels::normed_convs_forward_workspace(stream, s, sizeof(T), convs.size())),
         backward(kernels::normed_convs_backward_workspace(stream, s, sizeof(T), convs.size()));
     kernels::normed_convs_forward<T>(stream, s, kEps, kMomentum, convs, forward.get());
@@ -78,8 +77,7 @@ All<T> together(const ConvShape& s, All<T> all, bool on_gpu, bool training) {
 }
 
 template <class T>
-All<T> one_by_one(const ConvShape& s, All<T> all, bool on_gpu, bool training) {
-    const kernels::Stream stream = where(on_gpu);
+All<T> one_by_one(const ConvShape& s, All<T> all, const kernels::Stream& stream, bool training) {
     Workspace workspace(std::max(kernels::conv_forward_workspace(stream, s, sizeof(T)),
                                  kernels::conv_backward_workspace(stream, s, sizeof(T))));
     std::vector<double> sums(2 * static_cast<std::size_t>(s.c_out));
@@ -128,12 +126,13 @@ TEST_CASE_TEMPLATE("convolutions side by side are those one after the other", T,
             CAPTURE(s.c_out);
             CAPTURE(aligned);
             const All<T> drawn = draw<T>(s, aligned, sample.count, seed++);
-            for (bool on_gpu : {false, true})
+            for (const kernels::Stream& stream : {kernels::Stream{}, kGpu, kTf32})
                 for (bool training : {true, false}) {
-                    CAPTURE(on_gpu);
+                    CAPTURE(stream.where == kernels::Where::gpu);
+                    CAPTURE(stream.precision == kernels::Precision::tf32);
                     CAPTURE(training);
-                    const All<T> want = one_by_one(s, drawn, on_gpu, training);
-                    const All<T> got = together(s, drawn, on_gpu, training);
+                    const All<T> want = one_by_one(s, drawn, stream, training);
+                    const All<T> got = together(s, drawn, stream, training);
                     for (std::size_t i = 0; i < got.convs.size(); i++) {
                         const One<T>&a = got.convs[i], &b = want.convs[i];
                         CHECK(a.z.same_bits(b.z));
@@ -164,7 +163,8 @@ TEST_CASE_TEMPLATE("convolutions side by side are those one after the other", T,
                         }
                     }
                 }
-            in_every_order([&] { return outputs(together(s, drawn, true, true)); });
+            for (const kernels::Stream& stream : {kGpu, kTf32})
+                in_every_order([&] { return outputs(together(s, drawn, stream, true)); });
         }
 }
 

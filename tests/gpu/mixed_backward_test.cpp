@@ -52,11 +52,17 @@ const std::vector<Case>& cases() {
     return all;
 }
 
+/// Returns the outputs.
 template <class T>
-void check_case(const Case& of, unsigned seed) {
+std::vector<Guarded<T>> check_case(const Case& of, unsigned seed, Products products = Products::strict,
+                                   bool exact = false) {
     Numbers numbers(seed);
-    const CellData<T> cell(of.n, of.states, of.branches, numbers, of.aligned);
-    const Gradients<T> in(cell, numbers, of.aligned);
+    CellData<T> cell(of.n, of.states, of.branches, numbers, of.aligned);
+    if (exact) shorten<T>(cell.depth, 1), shorten<T>(cell.point, 4), shorten<T>(cell.odd, 4);
+    Gradients<T> in(cell, numbers, of.aligned);
+    for (std::size_t b = 0; exact && b < of.branches.size(); b++) shorten<T>(in.g[b], 4), shorten<T>(in.map[b], 4);
+    if (exact) shorten<T>(in.z, 4);
+    std::vector<Guarded<T>> all;
     Results want = expected(cell, in);
     std::vector<std::array<Guarded<T>, 3>> before;  // of the weights' gradients
     for (std::size_t b = 0; b < of.branches.size(); b++) {
@@ -109,7 +115,7 @@ void check_case(const Case& of, unsigned seed) {
             r.dpoint_odd = data_of(weights[b][2]);
             r.accumulate_depth = r.accumulate_point = r.accumulate_point_odd = of.accumulate;
         }
-        Counting device;
+        Counting device(precision_of(products));
         Workspace workspace(kernels::branches_backward_workspace<T>(device.stream(), of.n, sources, branches));
         kernels::branches_backward<T>(device.stream(), of.n, sources, branches, workspace.get());
         CHECK(device.launches == of.launches);
@@ -126,7 +132,7 @@ void check_case(const Case& of, unsigned seed) {
                     own[i / pixel * c + i % pixel] = da[s][i];
                 else
                     CHECK(std::memcmp(&da[s][i], &untouched[i], sizeof(T)) == 0);
-            check_close(own, want.da[s], want.operations[s], "da");
+            check_close(own, want.da[s], want.operations[s] + product_operations(products), "da");
             CHECK(da[s].intact());
             out.push_back(own);
             if (cell.scale[s].size() == 0) continue;
@@ -148,15 +154,20 @@ void check_case(const Case& of, unsigned seed) {
                     return;
                 }
                 const double pixels = static_cast<double>(cell.outputs(b)) / of.branches[b].c_out;
-                check_close(got, expect, pixels + 6 + cell.taps(b) * cell.taps(b) + of.branches[b].c_out, "weights");
+                check_close(
+                    got, expect,
+                    pixels + 6 + cell.taps(b) * cell.taps(b) + of.branches[b].c_out + product_operations(products),
+                    "weights");
                 out.push_back(got);
             };
             check(branches[b].ddepth, weights[b][0], want.ddepth[b], before[b][0]);
             check(branches[b].dpoint, weights[b][1], want.dpoint[b], before[b][1]);
             check(branches[b].dpoint_odd, weights[b][2], want.dodd[b], before[b][2]);
         }
+        all = out;
         return out;
     });
+    return all;
 }
 
 TEST_CASE_TEMPLATE("gpu branches_backward", T, float, double) {
@@ -164,6 +175,26 @@ TEST_CASE_TEMPLATE("gpu branches_backward", T, float, double) {
     for (const Case& of : cases()) {
         CAPTURE(seed);
         check_case<T>(of, seed++);
+    }
+}
+
+TEST_CASE("gpu branches_backward in tf32 rounds its factors, and has the strict bits where nothing is rounded") {
+    unsigned seed = 470;
+    for (Case of : cases()) {
+        CAPTURE(seed);
+        bool dense = of.aligned, same = true;
+        for (const BranchShape& b : of.branches) dense = dense && (b.c_out % (b.kind == reduce ? 8 : 4) == 0);
+        for (const StateShape& s : of.states) dense = dense && s.c % 4 == 0;
+        const auto strict = check_case<float>(of, seed), got = check_case<float>(of, seed, Products::tf32);
+        for (std::size_t i = 0; i < got.size(); i++) same = same && got[i].same_bits(strict[i]);
+        CHECK(same == !dense);
+        for (StateShape& s : of.states) s.scaled = false;
+        const auto short_strict = check_case<float>(of, seed, Products::strict, true),
+                   short_got = check_case<float>(of, seed++, Products::exact, true);
+        for (std::size_t i = 0; i < short_got.size(); i++) {
+            CAPTURE(i);
+            CHECK(short_got[i].same_bits(short_strict[i]));
+        }
     }
 }
 

@@ -23,12 +23,32 @@ struct BranchShape {
 /// Does each launch at once and counts them.
 struct Counting : simt::Stream {
     int launches = 0;
+    kernels::Precision precision = kernels::Precision::float32;
+    explicit Counting(kernels::Precision p = kernels::Precision::float32) : precision(p) {}
     void submit(std::function<void()> work) override {
         launches++;
         work();
     }
-    kernels::Stream stream() { return {.where = kernels::Where::gpu, .handle = static_cast<simt::Stream*>(this)}; }
+    kernels::Stream stream() {
+        return {.where = kernels::Where::gpu, .handle = static_cast<simt::Stream*>(this), .precision = precision};
+    }
 };
+
+/// How a cell is computed: strictly; in tf32, whose products are off by two parts of 2^-11 and its square; or in tf32
+/// with numbers so short that nothing is rounded, which has the strict bits.
+enum class Products { strict, tf32, exact };
+inline double product_operations(Products p) {
+    return p == Products::tf32 ? (2 * 0x1p-11 + 0x1p-22) * (1 + 0x1p-10) / std::numeric_limits<float>::epsilon() : 0;
+}
+inline kernels::Precision precision_of(Products p) {
+    return p == Products::strict ? kernels::Precision::float32 : kernels::Precision::tf32;
+}
+/// To multiples of 1 / parts.
+template <class T>
+void shorten(std::vector<Guarded<T>>& all, T parts) {
+    for (Guarded<T>& v : all)
+        for (T& x : v) x = std::round(x * parts) / parts;
+}
 
 /// On two states.
 inline std::vector<BranchShape> many(int count) {

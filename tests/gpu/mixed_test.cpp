@@ -12,6 +12,7 @@ struct Case {
     std::vector<BranchShape> branches;
     int launches = 1;
     bool norms = true, aligned = true;
+    bool exact = false;  // of short numbers
 };
 /// All kinds, whole and halved, on tiles that the picture fills and does not; channels of an odd number, more than a
 /// chunk, more than shared memory holds; more tiles than rows of partial sums; more branches than a launch takes.
@@ -86,62 +87,92 @@ std::array<std::vector<Bounded>, 4> norm_of(const Guarded<T>& z, int c_out, doub
     return want;
 }
 
+/// Returns the outputs.
+template <class T>
+std::vector<Guarded<T>> check_case(const Case& of, unsigned seed, Products products) {
+    constexpr double kEps = 1e-3;
+    CAPTURE(seed);
+    Numbers numbers(seed);
+    CellData<T> cell(of.n, of.states, of.branches, numbers, of.aligned);
+    if (of.exact) shorten<T>(cell.depth, 1), shorten<T>(cell.point, 4), shorten<T>(cell.odd, 4);
+    std::vector<Guarded<T>> all;
+    const std::size_t count = of.branches.size();
+    std::vector<std::vector<Bounded>> want(count);
+    std::vector<std::vector<std::uint8_t>> want_tap(count);
+    for (std::size_t b = 0; b < count; b++) want[b] = cell.forward(b, want_tap[b]);
+    in_every_order([&] {
+        std::vector<Guarded<T>> z, scale, shift;
+        std::vector<Guarded<double>> mean, rstd;
+        std::vector<Guarded<std::uint8_t>> tap;
+        std::vector<kernels::Source<T>> sources;
+        std::vector<kernels::Branch<T>> branches;
+        for (std::size_t s = 0; s < of.states.size(); s++) sources.push_back(cell.source(s));
+        for (std::size_t b = 0; b < count; b++) {
+            const std::size_t c = static_cast<std::size_t>(of.norms ? of.branches[b].c_out : 0);
+            z.emplace_back(cell.outputs(b), of.aligned ? 0 : 1);
+            tap.emplace_back(want_tap[b].size());
+            scale.emplace_back(c), shift.emplace_back(c), mean.emplace_back(c), rstd.emplace_back(c);
+        }
+        for (std::size_t b = 0; b < count; b++) {
+            kernels::Branch<T>& r = branches.emplace_back(cell.branch(b));
+            r.z = z[b].data(), r.tap = data_of(tap[b]);
+            r.mean = data_of(mean[b]), r.rstd = data_of(rstd[b]);
+            r.scale = data_of(scale[b]), r.shift = data_of(shift[b]);
+        }
+        Counting device(precision_of(products));
+        Workspace workspace(kernels::branches_forward_workspace<T>(device.stream(), of.n, sources, branches));
+        kernels::branches_forward<T>(device.stream(), of.n, kEps, sources, branches, workspace.get());
+        CHECK(device.launches == of.launches);
+        CHECK(workspace.intact());
+        std::vector<Guarded<T>> out;
+        for (std::size_t b = 0; b < count; b++) {
+            CAPTURE(b);
+            check_close(z[b], want[b], cell.operations(b) + product_operations(products), "z");
+            CHECK(tap[b].intact());
+            CHECK(std::equal(tap[b].begin(), tap[b].end(), want_tap[b].begin()));
+            out.push_back(z[b]);
+            if (!of.norms) continue;
+            // Four pixels at a time in T; a product more for squares, a rounding of the result.
+            const auto norm = norm_of(z[b], of.branches[b].c_out, kEps);
+            constexpr double kUnit = std::numeric_limits<T>::epsilon();
+            const double sums = 2 * std::numeric_limits<double>::epsilon() * static_cast<double>(cell.outputs(b));
+            check_close(mean[b], norm[0], 1, "mean", 4 * kUnit + sums);
+            check_close(rstd[b], norm[1], 1, "rstd", 5 * kUnit + sums);
+            check_close(scale[b], norm[2], 1, "scale", 6 * kUnit + sums);
+            check_close(shift[b], norm[3], 1, "shift", 6 * kUnit + sums);
+            for (const auto* v : {&mean[b], &rstd[b]}) out.push_back(bits_of<T>(*v));
+            out.push_back(scale[b]), out.push_back(shift[b]);
+        }
+        all = out;
+        return out;
+    });
+    return all;
+}
+
 TEST_CASE_TEMPLATE("gpu branches_forward", T, float, double) {
     unsigned seed = 300;
-    constexpr double kEps = 1e-3;
-    for (const Case& of : cases()) {
-        CAPTURE(seed);
-        Numbers numbers(seed++);
-        const CellData<T> cell(of.n, of.states, of.branches, numbers, of.aligned);
-        const std::size_t count = of.branches.size();
-        std::vector<std::vector<Bounded>> want(count);
-        std::vector<std::vector<std::uint8_t>> want_tap(count);
-        for (std::size_t b = 0; b < count; b++) want[b] = cell.forward(b, want_tap[b]);
-        in_every_order([&] {
-            std::vector<Guarded<T>> z, scale, shift;
-            std::vector<Guarded<double>> mean, rstd;
-            std::vector<Guarded<std::uint8_t>> tap;
-            std::vector<kernels::Source<T>> sources;
-            std::vector<kernels::Branch<T>> branches;
-            for (std::size_t s = 0; s < of.states.size(); s++) sources.push_back(cell.source(s));
-            for (std::size_t b = 0; b < count; b++) {
-                const std::size_t c = static_cast<std::size_t>(of.norms ? of.branches[b].c_out : 0);
-                z.emplace_back(cell.outputs(b), of.aligned ? 0 : 1);
-                tap.emplace_back(want_tap[b].size());
-                scale.emplace_back(c), shift.emplace_back(c), mean.emplace_back(c), rstd.emplace_back(c);
-            }
-            for (std::size_t b = 0; b < count; b++) {
-                kernels::Branch<T>& r = branches.emplace_back(cell.branch(b));
-                r.z = z[b].data(), r.tap = data_of(tap[b]);
-                r.mean = data_of(mean[b]), r.rstd = data_of(rstd[b]);
-                r.scale = data_of(scale[b]), r.shift = data_of(shift[b]);
-            }
-            Counting device;
-            Workspace workspace(kernels::branches_forward_workspace<T>(device.stream(), of.n, sources, branches));
-            kernels::branches_forward<T>(device.stream(), of.n, kEps, sources, branches, workspace.get());
-            CHECK(device.launches == of.launches);
-            CHECK(workspace.intact());
-            std::vector<Guarded<T>> out;
-            for (std::size_t b = 0; b < count; b++) {
-                CAPTURE(b);
-                check_close(z[b], want[b], cell.operations(b), "z");
-                CHECK(tap[b].intact());
-                CHECK(std::equal(tap[b].begin(), tap[b].end(), want_tap[b].begin()));
-                out.push_back(z[b]);
-                if (!of.norms) continue;
-                // Four pixels at a time in T; a product more for squares, a rounding of the result.
-                const auto norm = norm_of(z[b], of.branches[b].c_out, kEps);
-                constexpr double kUnit = std::numeric_limits<T>::epsilon();
-                const double sums = 2 * std::numeric_limits<double>::epsilon() * static_cast<double>(cell.outputs(b));
-                check_close(mean[b], norm[0], 1, "mean", 4 * kUnit + sums);
-                check_close(rstd[b], norm[1], 1, "rstd", 5 * kUnit + sums);
-                check_close(scale[b], norm[2], 1, "scale", 6 * kUnit + sums);
-                check_close(shift[b], norm[3], 1, "shift", 6 * kUnit + sums);
-                for (const auto* v : {&mean[b], &rstd[b]}) out.push_back(bits_of<T>(*v));
-                out.push_back(scale[b]), out.push_back(shift[b]);
-            }
-            return out;
-        });
+    for (const Case& of : cases()) check_case<T>(of, seed++, Products::strict);
+}
+
+TEST_CASE("gpu branches_forward in tf32 rounds its factors, and has the strict bits where nothing is rounded") {
+    unsigned seed = 350;
+    for (Case of : cases()) {
+        const auto strict = check_case<float>(of, seed, Products::strict),
+                   got = check_case<float>(of, seed, Products::tf32);
+        bool dense = of.aligned, same = true;  // all channels come in fours
+        for (const BranchShape& b : of.branches) dense = dense && b.c_out % (b.kind == reduce ? 8 : 4) == 0;
+        for (const StateShape& s : of.states) dense = dense && s.c % 4 == 0;
+        for (std::size_t i = 0; i < got.size(); i++) same = same && got[i].same_bits(strict[i]);
+        CHECK(same == !dense);
+        of.exact = true;
+        for (StateShape& s : of.states) s.scaled = false;
+        const auto short_strict = check_case<float>(of, seed, Products::strict),
+                   short_got = check_case<float>(of, seed++, Products::exact);
+        // Of each branch z; its norm is made of sums in another order.
+        for (std::size_t i = 0; i < short_got.size(); i += of.norms ? 5 : 1) {
+            CAPTURE(i);
+            CHECK(short_got[i].same_bits(short_strict[i]));
+        }
     }
 }
 
