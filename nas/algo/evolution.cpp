@@ -294,38 +294,6 @@ const EvolutionState::Candidate& Evolution::best() const {
     return state_.visited[static_cast<std::size_t>(state_.parents[0])];
 }
 
-Evolution run_evolution(const GeneSpace& space, EvolutionConfig config, const NumpyRandom& random,
-                        const std::optional<EvolutionState>& state, const std::function<double(const Genes&)>& score,
-                        const std::function<void(const EvolutionState&)>& each, const std::function<bool()>& stop) {
-    struct Stopped {};
-    config.poll = [&] {
-        if (stop()) throw Stopped{};
-    };
-    auto scores_of = [&](const std::vector<Genes>& candidates) {
-        std::vector<double> scores;
-        for (const Genes& g : candidates) {
-            config.poll();
-            scores.push_back(score(g));
-        }
-        return scores;
-    };
-    std::optional<EvolutionState> whole = state;
-    try {
-        Evolution evolution = whole ? Evolution(space, config, *whole) : Evolution(space, config, random);
-        while (!evolution.done()) {
-            evolution.step(scores_of);
-            whole = evolution.state();
-            each(*whole);
-        }
-        evolution.config_.poll = [] {};
-        return evolution;
-    } catch (const Stopped&) {
-        if (whole) each(*whole);
-        fail(ErrorKind::interrupted, "stopped in generation {} of {}", whole ? whole->generation + 1 : 1,
-             config.generations);
-    }
-}
-
 NumpyRandom rlnas_nb201_search_random(std::uint32_t seed, int classes) {
     NASCENT_CHECK(classes == 10 || classes == 100 || classes == 120, usage,
                   "RLNAS searched NAS-Bench-201 with 10, 100 and 120 classes, not {}", classes);
