@@ -19,7 +19,7 @@ inline int number(const char* name) {
 }
 /// The active mutant; 0 is the original program, -1 the original that records which spots it passes.
 inline const int active = number("NASCENT_MUTANT");
-inline char reached[1 << 17];
+inline char reached[1 << 19];
 
 struct Recorder {
     ~Recorder() {

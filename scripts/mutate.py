@@ -7,22 +7,25 @@
     scripts/mutate.py --list                        only print the spots
     scripts/mutate.py --summary                     only count what the log holds
 
-Works on a copy in build/mutate/source, built once: scripts/mutants.h lets a test program turn into any one mutant by
-NASCENT_MUTANT=n. Lines that cannot be written that way are changed and compiled one by one. A first run of the tests notes
-which of them pass which spots; a mutant then meets only those, the cheapest first. One that makes a test fail, crash or hang
-is caught; the others survive and are printed, to be killed by a new test or explained in docs/mutation.md, which lists
-changed lines (by their text) that are equivalent. Verdicts go to build/mutate/log.jsonl, and a spot that stands there
-is not tried again while its file is unchanged (--again: it is). Exit status 1 if an unexplained one survives.
+Works on a copy in build/mutate/source, built once, for one instruction set: scripts/mutants.h lets a test program turn into
+any one mutant by NASCENT_MUTANT=n. Lines that cannot be written that way are changed and compiled one by one (--alone). Every
+test case (of ops: for every op) runs once first and notes which spots it passes; a mutant then meets only those, in the
+order of what they cost and how many mutants of its file they caught. One that makes a test fail, crash or hang is caught;
+the others survive and are printed, to be killed by a new test or explained in docs/mutation.md, which lists changed lines
+(by their text) that are equivalent. Verdicts go to build/mutate/log.jsonl (--log); a spot that stands there is not tried again
+as long as its line and the code next to it are what they were (--again: it is). Exit status 1 if an unexplained one survives.
 """
 import argparse
 import collections
 import hashlib
+import html
 import json
 import os
 import queue
 import random
 import re
 import resource
+import select
 import shutil
 import subprocess
 import sys
@@ -35,27 +38,32 @@ WORK = ROOT / "build" / "mutate"
 SOURCE = WORK / "source"
 BUILD = WORK / "build"
 LOG = WORK / "log.jsonl"
-# What computes, and which tests look at it, the cheapest first. A stage is a program, or some of its test files, or all
-# but some of them; {} is the first word of the file's name.
-LONG = "golden_step_test,training_test"
-NAS, STEPS = f"nas:-{LONG},data_,run_directory,run_journal,run_checkpoint,run_progress", f"nas:{LONG}"
-STAGES = {
-    "kernels/cpu": ["kernels:{}", "kernels:head", "kernels:sgd,node,primitive,target", "kernels:conv", "ops", STEPS],
-    "ops": ["ops", STEPS],
-    "ops/optim": ["ops:sgd", "ops:-sgd", STEPS],
+# What computes, and the programs that test it, in the order in which a mutant meets them.
+PROGRAMS = {
+    "kernels": ["kernels", "ops", "nas"],
+    "kernels/cpu": ["kernels", "ops", "nas"],
+    "ops": ["ops", "nas"],
+    "ops/optim": ["ops", "nas"],
     "ops/primitive": ["ops"],
-    "engine/autograd": ["engine", "ops", STEPS],
-    "engine/memory": ["engine", "ops", NAS, STEPS],
-    "engine/tensor": ["engine", "ops", NAS],
-    "engine/base": ["engine", "nas:{}", NAS, STEPS],
-    "nas/algo": ["nas:{}", NAS, STEPS, "apps:rlnas_test"],
-    "nas/metric": ["nas:{},metric", NAS],
-    "nas/space": ["nas:space,net_", NAS, STEPS],
-    "nas/supernet": ["nas:state_dict", NAS, STEPS],
+    "engine/autograd": ["engine", "ops", "nas"],
+    "engine/base": ["engine", "kernels", "ops", "nas"],
+    "engine/io": ["engine"],
+    "engine/memory": ["engine", "ops", "nas"],
+    "engine/streams": ["engine"],
+    "engine/tensor": ["engine", "ops", "nas"],
+    "nas/algo": ["nas"],
+    "nas/metric": ["nas"],
+    "nas/space": ["nas"],
+    "nas/supernet": ["nas"],
 }
-# Takes long and sees nothing that the steps compared with PyTorch's do not.
-LEFT_OUT = "200 steps learn*"
-STALLED = 40  # seconds without any processor time
+# Test cases that go through all ops; they run for one op at a time.
+EVERY_OP = ("gradients equal difference quotients on the cpu", "gradients equal difference quotients with Winograd's convolution",
+            "fused ops equal their reference in value and all gradients", "gradients accumulate",
+            "only wanted gradients are written, and wanting fewer changes no bit",
+            "the same bits with one to four threads, and after a reset", "captured and replayed equals eager to the bit")
+# Take long and see nothing that others do not; and what needs a gpu or more than one instruction set.
+LEFT_OUT = re.compile(r"200 steps learn|on the gpu|on either device|emulat|^targets?\b|every target")
+STALLED = 10  # seconds without any processor time
 INVALID = 77  # what a mutant exits with that would not compile
 # (what, pattern, the changed line, the same as a choice): each match in a line of code is one spot. The choice's # is
 # the mutant's number; None where another rule's choice or a compilation of its own does it.
@@ -78,8 +86,11 @@ RULES = [
     ("condition", r"\bif (\()(?!constexpr)", None, None),
 ]
 
+# Statements and types that say which memory is asked for ahead or has to be written by now, and can change no number.
+HINT = re.compile(r"Prefetch\(|_prefetch\(|\bahead\.(add|step)\(|\bnext\.add\(|FlushStream\(|^const NextStrip |^(const )?int next_count\b|"
+                  r"^(class Ahead|struct NextStrip) ")
 # Lines that are compiled alone from the beginning: constants, and declarations in conditions.
-ALONE = re.compile(r"constexpr.* = |[+-]= \{|\bif \([^()]*(;|[^=!<>]=[^=])")
+ALONE = re.compile(r"constexpr.* = |\bif constexpr|[+-]= \{|\bif \([^()]*(;|[^=!<>]=[^=])")
 # What stands before the extent of an array that is declared: T w, or T (&acc), and other extents.
 DECLARATION = re.compile(r"(^|[;(,{] ?)\s*(?!return|else)([\w:]+ )*[\w:]+(<[^<>]*>)?[*&]* [*&]*(\w+|\(&\w+\))(\[\w+\])*$")
 
@@ -105,6 +116,18 @@ def code_lines(text):
             yield number, line
 
 
+def hints(lines):
+    """The numbers of the lines that belong to a HINT."""
+    inside = None
+    for number, line in lines:
+        if inside is None and HINT.search(line.strip()):
+            inside = "};" if line.startswith(("class", "struct")) else ";"
+        if inside:
+            yield number
+            if line == inside or inside == ";" and line.split("//")[0].rstrip().endswith((";", "}")):
+                inside = None
+
+
 def matching(text, opening):
     """Where the parenthesis that opens at `opening` is closed."""
     depth = 0
@@ -118,7 +141,13 @@ def matching(text, opening):
 def spots_of(path):
     text = (ROOT / path).read_text()
     seen = collections.Counter()
-    for number, line in code_lines(text):
+    numbered = list(code_lines(text))
+    hint = set(hints(numbered))
+    for place, (number, line) in enumerate(numbered):
+        if number in hint:
+            continue
+        around = "\n".join(l.strip() for _, l in numbered[max(0, place - 2):place] + numbered[place + 1:place + 3])
+        around = hashlib.sha256(around.encode()).hexdigest()[:12]
         code = line.split("//")[0]
         for what, pattern, replacement, choice in RULES:
             for match in re.finditer(pattern, code):
@@ -133,9 +162,9 @@ def spots_of(path):
                     changed = f"{code[:begin]}(!{code[begin:closing]}){code[closing:]}"
                 else:
                     changed = code[:begin] + match.expand(replacement) + code[end:]
-                key = (line.strip(), changed.strip())
+                key = (line.strip(), changed.strip(), around)
                 seen[key] += 1
-                yield {"file": path, "line": number, "what": what, "old": line, "new": changed, "nth": seen[key], "begin": begin,
+                yield {"file": path, "line": number, "what": what, "old": line, "new": changed, "around": around, "nth": seen[key], "begin": begin,
                        "end": end, "closing": closing, "text": code[begin:end],
                        "choice": match.expand(choice) if choice else None}
 
@@ -215,23 +244,26 @@ def build_all(files, jobs, programs):
     sys.exit(f"mutate: does not build, see {WORK}/build.log")
 
 
-class Stage:
-    def __init__(self, name):
-        self.name = name
-        program, _, tests = name.partition(":")
-        self.program = program
-        self.command = [str(BUILD / "tests" / f"test_{program}"), "--abort-after=1", f"--test-case-exclude={LEFT_OUT}"]
-        if tests:
-            patterns = ",".join(f"*{t}*" for t in tests.lstrip("-").split(","))
-            self.command.append(("--source-file-exclude=" if tests[0] == "-" else "--source-file=") + patterns)
-        self.reached, self.cpu = set(), 0.0
+class Unit:
+    """A test case, or one for one op."""
+
+    def __init__(self, program, case, op=None):
+        self.program, self.case, self.op = program, case, op
+        self.name = f"{program}: {case}" + (f" ({op})" if op else "")
+        pattern = case.replace("\\", "\\\\").replace(",", "\\,")
+        self.command = [str(BUILD / "tests" / f"test_{program}"), "--abort-after=1", f"--test-case={pattern}"]
+        self.reached, self.cpu = frozenset(), 0.0
 
     def run(self, mutant, folder, cpu=3600, reached=None):
-        """The exit code, or "hang"."""
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        environment = {k: v for k, v in os.environ.items() if k not in ("NASCENT_DATA_DIR", "NASCENT_CPU_TARGET")}
+        """(the exit code or "hang", the processor time)."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in os.listdir(folder):
+            shutil.rmtree(folder / left) if (folder / left).is_dir() else (folder / left).unlink()
+        unset = ("NASCENT_DATA_DIR", "NASCENT_CPU_TARGET", "NASCENT_EMULATE", "NASCENT_ONLY_OP")
+        environment = {k: v for k, v in os.environ.items() if k not in unset}
         environment |= {"NASCENT_MUTANT": str(mutant), "TMPDIR": str(folder)}
+        if self.op:
+            environment["NASCENT_ONLY_OP"] = self.op
         if reached:
             environment["NASCENT_MUTANTS_REACHED"] = str(reached)
 
@@ -243,118 +275,179 @@ class Stage:
 
         process = subprocess.Popen(self.command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                    preexec_fn=limits, start_new_session=True)
-        used, since, code = -1, time.monotonic(), None
-        while code is None:
-            try:
-                code = process.wait(5)
-            except subprocess.TimeoutExpired:
+        ended = os.pidfd_open(process.pid)
+        try:
+            poll = select.poll()
+            poll.register(ended, select.POLLIN)
+            used, since, hang = -1, time.monotonic(), False
+            while not poll.poll(5000):
                 # On a busy machine time says nothing; a program that waits for what never comes uses no processor.
                 now = sum(int(x) for x in Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[11:15])
                 if now != used:
                     used, since = now, time.monotonic()
                 elif time.monotonic() - since > STALLED:
                     os.killpg(process.pid, 9)
-                    process.wait()
-                    return "hang"
-        return "hang" if code in (-9, -24) else code
+                    hang = True
+            _, status, usage = os.wait4(process.pid, 0)
+        finally:
+            os.close(ended)
+        process.returncode = code = os.waitstatus_to_exitcode(status)
+        return "hang" if hang or code in (-9, -24) else code, usage.ru_utime + usage.ru_stime
 
-    def measure(self):
-        """Runs the original and notes the spots it passes, and its time; once per build."""
-        stamp = os.stat(self.command[0]).st_mtime_ns
-        note = WORK / "stages" / (re.sub(r"\W", "_", self.name) + ".json")
-        if note.exists() and (known := json.loads(note.read_text()))["stamp"] == stamp:
-            self.cpu, self.reached = known["cpu"], set(known["reached"])
-            return
-        file = WORK / "reached.txt"
+    def measure(self, folder):
+        """Runs the original and notes the spots it passes, and its time."""
+        file = folder / "reached.txt"
+        folder.mkdir(parents=True, exist_ok=True)
         file.write_text("")
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        if self.run(-1, WORK / "tmp" / "measure", reached=file) != 0:
-            sys.exit(f"mutate: {' '.join(self.command)} fails without a mutation")
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        self.cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        self.reached = {int(line) for line in file.read_text().split()}
-        note.parent.mkdir(exist_ok=True)
-        note.write_text(json.dumps({"stamp": stamp, "cpu": self.cpu, "reached": sorted(self.reached)}))
-
-    def try_mutant(self, mutant, folder):
-        return self.run(mutant, folder, 3 + 4 * self.cpu)
+        code, self.cpu = self.run(-1, folder / "tmp", reached=file)
+        self.reached = frozenset(int(line) for line in file.read_text().split())
+        return code == 0
 
 
-def stages_of(path, stages):
-    folder = max((f for f in STAGES if path.startswith(f + "/")), key=len)
-    stem = re.split(r"[_.-]", Path(path).name)[0]
-    for name in dict.fromkeys(name.replace("{}", stem) for name in STAGES[folder]):
-        if name not in stages:
-            stages[name] = Stage(name)
-        yield stages[name]
+def units_of(program, jobs):
+    """The program's test cases with the spots that they pass; measured once per build."""
+    binary = BUILD / "tests" / f"test_{program}"
+    stamp = os.stat(binary).st_mtime_ns
+    note = WORK / "units" / f"{program}.json"
+    listed = subprocess.run([binary, "--list-test-cases", "--reporters=xml"], capture_output=True, text=True, check=True).stdout
+    names = dict.fromkeys(html.unescape(n) for n in re.findall(r'<TestCase name="([^"]*)"', listed))
+    ops = sorted({n for p in (ROOT / "ops").rglob("*") if p.suffix in (".h", ".cpp")
+                  for n in re.findall(r'static constexpr const char\* name = "([a-z0-9_]+)";', p.read_text())})
+    units = [Unit(program, name, op) for name in names if not LEFT_OUT.search(name)
+             for op in (ops if program == "ops" and name in EVERY_OP else [None])]
+    if note.exists() and (known := json.loads(note.read_text()))["stamp"] == stamp:
+        for u in units:
+            u.cpu, reached = known["units"].get(u.name, (0, []))
+            u.reached = frozenset(reached)
+        return [u for u in units if u.reached]
+    waiting, bad = queue.SimpleQueue(), []
+    for u in units:
+        waiting.put(u)
+
+    def work(worker):
+        while not waiting.empty():
+            unit = waiting.get()
+            if not unit.measure(WORK / "tmp" / f"measure{worker}"):
+                bad.append(unit)
+
+    parallel(work, jobs)
+    for u in bad:
+        print(f"mutate: {u.name}: fails without a mutation and is left out", flush=True)
+    units = [u for u in units if u not in bad and u.reached]
+    note.parent.mkdir(exist_ok=True)
+    note.write_text(json.dumps({"stamp": stamp, "units": {u.name: (u.cpu, sorted(u.reached)) for u in units}}))
+    return units
 
 
-def judge(spot, stages, folder, jobs):
-    """Verdict on one mutant."""
-    number = spot["id"]
-    if spot["alone"]:  # compiled for itself
+def parallel(work, workers):
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(workers)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+
+
+class Judge:
+    """Knows the test cases of the programs and which of them catch what."""
+
+    def __init__(self, units, budget):
+        self.units, self.budget = units, budget  # units: by program
+        self.tries, self.catches = collections.Counter(), collections.Counter()
+
+    def expense(self, file, unit):
+        """What it costs to catch one mutant of this file by this test case, as far as is known."""
+        return (unit.cpu + 0.02) * (self.tries[file, unit.name] + 2) / (self.catches[file, unit.name] + 0.5)
+
+    def meet(self, spot, number, programs, folder):
+        """Verdict on a mutant; `programs` are those that it is to meet."""
+        reached, spent, total = False, 0.0, 0.0
+        for program in programs:
+            passing = [u for u in self.units[program] if number == 0 or number in u.reached]
+            reached |= bool(passing)
+            total += sum(u.cpu for u in passing)
+            for unit in sorted(passing, key=lambda u: self.expense(spot["file"], u)):
+                if spent > 0 and spent + unit.cpu > self.budget:
+                    continue
+                code, cpu = unit.run(number, folder, 1 + 4 * unit.cpu)
+                spent += cpu
+                if code == INVALID:
+                    return "does not compile"
+                self.tries[spot["file"], unit.name] += 1
+                if code != 0:
+                    self.catches[spot["file"], unit.name] += 1
+                    return f"caught by {unit.name}" + (" (hang)" if code == "hang" else "")
+        if not reached:
+            return "SURVIVED, not reached"
+        return "SURVIVED" if total <= self.budget else f"SURVIVED, met {spent:.0f} s of {total:.0f} s"
+
+    def alone(self, spot, programs, folder, jobs):
+        """The same for one that is compiled for itself."""
         path = SOURCE / spot["file"]
         original = path.read_text()
         lines = original.split("\n")
         lines[spot["line"] + 1] = spot["new"]
         write(path, "\n".join(lines))
         try:
-            if build(jobs, sorted({s.program for s in stages})).returncode != 0:
+            if build(jobs, programs).returncode != 0:
                 return "does not compile"
-            return run_stages(0, stages, folder)
+            return self.meet(spot, 0, programs, folder)
         finally:
             write(path, original)
-    passing = [s for s in stages if number in s.reached]
-    return run_stages(number, passing, folder) if passing else "SURVIVED, not reached"
 
 
-def run_stages(number, stages, folder):
-    for stage in stages:
-        code = stage.try_mutant(number, folder)
-        if code == INVALID:
-            return "does not compile"
-        if code != 0:
-            return f"caught by {stage.name}" + (" (hang)" if code == "hang" else "")
-    return "SURVIVED"
+def programs_of(path):
+    return PROGRAMS[max((f for f in PROGRAMS if path.startswith(f + "/")), key=len)]
 
 
 def identity(spot):
-    return [spot["file"], spot["old"].strip(), spot["new"].strip(), spot["nth"]]
+    """What a verdict holds for: the line as it was and is, and the code around it. An edit elsewhere leaves it valid."""
+    return (spot["file"], spot["old"].strip(), spot["new"].strip(), spot["around"], spot["nth"])
 
 
-def read_log(hashes):
-    """Verdicts on spots of files that are as they were; survivors are tried again when tests changed."""
+def read_log(log):
     verdicts = {}
-    for line in LOG.read_text().splitlines() if LOG.exists() else []:
+    for line in log.read_text().splitlines() if log.exists() else []:
         entry = json.loads(line)
-        if hashes.get(entry["spot"][0]) == entry["hash"]:
-            verdicts[tuple(entry["spot"])] = entry["verdict"]
+        verdicts[tuple(entry["spot"])] = entry
     return verdicts
 
 
-def copy_tree():
-    """The tracked files; build files of the copy know nothing of mutated ones yet."""
+def prepare(files):
+    """The tree's copy and its build folder; files with mutants are written later."""
     names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
     for name in filter(None, names):
-        if not (ROOT / name).exists():
+        source, target = ROOT / name, SOURCE / name
+        if not source.exists() or name in files and target.exists():
             continue
-        target = SOURCE / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        yield name, target
+        if source.suffix == ".cu":  # nothing here runs on a gpu or its emulator, and they compile slowly
+            write(target, "")
+        elif name == "tests/main.cpp":  # a handler that runs while the heap is broken waits for ever
+            write(target, "#define DOCTEST_CONFIG_NO_POSIX_SIGNALS\n" + source.read_text())
+        elif not target.exists() or target.read_bytes() != source.read_bytes():
+            shutil.copy(source, target)
+    if (BUILD / "CMakeCache.txt").exists() and (BUILD / "CMakeCache.txt").stat().st_mtime > max(
+            (SOURCE / n).stat().st_mtime for n in filter(None, names) if Path(n).name == "CMakeLists.txt"):
+        return  # new files are found by the build
+    machine = Path("/proc/cpuinfo").read_text()
+    one = "skylake-avx512" if "avx512vl" in machine else "haswell" if "avx2" in machine else "native"
+    subprocess.run(["cmake", "-S", str(SOURCE), "-B", str(BUILD), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DNASCENT_CHECKED=ON",
+                    "-DNASCENT_CUDA=OFF", f"-DCMAKE_CXX_FLAGS_RELEASE=-O1 -w -march={one} -DHWY_COMPILE_ONLY_STATIC",
+                    "-DCMAKE_EXE_LINKER_FLAGS=-no-pie -Wl,--unresolved-symbols=ignore-all"], check=True, stdout=subprocess.DEVNULL)
 
 
 def summary(spots, verdicts, explained):
     counts, survivors = collections.Counter(), []
     for s in spots:
-        verdict = verdicts.get(tuple(identity(s)), "not tried")
-        if verdict.startswith("SURVIVED"):
-            if f"`{s['new'].strip()}`" in explained:
-                verdict = "equivalent (docs/mutation.md)"
-            else:
-                survivors.append((s, verdict))
+        verdict = verdicts[identity(s)]["verdict"] if identity(s) in verdicts else "not tried"
+        # A changed line that is explained is equivalent whether it was tried or not.
+        if not verdict.startswith(("caught", "does not")) and f"`{s['new'].strip()}`" in explained:
+            verdict = "equivalent (docs/mutation.md)"
+        elif verdict.startswith("SURVIVED"):
+            survivors.append((s, verdict))
         counts[verdict.split(" by ")[0].split(",")[0]] += 1
     for s, verdict in survivors:
-        print(f"{s['file']}:{s['line'] + 1} {s['what']}: {s['new'].strip()}: {verdict}")
+        print(f"{s['id']}: {s['file']}:{s['line'] + 1} {s['what']}: {s['new'].strip()}: {verdict}")
     print(f"mutate: {len(spots)} spots:", ", ".join(f"{n} {what}" for what, n in sorted(counts.items())))
     return 1 if survivors else 0
 
@@ -363,83 +456,92 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1 << 30)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--file", action="append", help="the spots of files whose path begins so (may be repeated)")
+    parser.add_argument("--file", action="append", help="the spots of files whose path begins so (may be repeated; in this order)")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=1e9, help="draw no more after this long")
+    parser.add_argument("--programs", default="engine,kernels,ops,nas", help="the test programs to be used, of these; survivors of "
+                        "some meet the others in a later run")
+    parser.add_argument("--budget", type=float, default=60, help="processor seconds that a mutant may take")
+    parser.add_argument("--alone", action="store_true", help="also those that are compiled one by one")
+    parser.add_argument("--log", type=Path, default=LOG, help="where verdicts are read from and written to")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--summary", action="store_true")
     parser.add_argument("--survivors", action="store_true", help="try again those that survived")
     parser.add_argument("--again", action="store_true")
     args = parser.parse_args()
 
-    every = sorted(str(p.relative_to(ROOT)) for folder in STAGES for p in (ROOT / folder).glob("*") if p.suffix in (".cpp", ".h") and "drawing" not in p.name)
+    every = sorted(str(p.relative_to(ROOT)) for folder in PROGRAMS for p in (ROOT / folder).glob("*")
+                   if p.suffix in (".cpp", ".h") and "drawing" not in p.name)
     files = {path: list(spots_of(path)) for path in every}
     for place, spots in enumerate(files.values()):
         for number, s in enumerate(spots, 1):  # blocks of numbers, so that a change in one file leaves the others as built
-            s["id"], s["alone"] = place * 1024 + number, bool(ALONE.search(s["old"]))
+            s["id"], s["alone"] = place * 512 + number, bool(ALONE.search(s["old"]))
     drawn = [s for path, spots in files.items() for s in spots if not args.file or path.startswith(tuple(args.file))]
     random.Random(args.seed).shuffle(drawn)
     drawn = drawn[:args.count]
+    if args.file:
+        drawn.sort(key=lambda s: next(i for i, f in enumerate(args.file) if s["file"].startswith(f)))
     if args.list:
         for s in drawn:
             print(f"{s['file']}:{s['line'] + 1}: {s['what']}: {s['new'].strip()}")
         return 0
-    hashes = {path: hashlib.sha256((ROOT / path).read_bytes()).hexdigest()[:16] for path in files}
     explained = (ROOT / "docs" / "mutation.md").read_text() if (ROOT / "docs" / "mutation.md").exists() else ""
-    verdicts = {} if args.again else read_log(hashes)
+    verdicts = {} if args.again else read_log(args.log)
     if args.summary:
         return summary(drawn, verdicts, explained)
 
-    for name, target in copy_tree():
-        if name not in files and (not target.exists() or target.read_bytes() != (ROOT / name).read_bytes()):
-            shutil.copy(ROOT / name, target)
-    write(SOURCE / "scripts" / "mutants.h", (ROOT / "scripts" / "mutants.h").read_text())
-    for path in files:
-        if not (SOURCE / path).exists():
-            shutil.copy(ROOT / path, SOURCE / path)
-    subprocess.run(["cmake", "-S", str(SOURCE), "-B", str(BUILD), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DNASCENT_CHECKED=ON",
-                    "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -w"], check=True, stdout=subprocess.DEVNULL)
-    todo = [s for s in drawn if tuple(identity(s)) not in verdicts
-            or args.survivors and verdicts[tuple(identity(s))].startswith("SURVIVED")]
-    todo.sort(key=lambda s: tuple(identity(s)) not in verdicts)  # survivors first
-    stages = {}
-    plan = {path: list(stages_of(path, stages)) for path in {s["file"] for s in todo}}
+    prepare(files)
+    programs = args.programs.split(",")
+
+    def to_meet(spot):
+        """The programs that are to see the mutant still."""
+        known = verdicts.get(identity(spot))
+        if known and not known["verdict"].startswith("SURVIVED"):
+            return []
+        met = known["met"] if known and not args.survivors else []
+        return [p for p in programs_of(spot["file"]) if p in programs and p not in met]
+
+    todo = [s for s in drawn if to_meet(s) and f"`{s['new'].strip()}`" not in explained]
     start = time.monotonic()
-    build_all(files, args.jobs, sorted({stage.program for stage in stages.values()}))
+    needed = [p for p in programs if any(p in to_meet(s) for s in todo)]
+    build_all(files, args.jobs, needed)
     print(f"mutate: built in {time.monotonic() - start:.0f} s", flush=True)
-    for stage in stages.values():
-        stage.measure()
-        print(f"mutate: {stage.name}: {stage.cpu:.1f} s, passes {len(stage.reached)} spots", flush=True)
-
-    start, lock = time.monotonic(), threading.Lock()
-
-    def work(worker, waiting):
-        while time.monotonic() - start < args.seconds:
-            try:
-                spot = waiting.get_nowait()
-            except queue.Empty:
-                return
-            begun = time.monotonic()
-            verdict = judge(spot, plan[spot["file"]], WORK / "tmp" / str(worker), args.jobs)
-            with lock:
-                verdicts[tuple(identity(spot))] = verdict
-                with LOG.open("a") as log:
-                    log.write(json.dumps({"spot": identity(spot), "hash": hashes[spot["file"]], "verdict": verdict,
-                                          "seconds": round(time.monotonic() - begun, 2)}) + "\n")
-                if verdict.startswith("SURVIVED"):
-                    print(f"{spot['file']}:{spot['line'] + 1} {spot['what']}: {spot['new'].strip()}: {verdict}", flush=True)
+    units = {}
+    for program in needed:
+        units[program] = units_of(program, args.jobs)
+        print(f"mutate: {program}: {len(units[program])} cases, {sum(u.cpu for u in units[program]):.1f} s, "
+              f"{len(frozenset().union(*(u.reached for u in units[program])))} spots passed", flush=True)
+    judge, start, lock = Judge(units, args.budget), time.monotonic(), threading.Lock()
 
     # First what needs no compiler, side by side; then the rest, which change the programs, one after the other.
     for alone, workers in ((False, args.jobs), (True, 1)):
+        if alone and not args.alone:
+            print(f"mutate: {sum(s['alone'] for s in todo)} spots that are compiled one by one are left for --alone")
+            break
         waiting = queue.SimpleQueue()
         for s in todo:
             if s["alone"] == alone:
                 waiting.put(s)
-        threads = [threading.Thread(target=work, args=(i, waiting)) for i in range(workers)]
-        for t in threads:
-            t.start()
-        for t in threads:
-            t.join()
+
+        def work(worker):
+            while time.monotonic() - start < args.seconds:
+                try:
+                    spot = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                begun, folder, meeting = time.monotonic(), WORK / "tmp" / str(worker), to_meet(spot)
+                verdict = (judge.alone(spot, meeting, folder, args.jobs) if alone else judge.meet(spot, spot["id"], meeting, folder))
+                with lock:
+                    before = verdicts.get(identity(spot), {"met": []})["met"]
+                    entry = {"spot": identity(spot), "verdict": verdict, "met": sorted({*before, *meeting}),
+                             "seconds": round(time.monotonic() - begun, 2)}
+                    verdicts[identity(spot)] = entry
+                    with args.log.open("a") as log:
+                        log.write(json.dumps(entry) + "\n")
+                    if verdict.startswith("SURVIVED"):
+                        print(f"{spot['id']}: {spot['file']}:{spot['line'] + 1} {spot['what']}: {spot['new'].strip()}: {verdict}", flush=True)
+
+        parallel(work, workers)
     return summary(drawn, verdicts, explained)
 
 

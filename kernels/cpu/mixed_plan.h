@@ -16,7 +16,7 @@ inline bool is_pool(BranchKind kind) { return kind == BranchKind::max_pool || ki
 template <class T>
 struct BranchSize {
     int oh, ow, pixels, pad, taps;
-    int blocks_in, blocks_out, in_padded, out_padded;
+    int blocks_in, in_padded;
     int halves;                          // 1x1 convolutions (reduce: 2)
     int outputs, half_out, half_padded;  // where they end: side by side, in so many channels each
     int fold, channels;                  // of one picture, where several are folded; each 1x1 then ends in all of c_out
@@ -26,8 +26,8 @@ struct BranchSize {
         oh = b.out_h(s.h), ow = b.out_w(s.w), pixels = oh * ow;
         pad = b.kind == BranchKind::separable ? b.k / 2 * b.dilation : 0;
         taps = b.kind == BranchKind::separable ? b.k * b.k : 0;
-        blocks_in = ceil_div(s.c, B), blocks_out = ceil_div(b.c_out, B);
-        in_padded = blocks_in * B, out_padded = blocks_out * B;
+        blocks_in = ceil_div(s.c, B);
+        in_padded = blocks_in * B;
         halves = b.kind == BranchKind::reduce ? 2 : 1;
         fold = s.fold, channels = s.c / s.fold;
         outputs = fold > 1 ? 1 : halves;

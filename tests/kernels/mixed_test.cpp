@@ -329,6 +329,80 @@ TEST_CASE_TEMPLATE("branches_backward: gradients of the source and of all weight
     }
 }
 
+TEST_CASE_TEMPLATE("branches give the same beside others of their source and of another", T, float, double) {
+    // Windows of several sizes read one plane, which is padded for the largest.
+    Numbers numbers(55);
+    using enum BranchKind;
+    std::vector<Sample<T>> all;
+    for (auto [k, dilation] : {std::pair{3, 1}, {5, 2}, {5, 1}, {3, 2}})
+        all.emplace_back(separable, 2, 9, 7, 20, 20, k, dilation, 1, false, true, numbers);
+    all.emplace_back(pointwise, 2, 9, 7, 20, 20, 1, 1, 1, false, true, numbers);
+    const std::size_t of_first = all.size();
+    for (auto [k, dilation, stride] : {std::array{3, 1, 1}, {7, 1, 1}, {5, 2, 2}})
+        all.emplace_back(separable, 2, 6, 8, 5, 5, k, dilation, stride, true, false, numbers);
+    std::vector<Guarded<T>> g, maps;
+    for (const Sample<T>& s : all) {
+        g.push_back(numbers.uniform<T>(s.pixels_out() * s.b.c_out));
+        for (int m = 0; m < 3; m++) maps.push_back(numbers.uniform<T>(s.b.c_out));
+    }
+    /// z, and the gradients of depth and point, of branches [begin, end) of `all`.
+    const auto run = [&](std::size_t begin, std::size_t end) {
+        std::vector<Guarded<T>> out, da;
+        out.reserve(3 * (end - begin));
+        std::vector<std::vector<BranchGradient<T>>> from(end - begin);
+        std::vector<Source<T>> sources;
+        std::vector<SourceBackward<T>> back_sources;
+        for (std::size_t first : {std::size_t{0}, of_first})
+            if (begin < (first ? all.size() : of_first) && end > first) {
+                const Sample<T>& s = all[first];
+                sources.push_back(s.source());
+                da.emplace_back(s.pixels_in() * s.c);
+            }
+        std::vector<Branch<T>> branches;
+        std::vector<BranchBackward<T>> back;
+        for (std::size_t i = begin; i < end; i++) {
+            const Sample<T>& s = all[i];
+            Branch<T> b = s.branch();
+            b.source = i >= of_first && begin < of_first ? 1 : 0;
+            for (std::size_t size : {s.pixels_out() * s.b.c_out, s.depth.size(), s.point.size()})
+                out.emplace_back(size);
+            const std::size_t at = 3 * (i - begin);
+            b.z = out[at].data();
+            branches.push_back(b);
+            from[i - begin].push_back({g[i].data(),
+                                       s.b.c_out,
+                                       {const_cast<T*>(maps[3 * i].data()), const_cast<T*>(maps[3 * i + 1].data()),
+                                        const_cast<T*>(maps[3 * i + 2].data())}});
+            BranchBackward<T> backward{b, from[i - begin]};
+            if (s.b.kind == separable) backward.ddepth = out[at + 1].data();
+            backward.dpoint = out[at + 2].data();
+            back.push_back(backward);
+        }
+        Workspace work(branches_forward_workspace<T>({}, 2, sources, branches));
+        branches_forward<T>({}, 2, 1e-5, sources, branches, work.get());
+        for (std::size_t i = 0; i < sources.size(); i++)
+            back_sources.push_back({sources[i], da[i].data(), sources[i].c});
+        Workspace back_work(branches_backward_workspace<T>({}, 2, back_sources, back));
+        branches_backward<T>({}, 2, back_sources, back, back_work.get());
+        CHECK((work.intact() && back_work.intact()));
+        return out;
+    };
+    for (std::size_t i = 1; i < of_first; i++)
+        all[i].x = all[0].x, all[i].scale = all[0].scale, all[i].shift = all[0].shift;
+    for (std::size_t i = of_first + 1; i < all.size(); i++) all[i].x = all[of_first].x;
+    for_each_target([&] {
+        const auto together = run(0, all.size());
+        for (std::size_t i = 0; i < all.size(); i++) {
+            CAPTURE(i);
+            const auto alone = run(i, i + 1);
+            for (std::size_t k = 0; k < 3; k++) {
+                if (k == 1 && all[i].b.kind != BranchKind::separable) continue;
+                CHECK((together[3 * i + k].same_bits(alone[k]) && alone[k].intact()));
+            }
+        }
+    });
+}
+
 TEST_CASE_TEMPLATE("nodes weigh and sum, forward and backward", T, float, double) {
     Numbers numbers(53);
     for (int channels : {1, 3, 16, 17, 40})
