@@ -17,6 +17,7 @@
 #include <hwy/highway.h>
 
 #include "kernels/cpu/conv_fill-inl.h"
+#include "kernels/cpu/conv_gradients-inl.h"
 #include "kernels/cpu/conv_tiles-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -108,104 +109,6 @@ void forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<
             }
 }
 
-/// The data gradient of one image. Pixels (py + stride i, px + stride j) meet the same taps: each such phase is a dense
-/// convolution of dz, so no product with a zero is formed.
-template <class T>
-void data_gradient(const ConvPlan& p, int k, const T* w, const T* a, const T* dz, bool relu, T* da, bool accumulate) {
-    const ConvShape& s = p.s;
-    for (int py = 0; py < s.stride && py < s.h; py++)
-        for (int px = 0; px < s.stride && px < s.w; px++) {
-            Taps<T> taps;
-            taps.channels = s.c_out;
-            taps.block_size = p.dz.block_size;
-            taps.stride = p.ci_padded;
-            taps.group = s.fold;
-            for (int t = 0; t < k * k; t++) {
-                const int dy = py + k / 2 - t / k, dx = px + k / 2 - t % k;
-                if (dy % s.stride != 0 || dx % s.stride != 0) continue;
-                taps.offset[taps.count] = p.dz.at(dy / s.stride + p.dz.pad, dx / s.stride + p.dz.pad);
-                taps.w[taps.count++] = w + static_cast<std::size_t>(t) * s.c_out * p.ci_padded;
-            }
-            const int width = ceil_div(s.w - px, s.stride);
-            for (int y = py, i = 0; y < s.h; y += s.stride, i++)
-                gemm_taps(
-                    taps, dz + p.dz.row * i, width,
-                    StoreGradient<T>{da + (static_cast<std::size_t>(y) * s.w + px) * s.in(), s.stride * s.in(), s.in(),
-                                     accumulate, relu ? a + p.a.at(y + p.pad, px + p.pad) : nullptr, p.a.block_size});
-        }
-}
-
-/// dw (taps, ci_padded, co_padded) += the weight gradient of one image, some rows at a time so that they stay in cache.
-template <class T>
-void weight_gradients(const ConvPlan& p, int k, const T* a, const T* dz, T* dw) {
-    const ConvShape& s = p.s;
-    const int shift = p.pad - k / 2;
-    const int vectors = ceil_div(s.out(), kLanes<T>);
-    const std::size_t row_bytes = (p.a.row * s.stride * p.a.blocks + p.dz.row * p.dz.blocks) * sizeof(T);
-    const int group = std::max(1, static_cast<int>(32768 / row_bytes));
-    if (s.fold > 1) {
-        std::vector<GroupRow> rows;
-        for (int t = 0; t < k * k; t++)
-            for (int i = 0; i < s.c_in; i++) {
-                const int lane = i * s.fold;
-                rows.push_back({static_cast<std::ptrdiff_t>(p.a.at(shift + t / k, shift + t % k) +
-                                                            lane / kBlock<T> * p.a.block_size + lane % kBlock<T>),
-                                (static_cast<std::ptrdiff_t>(t) * s.c_in + i) * p.co_padded});
-            }
-        for (int y = 0; y < p.oh; y += group)
-            group_weight_gradient(
-                Window<T>{a + p.a.row * y * s.stride, p.a.row * s.stride, dz + p.dz.at(y + p.dz.pad, p.dz.pad),
-                          p.dz.row, p.dz.block_size, std::min(group, p.oh - y), p.ow},
-                s.fold, rows, vectors, dw);
-        return;
-    }
-    for (int y = 0; y < p.oh; y += group)
-        for (int t = 0; t < k * k; t++)
-            for (int b = 0; b < p.a.blocks; b++) {
-                const Window<T> window{a + p.a.at(y * s.stride + shift + t / k, shift + t % k) + b * p.a.block_size,
-                                       p.a.row * s.stride,
-                                       dz + p.dz.at(y + p.dz.pad, p.dz.pad),
-                                       p.dz.row,
-                                       p.dz.block_size,
-                                       std::min(group, p.oh - y),
-                                       p.ow};
-                weight_gradient(window, std::min(kBlock<T>, s.c_in - b * kBlock<T>), vectors,
-                                dw + (static_cast<std::size_t>(t) * p.ci_padded + b * kBlock<T>)*p.co_padded,
-                                static_cast<std::size_t>(p.co_padded));
-            }
-}
-
-/// The weights of a data gradient: (taps, c_out, ci_padded).
-template <class T>
-const T* transposed(const ConvPlan& p, const T* w, int k, T* to) {
-    const ConvShape& s = p.s;
-    for (int t = 0; t < k * k; t++)
-        for (int o = 0; o < s.c_out; o++)
-            fold_row(w + static_cast<std::size_t>(t) * s.c_in * s.c_out + o, s.c_out, s.c_in, s.fold, p.ci_padded,
-                     to + (static_cast<std::size_t>(t) * s.c_out + o) * p.ci_padded);
-    return to;
-}
-
-/// dw from the chunks' partial sums, which are added in order, whoever ran them.
-template <class T>
-void add_partials(const Stream& stream, const ConvPlan& p, const cpu::GroupConvBackward<T>& conv, const T* partials,
-                  std::size_t step) {
-    const ConvShape& s = p.s;
-    if (s.fold > 1)
-        return add_folded(partials, step, p.chunks, conv.k * conv.k * s.c_in, s.c_out, s.fold,
-                          static_cast<std::size_t>(p.co_padded), conv.dw, conv.accumulate_dw);
-    parallel(stream, conv.k * conv.k, [&](int t, int) HWY_ATTR {
-        for (int i = 0; i < s.c_in; i++)
-            for (int o = 0; o < s.c_out; o += kLanes<T>) {
-                T* to = conv.dw + (static_cast<std::size_t>(t) * s.c_in + i) * s.c_out + o;
-                const T* from = partials + (static_cast<std::size_t>(t) * p.ci_padded + i) * p.co_padded + o;
-                Vector<T> sum = conv.accumulate_dw ? load_first(to, s.c_out - o) : zero<T>();
-                for (int chunk = 0; chunk < p.chunks; chunk++, from += step) sum = hn::Add(sum, load(from));
-                store_first<T>(sum, to, s.c_out - o);
-            }
-    });
-}
-
 template <class T>
 void backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue,
               std::span<const cpu::GroupConvBackward<T>> convs, T* da, bool accumulate_da, void* workspace) {
@@ -225,7 +128,10 @@ void backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue
         T* a = at_bytes<T>(workspace, layout.scratch + layout.scratch_size * worker);
         T* dz = at_bytes<T>(a, layout.dz);
         T* partial = partials + step * chunk;
-        if (any_dw) std::fill_n(partial, step, T(0));
+        for (std::size_t i = 0; i < convs.size(); i++)
+            if (convs[i].dw)
+                std::fill_n(partial + i * layout.partial_size,
+                            static_cast<std::size_t>(convs[i].k * convs[i].k) * tap_size(p), T(0));
         clear_padding(p.a, a);
         clear_padding(p.dz, dz);
         const int last = std::min(s.n, (chunk + 1) * p.images_per_chunk);

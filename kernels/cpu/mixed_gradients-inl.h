@@ -277,8 +277,9 @@ void pool_image(const BackwardBranch<T>& p, const Source<T>& s, int image, const
             shift = hn::Add(shift, load_first(from[e].map.shift + c, count));
             if (e < kHeld) scale[e] = load_first(from[e].map.scale + c, count);
         }
+        const bool normed = !hn::AllTrue(Tag<T>(), hn::Eq(slope, zero<T>()));  // else z is not asked for
         auto dz_of = [&](std::size_t at) HWY_ATTR {
-            Vector<T> dz = hn::MulAdd(load_first(b.z + at * s.c + c, count), slope, shift);
+            Vector<T> dz = normed ? hn::MulAdd(load_first(b.z + at * s.c + c, count), slope, shift) : shift;
             for (std::size_t e = 0; e < from.size(); e++) {
                 const T* g = from[e].g + at * static_cast<std::size_t>(from[e].pixel) + c;
                 const Vector<T> by = e < kHeld ? scale[e] : load_first(from[e].map.scale + c, count);

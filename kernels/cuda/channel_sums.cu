@@ -42,8 +42,9 @@ struct Slice {
 };
 
 template <class T>
-__global__ void sum_channels_kernel(unsigned size, ChannelSumsShape s, Summed<const T> sources, Summed<T> results,
-                                    Slice slice, bool accumulate) {
+__global__ void sum_channels_kernel(unsigned size, ChannelSumsShape s, const __grid_constant__ Summed<const T> sources,
+                                    const __grid_constant__ Summed<T> results, const __grid_constant__ Slice slice,
+                                    bool accumulate) {
     if (item() >= size) return;
     const unsigned channels = static_cast<unsigned>(slice.channels), pixel = item() / channels, c = item() % channels;
     T& out = results.channel(s, pixel, slice.first + static_cast<int>(c));
