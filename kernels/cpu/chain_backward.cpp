@@ -98,10 +98,27 @@ void point_link_backward(const Stream& stream, const LinkCall<T>& call, void* wo
             const T* weights = packed;
             for (int c = 0; c < s.c_in; c += W, weights += static_cast<std::size_t>(s.c_out) * W) {
                 const int count = std::min(W, s.c_in - c);
-                panel_product(PanelInput<T>{dz, layout.run_block, s.c_out, weights, &ahead, lines}, width, count, 0,
-                              StorePanel<T>{panel});
-                finish_pixels(call.target, call.input, MadeGradient<T>{first, width, c, count, panel, W, B},
-                              run_sums + c, padded);
+                const PanelInput<T> in{dz, layout.run_block, s.c_out, weights, &ahead, lines};
+                if (call.target.sums) {
+                    const Normed<T>& x = call.input;
+                    const std::size_t x_at = first * static_cast<std::size_t>(x.x.pixel) + c,
+                                      da_at = first * static_cast<std::size_t>(call.target.da.pixel) + c;
+                    with_form(x.activation, 1, [&]<Activation A, int>() HWY_ATTR {
+                        panel_product(in, width, count, 0,
+                                      FinishPanel<A, T>{{x.x.x + x_at, x.x.pixel, 1},
+                                                        {call.target.da.x + da_at, call.target.da.pixel, 1},
+                                                        x.scale ? x.scale + c : nullptr,
+                                                        x.shift ? x.shift + c : nullptr,
+                                                        count,
+                                                        run_sums + c,
+                                                        padded,
+                                                        call.target.stream});
+                    });
+                    continue;
+                }
+                panel_product(in, width, count, 0, StorePanel<T>{panel});
+                finish_pixels(call.target, call.input, MadeGradient<T>{first, width, c, count, panel, W, B}, run_sums,
+                              padded);
             }
             if (call.target.sums) flush_sums(run_sums, padded, s.c_in, sums, padded);
         }

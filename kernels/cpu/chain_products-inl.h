@@ -93,6 +93,40 @@ struct StorePanel {
     }
 };
 
+/// A panel's product to a target with sums, `count` channels from those that x, da, scale, shift and sums begin with
+/// on.
+template <Activation A, class T>
+struct FinishPanel {
+    Channels<const T> x;
+    Channels<T> da;
+    const T *scale, *shift;
+    int count;
+    T* sums;  // and of products, `stride` further on
+    int stride;
+    bool stream;
+    template <int P, int V>
+    HWY_INLINE void operator()(const Vector<T> (&acc)[P][V], int first, int vector) const {
+        constexpr int L = kLanes<T>;
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) {
+            const int i = (vector + v) * L, lanes = count - i;
+            const Affine<T> affine(scale, shift, i, lanes);
+            const T* p = x.x + static_cast<std::ptrdiff_t>(first) * x.pixel + i;
+            T* q = da.x + static_cast<std::ptrdiff_t>(first) * da.pixel + i;
+            Vector<T> sum = load(sums + i), product = load(sums + stride + i);
+#pragma GCC unroll 32
+            for (int k = 0; k < P; k++, p += x.pixel, q += da.pixel) {
+                hwy::Prefetch(p + P * x.pixel);  // of the next tile
+                const Vector<T> raw = load_first(p, lanes), masked = mask<A, T>(affine(raw), acc[k][v]);
+                sum = hn::Add(sum, masked);
+                product = hn::MulAdd(masked, raw, product);
+                put_first<T>(masked, q, lanes, stream);
+            }
+            store<T>(sum, sums + i), store<T>(product, sums + stride + i);
+        }
+    }
+};
+
 /// w (rows, columns) or, transposed, (columns, rows) to panels.
 template <class T>
 void pack_panels(const T* w, int rows, int columns, bool transposed, T* to) {
