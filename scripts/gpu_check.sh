@@ -17,11 +17,11 @@ pack() {
     cd "$here/.."
     source scripts/setup.sh ""
     cmake --preset cuda -DNASCENT_BENCH=ON
-    cmake --build --preset cuda --parallel "$(nascent_jobs)" --target test_engine test_ops test_nas rlnas bench_path_step bench_ops
+    cmake --build --preset cuda --parallel "$(nascent_jobs)" --target test_engine test_ops test_nas rlnas bench_path_step bench_ops bench_device_paths
     local to=build/gpu_check/bundle program library
     rm -rf build/gpu_check
     mkdir -p "$to/bin" "$to/lib" "$to/torch"
-    for program in tests/test_engine tests/test_ops tests/test_nas rlnas bench_path_step bench_ops; do
+    for program in tests/test_engine tests/test_ops tests/test_nas rlnas bench_path_step bench_ops bench_device_paths; do
         cp "build/cuda/$program" "$to/bin/"
         strip "$to/bin/${program##*/}"
         # All but the C library's own, which belong to the kernel and the loader of the machine.
@@ -95,6 +95,7 @@ torch_step() {  # NAME ARGUMENTS...: one JSON line more in OUT/steps.jsonl
 bench() {
     prepare
     "$here/bin/bench_path_step" --print-paths 120 > "$out/paths.json"
+    run device_paths 60 "$here/bin/bench_device_paths"
     local batch
     for batch in 64 256; do torch_step "eager_$batch" --batch "$batch"; done
     for batch in 64 256; do

@@ -3,6 +3,7 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <string>
 
 #include "engine/memory/host_values.h"
 #include "nas/algo/batches.h"
@@ -23,7 +24,7 @@ class ResidentPictures {
   private:
     Arena arena_;
     std::map<const Pictures*, Tensor> pictures_;
-    std::map<std::vector<std::byte>, Tensor> tables_;
+    std::map<std::string, Tensor> tables_;  // by their bytes
 };
 
 class ResidentBatches {
