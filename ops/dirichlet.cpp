@@ -122,8 +122,8 @@ Tensor dirichlet_draw(const Tensor& alphas, const DrawKey& key) {
     Tensor drawn = empty({3, r.rows, r.columns}, DType::f64);
     with_type(alphas.dtype, [&](auto zero) {
         using T = decltype(zero);
-        kernels::dirichlet_draw<T>(kernel_stream(), {key.seed, key.step, key.stream, key.first, key.step_at}, r.rows, r.columns,
-                                   alphas.as<T>(), drawn.as<double>());
+        kernels::dirichlet_draw<T>(kernel_stream(), {key.seed, key.step, key.stream, key.first, key.step_at}, r.rows,
+                                   r.columns, alphas.as<T>(), drawn.as<double>());
     });
     return drawn;
 }

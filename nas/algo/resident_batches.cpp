@@ -22,7 +22,7 @@ PictureInput ResidentPictures::input(const BatchSource& source, DType dtype) {
     }
     PictureInput in;
     in.pictures = held;
-    Tensor& table = tables_[std::string(reinterpret_cast<const char*>(source.table.data()), source.table.size())];
+    Tensor& table = tables_[{reinterpret_cast<const char*>(source.table.data()), source.table.size()}];
     if (!table.defined()) {
         table = arena_.tensor({256, 3}, dtype);
         NASCENT_CHECK(source.table.size() == table.bytes(), runtime, "the batches' pixels are no {}", name_of(dtype));

@@ -11,7 +11,7 @@ import re
 import sys
 
 PRIMITIVES = "ops/reference.h"
-NO_OPS = {PRIMITIVES, "ops/norm_args.h", "ops/kernel_stream.h"}  # headers
+NO_OPS = {PRIMITIVES, "ops/norm_args.h", "ops/norm_list.h", "ops/kernel_stream.h"}  # headers
 # Of views and shapes; `picture_input` reads bytes, which have no gradient.
 HARMLESS = {"span", "empty", "fill", "image_of", "static_cast", "NASCENT_CHECK", "picture_input"}
 KEYWORDS = {"if", "for", "while", "switch", "return", "sizeof"}
