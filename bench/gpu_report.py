@@ -15,7 +15,7 @@ def text(folder, name):
 
 def label(s):
     if s["program"] == "nascent":
-        return "nascent, float32"
+        return "nascent, " + s.get("precision", "float32")
     words = [s["layout"], s["precision"]] + ["compile"] * s["compile"] + ["tuned"] * s["tuned"]
     return f"PyTorch {s['version']}, {', '.join(words)}"
 

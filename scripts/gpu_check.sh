@@ -65,7 +65,7 @@ gpu_test() {
     # Tests that read the sources stay at home.
     run test_engine 60 "$here/bin/test_engine" --test-case='*gpu*,*capture*,*graph*'
     run test_ops 300 "$here/bin/test_ops" --test-case-exclude='*in the sources*'
-    run test_nas 120 "$here/bin/test_nas" --test-case='*gpu*'
+    run test_nas 120 "$here/bin/test_nas" --test-case='*gpu*,*tf32*'
     run rlnas 60 "$here/bin/rlnas" run --data synthetic --device gpu --epochs 2 --out "$out/run"
     rm -rf "$out/run"
 }
@@ -95,11 +95,13 @@ torch_step() {  # NAME ARGUMENTS...: one JSON line more in OUT/steps.jsonl
 bench() {
     prepare
     "$here/bin/bench_path_step" --print-paths 120 > "$out/paths.json"
-    local batch
+    local batch precision
     for batch in 64 256; do torch_step "eager_$batch" --batch "$batch"; done
     for batch in 64 256; do
-        run "nascent_$batch" 100 "$here/bin/bench_path_step" --device gpu --batch "$batch" --steps 100 --warmup 400
-        tail -n1 "$out/nascent_$batch.log" | grep '^{' >> "$out/steps.jsonl" || true
+        for precision in float32 tf32; do
+            run "nascent_${precision}_$batch" 60 "$here/bin/bench_path_step" --device gpu --batch "$batch" --precision "$precision" --steps 100 --warmup 400
+            tail -n1 "$out/nascent_${precision}_$batch.log" | grep '^{' >> "$out/steps.jsonl" || true
+        done
     done
     for batch in 64 256; do
         torch_step "strict_$batch" --batch "$batch" --precision strict
