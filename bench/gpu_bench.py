@@ -20,7 +20,7 @@ import compare
 
 BATCHES = {"nb201-path": [64, 256], "spos-path": [128], "mobilenet-path": [128], "shufflenet-blocks": [128],
            "mobilenet-blocks": [128]}  # others: 64
-OURS = {"nascent": []}
+OURS = {"nascent": [], "nascent, tf32": ["--precision", "tf32"]}
 EAGER = {"eager": []}
 OTHERS = {"strict float32": ["--precision", "strict"],
           "channels_last": ["--layout", "channels_last"],

@@ -14,7 +14,9 @@ def text(folder, name):
 
 
 def label(s):
-    return "nascent, float32" if s.get("program") == "nascent" else f"PyTorch {s.get('version', '')}, {s['config']}"
+    if s.get("program") == "nascent":
+        return "nascent, " + s.get("precision", "float32")
+    return f"PyTorch {s.get('version', '')}, {s['config']}"
 
 
 def main():

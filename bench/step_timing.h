@@ -22,7 +22,7 @@ namespace nascent::bench {
 struct StepArguments {
     int batch = 64, threads = 1, steps = 20, warmup = 3;
     std::uint64_t seed = 0;
-    std::string device = "cpu";
+    std::string device = "cpu", precision = "float32";
     bool winograd = false;
 
     explicit StepArguments(CLI::App& app) {
@@ -32,6 +32,8 @@ struct StepArguments {
         app.add_option("--steps", steps, "steps measured")->check(CLI::PositiveNumber);
         app.add_option("--warmup", warmup, "steps before them")->check(CLI::NonNegativeNumber);
         app.add_option("--seed", seed, "of weights, pictures and whatever else is drawn");
+        app.add_option("--precision", precision, "of products, tf32 on the gpu alone")
+            ->check(CLI::IsMember({"float32", "tf32"}));
         app.add_flag("--winograd", winograd, "3x3 convolutions by Winograd's algorithm");
     }
 };
@@ -44,6 +46,9 @@ class StepTiming {
         before_ = memory("VmRSS");
         device_ = make_device(arguments.device, arguments.threads);
         device_->kernel_options.winograd = arguments.winograd;
+        if (arguments.precision != "tf32") return;
+        NASCENT_CHECK(device_->kind() == DeviceKind::gpu, usage, "--precision tf32 needs --device gpu");
+        device_->kernel_options.precision = Precision::tf32;
     }
     Device& device() { return *device_; }
 
@@ -75,6 +80,7 @@ class StepTiming {
         add(all, "core", core_);
         all.add("wait_share", waited_ / std::accumulate(wall_.begin(), wall_.end(), 0.0));
         all.add("rss_growth", memory("VmHWM") - before_).add("loss", loss_).add("device", device_->name());
+        all.add("precision", arguments_.precision);
         return all.add("launches", static_cast<double>(launches_) / arguments_.steps);
     }
 

@@ -8,12 +8,19 @@ namespace nascent {
 
 kernels::Stream kernel_stream(Device& device) {
     ThreadPool* pool = device.pool();
-    if (!pool) return {kernels::Where::gpu, device.stream()};
-    return {kernels::Where::cpu, pool, pool->threads(),
+    if (!pool) {
+        kernels::Stream stream{kernels::Where::gpu, device.stream()};
+        if (device.kernel_options.precision == Precision::tf32) stream.precision = kernels::Precision::tf32;
+        return stream;
+    }
+    return {kernels::Where::cpu,
+            pool,
+            pool->threads(),
             [](void* handle, int chunks, ThreadPool::Body body, void* context) {
                 static_cast<ThreadPool*>(handle)->run(chunks, body, context);
             },
-            device.kernel_options.winograd};
+            device.kernel_options.winograd,
+            kernels::Precision::float32};
 }
 
 std::string kernel_target() {

@@ -14,9 +14,14 @@ namespace nascent {
 
 enum class DeviceKind { cpu, gpu };
 
+/// What the gpu's products of float32 tensors are made of: float32, or factors rounded to tf32 (10 bits of fraction,
+/// nearest) on tensor cores; sums are float32 in both.
+enum class Precision { float32, tf32 };
+
 /// What the kernels of a device may choose.
 struct KernelOptions {
     bool winograd = false;  // 3x3 convolutions by Winograd's algorithm where it is faster: other rounding
+    Precision precision = Precision::float32;  // of the gpu
 };
 
 /// Work that was captured: does it again, with the same arguments, any number of times.

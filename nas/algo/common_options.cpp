@@ -64,6 +64,27 @@ void add_process_options(OptionTable& t, ProcessOptions& o, const std::string& p
           "time between progress lines where the output is no terminal");
 }
 
+void add_precision_option(OptionTable& t, std::string& precision) {
+    t.add(
+        "train.precision", "--precision", precision, {"float32", "tf32"},
+        "products on the gpu: of float32 as it is, or of factors rounded to tf32 on tensor cores, added up in float32; "
+        "weights and activations are float32 in both");
+}
+
+void check_precision(const std::string& precision, const std::string& dtype, const ProcessOptions& o) {
+    if (precision == "float32") return;
+    NASCENT_CHECK(o.device == "gpu", usage, "train.precision = {} is of the gpu, run.device = {}", precision, o.device);
+    NASCENT_CHECK(dtype == "float32", usage, "train.precision = {} is of train.dtype = float32, it is {}", precision,
+                  dtype);
+}
+
+std::unique_ptr<Device> run_device(const ProcessOptions& o, const std::string& precision) {
+    check_precision(precision, "float32", o);
+    std::unique_ptr<Device> device = make_device(o.device, o.threads);
+    if (precision == "tf32") device->kernel_options.precision = Precision::tf32;
+    return device;
+}
+
 const std::vector<std::string>& resumable_keys() {
     static const std::vector<std::string> keys{"run.device",           "run.threads",        "run.checkpoint_seconds",
                                                "run.checkpoint_steps", "run.loader_workers", "run.progress_seconds"};
@@ -116,7 +137,8 @@ std::string describe(const Dataset& set, const std::string& used, const std::str
 }
 
 std::string target_of(Device& device) {
-    return device.kind() == DeviceKind::cpu ? fmt::format("cpu ({})", kernel_target()) : device.name();
+    if (device.kind() == DeviceKind::cpu) return fmt::format("cpu ({})", kernel_target());
+    return device.name() + (device.kernel_options.precision == Precision::tf32 ? ", tf32" : "");
 }
 
 void check_pictures(const Dataset& set, std::size_t now, std::size_t before) {

@@ -1,6 +1,7 @@
 // Settings that all runs share: their pictures and their process.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,14 @@ void add_picture_options(OptionTable& table, PictureOptions& options);
 void add_pipeline_option(OptionTable& table, PictureOptions& options);
 void add_process_options(OptionTable& table, ProcessOptions& options, const std::string& program);
 
+/// train.precision, of float32 on the gpu.
+void add_precision_option(OptionTable& table, std::string& precision);
+/// Throws Error(usage) where tf32 is asked for and the device is not the gpu or the type not float32.
+void check_precision(const std::string& precision, const std::string& dtype, const ProcessOptions& process);
+/// The run's device with its products' precision. Throws what make_device() does, and Error(usage) where a run whose
+/// products are tf32 would go on on the cpu.
+std::unique_ptr<Device> run_device(const ProcessOptions& process, const std::string& precision);
+
 /// The keys that may change when a run goes on: they move no bit of its result.
 const std::vector<std::string>& resumable_keys();
 
@@ -57,7 +66,7 @@ Dataset load_pictures(const PictureOptions& pictures, const ProcessOptions& proc
 /// Throws Error(data) unless the pictures are squares; their side.
 int square_side(const Dataset& set);
 
-/// "cpu (avx512)", "gpu (...)": what the bits depend on.
+/// "cpu (avx512)", "gpu (...)", "gpu (...), tf32": what the bits depend on.
 std::string target_of(Device& device);
 /// Throws Error(data) where a run that goes on has other pictures than it had.
 void check_pictures(const Dataset& set, std::size_t now, std::size_t before);

@@ -17,7 +17,7 @@ namespace nascent {
 
 struct DartsShrinkRun::Parts {
     explicit Parts(const RlnasConfig& c)
-        : device(make_device(c.run.device, c.run.threads)),
+        : device(run_device(c.run, c.train.precision)),
           target(target_of(*device)),
           pictures(c.data, c.run, false),
           ids(training_pictures(c, pictures.set)),

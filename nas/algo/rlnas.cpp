@@ -29,7 +29,7 @@ std::string trained_path(const RunDirectory& run) { return run.export_folder() +
 
 struct RlnasRun::Parts {
     explicit Parts(const RlnasConfig& c)
-        : device(make_device(c.run.device, c.run.threads)),
+        : device(run_device(c.run, c.train.precision)),
           target(target_of(*device)),
           pictures(c.data, c.run),
           ids(training_pictures(c, pictures.set)),

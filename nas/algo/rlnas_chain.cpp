@@ -47,7 +47,7 @@ ChainTraining training_of(const RlnasConfig& c, std::int64_t epochs, std::int64_
 }  // namespace
 
 ChainRlnasRun::Parts::Parts(const RlnasConfig& c)
-    : device(make_device(c.run.device, c.run.threads)),
+    : device(run_device(c.run, c.train.precision)),
       target(target_of(*device)),
       pictures(c.data, c.run, false),
       ids(training_pictures(c, pictures.set)),

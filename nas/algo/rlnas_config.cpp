@@ -75,6 +75,7 @@ OptionTable rlnas_options(RlnasConfig& c) {
     t.add("train.dtype", "--dtype", c.train.dtype, Words{"float32", "float64"}, "type of weights and activations");
     t.add("train.conv", "--conv", c.train.conv, Words{"direct", "winograd"},
           "3x3 convolutions on the cpu as they are defined, or by Winograd's algorithm: faster, other rounding");
+    add_precision_option(t, c.train.precision);
 
     t.add("angle.pool", "--angle-pool", c.angle.pool, "pooling counts as constant weights 1/9 in the angle");
     t.add("angle.identity", "--angle-identity", c.angle.identity, Words{"none", "eye"},
@@ -169,6 +170,7 @@ void resolve(RlnasConfig& c, bool training) {
         check_source(c.data);
         check_pipeline_option(c.data);
     }
+    check_precision(c.train.precision, c.train.dtype, c.run);
     NASCENT_CHECK(c.train.lr_min <= c.train.lr, usage, "train.lr_min = {} is above train.lr = {}", c.train.lr_min,
                   c.train.lr);
     // NumPy's seeds: labels and the search's draws start from them.

@@ -43,7 +43,7 @@ WeightStart darts_start(const RlnasConfig& c) {
 
 struct DartsRlnasRun::Parts {
     explicit Parts(const RlnasConfig& c)
-        : device(make_device(c.run.device, c.run.threads)),
+        : device(run_device(c.run, c.train.precision)),
           target(target_of(*device)),
           pictures(c.data, c.run, false),
           ids(training_pictures(c, pictures.set)),

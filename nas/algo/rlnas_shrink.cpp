@@ -46,7 +46,7 @@ BatchSource held_out_batches(const RlnasConfig& c, DType dtype, RunPictures& pic
 
 std::vector<OperatorScore> accuracies(const RlnasConfig& c, const StateDict& trained, const std::string& file,
                                       const OperatorLists& operators) {
-    auto device = make_device(c.run.device, c.run.threads);
+    auto device = run_device(c.run, c.train.precision);
     RunPictures pictures(c.data, c.run);
     SupernetShape shape = supernet_shape(trained, file);
     shape.config.input_size = square_side(pictures.set);

@@ -77,6 +77,7 @@ OptionTable search_options(SearchConfig& c) {
         "train.conv", "--conv", c.train.conv, Words{"direct", "winograd"},
         "3x3 convolutions of all channels on the cpu (nasbench201's) as they are defined, or by Winograd's algorithm: "
         "faster, other rounding");
+    add_precision_option(t, c.train.precision);
 
     t.add("arch.order", "--order", c.arch.order, 1, 2, "of the alphas' gradient; 2: through one unrolled step");
     t.add("arch.lr", "--arch-lr", c.arch.lr, 0, 1e300, "learning rate of the alphas (Adam)");
@@ -136,6 +137,7 @@ OptionTable search_options(SearchConfig& c) {
 void check(const SearchConfig& c) {
     check_source(c.data);
     check_pipeline_option(c.data);
+    check_precision(c.train.precision, c.train.dtype, c.run);
     NASCENT_CHECK(c.train.lr_min <= c.train.lr, usage, "train.lr_min = {} is above train.lr = {}", c.train.lr_min,
                   c.train.lr);
     NASCENT_CHECK(!c.train.nesterov || c.train.momentum > 0, usage, "train.nesterov needs train.momentum > 0, it is 0");

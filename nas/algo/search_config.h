@@ -43,10 +43,11 @@ struct SearchConfig {
         double momentum = 0.9;
         bool nesterov = false;
         double weight_decay = 3e-4;
-        double clip = 5;                // 0: off
-        std::string inactive = "skip";  // coast | skip
-        std::string dtype = "float32";  // float32 | float64
-        std::string conv = "direct";    // direct | winograd
+        double clip = 5;                    // 0: off
+        std::string inactive = "skip";      // coast | skip
+        std::string dtype = "float32";      // float32 | float64
+        std::string conv = "direct";        // direct | winograd
+        std::string precision = "float32";  // float32 | tf32: products on the gpu
     } train;
 
     struct Arch {

@@ -14,7 +14,7 @@ namespace nascent {
 
 struct SearchRun::Parts {
     explicit Parts(const SearchConfig& c)
-        : device(make_device(c.run.device, c.run.threads)),
+        : device(run_device(c.run, c.train.precision)),
           target(target_of(*device)),
           pictures(c),
           space(space_of(c)),

@@ -16,7 +16,7 @@ std::string supernet_path(const RunDirectory& run) { return run.export_folder() 
 
 struct SposTraining::Parts {
     explicit Parts(const SposConfig& c)
-        : device(make_device(c.run.device, c.run.threads)),
+        : device(run_device(c.run, c.train.precision)),
           target(target_of(*device)),
           pictures(c),
           space(space_of(c, pictures.classes(), pictures.size())),

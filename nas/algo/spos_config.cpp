@@ -57,6 +57,7 @@ void add_training_options(OptionTable& t, SposConfig::Train& c) {
     t.add("train.widen_every", "--widen-every", c.widen_every, 0, 1e9,
           "epochs after which one more channel scale below is drawn, 0: all at once (shufflenet-channels)");
     t.add("train.dtype", "--dtype", c.dtype, Words{"float32", "float64"}, "type of weights and activations");
+    add_precision_option(t, c.precision);
 }
 
 }  // namespace
@@ -106,6 +107,7 @@ void resolve(SposConfig& c) {
         c.train.flops = c.space.ends_with("-mmrazor") ? "mmrazor" : c.space.starts_with("mobilenet") ? "thop" : "mac";
     NASCENT_CHECK(!c.data.holdout_from_train || c.data.holdout > 0, usage,
                   "data.holdout_from_train says where held-out pictures stay, and none are held out: give --holdout K");
+    check_precision(c.train.precision, c.train.dtype, c.run);
     NASCENT_CHECK(c.train.lr_min <= c.train.lr, usage, "train.lr_min = {} is above train.lr = {}", c.train.lr_min,
                   c.train.lr);
     NASCENT_CHECK(c.train.label_smoothing < 1, usage, "train.label_smoothing = 1 leaves nothing of the label");

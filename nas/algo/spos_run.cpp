@@ -106,7 +106,7 @@ void search_spos(const SposConfig& c, RunDirectory& directory) {
     const chain::Space space = space_of(c, pictures.classes(), pictures.size());
     const OperatorLists operators = operators_of(c, space);
     const SearchLimits limits = checked_limits(c, pictures, space, operators);
-    const auto device = make_device(c.run.device, c.run.threads);
+    const auto device = run_device(c.run, c.train.precision);
     ChainNet net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32, supernet_of(c, space));
     const std::string path = c.search.checkpoint.empty() ? supernet_path(directory) : c.search.checkpoint;
     const StateDict state = StateDict::read(path);
