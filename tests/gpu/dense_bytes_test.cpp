@@ -84,8 +84,7 @@ TEST_CASE("dense kernels fetch as many elements as are counted") {
 }
 
 TEST_CASE("dense kernels of the benchmark's cells move at most 1.3 times what they need at batch 256") {
-    std::printf(
-        "bytes moved over bytes needed, and blocks, at batch 64 and 256\n");
+    std::printf("bytes moved over bytes needed, and blocks, at batch 64 and 256\n");
     for (int k : {3, 1})
         for (const ConvShape& of :
              {ConvShape{64, 32, 32, 16, 16, k, 1}, {64, 16, 16, 32, 32, k, 1}, {64, 8, 8, 64, 64, k, 1}}) {
