@@ -381,7 +381,7 @@ TEST_CASE_TEMPLATE("branches give the same beside others of their source and of 
         Workspace work(branches_forward_workspace<T>({}, 2, sources, branches));
         branches_forward<T>({}, 2, 1e-5, sources, branches, work.get());
         for (std::size_t i = 0; i < sources.size(); i++)
-            back_sources.push_back({sources[i], da[i].data(), sources[i].c});
+            back_sources.push_back({sources[i], da[i].data(), sources[i].c, {}});
         Workspace back_work(branches_backward_workspace<T>({}, 2, back_sources, back));
         branches_backward<T>({}, 2, back_sources, back, back_work.get());
         CHECK((work.intact() && back_work.intact()));
