@@ -35,7 +35,13 @@ struct StepArguments {
         app.add_option("--precision", precision, "of products, tf32 on the gpu alone")
             ->check(CLI::IsMember({"float32", "tf32"}));
         app.add_flag("--winograd", winograd, "3x3 convolutions by Winograd's algorithm");
+        app.callback([this] {
+            if (precision == "tf32" && device == "cpu")
+                throw CLI::ValidationError("--precision", "tf32 needs --device gpu");
+        });
     }
+    StepArguments(const StepArguments&) = delete;
+    StepArguments& operator=(const StepArguments&) = delete;
 };
 
 /// Make it when the pictures are loaded and before the network is built: memory is counted from here.
@@ -46,9 +52,7 @@ class StepTiming {
         before_ = memory("VmRSS");
         device_ = make_device(arguments.device, arguments.threads);
         device_->kernel_options.winograd = arguments.winograd;
-        if (arguments.precision != "tf32") return;
-        NASCENT_CHECK(device_->kind() == DeviceKind::gpu, usage, "--precision tf32 needs --device gpu");
-        device_->kernel_options.precision = Precision::tf32;
+        if (arguments.precision == "tf32") device_->kernel_options.precision = Precision::tf32;
     }
     Device& device() { return *device_; }
 
