@@ -16,6 +16,8 @@ def text(folder, name):
 def label(s):
     if s.get("program") == "nascent":
         return "nascent, " + s.get("precision", "float32")
+    if s["config"].startswith("nascent"):  # did not work
+        return s["config"]
     return f"PyTorch {s.get('version', '')}, {s['config']}"
 
 
