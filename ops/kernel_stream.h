@@ -2,11 +2,26 @@
 #pragma once
 #include "engine/autograd/op.h"
 #include "kernels/conv.h"
+#include "kernels/element.h"
 #include "kernels/node.h"
 #include "kernels/pool_plain.h"
 #include "kernels/window.h"
 
 namespace nascent {
+
+template <>
+constexpr DType dtype_of<kernels::BFloat16>() {
+    return DType::bf16;
+}
+
+/// with_type for kernels that know what is stored from what is computed with: f may get a BFloat16 too.
+template <class F>
+decltype(auto) with_stored(DType t, F&& f) {
+    if (t == DType::bf16) return f(kernels::BFloat16{});
+    return with_type(t, f);
+}
+/// Of the parameters, vectors and arithmetic that belong to tensors of `stored`.
+inline DType compute_type(DType stored) { return stored == DType::bf16 ? DType::f32 : stored; }
 
 /// The stream that kernels on this device run on.
 kernels::Stream kernel_stream(Device& device);

@@ -3,7 +3,7 @@
 namespace nascent {
 
 const char* name_of(DType t) {
-    constexpr const char* names[] = {"float32", "float64", "int32", "uint8"};
+    constexpr const char* names[] = {"float32", "float64", "int32", "uint8", "bfloat16"};
     return names[static_cast<std::size_t>(t)];
 }
 

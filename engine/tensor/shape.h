@@ -10,9 +10,13 @@
 
 namespace nascent {
 
-enum class DType : std::uint8_t { f32, f64, i32, u8 };  // name_of knows them in this order
+/// bf16 (the upper half of a float) is for activations and their gradients on the gpu; parameters are f32 or f64.
+enum class DType : std::uint8_t { f32, f64, i32, u8, bf16 };  // name_of and size_of know them in this order
 
-inline std::size_t size_of(DType t) { return t == DType::f64 ? 8 : t == DType::u8 ? 1 : 4; }
+inline std::size_t size_of(DType t) {
+    constexpr std::uint8_t sizes[] = {4, 8, 4, 1, 2};
+    return sizes[static_cast<std::size_t>(t)];
+}
 const char* name_of(DType t);
 template <class T>
 constexpr DType dtype_of();
