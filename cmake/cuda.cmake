@@ -30,7 +30,11 @@ function(nascent_emulated target)
     # -fstack-clash-protection: a stack that is too small ends at its guard page, not behind it.
     target_compile_options(${target} PRIVATE -Wno-unknown-pragmas -fstack-clash-protection)
     get_target_property(libraries ${target} LINK_LIBRARIES)
-    if(NOT NASCENT_SANITIZE AND NOT libraries MATCHES "nascent_simt_(memory|race)")
+    if(NASCENT_TRAFFIC OR libraries MATCHES "nascent_simt_traffic")
+        # A call at every access, which nascent_simt answers (kernels/simt/traffic.cpp); no sanitizer.
+        target_compile_options(${target} PRIVATE -fsanitize=kernel-address -U__SANITIZE_ADDRESS__ --param=asan-instrumentation-with-call-threshold=0
+            --param=asan-stack=0 --param=asan-globals=0)
+    elseif(NOT NASCENT_SANITIZE AND NOT libraries MATCHES "nascent_simt_(memory|race)")
         target_compile_options(${target} PRIVATE -fsanitize=alignment,bounds -fsanitize-undefined-trap-on-error)
     endif()
 endfunction()

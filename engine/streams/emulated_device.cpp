@@ -14,7 +14,7 @@
 #include "engine/base/error.h"
 #include "engine/streams/device.h"
 #include "engine/streams/poison.h"
-#include "kernels/simt/emulator.h"
+#include "kernels/simt/traffic.h"
 
 namespace nascent {
 namespace {
@@ -121,6 +121,7 @@ class EmulatedDevice final : public Device {
         NASCENT_CHECK(p != MAP_FAILED, device, "cannot reserve {} bytes of address space: {}", bytes,
                       std::strerror(errno));
         committed_[static_cast<std::byte*>(p)] = 0;
+        simt::count_traffic(p, bytes);
         return p;
     }
     void commit(void* address, std::size_t bytes) override {
@@ -140,6 +141,7 @@ class EmulatedDevice final : public Device {
         } catch (const Error&) {  // nobody waits for it any more
         }
         committed_.erase(static_cast<std::byte*>(reservation));
+        simt::forget_traffic(reservation);
         munmap(reservation, bytes);
     }
     void fill(void* target, int byte, std::size_t bytes) override {

@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "kernels/simt/engine.h"
+#include "kernels/simt/traffic.h"
 
 namespace nascent::simt {
 namespace {
@@ -154,8 +155,10 @@ void run(const Launch& at, std::size_t shared_limit, const std::function<void()>
         e.atomics.clear();
         e.fences.clear();
     }
+    const CountedLaunch counted(at.where);
     const std::size_t blocks = std::size_t{at.grid.x} * at.grid.y * at.grid.z;
     for (std::size_t i = 0; i < blocks && e.error.empty(); i++, e.block++) {
+        counted.begin_block();
         blockIdx = unfold(e.how == Order::reverse ? blocks - 1 - i : i, gridDim);
         run_block(e);
     }

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "kernels/simt/engine.h"
+#include "kernels/simt/traffic.h"
 
 namespace nascent::simt {
 namespace {
@@ -98,6 +99,7 @@ void cp_async(void* to, const void* from, unsigned size, unsigned valid, const P
     require_aligned(to, size, true, "cp_async to", at);
     require_aligned(from, size, false, "cp_async from", at);
     note_write(to, size);
+    if (valid > 0) touch(from, std::min(valid, size), false);
     fill(static_cast<char*>(to), size, kNan);
     e.self().copies.push_back({to, from, size, std::min(valid, size), e.self().group});
 }
