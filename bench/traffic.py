@@ -24,8 +24,8 @@ def kernel_at(place):
     path, line = re.match(r"(.*):(\d+),", place).groups()
     path = Path(re.sub(r"^(\.\./)*", "", path.removeprefix(f"{ROOT}/")))
     before = "\n".join((ROOT / path).read_text(encoding="utf-8").splitlines()[:int(line) + 1])
-    names = re.findall(r"simt::launch\(\s*(?:\w+::)*(\w+)", before)
-    return f"{names[-1] if names else '?'} ({path.name}:{line})"
+    calls = re.findall(r"simt::launch\(\s*(?:\w+::)*(\w+)|\b(launch_\w+)[<(]", before)
+    return f"{''.join(calls[-1]) if calls else '?'} ({path.name}:{line})"
 
 
 def main(program, *options):

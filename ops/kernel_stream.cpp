@@ -33,6 +33,12 @@ std::string kernel_target() {
 
 kernels::Image image_of(const Tensor& x, const char* what) {
     NASCENT_CHECK(x.shape.rank() == 4, runtime, "{}: expected (n, h, w, c), got {}", what, x.shape.text());
+    // Kernels count pixels, and the rows of tiles beyond the last one, in 31 bits.
+    const std::int64_t pixels = x.shape[0] * x.shape[1] * x.shape[2];
+    NASCENT_CHECK(pixels < (std::int64_t{1} << 31) - 1024, usage,
+                  "{} {}: {} pixels in a batch, expected less than 2^31; "
+                  "a smaller batch",
+                  what, x.shape.text(), pixels);
     return {static_cast<int>(x.shape[0]), static_cast<int>(x.shape[1]), static_cast<int>(x.shape[2]),
             static_cast<int>(x.shape[3])};
 }

@@ -31,7 +31,7 @@ inline kernels::Stream kernel_stream() { return kernel_stream(current_arena().de
 /// rounding. Throws Error(usage) where NASCENT_CPU_TARGET names one that this machine lacks.
 std::string kernel_target();
 
-/// (n, h, w, c) of an image tensor; throws Error(runtime) for another rank.
+/// (n, h, w, c) of an image tensor; throws Error(runtime) for another rank, Error(usage) for 2^31 pixels (some less).
 kernels::Image image_of(const Tensor& x, const char* what = "x");
 /// The convolution of x (n, h, w, c_in) with w (k, k, c_in, c_out), padding k / 2; checks ranks, channels, k in {1, 3}.
 kernels::ConvShape conv_shape(const Tensor& x, const Tensor& w, int stride);

@@ -71,6 +71,13 @@ TEST_CASE("primitive ops refuse shapes that do not fit") {
     says([&] { softmax(make({8})); }, "expected (rows, columns)");
 }
 
+TEST_CASE("a batch has less than 2^31 pixels") {
+    auto pictures = [](std::int64_t n) { return Tensor{{n, 256, 512, 1}}; };
+    CHECK(image_of(pictures((1 << 14) - 1)).n == (1 << 14) - 1);
+    says([&] { image_of(pictures(1 << 14), "pictures"); },
+         "pictures (16384, 256, 512, 1): 2147483648 pixels in a batch, expected less than 2^31; a smaller batch");
+}
+
 TEST_CASE("batch-norm with and without weights moves and uses running statistics as torch.nn.BatchNorm2d") {
     for (const char* device_name : {"cpu", "gpu"})
         for (DType dtype : {DType::f64, DType::f32})
