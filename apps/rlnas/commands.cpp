@@ -84,11 +84,29 @@ void resume(const std::string& path, const std::function<void(RlnasConfig&)>& ch
     work_in(directory, false, [&] { work(config, directory, json); });
 }
 
+namespace {
+
+/// Writes into config.run.out, if any, which holds no run.
+void search_into(const RlnasConfig& config, const std::string& initial, const std::string& trained, bool json) {
+    const std::string& out = config.run.out;
+    NASCENT_CHECK(out.empty() || !fs::exists(out + "/run.toml"), usage,
+                  "{}: holds a run; search its own states with --run {}, or choose another folder", out, out);
+    InterruptGuard interrupts;
+    const RlnasReport result = rlnas_space(config.space).search(config, initial, trained, false, nullptr);
+    if (!out.empty() && result.write) result.write(out);
+    report(result, nullptr, json);
+    if (!out.empty() && result.write && !json) print(fmt::format("the result is in {}\n", out));
+}
+
+}  // namespace
+
 void search_run(const std::string& path, const std::function<void(RlnasConfig&)>& change, bool json) {
     RlnasConfig config = read_config(path);
+    config.run.out.clear();
     change(config);
     resolve(config, false);
     const SearchRequest request = request_of(path, config);
+    if (!config.run.out.empty()) return search_into(config, request.initial, request.trained, json);
     RunDirectory directory = RunDirectory::open(path);
     InterruptGuard interrupts;
     report(rlnas_space(config.space).search(config, request.initial, request.trained, false, &directory), &directory,
@@ -98,13 +116,7 @@ void search_run(const std::string& path, const std::function<void(RlnasConfig&)>
 void search_files(const std::string& initial, const std::string& trained, const RlnasConfig& given, bool json) {
     RlnasConfig config = given;
     resolve(config, false);
-    const std::string& out = config.run.out;
-    NASCENT_CHECK(out.empty() || !fs::exists(out + "/run.toml"), usage,
-                  "{}: holds a run; search its own states with --run {}, or choose another folder", out, out);
-    InterruptGuard interrupts;
-    const RlnasReport result = rlnas_space(config.space).search(config, initial, trained, false, nullptr);
-    if (!out.empty() && result.write) result.write(out);
-    report(result, nullptr, json);
+    search_into(config, initial, trained, json);
 }
 
 void rank(const std::string& path, const std::function<void(RlnasConfig&)>& change, bool json) {

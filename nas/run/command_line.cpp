@@ -31,6 +31,11 @@ void add_options(CLI::App& app, const OptionTable& table, Overrides& into, const
         ->option_text("KEY=VALUE")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->check([without](const std::string& assignment) {
+            const std::string section = assignment.substr(0, assignment.find('.'));
+            if (std::find(without.begin(), without.end(), section) == without.end()) return std::string();
+            return fmt::format("{}: keys of [{}] have no effect on this command", assignment, section);
+        })
         ->group("Options from elsewhere");
     for (const Option& o : table.options()) {
         const std::string section = o.key.substr(0, o.key.find('.')), group = "[" + section + "]";

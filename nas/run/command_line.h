@@ -21,8 +21,8 @@ struct Overrides {
 };
 
 /// Adds --config, --set and every option's flag to `app`, which then writes into `into` when parsed; both tables must
-/// live until then. Booleans become --name and --no-name. Sections in `without` get no flags: a command refuses what
-/// could have no effect on it.
+/// live until then. Booleans become --name and --no-name. Sections in `without` get no flags and
+/// no --set: a command refuses what could have no effect on it.
 void add_options(CLI::App& app, const OptionTable& table, Overrides& into,
                  const std::vector<std::string>& without = {});
 

@@ -126,9 +126,19 @@ TEST_CASE("a search with other settings leaves the run's own search as it was") 
     REQUIRE(rlnas({"search", "--run", run, "--seed", "99", "--population", "20", "--select", "5", "--mutation", "8",
                    "--crossover", "8", "--generations", "2"})
                 .code == 0);
-    CHECK(read_text(run + "/arch.json") != arch);
+    const std::string other = read_text(run + "/arch.json");
+    CHECK(other != arch);
     REQUIRE(rlnas({"resume", run}).code == 0);
     CHECK(read_text(run + "/arch.json") == arch);
+    // With a folder of its own it leaves the run alone.
+    const std::string out = folder / "other";
+    REQUIRE(rlnas({"search", "--run", run, "--seed", "99", "--population", "20", "--select", "5", "--mutation", "8",
+                   "--crossover", "8", "--generations", "2", "--out", out})
+                .code == 0);
+    CHECK(read_text(run + "/arch.json") == arch);
+    CHECK(read_text(out + "/arch.json") == other);
+    CHECK(std::filesystem::exists(out + "/export/cell.svg"));
+    CHECK(rlnas({"search", "--run", run, "--out", run}).code == 2);
 }
 
 TEST_CASE("float64, shared cells, affine, skip, clipping, smoothing and other labels run") {
@@ -204,6 +214,7 @@ TEST_CASE("what is wrong is named, with the right exit code") {
         {{"resume"}, 2, "resume"},
         {{"search"}, 2, "--run"},
         {{"search", "--run", folder / "empty", "--epochs", "3"}, 2, "--epochs"},
+        {{"search", "--run", folder / "empty", "--set", "train.epochs=3"}, 2, "train.epochs=3: keys of [train]"},
         {{"search", "--init", folder / "junk.safetensors", "--final", folder / "junk.safetensors"},
          4,
          "junk.safetensors"},
