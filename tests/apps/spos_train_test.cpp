@@ -9,6 +9,7 @@
 #include "nas/supernet/state_dict.h"
 #include "tests/apps/program.h"
 #include "tests/nas/data_pictures.h"
+#include "tests/real_data.h"
 
 using namespace nascent::test;
 namespace fs = std::filesystem;
@@ -199,12 +200,8 @@ TEST_CASE("spos says before training that no architecture has the FLOPs it is to
 }
 
 TEST_CASE("the smoke run on ImageNet's pictures learns something of them") {
-    const char* folder = std::getenv("NASCENT_DATA_DIR");
-    const std::string data = folder ? std::string(folder) + "/imagenet-256px" : "";
-    if (data.empty() || !fs::exists(data + "/train")) {
-        MESSAGE("[SKIPPED] no pictures of ImageNet in NASCENT_DATA_DIR/imagenet-256px");
-        return;
-    }
+    const std::string data = real_data("imagenet-256px");
+    if (data.empty()) return;
     TemporaryFolder out;
     const std::string run = out / "run";
     const Outcome o = spos({"train", "--preset", "smoke/spos-imagenet", "--data", "folder:" + data, "--out", run});

@@ -10,6 +10,7 @@
 #include "nas/data/normalise.h"
 #include "tests/gpu_device.h"
 #include "tests/nas/chain_networks.h"
+#include "tests/nas/synthetic_pictures.h"
 
 using namespace nascent;
 using namespace nascent::testing;
@@ -35,12 +36,7 @@ struct Setting {
             arena.reset();
         }
         passes = net.batch_counts()[0].count;
-        DatasetOptions o;
-        o.size = 32;
-        o.train_count = 60;
-        o.test_count = 60;
-        o.seed = 4;
-        set = load_dataset("synthetic", o);
+        set = test::synthetic_pictures(32, 60, 60, 4);
         const Normalisation norm = normalisation("half", set);
         HeldRequest r;
         r.training = true;

@@ -7,20 +7,13 @@
 
 #include "nas/data/dataset.h"
 #include "tests/nas/data_testing.h"
+#include "tests/real_data.h"
 
 using namespace nascent;
 using namespace nascent::testing;
+using namespace nascent::test;
 
 namespace {
-/// The folder, or "" after the line that says why the test is left out.
-std::string real_data(const std::string& name) {
-    const char* root = std::getenv("NASCENT_DATA_DIR");
-    const std::string path = root ? std::string(root) + "/" + name : "";
-    if (!path.empty() && std::filesystem::is_directory(path)) return path;
-    std::printf("[SKIPPED] NASCENT_DATA_DIR has no %s\n", name.c_str());
-    return "";
-}
-
 std::vector<int> per_class(const Pictures& pictures) {
     std::vector<int> counts(10);
     for (int label : pictures.labels) counts.at(static_cast<std::size_t>(label))++;

@@ -17,7 +17,7 @@ using namespace nascent::testing;
 
 namespace {
 /// Two classes with five pictures of several kinds and sizes.
-void write_pictures(const TempFolder& folder, const std::string& split = "train") {
+void write_pictures(const TemporaryFolder& folder, const std::string& split = "train") {
     const auto at = [&](const std::string& name) { return folder / ("set/" + split + "/" + name); };
     write_file(at("ant/1.jpg"), jpeg(40, 30, JCS_RGB, 3, ramp(40, 30)));
     write_file(at("ant/2.JPEG"), png(31, 50, 8, PNG_COLOR_TYPE_RGB, noise(50, 31, 2)));
@@ -77,7 +77,7 @@ std::string refusal(const std::string& bytes) {
 }  // namespace
 
 TEST_CASE("pack: pictures come back as they were, of every geometry") {
-    TempFolder folder;
+    TemporaryFolder folder;
     write_pictures(folder);
     const ClassFolders folders = list_class_folders(folder / "set/train");
     const std::string path = folder / "a.pack";
@@ -128,7 +128,7 @@ TEST_CASE("pack: pictures come back as they were, of every geometry") {
 }
 
 TEST_CASE("pack: the file does not depend on the threads, and an equal one is kept") {
-    TempFolder folder;
+    TemporaryFolder folder;
     write_pictures(folder);
     write_pictures(folder, "val");
     for (int i = 0; i < 150; i++) {
@@ -183,7 +183,7 @@ TEST_CASE("pack: the file does not depend on the threads, and an equal one is ke
 }
 
 TEST_CASE("pack: one that does not match its pictures is an error that names them") {
-    TempFolder folder;
+    TemporaryFolder folder;
     write_pictures(folder);
     const std::string root = folder / "set/train", path = folder / "a.pack";
     write_pack(list_class_folders(root), path, settings(PackGeometry::square, 8));
@@ -213,7 +213,7 @@ TEST_CASE("pack: one that does not match its pictures is an error that names the
 }
 
 TEST_CASE("pack: corrupt pictures are named, or left out and listed") {
-    TempFolder folder;
+    TemporaryFolder folder;
     write_pictures(folder);
     const std::string root = folder / "set/train", path = folder / "a.pack";
     write_file(root + "/ant/0.jpg", jpeg(40, 30, JCS_RGB, 3, ramp(40, 30)).substr(0, 300));
@@ -245,7 +245,7 @@ TEST_CASE("pack: corrupt pictures are named, or left out and listed") {
 }
 
 TEST_CASE("pack: a damaged picture is found when it is read, by its name") {
-    TempFolder folder;
+    TemporaryFolder folder;
     write_pictures(folder);
     const std::string path = folder / "a.pack";
     write_pack(list_class_folders(folder / "set/train"), path, settings(PackGeometry::square, 8));
@@ -262,7 +262,7 @@ TEST_CASE("pack: a damaged picture is found when it is read, by its name") {
 }
 
 TEST_CASE("pack: one that is cut while it is open is an error and no signal") {
-    TempFolder folder;
+    TemporaryFolder folder;
     write_pictures(folder);
     const std::string path = folder / "a.pack";
     write_pack(list_class_folders(folder / "set/train"), path, settings(PackGeometry::square, 40));
@@ -279,7 +279,7 @@ TEST_CASE("pack: one that is cut while it is open is an error and no signal") {
 }
 
 TEST_CASE("pack: a validation pack of other pictures is not left beside a new training pack") {
-    TempFolder folder;
+    TemporaryFolder folder;
     write_pictures(folder);
     const std::string set = folder / "set", out = folder / "out";
     std::filesystem::create_directories(out);
@@ -302,7 +302,7 @@ TEST_CASE("pack: a validation pack of other pictures is not left beside a new tr
 }
 
 TEST_CASE("pack: cut at any byte, with any byte of its tables changed, with more at its end") {
-    TempFolder folder;
+    TemporaryFolder folder;
     write_pictures(folder);
     const std::string path = folder / "a.pack";
     write_pack(list_class_folders(folder / "set/train"), path, settings(PackGeometry::square, 2));
@@ -322,7 +322,7 @@ TEST_CASE("pack: cut at any byte, with any byte of its tables changed, with more
     std::string newer = good;
     newer[8] = 2;
     CHECK(contains(refusal(newer), "version 2, expected 1"));
-    TempFolder empty;
+    TemporaryFolder empty;
     CHECK(contains(error_of(ErrorKind::data, [&] { Pack::open(empty / "none.pack"); }), "No such file"));
     CHECK(contains(error_of(ErrorKind::data, [&] { Pack::open(empty.path()); }), "not a regular file"));
     write_file(empty / "0.pack", "");
@@ -330,7 +330,7 @@ TEST_CASE("pack: cut at any byte, with any byte of its tables changed, with more
 }
 
 TEST_CASE("pack: tables that lie with right checksums are refused") {
-    TempFolder folder;
+    TemporaryFolder folder;
     write_pictures(folder);
     const std::string path = folder / "a.pack";
     write_pack(list_class_folders(folder / "set/train"), path, settings(PackGeometry::square, 2));

@@ -15,13 +15,14 @@
 #include "nas/data/prefetch.h"
 #include "tests/nas/data_pictures.h"
 #include "tests/nas/data_testing.h"
+#include "tests/real_data.h"
 
 using namespace nascent;
 using namespace nascent::testing;
 
 namespace {
 /// 3 classes of 7 pictures of various sizes.
-ClassFolders write_pictures(const TempFolder& folder) {
+ClassFolders write_pictures(const TemporaryFolder& folder) {
     for (int i = 0; i < 21; i++) {
         const int height = 20 + i * 3 % 17, width = 18 + i * 5 % 23;
         const std::string path =
@@ -94,7 +95,7 @@ std::vector<T> by_hand(const Picture& p, const PicturePipeline& pipe, const Pict
 }  // namespace
 
 TEST_CASE("picture loader: an epoch visits every picture once, made as the pipeline says") {
-    TempFolder folder;
+    TemporaryFolder folder;
     const ClassFolders folders = write_pictures(folder);
     for (const char* name : {"spos", "mmrazor-shufflenet", "anglenas", "rlnas", "imagenet", "darts-imagenet"}) {
         PictureLoaderOptions options = small_options(name, 2);
@@ -129,7 +130,7 @@ TEST_CASE("picture loader: an epoch visits every picture once, made as the pipel
 }
 
 TEST_CASE("picture loader: the same bits for any number of workers, from any step, and from a pack of the originals") {
-    TempFolder folder;
+    TemporaryFolder folder;
     const ClassFolders folders = write_pictures(folder);
     PackOptions pack_options;
     pack_options.settings.geometry = PackGeometry::original;
@@ -164,7 +165,7 @@ TEST_CASE("picture loader: the same bits for any number of workers, from any ste
 }
 
 TEST_CASE("picture loader: crops that reach outside keep their place when the decoder halves the picture") {
-    TempFolder folder;
+    TemporaryFolder folder;
     Pixels ramp_across;
     for (int i = 0; i < 400 * 100; i++)
         ramp_across.insert(ramp_across.end(), 3, static_cast<std::uint8_t>(20 + 2 * (i % 100)));
@@ -203,7 +204,7 @@ TEST_CASE("picture loader: crops that reach outside keep their place when the de
 }
 
 TEST_CASE("picture loader: evaluation is the resized centre, in order, with true labels") {
-    TempFolder folder;
+    TemporaryFolder folder;
     const ClassFolders folders = write_pictures(folder);
     for (const char* name : {"spos", "imagenet"}) {
         PictureLoaderOptions options = small_options(name, 2);
@@ -241,7 +242,7 @@ TEST_CASE("picture loader: evaluation is the resized centre, in order, with true
 }
 
 TEST_CASE("picture loader: corrupt pictures are named, or replaced by the next and listed") {
-    TempFolder folder;
+    TemporaryFolder folder;
     const ClassFolders folders = write_pictures(folder);
     write_file(folders.path(3), "rubbish");
     write_file(folders.path(4), "rubbish");
@@ -275,7 +276,7 @@ TEST_CASE("picture loader: corrupt pictures are named, or replaced by the next a
 }
 
 TEST_CASE("picture loader: labels and options") {
-    TempFolder folder;
+    TemporaryFolder folder;
     const ClassFolders folders = write_pictures(folder);
     PictureLoaderOptions options = small_options("imagenet", 1, 21);
     options.labels = LabelPolicy::fixed;
@@ -333,13 +334,9 @@ TEST_CASE("picture loader: parts of an item are all made, errors leave by the fi
 }
 
 TEST_CASE("picture loader: the real ImageNet pictures, files against their pack") {
-    const char* root = std::getenv("NASCENT_DATA_DIR");
-    const std::string path = root ? std::string(root) + "/imagenet-original/train" : "";
-    if (path.empty() || !std::filesystem::is_directory(path)) {
-        std::printf("[SKIPPED] NASCENT_DATA_DIR has no imagenet-original\n");
-        return;
-    }
-    TempFolder folder;
+    const std::string path = test::real_data("imagenet-original/train");
+    if (path.empty()) return;
+    TemporaryFolder folder;
     const ClassFolders folders = list_class_folders(path);
     PackOptions pack_options;
     pack_options.settings.geometry = PackGeometry::original;

@@ -293,7 +293,7 @@ TEST_CASE("pictures: class folders that differ are all named") {
     std::vector<std::string> many;
     for (int i = 10; i < 40; i++) many.push_back(std::to_string(i));
     CHECK(contains(error_of(ErrorKind::data, [&] { check_same_classes(many, "x", {"10"}, "y"); }), "'20' and 19 more"));
-    TempFolder folder;
+    TemporaryFolder folder;
     CHECK(contains(error_of(ErrorKind::data, [&] { list_class_folders(folder / "none"); }), "missing"));
     CHECK(contains(error_of(ErrorKind::data, [&] { list_class_folders(folder.path()); }), "no class folders"));
     write_file(folder / "train/b/2.jpg", "");

@@ -13,8 +13,10 @@
 #include "nas/algo/shrink_nb201.h"
 #include "tests/nas/digest.h"
 #include "tests/nas/mobilenet_costs.h"
+#include "tests/texts.h"
 
 using namespace nascent;
+using namespace nascent::test;
 using Kind = DropRule::Kind;
 
 namespace {
@@ -33,8 +35,6 @@ OperatorLists mobilenet_operators() {
     }
     return lists;
 }
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 
@@ -336,13 +336,8 @@ TEST_CASE("shrunk spaces go through files") {
     CHECK(read.stages[3].dropped == state.stages[3].dropped);
     CHECK(shrunk_space_json("mobilenet", read) == text);
 
-    auto message = [&](const std::string& changed) -> std::string {
-        try {
-            read_shrunk_space(changed, "space.json", "mobilenet", full);
-        } catch (const Error& e) {
-            return e.what();
-        }
-        return "";
+    auto message = [&](const std::string& changed) {
+        return error_of(ErrorKind::data, [&] { read_shrunk_space(changed, "space.json", "mobilenet", full); });
     };
     auto with = [&](const std::string& from, const std::string& to) {
         std::string changed = text;
