@@ -1,7 +1,5 @@
 #include "nas/algo/spos_pictures.h"
 
-#include <fmt/format.h>
-
 #include <numeric>
 
 #include "nas/data/holdout.h"
@@ -16,28 +14,9 @@ std::vector<std::uint32_t> all_of(std::size_t count) {
     return ids;
 }
 
-std::string name_of(const PixelFormat& format, const std::string& pipeline) {
-    std::string scale = format.norm.name;
-    if (format.scale == PixelFormat::Scale::bytes) scale = "0..255";
-    if (format.scale == PixelFormat::Scale::unit) scale = "0..1";
-    return fmt::format("{}, pipeline {}", scale, pipeline);
-}
-
 }  // namespace
 
-SposPictures::SposPictures(const SposConfig& c) {
-    if (c.data.pipeline == "none") {
-        set = load_pictures(c.data, c.run);
-        norm = normalisation(c.data.norm, set);
-    } else {
-        Scope scope("--data {}", c.data.source);
-        pipeline = at_size(picture_pipeline(c.data.pipeline), c.data.size);
-        if (c.data.norm != "auto") pipeline.format.norm = normalisation(c.data.norm, {});
-        files = open_pictures(c.data.source, pipeline, c.data.classes, c.data.holdout == 0);
-        set = files->labelled;
-        norm = pipeline.format.norm;
-        norm.name = name_of(pipeline.format, c.data.pipeline);
-    }
+SposPictures::SposPictures(const SposConfig& c) : OpenedPictures(open_pictures(c.data, c.run, c.data.holdout == 0)) {
     if (c.data.holdout == 0) {
         train_ids = all_of(set.train.count());
         held_ids = all_of(set.test.count());

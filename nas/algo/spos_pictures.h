@@ -6,13 +6,14 @@
 #include <vector>
 
 #include "nas/algo/batches.h"
+#include "nas/algo/run_pictures.h"
 #include "nas/algo/spos_config.h"
 #include "nas/data/picture_set.h"
 
 namespace nascent {
 
 /// In memory, or with data.pipeline files or packs that a batch's pictures are read from.
-class SposPictures {
+class SposPictures : public OpenedPictures {
   public:
     /// Throws what load_dataset(), open_pictures() and hold_out() throw. Where pictures are held out of the training
     /// set, files may have no other split.
@@ -27,10 +28,6 @@ class SposPictures {
     int size() const;
     int classes() const { return set.classes; }
 
-    Dataset set;                           // without pixels where they are not in memory
-    std::optional<PictureSet> files;       // with a pipeline
-    PicturePipeline pipeline;              // that those are read with
-    Normalisation norm;                    // its name is for people
     std::vector<std::uint32_t> train_ids;  // places in the training split
     std::vector<std::uint32_t> held_ids;   // to compare candidates on
     bool held_in_train = false;            // they are places in the training split, else in the validation split
