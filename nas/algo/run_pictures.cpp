@@ -76,6 +76,11 @@ BatchSource RunPictures::open(DType dtype, Split split, std::vector<std::uint32_
                                : open<float>(split, std::move(ids), options);
 }
 
+void RunPictures::close() {
+    corrupt_of_.clear();
+    loaders_.clear();
+}
+
 std::vector<std::string> RunPictures::corrupt() const {
     std::set<std::string> all;
     for (const auto& names : corrupt_of_)

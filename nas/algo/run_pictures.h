@@ -27,7 +27,7 @@ struct OpenedPictures {
 /// open_pictures() and normalisation() throw.
 OpenedPictures open_pictures(const PictureOptions& pictures, const ProcessOptions& process, bool needs_test);
 
-class RunPictures : private OpenedPictures {
+class RunPictures : public OpenedPictures {
   public:
     /// As open_pictures().
     RunPictures(const PictureOptions& pictures, const ProcessOptions& process, bool needs_test = true);
@@ -35,20 +35,19 @@ class RunPictures : private OpenedPictures {
     RunPictures& operator=(const RunPictures&) = delete;
 
     enum class Split { train, test };
-    /// Batches of the pictures at the places `ids` (empty: all), of type `dtype`; the loader lives as long as this. Of
+    /// Batches of the pictures at the places `ids` (empty: all), of type `dtype`; the loader lives until close(). Of
     /// the options, `transform` and `ahead` are of pictures in memory alone. With a pipeline, options.augment chooses
     /// between its training and its evaluation transform. Throws what the loaders throw, and Error(data) for pictures
     /// in memory that are no squares.
     BatchSource open(DType dtype, Split split, std::vector<std::uint32_t> ids, const LoaderOptions& options);
+    /// Ends the loaders and their threads: no batch is asked for any more.
+    void close();
     bool in_memory() const { return !files; }
 
     /// "train/CLASS/FILE" of the corrupt pictures that batches have met so far, whose places others have taken; sorted.
     std::vector<std::string> corrupt() const;
     /// Says so in the log where there are more than last time.
     void warn_of_corrupt(RunLog& log);
-
-    using OpenedPictures::norm;
-    using OpenedPictures::set;
 
   private:
     template <class T>
