@@ -1,14 +1,10 @@
 // The pictures of a run on chains: those that are trained on, and those that candidates are compared on.
 #pragma once
-#include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "nas/algo/batches.h"
 #include "nas/algo/run_pictures.h"
 #include "nas/algo/spos_config.h"
-#include "nas/data/picture_set.h"
 
 namespace nascent {
 

@@ -8,6 +8,7 @@
 #include "nas/algo/shrink_json.h"
 #include "nas/algo/spos.h"
 #include "nas/algo/spos_search.h"
+#include "nas/run/interrupt.h"
 #include "nas/supernet/chain_state_dict.h"
 
 namespace nascent {
@@ -51,6 +52,7 @@ class Held {
         r.seed = static_cast<std::uint64_t>(c_.run.seed);
         r.workers = c_.run.loader_workers;
         r.skip_corrupt = c_.data.skip_corrupt;
+        r.poll = [] { stop_if_requested("pictures for the search were read"); };
         return r;
     }
     std::unique_ptr<HeldPictures> hold(const HeldRequest& r, bool train) const {

@@ -18,6 +18,7 @@ Pictures unpacked(const Pack& pack, const std::string& like, int& height, int& w
     reserve_pixels(out, pack.count(), pack.path());
     Bytes buffer;
     for (std::size_t i = 0; i < pack.count(); i++) {
+        options.poll();
         const PackEntry& e = pack.entry(i);
         NASCENT_CHECK(e.height == height && e.width == width, data,
                       "{}: '{}' has {}x{} pixels, expected {}x{} like the first of {}; pack squares", pack.path(),
