@@ -2,20 +2,13 @@
 #include "nas/data/picture_loader.h"
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <set>
-#include <thread>
 
 #include "nas/data/colour.h"
 #include "nas/data/pack_write.h"
-#include "nas/data/prefetch.h"
 #include "tests/nas/data_pictures.h"
 #include "tests/nas/data_testing.h"
-#include "tests/real_data.h"
 
 using namespace nascent;
 using namespace nascent::testing;
@@ -296,66 +289,4 @@ TEST_CASE("picture loader: labels and options") {
     CHECK(contains(refused([](auto& o) { o.pipeline.train.size = -1; }), "pictures of -1x-1"));
     CHECK(contains(refused([](auto& o) { o.fixed_labels = {1}; }), "fixed labels"));
     CHECK(contains(refused([](auto&) {}, {21}), "picture 21 is asked for"));
-}
-
-TEST_CASE("picture loader: parts of an item are all made, errors leave by the first of them") {
-    for (int workers : {0, 1, 4}) {
-        std::atomic<bool> fail_now{false};
-        Prefetch<std::vector<int>> prefetch(
-            workers, 3,
-            [](std::uint64_t step, std::vector<int>& item) {
-                item.assign(1 + step % 7, -1);
-                return static_cast<int>(item.size());
-            },
-            [&](std::uint64_t step, int part, int worker, std::vector<int>& item) {
-                REQUIRE(worker < std::max(workers, 1));
-                if (part % 2 == 0) std::this_thread::sleep_for(std::chrono::microseconds(200));
-                if (fail_now && step == 13 && part >= 2) fail(ErrorKind::data, "part {}", part);
-                item[static_cast<std::size_t>(part)] = static_cast<int>(step) * 100 + part;
-            });
-        std::vector<int> item;
-        const auto check = [&](std::uint64_t step) {
-            prefetch.fetch(step, item);
-            REQUIRE(item.size() == 1 + step % 7);
-            for (std::size_t p = 0; p < item.size(); p++) CHECK(item[p] == static_cast<int>(step * 100 + p));
-        };
-        for (std::uint64_t step = 0; step < 10; step++) check(step);
-        for (std::uint64_t step : {50, 3, 4, 5, 1000, 1001}) check(step);
-        fail_now = true;
-        check(12);
-        for (int again = 0; again < 2; again++) {
-            CHECK(error_of(ErrorKind::data, [&] { prefetch.fetch(13, item); }) == "part 2");
-        }
-        check(14);
-        fail_now = false;
-        check(13);
-        check(14);
-    }
-}
-
-TEST_CASE("picture loader: the real ImageNet pictures, files against their pack") {
-    const std::string path = test::real_data("imagenet-original/train");
-    if (path.empty()) return;
-    TemporaryFolder folder;
-    const ClassFolders folders = list_class_folders(path);
-    PackOptions pack_options;
-    pack_options.settings.geometry = PackGeometry::original;
-    pack_options.settings.side = 0;
-    write_pack(folders, folder / "a.pack", pack_options);
-    PictureLoaderOptions options;
-    options.pipeline = picture_pipeline("spos");
-    options.batch_size = 50;
-    PictureLoader<float> files(folder_source(folders), {}, options),
-        pack(pack_source(Pack::open(folder / "a.pack")), {}, options);
-    Batch<float> a, b;
-    double mean = 0;
-    for (std::uint64_t step = 0; step < files.steps_per_epoch(); step++) {
-        files.batch(step, a);
-        pack.batch(step, b);
-        CHECK(same(a, b));
-        for (float v : a.pixels) mean += v / static_cast<double>(a.pixels.size() * files.steps_per_epoch());
-    }
-    // ImageNet's mean over channels and pixels is 0.449 * 255 = 114.5; a picture's own mean has a deviation of about
-    // 35, so that of some hundred pictures is within 5 * 35 / sqrt(250) of it.
-    CHECK(std::abs(mean - 114.5) < 5 * 35 / std::sqrt(static_cast<double>(folders.files.size())));
 }
