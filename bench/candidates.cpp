@@ -10,12 +10,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <ctime>
 #include <memory>
 #include <set>
 
+#include "bench/core_seconds.h"
 #include "nas/algo/candidate_scores.h"
 #include "nas/algo/path_genes.h"
+#include "nas/algo/path_trie.h"
 #include "nas/algo/search_limits.h"
 #include "nas/algo/spos_run.h"
 #include "nas/data/dataset.h"
@@ -26,12 +27,6 @@
 using namespace nascent;
 
 namespace {
-
-double core_seconds() {
-    timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
 
 /// Different legal ones, uniformly drawn.
 std::vector<chain::Architecture> draw(const chain::Space& space, std::shared_ptr<const ConstrainedPaths> limits,
@@ -95,90 +90,67 @@ struct Setting {
     std::unique_ptr<HeldPictures> pictures;
 };
 
-void check_same(const std::vector<Score>& a, const std::vector<Score>& b) {
-    for (std::size_t i = 0; i < a.size(); i++)
-        NASCENT_CHECK(a[i].loss == b[i].loss, verification, "candidate {}: {} and {}", i, a[i].loss, b[i].loss);
-}
+/// What scoring all candidates took, round by round, and the most bytes.
+struct Cost {
+    std::vector<double> cores, walls;  // seconds
+    std::size_t high_water = 0;
+};
+double least(const std::vector<double>& times) { return *std::min_element(times.begin(), times.end()); }
 
-/// In turns one candidate after the other and branches side by side.
-void together(const Arguments& a) {
-    Setting setting(a);
-    std::vector<double> cores[2], walls[2];
+/// A calibration and an evaluation batch of random pictures for all candidates, in turns in two ways, which are named;
+/// the losses must be the same to the bit. Prints what both took and adds `more`.
+void compare(const Arguments& a, Setting& setting, const char* const (&names)[2], const ScoringOptions (&ways)[2],
+             const JsonObject& more) {
+    Cost costs[2];
     std::vector<Score> scores[2];
-    std::size_t high_water[2] = {};
     for (int round = -1; round < a.rounds; round++) {
-        for (bool side_by_side : {round % 2 == 0, round % 2 != 0}) {
-            ScoringOptions s;
-            s.walk.together = side_by_side ? a.together : 1;
-            s.walk.shared = a.shared;
-            const double begin = core_seconds();
+        for (int way : {round & 1, 1 - (round & 1)}) {
+            Cost& cost = costs[way];
+            const double begin = bench::core_seconds();
             const auto wall = std::chrono::steady_clock::now();
-            const auto all = setting.scored(a, s);
+            const auto all = setting.scored(a, ways[way]);
             const std::chrono::duration<double> took = std::chrono::steady_clock::now() - wall;
             if (round >= 0) {
-                cores[side_by_side].push_back(core_seconds() - begin);
-                walls[side_by_side].push_back(took.count());
+                cost.cores.push_back(bench::core_seconds() - begin);
+                cost.walls.push_back(took.count());
             }
-            scores[side_by_side] = all->scores();
-            high_water[side_by_side] = all->high_water();
+            cost.high_water = all->high_water();
+            scores[way] = all->scores();
         }
     }
-    check_same(scores[0], scores[1]);
-    const auto least = [](const std::vector<double>& t) { return *std::min_element(t.begin(), t.end()); };
-    fmt::print("{}\n", JsonObject()
-                           .add("space", a.space)
-                           .add("size", a.size)
-                           .add("batch", a.batch)
-                           .add("candidates", a.candidates)
-                           .add("threads", a.threads)
-                           .add("together", a.together)
-                           .add("shared", a.shared)
-                           .add("core_seconds_in_turn", cores[0])
-                           .add("core_seconds_together", cores[1])
-                           .add("wall_in_turn", walls[0])
-                           .add("wall_together", walls[1])
-                           .add("core_ratio_of_least", least(cores[0]) / least(cores[1]))
-                           .add("wall_ratio_of_least", least(walls[0]) / least(walls[1]))
-                           .add("high_water_in_turn", high_water[0])
-                           .add("high_water_together", high_water[1])
-                           .text());
+    for (std::size_t i = 0; i < scores[0].size(); i++)
+        NASCENT_CHECK(scores[0][i].loss == scores[1][i].loss, verification, "candidate {}: {} and {}", i,
+                      scores[0][i].loss, scores[1][i].loss);
+    JsonObject line;
+    line.add("space", a.space).add("size", a.size).add("batch", a.batch).add("candidates", a.candidates);
+    line.add("max_flops", a.max_flops).add("threads", a.threads);
+    for (int way : {0, 1})
+        line.add(names[way], JsonObject()
+                                 .add("core_seconds", costs[way].cores)
+                                 .add("wall_seconds", costs[way].walls)
+                                 .add("high_water", costs[way].high_water));
+    line.add("core_ratio_of_least", least(costs[0].cores) / least(costs[1].cores));
+    line.add("wall_ratio_of_least", least(costs[0].walls) / least(costs[1].walls));
+    fmt::print("{{{},{}}}\n", line.members(), more.members());
 }
 
-/// A calibration and an evaluation batch of random pictures for all candidates, in turns with and without sharing.
+/// One candidate after the other, and branches side by side.
+void together(const Arguments& a) {
+    Setting setting(a);
+    ScoringOptions ways[2];
+    for (ScoringOptions& s : ways) s.walk.shared = a.shared;
+    ways[0].walk.together = 1;
+    ways[1].walk.together = a.together;
+    compare(a, setting, {"in_turn", "together"}, ways, JsonObject().add("group", a.together).add("shared", a.shared));
+}
+
+/// Each candidate from the pictures on, and with what it shares with others computed once.
 void sharing(const Arguments& a) {
     Setting setting(a);
-    std::vector<double> times[2];
-    std::vector<Score> scores[2];
-    std::size_t high_water[2] = {};
-    std::vector<int> width;
-    for (int round = -1; round < a.rounds; round++) {
-        for (bool share : {round % 2 == 0, round % 2 != 0}) {
-            ScoringOptions s;
-            s.share_prefixes = share;
-            const double begin = core_seconds();
-            const auto all = setting.scored(a, s);
-            if (round >= 0) times[share].push_back(core_seconds() - begin);
-            scores[share] = all->scores();
-            high_water[share] = all->high_water();
-            if (share) width = all->trie().width();
-        }
-    }
-    check_same(scores[0], scores[1]);
-    const auto least = [](const std::vector<double>& t) { return *std::min_element(t.begin(), t.end()); };
-    fmt::print("{}\n", JsonObject()
-                           .add("space", a.space)
-                           .add("size", a.size)
-                           .add("batch", a.batch)
-                           .add("candidates", a.candidates)
-                           .add("max_flops", a.max_flops)
-                           .add("threads", a.threads)
-                           .add("shared_core_seconds", times[1])
-                           .add("unshared_core_seconds", times[0])
-                           .add("ratio_of_least", least(times[0]) / least(times[1]))
-                           .add("pieces", width)
-                           .add("shared_high_water", high_water[1])
-                           .add("unshared_high_water", high_water[0])
-                           .text());
+    ScoringOptions ways[2];
+    ways[0].share_prefixes = false;
+    compare(a, setting, {"unshared", "shared"}, ways,
+            JsonObject().add("pieces", PathTrie(*setting.net, setting.candidates, true).width()));
 }
 
 /// Of a trained run: scores of random candidates under every policy, and Kendall's tau-b between any two; by `exact`
@@ -209,7 +181,7 @@ void policies(const Arguments& a) {
         s.batch = c.search.batch;
         CandidateScores all(net, &calibration, *held.evaluation, s);
         all.begin(candidates, 0);
-        const double begin = core_seconds();
+        const double begin = bench::core_seconds();
         while (!all.done()) (void)all.step();
         std::vector<double> accuracy;
         for (const Score& one : all.scores()) accuracy.push_back(one.accuracy());
@@ -220,7 +192,7 @@ void policies(const Arguments& a) {
                                .add("calibration", calibration.count())
                                .add("lowest", *low)
                                .add("highest", *high)
-                               .add("core_seconds", core_seconds() - begin)
+                               .add("core_seconds", bench::core_seconds() - begin)
                                .text());
         std::fflush(stdout);
         names.push_back(name);

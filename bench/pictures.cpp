@@ -2,9 +2,9 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
-#include <ctime>
 #include <filesystem>
 
+#include "bench/core_seconds.h"
 #include "engine/base/error.h"
 #include "engine/io/json_text.h"
 #include "nas/data/pack_write.h"
@@ -13,12 +13,6 @@
 using namespace nascent;
 
 namespace {
-double cpu_seconds() {
-    timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
-
 std::shared_ptr<const PictureSource> open_source(const std::string& data, const DecodeOptions& options) {
     if (data.ends_with(".pack")) return pack_source(Pack::open(data));
     return folder_source(list_class_folders(data), options);
@@ -52,7 +46,7 @@ int main(int argc, char** argv) {
         Batch<float> out;
         const std::uint64_t steps = loader.steps_per_epoch();
         for (std::uint64_t s = 0; s < steps; s++) loader.batch(s, out);
-        const double cpu = cpu_seconds();
+        const double cpu = bench::core_seconds();
         const auto begin = std::chrono::steady_clock::now();
         double sum = 0;
         std::size_t pictures = 0;
@@ -62,7 +56,7 @@ int main(int argc, char** argv) {
             pictures += static_cast<std::size_t>(out.n);
         }
         const double wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-        const double core = cpu_seconds() - cpu;
+        const double core = bench::core_seconds() - cpu;
         const auto n = static_cast<double>(pictures);
         std::puts(JsonObject()
                       .add("pictures", pictures)

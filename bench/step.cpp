@@ -2,20 +2,14 @@
 // pictures. CPU time is the whole process's: kernels on all threads, and the loader's thread. Paths differ from step to
 // step, and so does their cost: GFLOP/s and core_GFLOP/s are what the steps that ran had to compute at least.
 #include <benchmark/benchmark.h>
-#include <time.h>
 
+#include "bench/core_seconds.h"
 #include "bench/path_cost.h"
 #include "nas/algo/supernet_trainer.h"
 
 using namespace nascent;
 
 namespace {
-
-double process_seconds() {
-    timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
 
 void path_step(benchmark::State& state) {
     const int batch = static_cast<int>(state.range(0)), threads = static_cast<int>(state.range(1));
@@ -31,7 +25,7 @@ void path_step(benchmark::State& state) {
     SupernetTrainer trainer(net, loader, training);
     for (int i = 0; i < 3; i++) trainer.step();  // memory is committed, the loader is ahead
     const double waited = trainer.wait_seconds();
-    double flops = 0, core = process_seconds();
+    double flops = 0, core = bench::core_seconds();
     for (auto _ : state) {
         const std::int64_t step = trainer.step_number();
         trainer.step();
@@ -39,7 +33,7 @@ void path_step(benchmark::State& state) {
                  bench::path_cost(net.config(), sample_path(training.seed, step, net.search_cells(), training.sampling))
                      .total();
     }
-    core = process_seconds() - core;
+    core = bench::core_seconds() - core;
     using benchmark::Counter;
     state.SetItemsProcessed(state.iterations() * batch);
     state.counters["GFLOP/s"] = Counter(flops / 1e9, Counter::kIsRate);

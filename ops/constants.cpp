@@ -7,12 +7,8 @@
 namespace nascent {
 
 Tensor constants(const Shape& shape, DType dtype, std::span<const double> values) {
-    NASCENT_CHECK(values.size() == shape.size(), runtime, "{} values for {}", values.size(), shape.text());
     const Tensor t = empty(shape, dtype);
-    with_type(dtype, [&](auto zero) {
-        const std::vector<decltype(zero)> typed(values.begin(), values.end());
-        t.device->copy_in(t.data, typed.data(), t.bytes());
-    });
+    write_numbers(t, values);
     return t;
 }
 
@@ -25,6 +21,14 @@ std::vector<double> numbers_of(const Tensor& t) {
         std::vector<decltype(zero)> typed(t.size());
         t.device->copy_out(typed.data(), t.data, t.bytes());
         return std::vector<double>(typed.begin(), typed.end());
+    });
+}
+
+void write_numbers(const Tensor& t, std::span<const double> values) {
+    NASCENT_CHECK(values.size() == t.size(), runtime, "{} values for {}", values.size(), t.shape.text());
+    with_type(t.dtype, [&](auto zero) {
+        const std::vector<decltype(zero)> typed(values.begin(), values.end());
+        t.device->copy_in(t.data, typed.data(), t.bytes());
     });
 }
 

@@ -13,5 +13,7 @@ Tensor constants(const Shape& shape, DType dtype, std::span<const double> values
 Tensor constants(const Shape& shape, DType dtype, double value);
 /// Back on the host; waits for the device.
 std::vector<double> numbers_of(const Tensor& t);
+/// Into a tensor that is there; as many as it has elements.
+void write_numbers(const Tensor& t, std::span<const double> values);
 
 }  // namespace nascent

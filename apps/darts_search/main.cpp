@@ -3,7 +3,7 @@
 #include <cstdio>
 
 #include "apps/darts_search/commands.h"
-#include "nas/run/command_line.h"
+#include "apps/run_options.h"
 #include "nas/run/program.h"
 
 using namespace nascent;
@@ -15,24 +15,10 @@ constexpr const char* exit_codes =
     "configuration; 3 data or table missing or damaged; 4 checkpoint damaged; 5 no such device or out of memory; 75 "
     "stopped by a signal, go on with resume; 130 second Ctrl-C.";
 
-struct CommandLine {
-    SearchConfig config;
-    OptionTable table = search_options(config), resumable = table.only(resumable_keys());
-    Overrides overrides;
+struct CommandLine : RunOptions<SearchConfig, search_options, preset> {
     std::string path, out, space = "darts";
     darts_search::CostRequest cost;
     bool json = false;
-
-    /// The preset that was asked for, by whatever way, with all else the user gave on top.
-    SearchConfig chosen() const {
-        SearchConfig asked;
-        OptionTable probe = search_options(asked);
-        apply(probe, overrides);
-        SearchConfig result = preset(asked.preset);
-        OptionTable on_preset = search_options(result);
-        apply(on_preset, overrides);
-        return result;
-    }
 };
 
 int run(int argc, char** argv) {
@@ -82,11 +68,7 @@ int run(int argc, char** argv) {
     } else if (*resume) {
         darts_search::resume(
             needs(c.path, "resume needs the folder of a run: darts_search resume DIR"),
-            [&](SearchConfig& base) {
-                OptionTable table = search_options(base).only(resumable_keys());
-                apply(table, c.overrides);
-            },
-            c.json);
+            [&](SearchConfig& base) { c.change_resumed(base); }, c.json);
     } else if (*derive) {
         darts_search::derive(needs(c.path, "derive needs a run or a file: darts_search derive PATH"), c.json);
     } else if (*show) {

@@ -3,7 +3,7 @@
 #include <cstdio>
 
 #include "apps/rlnas/commands.h"
-#include "nas/run/command_line.h"
+#include "apps/run_options.h"
 #include "nas/run/program.h"
 
 using namespace nascent;
@@ -15,30 +15,11 @@ constexpr const char* exit_codes =
     "3 data or table missing or damaged; 4 checkpoint or state damaged; 5 no such device or out of memory; "
     "75 stopped by a signal, go on with resume; 130 second Ctrl-C.";
 
-struct CommandLine {
-    RlnasConfig config;
-    OptionTable table = rlnas_options(config), resumable = table.only(resumable_keys());
-    Overrides overrides;
+struct CommandLine : RunOptions<RlnasConfig, rlnas_options, rlnas_preset> {
     std::string directory, initial, trained, shrunk;
     rlnas::CostRequest cost;
     int count = 200;
     bool json = false;
-
-    /// The preset that was asked for, with all else the user gave on top.
-    RlnasConfig chosen() const {
-        RlnasConfig asked;
-        OptionTable probe = rlnas_options(asked);
-        apply(probe, overrides);
-        RlnasConfig result = rlnas_preset(asked.preset);
-        OptionTable on_preset = rlnas_options(result);
-        apply(on_preset, overrides);
-        return result;
-    }
-    /// The configuration of `base` with what the user gave on top.
-    void change(RlnasConfig& base) {
-        OptionTable on_base = rlnas_options(base);
-        apply(on_base, overrides);
-    }
 };
 
 enum class Options { none, resume, search, all };
@@ -137,12 +118,7 @@ int run(int argc, char** argv) {
     } else if (*resume) {
         NASCENT_CHECK(!c.directory.empty(), usage, "resume needs the folder of a run: rlnas resume DIR");
         rlnas::resume(
-            c.directory,
-            [&](RlnasConfig& base) {
-                OptionTable table = rlnas_options(base).only(resumable_keys());
-                apply(table, c.overrides);
-            },
-            c.json);
+            c.directory, [&](RlnasConfig& base) { c.change_resumed(base); }, c.json);
     } else if (*cost) {
         NASCENT_CHECK(!c.cost.arch.empty(), usage, "cost needs an architecture: rlnas cost ARCH");
         rlnas::cost(c.cost, c.json);

@@ -2,10 +2,10 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "apps/run_options.h"
 #include "apps/spos/commands.h"
 #include "apps/spos/run_commands.h"
 #include "engine/base/error.h"
-#include "nas/run/command_line.h"
 #include "nas/run/program.h"
 
 using namespace nascent;
@@ -17,23 +17,9 @@ constexpr const char* exit_codes =
     "architecture; 3 data missing or damaged; 4 checkpoint or state damaged; 5 no such device or out of memory; 75 "
     "stopped by a signal, go on with resume; 130 second Ctrl-C.";
 
-struct Runs {
-    SposConfig config;
-    OptionTable table = spos_options(config), resumable = table.only(resumable_keys());
-    Overrides overrides;
+struct Runs : RunOptions<SposConfig, spos_options, spos_preset> {
     std::string directory, searched;
     bool json = false;
-
-    /// The preset that was asked for, with all else the user gave on top.
-    SposConfig chosen() const {
-        SposConfig asked;
-        OptionTable probe = spos_options(asked);
-        apply(probe, overrides);
-        SposConfig result = spos_preset(asked.preset);
-        OptionTable on_preset = spos_options(result);
-        apply(on_preset, overrides);
-        return result;
-    }
 };
 
 int run(int argc, char** argv) {
@@ -135,12 +121,7 @@ int run(int argc, char** argv) {
             spos::search(runs.chosen(), runs.json);
         } else {
             spos::search_run(
-                runs.searched,
-                [&](SposConfig& base) {
-                    OptionTable table = spos_options(base);
-                    apply(table, runs.overrides);
-                },
-                runs.json);
+                runs.searched, [&](SposConfig& base) { runs.change(base); }, runs.json);
         }
         return 0;
     }
@@ -153,12 +134,7 @@ int run(int argc, char** argv) {
     if (*resume) {
         NASCENT_CHECK(!runs.directory.empty(), usage, "resume needs the folder of a run: spos resume DIR");
         spos::resume(
-            runs.directory,
-            [&](SposConfig& base) {
-                OptionTable table = spos_options(base).only(resumable_keys());
-                apply(table, runs.overrides);
-            },
-            runs.json);
+            runs.directory, [&](SposConfig& base) { runs.change_resumed(base); }, runs.json);
         return 0;
     }
     if (*pack) {

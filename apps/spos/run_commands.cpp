@@ -45,15 +45,17 @@ void report(const RunDirectory& directory, bool json) {
 
 void work(const SposConfig& config, RunDirectory& directory, bool json) {
     InterruptGuard interrupts;
-    const bool trains = config.search.checkpoint.empty(), searches = config.run.until == "search";
-    if (trains && !fs::exists(supernet_path(directory))) {
-        if (searches) check_search(config);  // what would fail hours later
-        train_spos(config, directory);
+    const bool searches = config.run.until == "search";
+    const bool to_train = config.search.checkpoint.empty() && !fs::exists(supernet_path(directory));
+    const bool to_search = searches && !fs::exists(directory.arch_path());
+    if (to_train || to_search) {
+        SposPictures pictures(config);
+        if (!pictures.warning.empty()) directory.log().warn(pictures.warning);
+        if (to_train && searches) check_search(config, pictures);  // what would fail hours later
+        if (to_train) SposTraining(config, pictures, directory).train();
+        if (to_search) search_spos(config, pictures, directory);
     }
-    if (searches) {
-        if (!fs::exists(directory.arch_path())) search_spos(config, directory);
-        return report(directory, json);
-    }
+    if (searches) return report(directory, json);
     const std::string path = supernet_path(directory);
     if (json) return print(JsonObject().add("run", directory.path()).add("supernet", path).text() + "\n");
     print(fmt::format("trained: {}\nsearch it with: spos search --run {}\n", path, directory.path()));

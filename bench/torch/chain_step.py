@@ -10,7 +10,6 @@ the paths are made before.
 --check FILE: the steps that `bench_chain_step --check FILE` has written, repeated in float64; exit status 1 where a loss
 or a number of the network after them differs by more than --tolerance, relative to the tensor's largest change."""
 import json
-import random
 import sys
 
 import torch
@@ -102,16 +101,9 @@ def main():
     args = p.parse_args()
     if args.check:
         return check(args)
-    timer, total = timing.Timing(args), args.warmup + args.steps
+    timer = timing.Timing(args)
     net = timer.place(supernet(args, 0.1))
-    if args.paths:
-        with open(args.paths) as f:
-            paths = json.load(f)
-        if len(paths) < total:
-            sys.exit(f"{args.paths}: {len(paths)} paths, expected at least {total}")
-    else:
-        rng = random.Random(args.seed)
-        paths = [[rng.randrange(len(block)) for block in net.blocks] for _ in range(total)]
+    paths = timing.paths_of(args, lambda rng: [rng.randrange(len(block)) for block in net.blocks])
     x = timer.place(torch.rand(args.batch, 3, args.size, args.size) * 2 - 1)
     y = torch.tensor([i * 977 % CLASSES for i in range(args.batch)], device=args.device)
     step = Step(net, args, **timer.optimizer_options())

@@ -4,9 +4,6 @@
 A step is RLNAS's: forward of one path, cross-entropy, backward, clipping by the norm of all gradients, SGD with momentum
 and weight decay over all parameters, gradients zeroed and not dropped (so that weights off the path coast). The batch
 and the paths are made before; every parameter has a gradient from the start, as after the first minutes of a training."""
-import json
-import random
-import sys
 
 import torch
 
@@ -21,16 +18,9 @@ def main():
     p.add_argument("--paths", help="JSON list, by step, of the ops of normal and reduction cells; else from --seed")
     p.add_argument("--no-affine", action="store_true", help="batch norms of the cells without gamma and beta")
     args = p.parse_args()
-    timer, total = timing.Timing(args), args.warmup + args.steps
+    timer = timing.Timing(args)
     net = darts_path.Supernet(affine=not args.no_affine, cut_none=args.tuned)
-    if args.paths:
-        with open(args.paths) as f:
-            paths = json.load(f)
-        if len(paths) < total:
-            sys.exit(f"{args.paths}: {len(paths)} paths, expected at least {total}")
-    else:
-        rng = random.Random(args.seed)
-        paths = [darts_path.sample_path(rng) for _ in range(total)]
+    paths = timing.paths_of(args, darts_path.sample_path)
     batch, net = timer.batch(), timer.place(net)
     if args.tuned and args.device == "cpu":
         flat = darts_path.Flat(net)

@@ -4,9 +4,6 @@
 A step is RLNAS's: forward of one path, cross-entropy, backward, SGD with Nesterov momentum and weight decay over all
 parameters, gradients zeroed and not dropped (so that weights off the path coast). The batch and the paths are made
 before; every parameter has a gradient from the start, as after the first minute of a training."""
-import json
-import random
-import sys
 
 import torch
 
@@ -27,16 +24,9 @@ def main():
                       "leave `none` edges out instead of multiplying by zero, and use the fused SGD where there is one")
     p.add_argument("--paths", help="JSON list, by step, of one list of six op indices per cell; else drawn from --seed")
     args = p.parse_args()
-    timer, total = timing.Timing(args), args.warmup + args.steps
+    timer = timing.Timing(args)
     net = nb201.Supernet(cut_none=args.tuned)
-    if args.paths:
-        with open(args.paths) as f:
-            paths = json.load(f)
-        if len(paths) < total:
-            sys.exit(f"{args.paths}: {len(paths)} paths, expected at least {total}")
-    else:
-        rng = random.Random(args.seed)
-        paths = [nb201.sample_paths(rng, len(net.search_cells)) for _ in range(total)]
+    paths = timing.paths_of(args, lambda rng: nb201.sample_paths(rng, len(net.search_cells)))
     batch, net = timer.batch(), timer.place(net)
     for parameter in net.parameters():
         parameter.grad = torch.zeros_like(parameter)

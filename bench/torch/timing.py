@@ -4,8 +4,10 @@ Memory is the peak of the resident set less what it was after `import torch`; on
 most. Programs print one line of JSON, the same keys as the C++ programs that bench/compare.py runs beside them."""
 import argparse
 import json
+import random
 import resource
 import statistics
+import sys
 import time
 
 import torch
@@ -32,6 +34,19 @@ def parser(description, compiled, tuned):
     p.add_argument("--warmup", type=int, default=3, help="steps before them")
     p.add_argument("--seed", type=int, default=0)
     return p
+
+
+def paths_of(args, draw):
+    """Those of --paths, enough for all steps, or draw(random) for each step."""
+    total = args.warmup + args.steps
+    if not args.paths:
+        rng = random.Random(args.seed)
+        return [draw(rng) for _ in range(total)]
+    with open(args.paths) as f:
+        paths = json.load(f)
+    if len(paths) < total:
+        sys.exit(f"{args.paths}: {len(paths)} paths, expected at least {total}")
+    return paths
 
 
 def compile_forward(modules):

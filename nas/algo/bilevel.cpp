@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "nas/algo/schedules.h"
+#include "ops/constants.h"
 #include "ops/reference.h"
 
 namespace nascent {
@@ -139,15 +140,7 @@ std::string BilevelTrainer::place(std::size_t matrix, std::size_t element, std::
 
 std::vector<std::vector<double>> BilevelTrainer::alphas() const {
     std::vector<std::vector<double>> all;
-    for (int p : net_.alphas()) {
-        const Tensor t = net_.store().raw(p);
-        std::vector<double>& to = all.emplace_back(t.size());
-        with_type(t.dtype, [&](auto zero) {
-            std::vector<decltype(zero)> host(t.size());
-            t.device->copy_out(host.data(), t.data, t.bytes());
-            std::copy(host.begin(), host.end(), to.begin());
-        });
-    }
+    for (int p : net_.alphas()) all.push_back(numbers_of(net_.store().raw(p)));
     return checked(std::move(all));
 }
 

@@ -6,6 +6,7 @@
 #include "engine/autograd/execution.h"
 #include "engine/memory/arena_place.h"
 #include "nas/space/nearest_name.h"
+#include "ops/constants.h"
 #include "ops/copy.h"
 #include "ops/reference.h"
 
@@ -189,11 +190,8 @@ void CandidateScores::each_statistic(const std::function<void(const Tensor&)>& f
 std::vector<double> CandidateScores::read_statistics() const {
     std::vector<double> values;
     each_statistic([&](const Tensor& t) {
-        with_type(t.dtype, [&](auto zero) {
-            std::vector<decltype(zero)> host(t.size());
-            t.device->copy_out(host.data(), t.data, t.bytes());
-            values.insert(values.end(), host.begin(), host.end());
-        });
+        const std::vector<double> own = numbers_of(t);
+        values.insert(values.end(), own.begin(), own.end());
     });
     return values;
 }
@@ -201,13 +199,7 @@ std::vector<double> CandidateScores::read_statistics() const {
 void CandidateScores::write_statistics(const std::vector<double>& values) {
     std::size_t at = 0;
     each_statistic([&](const Tensor& t) {
-        with_type(t.dtype, [&](auto zero) {
-            using T = decltype(zero);
-            std::vector<T> host(t.size());
-            std::transform(&values[at], &values[at] + t.size(), host.begin(),
-                           [](double v) { return static_cast<T>(v); });
-            t.device->copy_in(t.data, host.data(), t.bytes());
-        });
+        write_numbers(t, std::span(values).subspan(at, t.size()));
         at += t.size();
     });
 }

@@ -35,32 +35,17 @@ ChainTrainer::ChainTrainer(ChainNet& net, BatchSource source, ChainPaths paths, 
       source_(std::move(source)),
       paths_(std::move(paths)),
       sgd_(net.store(), training.sgd, [t = training](std::int64_t step) { return learning_rate(t, step); }),
-      arena_(net.store().device()) {
-    Device& device = net.store().device();
-    if (!training.capture || !device.can_capture()) return;
-    slots_ = std::make_unique<Slots>(device);
-    segments_ = std::make_unique<Segments>(device);
-}
+      memory_(net.store().device(), training.capture) {}
 
 ChainTrainer::Step ChainTrainer::step() {
     const std::int64_t step = step_number();
     Scope scope("step {}", step);
-    arena_.reset();
-    if (slots_) slots_->reset();
-    ExecutionScope execution(arena_);
-    CapturedScope captured(segments_.get(), slots_.get());
-    Tape tape(arena_, &net_.store(), slots_ ? Tape::Gradients::fixed : Tape::Gradients::reused);
-    TapeScope recording(&tape);
+    RecordedStep recorded(memory_, net_.store());
     const LabelledBatch batch = source_.batch(step);
     ChainPass pass;
     if (training_.dropout) pass.dropout = DropoutKey{training_.seed, static_cast<std::uint64_t>(step)};
     const Tensor logits = net_.forward(batch.x, paths_(step), pass);
-    const Tensor loss = cross_entropy(logits, batch.labels, training_.label_smoothing);
-    backward_from(tape, loss);
-    // The host waits here, once a step, with all of the step but the update queued.
-    Step result{finite_loss(loss, "a smaller train.lr, or train.clip = 5"), batch.pictures(), 0};
-    result.gradient_norm = sgd_.step(tape);
-    return result;
+    return recorded.update(sgd_, logits, batch.labels, training_.label_smoothing);
 }
 
 }  // namespace nascent

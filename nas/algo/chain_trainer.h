@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "nas/algo/batches.h"
+#include "nas/algo/training_step.h"
 #include "nas/supernet/chain.h"
 #include "ops/optim/sgd.h"
 
@@ -40,11 +41,7 @@ class ChainTrainer {
     /// `net` and what `source` reads must outlive the trainer. Throws Error(usage) for settings out of range.
     ChainTrainer(ChainNet& net, BatchSource source, ChainPaths paths, const ChainTraining& training);
 
-    struct Step {
-        double loss;
-        int pictures;
-        double gradient_norm;  // 0 where clipping by norm is off
-    };
+    using Step = TrainingStep;
     /// One path, one batch, one update; the state is a function of the seeds and the number of steps alone. Throws
     /// Error(runtime) when the loss is not finite; the parameters are then those before the step.
     Step step();
@@ -57,10 +54,10 @@ class ChainTrainer {
     Sgd& optimizer() { return sgd_; }
     const Sgd& optimizer() const { return sgd_; }
     /// The most bytes that activations, gradients and scratch have taken.
-    std::size_t high_water() const { return arena_.high_water() + (slots_ ? slots_->high_water() : 0); }
+    std::size_t high_water() const { return memory_.high_water(); }
     double wait_seconds() const { return source_.wait_seconds(); }
     /// What has been captured; null where nothing is.
-    const Segments* segments() const { return segments_.get(); }
+    const Segments* segments() const { return memory_.segments(); }
 
   private:
     ChainNet& net_;
@@ -68,9 +65,7 @@ class ChainTrainer {
     BatchSource source_;
     ChainPaths paths_;
     Sgd sgd_;
-    Arena arena_;
-    std::unique_ptr<Slots> slots_;        // null where nothing is captured
-    std::unique_ptr<Segments> segments_;  // before the memory it refers to goes
+    StepMemory memory_;
 };
 
 }  // namespace nascent

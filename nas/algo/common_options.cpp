@@ -7,6 +7,7 @@
 
 #include "engine/base/error.h"
 #include "nas/data/picture_set.h"
+#include "nas/run/interrupt.h"
 #include "ops/kernel_stream.h"
 
 namespace nascent {
@@ -122,6 +123,7 @@ Dataset load_pictures(const PictureOptions& pictures, const ProcessOptions& proc
     o.train_count = static_cast<std::size_t>(pictures.synthetic_train);
     o.test_count = static_cast<std::size_t>(pictures.synthetic_test);
     o.seed = static_cast<std::uint64_t>(process.seed);
+    o.poll = [] { stop_if_requested("pictures were loaded, before anything was computed"); };
     return load_dataset(pictures.source, o);
 }
 

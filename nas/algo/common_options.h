@@ -62,6 +62,7 @@ void make_absolute(PictureOptions& pictures, ProcessOptions& process, const std:
 /// A file's path likewise; empty stays.
 std::string absolute_path(const std::string& path);
 
+/// As load_dataset(); throws Error(interrupted) when a signal came meanwhile.
 Dataset load_pictures(const PictureOptions& pictures, const ProcessOptions& process);
 /// Throws Error(data) unless the pictures are squares; their side.
 int square_side(const Dataset& set);

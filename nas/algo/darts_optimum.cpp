@@ -10,8 +10,6 @@ namespace nascent {
 using darts::CellCode;
 using darts::Code;
 using darts::kEdges;
-using darts::kInputs;
-using darts::kNodes;
 
 namespace {
 
@@ -43,29 +41,7 @@ DartsProblem::DartsProblem(const darts::Angle& angle, const darts::CodeCosts& co
             }
         }
     }
-    // Wirings, the first node's inputs slowest.
-    std::vector<CellCode> open = {CellCode{}};
-    for (int node = 0; node < kNodes; ++node) {
-        std::vector<CellCode> longer;
-        for (const CellCode& cell : open) {
-            for (int a = 0; a < kInputs + node; ++a) {
-                for (int b = a + 1; b < kInputs + node; ++b) {
-                    CellCode with = cell;
-                    bool possible = true;
-                    for (int from = 0; from < kInputs + node; ++from) {
-                        const auto e = static_cast<std::size_t>(darts::edge_index(node, from));
-                        const bool used = from == a || from == b;
-                        with[e] = used;
-                        possible &= !used || operators[e].back() != 0;
-                    }
-                    if (possible) longer.push_back(with);
-                }
-            }
-        }
-        NASCENT_CHECK(!longer.empty(), usage, "node {} cannot have two inputs with the operators that are left", node);
-        open = std::move(longer);
-    }
-    for (const CellCode& cell : open) {
+    for (const CellCode& cell : darts_wirings(operators)) {
         const auto times = darts::edge_multiplicities(cell, angle.switches().ends);
         Wiring w{};
         std::size_t n = 0;

@@ -70,4 +70,8 @@ class DartsProblem : public AngleProblem {
     std::array<Front, 2> fronts_;
 };
 
+/// All ways to wire a cell, the first node's inputs slowest: 1 where an edge is one of its node's two inputs, which
+/// have an operator other than `none` left. Throws Error(usage) where a node cannot have two.
+std::vector<darts::CellCode> darts_wirings(const darts::EdgeOperators& operators);
+
 }  // namespace nascent

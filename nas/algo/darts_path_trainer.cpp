@@ -40,13 +40,9 @@ DartsPathTrainer::DartsPathTrainer(DartsNet& net, BatchSource source, const Dart
       source_(std::move(source)),
       sgd_(net.store(), training.sgd,
            [t = training, n = source_.steps_per_epoch](std::int64_t step) { return learning_rate(t, step, n); }),
-      arena_(net.store().device()) {
+      memory_(net.store().device(), training.capture) {
     darts::check_operators(training.operators);
     (void)path_of(training_, std::max<std::int64_t>(total_steps() - 1, 0));
-    Device& device = net.store().device();
-    if (!training.capture || !device.can_capture()) return;
-    slots_ = std::make_unique<Slots>(device);
-    segments_ = std::make_unique<Segments>(device);
 }
 
 void DartsPathTrainer::set_operators(const darts::EdgeOperators& operators) {
@@ -57,20 +53,10 @@ void DartsPathTrainer::set_operators(const darts::EdgeOperators& operators) {
 DartsPathTrainer::Step DartsPathTrainer::step() {
     const std::int64_t step = step_number();
     Scope scope("step {}", step);
-    arena_.reset();
-    if (slots_) slots_->reset();
-    ExecutionScope execution(arena_);
-    CapturedScope captured(segments_.get(), slots_.get());
-    Tape tape(arena_, &net_.store(), slots_ ? Tape::Gradients::fixed : Tape::Gradients::reused);
-    TapeScope recording(&tape);
+    RecordedStep recorded(memory_, net_.store());
     const LabelledBatch batch = source_.batch(training_.first + step);
     const Tensor logits = net_.forward(batch.x, path_of(training_, step), true);
-    const Tensor loss = cross_entropy(logits, batch.labels, training_.label_smoothing);
-    backward_from(tape, loss);
-    // The host waits here, once a step, with all of the step but the update queued.
-    Step result{finite_loss(loss, "a smaller train.lr, or train.clip = 5"), batch.pictures(), 0};
-    result.gradient_norm = sgd_.step(tape);
-    return result;
+    return recorded.update(sgd_, logits, batch.labels, training_.label_smoothing);
 }
 
 }  // namespace nascent

@@ -5,6 +5,7 @@
 
 #include "nas/algo/batches.h"
 #include "nas/algo/darts_paths.h"
+#include "nas/algo/training_step.h"
 #include "nas/supernet/darts.h"
 #include "ops/optim/sgd.h"
 
@@ -49,11 +50,7 @@ class DartsPathTrainer {
     /// for the paths of all steps.
     DartsPathTrainer(DartsNet& net, BatchSource source, const DartsPathTraining& training);
 
-    struct Step {
-        double loss;
-        int pictures;
-        double gradient_norm;  // 0 where clipping is off
-    };
+    using Step = TrainingStep;
     /// One path, one batch, one update; the state is a function of the seed and the number of steps alone. Throws
     /// Error(runtime) when the loss is not finite; the parameters are then those before the step.
     Step step();
@@ -67,7 +64,7 @@ class DartsPathTrainer {
     Sgd& optimizer() { return sgd_; }
     const Sgd& optimizer() const { return sgd_; }
     /// The most bytes that activations, gradients and scratch have taken.
-    std::size_t high_water() const { return arena_.high_water() + (slots_ ? slots_->high_water() : 0); }
+    std::size_t high_water() const { return memory_.high_water(); }
     double wait_seconds() const { return source_.wait_seconds(); }
 
   private:
@@ -75,9 +72,7 @@ class DartsPathTrainer {
     DartsPathTraining training_;
     BatchSource source_;
     Sgd sgd_;
-    Arena arena_;
-    std::unique_ptr<Slots> slots_;        // null where nothing is captured
-    std::unique_ptr<Segments> segments_;  // before the memory it refers to goes
+    StepMemory memory_;
 };
 
 }  // namespace nascent

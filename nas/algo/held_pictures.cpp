@@ -67,6 +67,7 @@ void HeldPictures::take(Loader& loader, const HeldRequest& r) {
     std::vector<std::uint8_t> bytes(r.count * values);
     Batch<float> batch;
     for (std::uint64_t step = 0; labels_.size() < r.count; step++) {
+        r.poll();
         loader.batch(step, batch);
         const std::size_t n = std::min(static_cast<std::size_t>(batch.n), r.count - labels_.size());
         std::uint8_t* to = &bytes[labels_.size() * values];

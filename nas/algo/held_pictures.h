@@ -21,6 +21,7 @@ struct HeldRequest {
     std::uint64_t seed = 0;
     int workers = 1;
     bool skip_corrupt = false;
+    std::function<void()> poll = [] {};  // called between some of them; what it throws ends the reading
 };
 
 class HeldPictures {

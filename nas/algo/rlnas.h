@@ -58,8 +58,9 @@ struct SearchRequest {
 struct SearchResult {
     std::vector<Found> found;  // one per method; the first is the answer
     int classes = 0;
-    std::string device;          // that trained; empty where the files do not say
-    std::vector<double> angles;  // of all architectures, by id
+    std::optional<nb201::NetConfig> net;  // of the supernet; nothing where the files do not say its pictures' size
+    std::string device;                   // that trained; empty where the files do not say
+    std::vector<double> angles;           // of all architectures, by id
     std::optional<Judgement> judgement;
 };
 

@@ -52,7 +52,7 @@ ChainRlnasRun::Parts::Parts(const RlnasConfig& c)
       pictures(c.data, c.run, false),
       ids(training_pictures(c, pictures.set)),
       net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32, chain::supernet(space_of(c, pictures.set))),
-      schedule(shrink_schedule(c.shrink, net.space())),
+      schedule(shrink_schedule(c, net.space())),
       shrunk{operators_of(c, net.space())} {
     device->kernel_options.winograd = c.train.conv == "winograd";
     std::int64_t epochs = c.train.epochs;

@@ -46,7 +46,7 @@ class ChainRlnasRun {
 OperatorLists operators_of(const chain::Space& space);
 /// Those of net.shrunk, or all. Throws what operators_left() throws.
 OperatorLists operators_of(const RlnasConfig& config, const chain::Space& space);
-ShrinkSchedule shrink_schedule(const RlnasConfig::Shrink& config, const chain::Space& space);
+ShrinkSchedule shrink_schedule(const RlnasConfig& config, const chain::Space& space);
 struct ChainSearchResult {
     AngleSearch search;
     chain::Space space;        // whose FLOPs count: pictures of search.flops_size

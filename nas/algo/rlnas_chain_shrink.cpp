@@ -3,6 +3,7 @@
 
 #include "nas/algo/rlnas.h"
 #include "nas/algo/rlnas_chain_parts.h"
+#include "nas/algo/rlnas_shrink.h"
 #include "nas/algo/rlnas_training.h"
 #include "nas/algo/shrink_json.h"
 #include "nas/supernet/chain_angle_table.h"
@@ -20,18 +21,9 @@ OperatorLists operators_of(const RlnasConfig& config, const chain::Space& space)
     return operators_left(config.net.shrunk, space.name, operators_of(space));
 }
 
-ShrinkSchedule shrink_schedule(const RlnasConfig::Shrink& c, const chain::Space& space) {
-    ShrinkSchedule s;
-    const bool lowest = c.rule == "lowest";
-    s.rule = lowest ? DropRule{DropRule::Kind::lowest, c.drops} : DropRule{DropRule::Kind::one_per_layer, 0};
-    s.first_epochs = c.first_epochs;
-    s.other_epochs = c.other_epochs;
-    s.max_stages = c.max_stages;
-    s.stop_at = c.stop_at;
-    s.samples = c.samples;
-    s.max_cost = c.max_flops;
-    s.replace_base_above = c.replace_base_above;
-    s.drops_per_stage = lowest ? c.drops : static_cast<int>(space.blocks.size());
+ShrinkSchedule shrink_schedule(const RlnasConfig& config, const chain::Space& space) {
+    ShrinkSchedule s = shrink_schedule(config);
+    if (s.rule.kind == DropRule::Kind::one_per_layer) s.drops_per_stage = static_cast<int>(space.blocks.size());
     return s;
 }
 

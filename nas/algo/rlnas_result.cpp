@@ -2,6 +2,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 
 #include "engine/io/atomic_file.h"
@@ -71,6 +72,15 @@ JsonObject found_json(const Found& f) {
         .add("scored", f.scored);
 }
 
+std::optional<nb201::NetConfig> net_of(const SupernetShape& shape, const StateDict& state) {
+    const auto said = state.metadata().find("input_size");  // not in the tensors
+    if (said == state.metadata().end()) return std::nullopt;
+    nb201::NetConfig net = shape.config;
+    net.input_size = std::atoi(said->second.c_str());
+    if (net.input_size < 1 || net.input_size > 8192) return std::nullopt;
+    return net;
+}
+
 }  // namespace
 
 SearchResult search_states(const SearchRequest& request, RunDirectory* directory) {
@@ -83,6 +93,7 @@ SearchResult search_states(const SearchRequest& request, RunDirectory* directory
                            angle_rules(request.config.angle));
     SearchResult result;
     result.classes = shape.config.classes;
+    result.net = net_of(shape, trained);
     if (const auto at = trained.metadata().find("device"); at != trained.metadata().end()) result.device = at->second;
     const OperatorLists operators = operators_left(request.config.net.shrunk, "nasbench201", nb201_operators());
     result.angles = angles_within(angle, operators);
@@ -129,6 +140,15 @@ std::string to_json(const SearchResult& result, const RlnasConfig& config) {
         .add("classes", result.classes)
         .add("params", cost.params)
         .add("macs", macs_json(cost));
+    if (result.net) {
+        const Cost own = cost_of(*result.net, first.arch);
+        all.add("net", JsonObject()
+                           .add("channels", result.net->channels)
+                           .add("cells", result.net->cells_per_stage)
+                           .add("size", result.net->input_size)
+                           .add("params", own.params)
+                           .add("macs", macs_json(own)));
+    }
     if (!result.device.empty()) all.add("device", result.device);
     std::vector<JsonObject> searches;
     for (const Found& f : result.found) searches.push_back(found_json(f));

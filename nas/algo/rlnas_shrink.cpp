@@ -54,9 +54,8 @@ std::vector<OperatorScore> accuracies(const RlnasConfig& c, const StateDict& tra
                   c.data.source, pictures.set.classes, file, shape.config.classes);
     Nb201Supernet net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32, shape.config, shape.style);
     trained.load_into(net, file);
-    return nb201_accuracy_scores(net, held_out_batches(c, net.store().dtype(), pictures), operators, [] {
-        if (InterruptGuard::requested()) fail(ErrorKind::interrupted, "stopped while operators were scored");
-    });
+    return nb201_accuracy_scores(net, held_out_batches(c, net.store().dtype(), pictures), operators,
+                                 [] { stop_if_requested("operators were scored"); });
 }
 
 }  // namespace

@@ -21,32 +21,37 @@ std::string name_of(const PixelFormat& format, const std::string& pipeline) {
 
 }  // namespace
 
-RunPictures::RunPictures(const PictureOptions& o, const ProcessOptions& process, bool needs_test)
-    : skip_corrupt_(o.skip_corrupt) {
+OpenedPictures open_pictures(const PictureOptions& o, const ProcessOptions& process, bool needs_test) {
+    OpenedPictures all;
     if (o.pipeline == "none") {
-        set = load_pictures(o, process);
-        norm = normalisation(o.norm, set);
-        return;
+        all.set = load_pictures(o, process);
+        all.norm = normalisation(o.norm, all.set);
+        return all;
     }
     Scope scope("--data {}", o.source);
-    pipeline_ = at_size(picture_pipeline(o.pipeline), o.size);
-    if (o.norm != "auto") pipeline_.format.norm = normalisation(o.norm, {});
-    files_ = open_pictures(o.source, pipeline_, o.classes, needs_test);
-    set = files_->labelled;
-    norm = pipeline_.format.norm;
-    norm.name = name_of(pipeline_.format, o.pipeline);
+    all.pipeline = at_size(picture_pipeline(o.pipeline), o.size);
+    PixelFormat& format = all.pipeline.format;
+    if (o.norm != "auto") format.norm = normalisation(o.norm, {});
+    all.files = open_pictures(o.source, all.pipeline, o.classes, needs_test);
+    all.set = all.files->labelled;
+    all.norm = format.norm;
+    all.norm.name = name_of(format, o.pipeline);
+    return all;
 }
+
+RunPictures::RunPictures(const PictureOptions& o, const ProcessOptions& process, bool needs_test)
+    : OpenedPictures(open_pictures(o, process, needs_test)), skip_corrupt_(o.skip_corrupt) {}
 
 template <class T>
 BatchSource RunPictures::open(Split split, std::vector<std::uint32_t> ids, const LoaderOptions& o) {
     const bool test = split == Split::test;
-    if (!files_) {
+    if (!files) {
         auto loader = std::make_shared<Loader<T>>(test ? set.test : set.train, std::move(ids), set.classes, norm, o);
         loaders_.push_back(loader);
         return source_of(*loader, square_side(set));
     }
     PictureLoaderOptions p;
-    p.pipeline = pipeline_;
+    p.pipeline = pipeline;
     p.train = o.augment;
     p.seed = o.seed;
     p.batch_size = o.batch_size;
@@ -56,7 +61,7 @@ BatchSource RunPictures::open(Split split, std::vector<std::uint32_t> ids, const
     p.fixed_labels = o.fixed_labels;
     p.skip_corrupt = skip_corrupt_;
     p.workers = o.workers;
-    auto loader = std::make_shared<PictureLoader<T>>(test ? files_->test : files_->train, std::move(ids), std::move(p));
+    auto loader = std::make_shared<PictureLoader<T>>(test ? files->test : files->train, std::move(ids), std::move(p));
     loaders_.push_back(loader);
     corrupt_of_.push_back([test, of = loader.get()] {
         std::vector<std::string> names = of->corrupt();
@@ -69,6 +74,11 @@ BatchSource RunPictures::open(Split split, std::vector<std::uint32_t> ids, const
 BatchSource RunPictures::open(DType dtype, Split split, std::vector<std::uint32_t> ids, const LoaderOptions& options) {
     return dtype == DType::f64 ? open<double>(split, std::move(ids), options)
                                : open<float>(split, std::move(ids), options);
+}
+
+void RunPictures::close() {
+    corrupt_of_.clear();
+    loaders_.clear();
 }
 
 std::vector<std::string> RunPictures::corrupt() const {

@@ -16,35 +16,42 @@ namespace nascent {
 
 class RunLog;
 
-class RunPictures {
+/// The pictures that settings name.
+struct OpenedPictures {
+    Dataset set;                      // without pixels where they are not in memory
+    std::optional<PictureSet> files;  // with a pipeline
+    PicturePipeline pipeline;         // that those are read with
+    Normalisation norm;               // its name is for people
+};
+/// Without `needs_test` files that a pipeline reads may be training pictures alone. Throws what load_dataset(),
+/// open_pictures() and normalisation() throw.
+OpenedPictures open_pictures(const PictureOptions& pictures, const ProcessOptions& process, bool needs_test);
+
+class RunPictures : public OpenedPictures {
   public:
-    /// Without `needs_test` files that a pipeline reads may be training pictures alone. Throws what load_dataset(),
-    /// open_pictures() and normalisation() throw.
+    /// As open_pictures().
     RunPictures(const PictureOptions& pictures, const ProcessOptions& process, bool needs_test = true);
     RunPictures(const RunPictures&) = delete;
     RunPictures& operator=(const RunPictures&) = delete;
 
     enum class Split { train, test };
-    /// Batches of the pictures at the places `ids` (empty: all), of type `dtype`; the loader lives as long as this. Of
+    /// Batches of the pictures at the places `ids` (empty: all), of type `dtype`; the loader lives until close(). Of
     /// the options, `transform` and `ahead` are of pictures in memory alone. With a pipeline, options.augment chooses
     /// between its training and its evaluation transform. Throws what the loaders throw, and Error(data) for pictures
     /// in memory that are no squares.
     BatchSource open(DType dtype, Split split, std::vector<std::uint32_t> ids, const LoaderOptions& options);
-    bool in_memory() const { return !files_; }
+    /// Ends the loaders and their threads: no batch is asked for any more.
+    void close();
+    bool in_memory() const { return !files; }
 
     /// "train/CLASS/FILE" of the corrupt pictures that batches have met so far, whose places others have taken; sorted.
     std::vector<std::string> corrupt() const;
     /// Says so in the log where there are more than last time.
     void warn_of_corrupt(RunLog& log);
 
-    Dataset set;         // without pixels where they are not in memory
-    Normalisation norm;  // its name is for people
-
   private:
     template <class T>
     BatchSource open(Split split, std::vector<std::uint32_t> ids, const LoaderOptions& options);
-    PicturePipeline pipeline_;
-    std::optional<PictureSet> files_;  // with a pipeline
     bool skip_corrupt_;
     std::vector<std::shared_ptr<void>> loaders_;
     std::vector<std::function<std::vector<std::string>()>> corrupt_of_;

@@ -3,6 +3,7 @@
 
 #include "nas/algo/search_parts.h"
 #include "nas/supernet/widen.h"
+#include "ops/constants.h"
 
 namespace nascent {
 namespace {
@@ -13,13 +14,10 @@ void write_pruned(SearchNet& net, const Kept& kept) {
     const std::vector<int> parameters = net.alphas();
     for (std::size_t m = 0; m < parameters.size(); m++) {
         const Tensor t = net.store().raw(parameters[m]);
-        with_type(t.dtype, [&](auto zero) {
-            std::vector<decltype(zero)> host(t.size());
-            t.device->copy_out(host.data(), t.data, t.bytes());
-            for (std::size_t i = 0; i < host.size(); i++)
-                if (!kept[m][i]) host[i] = zero;
-            t.device->copy_in(t.data, host.data(), t.bytes());
-        });
+        std::vector<double> alphas = numbers_of(t);
+        for (std::size_t i = 0; i < alphas.size(); i++)
+            if (!kept[m][i]) alphas[i] = 0;
+        write_numbers(t, alphas);
     }
 }
 

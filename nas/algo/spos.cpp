@@ -1,11 +1,9 @@
 #include "nas/algo/spos.h"
 
-#include <fmt/ranges.h>
+#include <fmt/format.h>
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "nas/algo/spos_pictures.h"
 #include "nas/algo/training_epochs.h"
 #include "nas/supernet/chain_state_dict.h"
 #include "nas/supernet/training_state.h"
@@ -15,13 +13,13 @@ namespace nascent {
 std::string supernet_path(const RunDirectory& run) { return run.export_folder() + "/supernet.safetensors"; }
 
 struct SposTraining::Parts {
-    explicit Parts(const SposConfig& c)
+    Parts(const SposConfig& c, SposPictures& of)
         : device(run_device(c.run, c.train.precision)),
           target(target_of(*device)),
-          pictures(c),
+          pictures(of),
           space(space_of(c, pictures.classes(), pictures.size())),
           operators(operators_of(c, space)),
-          source(pictures.train(c)),
+          source(of.train(c)),
           paths(chain_paths(space, sampling(c))),
           net(*device, c.train.dtype == "float64" ? DType::f64 : DType::f32, supernet_of(c, space)),
           trainer(net, source, paths, training_of(c, source.steps_per_epoch)) {}
@@ -32,7 +30,7 @@ struct SposTraining::Parts {
     }
     std::unique_ptr<Device> device;
     std::string target;  // the bits depend on it
-    SposPictures pictures;
+    SposPictures& pictures;
     chain::Space space;
     std::vector<std::vector<int>> operators;  // of each block, what is left of the space
     BatchSource source;
@@ -44,19 +42,18 @@ struct SposTraining::Parts {
     std::vector<double> losses;  // of the first epoch and of the last so far
 };
 
-SposTraining::SposTraining(const SposConfig& config, RunDirectory& directory)
-    : config_(config), directory_(directory), parts_(std::make_unique<Parts>(config)) {
+SposTraining::SposTraining(const SposConfig& config, SposPictures& pictures, RunDirectory& directory)
+    : config_(config), directory_(directory), parts_(std::make_unique<Parts>(config, pictures)) {
     Parts& p = *parts_;
     RunLog& log = directory_.log();
     log.say(fmt::format("{}; supernet of {} with {} weights; {} on {}{}",
                         describe(p.pictures.set, std::to_string(p.pictures.train_ids.size()), p.pictures.norm.name),
                         p.space.name, p.net.store().parameter_count(), config.train.dtype, p.target,
                         p.device->pool() ? fmt::format(" with {} threads", p.device->pool()->threads()) : ""));
-    if (!p.pictures.warning.empty()) log.warn(p.pictures.warning);
     if (p.pictures.set.skipped > 0) log.warn(fmt::format("{} corrupt pictures were left out", p.pictures.set.skipped));
     restore();
 }
-SposTraining::~SposTraining() = default;
+SposTraining::~SposTraining() { parts_->pictures.close(); }
 
 std::int64_t SposTraining::step() const { return parts_->trainer.step_number(); }
 std::int64_t SposTraining::total_steps() const { return parts_->trainer.total_steps(); }
@@ -105,7 +102,7 @@ void SposTraining::train() {
     if (p.losses.size() == 2)
         directory_.log().say(
             fmt::format("mean loss {:.4f} in the first epoch, {:.4f} in the last", p.losses[0], p.losses[1]));
-    warn_of_corrupt();
+    p.pictures.warn_of_corrupt(directory_.log());
     const chain::Config& of = p.space.config;
     const std::map<std::string, std::string> about{
         {"space", std::string(p.space.name)},          {"input_size", std::to_string(of.input_size)},
@@ -114,21 +111,6 @@ void SposTraining::train() {
         {"pipeline", config_.data.pipeline},           {"step", std::to_string(step())},
         {"seed", std::to_string(config_.run.seed)},    {"device", p.target}};
     state_dict(p.net, &p.trainer.optimizer()).write(supernet_path(directory_), p.net.store().dtype(), about);
-}
-
-void SposTraining::warn_of_corrupt() {
-    const std::vector<std::string> names = parts_->pictures.corrupt();
-    if (names.empty()) return;
-    constexpr std::size_t shown = 10;
-    const std::vector<std::string> first(names.begin(),
-                                         names.begin() + static_cast<std::ptrdiff_t>(std::min(shown, names.size())));
-    directory_.log().warn(fmt::format("{} corrupt pictures, whose places others took: {}{}", names.size(),
-                                      fmt::join(first, ", "), names.size() > shown ? ", ..." : ""));
-}
-
-void train_spos(const SposConfig& config, RunDirectory& directory) {
-    if (std::filesystem::exists(supernet_path(directory))) return;
-    SposTraining(config, directory).train();
 }
 
 }  // namespace nascent

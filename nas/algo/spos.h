@@ -5,6 +5,7 @@
 #include <string>
 
 #include "nas/algo/spos_config.h"
+#include "nas/algo/spos_pictures.h"
 #include "nas/run/run_directory.h"
 
 namespace nascent {
@@ -14,9 +15,10 @@ std::string supernet_path(const RunDirectory& run);
 
 class SposTraining {
   public:
-    /// Fresh where the directory holds no checkpoint, else it goes on. `config` must be resolved. Loads the data and
-    /// builds the network; throws what SposPictures, the space, chain_paths() and the network throw.
-    SposTraining(const SposConfig& config, RunDirectory& directory);
+    /// Fresh where the directory holds no checkpoint, else it goes on. `config` must be resolved; all three must
+    /// outlive this, which closes the pictures' loaders at its end. Builds the network; throws what the loaders, the
+    /// space, chain_paths() and the network throw.
+    SposTraining(const SposConfig& config, SposPictures& pictures, RunDirectory& directory);
     ~SposTraining();
 
     /// Trains to the end and writes supernet_path(). Throws Error(interrupted) after writing a checkpoint when a signal
@@ -31,13 +33,9 @@ class SposTraining {
     void save();
     void restore();
     void end_epoch(std::int64_t epoch);
-    void warn_of_corrupt();
     const SposConfig& config_;
     RunDirectory& directory_;
     std::unique_ptr<Parts> parts_;
 };
-
-/// Trains unless that is done already. `config` as above.
-void train_spos(const SposConfig& config, RunDirectory& directory);
 
 }  // namespace nascent

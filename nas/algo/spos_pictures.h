@@ -1,46 +1,30 @@
 // The pictures of a run on chains: those that are trained on, and those that candidates are compared on.
 #pragma once
-#include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "nas/algo/batches.h"
+#include "nas/algo/run_pictures.h"
 #include "nas/algo/spos_config.h"
-#include "nas/data/picture_set.h"
 
 namespace nascent {
 
 /// In memory, or with data.pipeline files or packs that a batch's pictures are read from.
-class SposPictures {
+class SposPictures : public RunPictures {
   public:
     /// Throws what load_dataset(), open_pictures() and hold_out() throw. Where pictures are held out of the training
     /// set, files may have no other split.
     explicit SposPictures(const SposConfig& config);
 
-    /// Training batches in the network's type; the pictures must outlive it.
+    /// Training batches, in the network's type.
     BatchSource train(const SposConfig& config);
-    /// "CLASS/FILE" of the corrupt pictures that training batches have met so far; sorted.
-    std::vector<std::string> corrupt() const;
-
     /// Side and classes of the pictures as the network gets them.
     int size() const;
     int classes() const { return set.classes; }
 
-    Dataset set;                           // without pixels where they are not in memory
-    std::optional<PictureSet> files;       // with a pipeline
-    PicturePipeline pipeline;              // that those are read with
-    Normalisation norm;                    // its name is for people
     std::vector<std::uint32_t> train_ids;  // places in the training split
     std::vector<std::uint32_t> held_ids;   // to compare candidates on
     bool held_in_train = false;            // they are places in the training split, else in the validation split
     std::string warning;                   // what the user must be told, or ""
-
-  private:
-    template <class T>
-    BatchSource open(const SposConfig& config);
-    std::shared_ptr<void> loader_;
-    std::function<std::vector<std::string>()> corrupt_;
 };
 
 }  // namespace nascent

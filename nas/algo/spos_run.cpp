@@ -8,6 +8,7 @@
 #include "nas/algo/shrink_json.h"
 #include "nas/algo/spos.h"
 #include "nas/algo/spos_search.h"
+#include "nas/run/interrupt.h"
 #include "nas/supernet/chain_state_dict.h"
 
 namespace nascent {
@@ -51,6 +52,7 @@ class Held {
         r.seed = static_cast<std::uint64_t>(c_.run.seed);
         r.workers = c_.run.loader_workers;
         r.skip_corrupt = c_.data.skip_corrupt;
+        r.poll = [] { stop_if_requested("pictures for the search were read"); };
         return r;
     }
     std::unique_ptr<HeldPictures> hold(const HeldRequest& r, bool train) const {
@@ -89,20 +91,18 @@ SearchPictures hold_pictures(const SposConfig& c, const SposPictures& pictures, 
     return {held.calibration(), held.evaluation()};
 }
 
-void check_search(const SposConfig& c) {
-    const SposPictures pictures(c);
+void check_search(const SposConfig& c, const SposPictures& pictures) {
     const chain::Space space = space_of(c, pictures.classes(), pictures.size());
     (void)checked_limits(c, pictures, space, operators_of(c, space));
 }
 
-void search_spos(const SposConfig& c, RunDirectory& directory) {
+void search_spos(const SposConfig& c, const SposPictures& pictures, RunDirectory& directory) {
     const std::optional<Checkpoint> found = directory.restore();
     std::int64_t first_step = 0;
     if (found) {
         const auto state = nlohmann::json::parse(found->state, nullptr, false);
         first_step = state.is_object() ? state.value("first_step", found->step) : found->step;
     }
-    const SposPictures pictures(c);
     const chain::Space space = space_of(c, pictures.classes(), pictures.size());
     const OperatorLists operators = operators_of(c, space);
     const SearchLimits limits = checked_limits(c, pictures, space, operators);
@@ -114,7 +114,6 @@ void search_spos(const SposConfig& c, RunDirectory& directory) {
         NASCENT_CHECK(named->second == space.name, usage,
                       "{}: a supernet of the space {}, expected one of {} (--space)", path, named->second, space.name);
     load(net, state, path);
-    if (!pictures.warning.empty()) directory.log().warn(pictures.warning);
 
     const SearchPictures held = hold_pictures(c, pictures, *device);
     const SposSearchInput input{

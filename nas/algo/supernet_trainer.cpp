@@ -83,12 +83,7 @@ SupernetTrainer::SupernetTrainer(Nb201Supernet& net, std::unique_ptr<Source> sou
       steps_per_epoch_(source_->steps_per_epoch()),
       sgd_(net.store(), training.sgd,
            [t = training, n = steps_per_epoch_](std::int64_t step) { return cosine_lr(t, step / n); }),
-      arena_(net.store().device()) {
-    Device& device = net.store().device();
-    if (!training.capture || !device.can_capture()) return;
-    slots_ = std::make_unique<Slots>(device);
-    segments_ = std::make_unique<Segments>(device);
-}
+      memory_(net.store().device(), training.capture) {}
 template <class T>
 SupernetTrainer::SupernetTrainer(Nb201Supernet& net, Loader<T>& loader, const SupernetTraining& training)
     : SupernetTrainer(net, make_source(net, loader), training) {}
@@ -103,23 +98,13 @@ double SupernetTrainer::wait_seconds() const { return source_->wait_seconds(); }
 SupernetTrainer::Step SupernetTrainer::step() {
     const std::int64_t step = step_number();
     Scope scope("step {}", step);
-    arena_.reset();
-    if (slots_) slots_->reset();
-    ExecutionScope execution(arena_);
-    CapturedScope captured(segments_.get(), slots_.get());
-    Tape tape(arena_, &net_.store(), slots_ ? Tape::Gradients::fixed : Tape::Gradients::reused);
-    TapeScope recording(&tape);
+    RecordedStep recorded(memory_, net_.store());
     const SupernetTraining& t = training_;
     const Nb201Path path = t.operators.empty()
                                ? sample_path(t.seed, step, net_.search_cells(), t.sampling)
                                : sample_path(t.seed, step, net_.search_cells(), t.sampling, t.operators);
     const auto [logits, labels] = source_->forward(net_, step, path);
-    const Tensor loss = cross_entropy(logits, labels, training_.label_smoothing);
-    backward_from(tape, loss);
-    // The host waits here, once a step, with all of the step but the update queued.
-    Step result{finite_loss(loss, "a smaller train.lr, or train.clip = 5"), static_cast<int>(labels.size()), 0};
-    result.gradient_norm = sgd_.step(tape);
-    return result;
+    return recorded.update(sgd_, logits, labels, t.label_smoothing);
 }
 
 }  // namespace nascent

@@ -5,6 +5,7 @@
 
 #include "nas/algo/batches.h"
 #include "nas/algo/path_sampling.h"
+#include "nas/algo/training_step.h"
 #include "nas/data/loader.h"
 #include "nas/supernet/training_state.h"
 
@@ -35,11 +36,7 @@ class SupernetTrainer {
     SupernetTrainer(Nb201Supernet& net, BatchSource source, const SupernetTraining& training);
     ~SupernetTrainer();
 
-    struct Step {
-        double loss;
-        int pictures;
-        double gradient_norm;  // 0 where clipping is off
-    };
+    using Step = TrainingStep;
     /// One path, one batch, one update; the state is a function of the seed and the number of steps alone. Throws
     /// Error(runtime) when the loss is not finite; the parameters are then those before the step.
     Step step();
@@ -52,9 +49,9 @@ class SupernetTrainer {
     Sgd& optimizer() { return sgd_; }
     const Sgd& optimizer() const { return sgd_; }
     /// The most bytes that activations, gradients and scratch have taken.
-    std::size_t high_water() const { return arena_.high_water() + (slots_ ? slots_->high_water() : 0); }
+    std::size_t high_water() const { return memory_.high_water(); }
     /// What has been captured; null where nothing is.
-    const Segments* segments() const { return segments_.get(); }
+    const Segments* segments() const { return memory_.segments(); }
     double wait_seconds() const;
 
   private:
@@ -70,9 +67,7 @@ class SupernetTrainer {
     std::unique_ptr<Source> source_;
     std::int64_t steps_per_epoch_;
     Sgd sgd_;
-    Arena arena_;
-    std::unique_ptr<Slots> slots_;        // null where nothing is captured
-    std::unique_ptr<Segments> segments_;  // before the memory it refers to goes
+    StepMemory memory_;
 };
 
 }  // namespace nascent

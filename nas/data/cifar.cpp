@@ -39,12 +39,13 @@ struct Source {
     std::map<std::string, Bytes> files;
 };
 
-Source from_folder(const std::string& path, const Layout& layout) {
+Source from_folder(const std::string& path, const Layout& layout, const DatasetOptions& options) {
     fs::path folder = path;
     if (!fs::exists(folder / layout.test[0]) && fs::is_directory(folder / layout.folder)) folder /= layout.folder;
     Source source{folder.string() + "/", {}};
     for (const auto* list : {&layout.train, &layout.test}) {
         for (const std::string& name : *list) {
+            options.poll();
             NASCENT_CHECK(fs::exists(folder / name), data, "{}{}: missing; the binary version of the set is needed",
                           source.place, name);
             source.files[name] = read_bytes(source.place + name, max_file);
@@ -54,13 +55,14 @@ Source from_folder(const std::string& path, const Layout& layout) {
     return source;
 }
 
-Bytes read_entry(archive* reader, archive_entry* entry, const std::string& what) {
+Bytes read_entry(archive* reader, archive_entry* entry, const std::string& what, const DatasetOptions& options) {
     const std::int64_t size = archive_entry_size_is_set(entry) ? archive_entry_size(entry) : -1;
     NASCENT_CHECK(size >= 0 && static_cast<std::uint64_t>(size) <= max_file, data, "{}: {} bytes, expected at most {}",
                   what, size, max_file);
     // Grown as bytes come, so that a header that lies about its size costs nothing.
     Bytes bytes;
     while (bytes.size() < static_cast<std::size_t>(size)) {
+        options.poll();
         const std::size_t at = bytes.size();
         bytes.resize(std::min(static_cast<std::size_t>(size), at + (std::size_t{1} << 20)));
         const la_ssize_t got = archive_read_data(reader, bytes.data() + at, bytes.size() - at);
@@ -72,7 +74,7 @@ Bytes read_entry(archive* reader, archive_entry* entry, const std::string& what)
     return bytes;
 }
 
-Source from_archive(const std::string& path, const Layout& layout) {
+Source from_archive(const std::string& path, const Layout& layout, const DatasetOptions& options) {
     std::unique_ptr<archive, int (*)(archive*)> reader(archive_read_new(), &archive_read_free);
     NASCENT_CHECK(reader != nullptr, runtime, "{}: no memory for the archive reader", path);
     archive_read_support_filter_gzip(reader.get());
@@ -92,6 +94,7 @@ Source from_archive(const std::string& path, const Layout& layout) {
         const int status = archive_read_next_header(reader.get(), &entry);
         if (status == ARCHIVE_EOF) break;
         check(status);
+        options.poll();
         NASCENT_CHECK(n < max_entries, data, "{}: more than {} entries", path, max_entries);
         const char* full = archive_entry_pathname(entry);
         const std::string name = full ? fs::path(full).filename().string() : "";
@@ -102,7 +105,7 @@ Source from_archive(const std::string& path, const Layout& layout) {
             continue;
         }
         NASCENT_CHECK(!source.files.contains(name), data, "{}: holds {} twice", path, name);
-        source.files[name] = read_entry(reader.get(), entry, source.place + name);
+        source.files[name] = read_entry(reader.get(), entry, source.place + name, options);
     }
     for (const auto* list : {&layout.train, &layout.test}) {
         for (const std::string& name : *list) {
@@ -161,10 +164,10 @@ std::vector<std::string> class_names(Source& source, const Layout& layout) {
 }
 }  // namespace
 
-Dataset read_cifar(const std::string& path, bool fine) {
+Dataset read_cifar(const std::string& path, bool fine, const DatasetOptions& options) {
     const Layout layout = layout_of(fine);
     NASCENT_CHECK(fs::exists(path), data, "{}: does not exist", path);
-    Source source = fs::is_directory(path) ? from_folder(path, layout) : from_archive(path, layout);
+    Source source = fs::is_directory(path) ? from_folder(path, layout, options) : from_archive(path, layout, options);
     Dataset set;
     set.classes = layout.classes;
     set.class_names = class_names(source, layout);

@@ -66,10 +66,10 @@ Dataset load_dataset(const std::string& spec, const DatasetOptions& options) {
         set = read_packs(path, options);
     } else if (kind == "cifar10") {
         check_fixed(options, kind, 32, 10);
-        set = read_cifar(path, false);
+        set = read_cifar(path, false, options);
     } else if (kind == "cifar100") {
         check_fixed(options, kind, 32, 100);
-        set = read_cifar(path, true);
+        set = read_cifar(path, true, options);
     } else {
         check_fixed(options, kind, 16, 0);
         set = read_imagenet16(path, options);

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,8 @@ struct DatasetOptions {
     /// synthetic: counts and the seed.
     std::size_t train_count = 10'000, test_count = 2'000;
     std::uint64_t seed = 0;
+    /// Called between pictures or files, perhaps by several threads at once; what it throws ends the loading.
+    std::function<void()> poll = [] {};
 };
 
 /// Reads `synthetic | folder:DIR | pack:DIR | cifar10:DIR | cifar100:DIR | imagenet16:DIR`.

@@ -40,6 +40,7 @@ class Reader {
             if (k > first_bad) return;
             try {
                 for (std::size_t i = k * chunk_files; i < std::min(count, (k + 1) * chunk_files); i++) {
+                    options_.poll();
                     corrupt[i] = !place(listing.path(i), &out.pixels[i * out.picture_bytes()]);
                 }
             } catch (...) {
@@ -59,6 +60,7 @@ class Reader {
     void find_size(const ClassFolders& listing, const std::string& folder) {
         height_ = width_ = options_.size;
         for (std::size_t i = 0; height_ == 0 && i < listing.files.size(); i++) {
+            options_.poll();
             try {
                 const Picture first = read_picture(listing.path(i), 0);
                 height_ = first.height, width_ = first.width;

@@ -46,6 +46,7 @@ Dataset read_imagenet16(const std::string& path, const DatasetOptions& options) 
     for (int i = 1; i <= classes; i++) set.class_names.push_back(std::to_string(i));
     set.train.height = set.train.width = set.test.height = set.test.width = 16;
     for (int i = 1; i <= 10; i++) {
+        options.poll();
         append_batch((std::filesystem::path(path) / ("train_data_batch_" + std::to_string(i))).string(), classes,
                      set.train);
     }

@@ -1,7 +1,6 @@
 #include "nas/data/pack.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include "engine/base/error.h"
 #include "engine/io/crc32.h"
 #include "nas/data/file.h"
+#include "nas/data/pack_layout.h"
 
 namespace nascent {
 namespace {
@@ -54,16 +54,18 @@ std::shared_ptr<const Pack> Pack::open(const std::string& path) {
     NASCENT_CHECK(fd >= 0, data, "{}: {}", path, std::strerror(errno));
     struct stat status = {};
     const bool regular = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-    void* mapped = MAP_FAILED;
-    const auto size = static_cast<std::size_t>(regular ? status.st_size : 0);
-    if (size > 0) mapped = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    const int error = errno;
     pack->descriptor_ = fd;
     NASCENT_CHECK(regular, data, "{}: not a regular file", path);
-    NASCENT_CHECK(size > 0, data, "{}: not a pack: empty", path);
-    NASCENT_CHECK(mapped != MAP_FAILED, data, "{}: cannot be mapped into memory: {}", path, std::strerror(error));
-    pack->file_ = {static_cast<const std::uint8_t*>(mapped), size};
-    pack->tables_ = parse_pack(pack->file_, path);
+    NASCENT_CHECK(status.st_size > 0, data, "{}: not a pack: empty", path);
+    pack->size_ = static_cast<std::size_t>(status.st_size);
+    const std::size_t most = std::min(pack->size_, std::max(pack_layout::border, pack_layout::tail_bytes));
+    Bytes head(most), end(most);
+    pack->read_at(0, head);
+    pack->read_at(pack->size_ - most, end);
+    const PackTail tail = parse_pack_tail(head, end, pack->size_, path);
+    Bytes tables(static_cast<std::size_t>(tail.tables_bytes));
+    pack->read_at(tail.tables, tables);
+    pack->tables_ = parse_pack_tables(tables, tail, path);
     std::size_t length = 0;
     for (const PackEntry& e : pack->tables_.entries) length += e.name.size();
     pack->names_.reserve(length);
@@ -78,27 +80,41 @@ std::shared_ptr<const Pack> Pack::open(const std::string& path) {
 
 Pack::~Pack() {
     if (descriptor_ >= 0) ::close(descriptor_);
-    if (!file_.empty()) ::munmap(const_cast<std::uint8_t*>(file_.data()), file_.size());
 }
 
-PictureView Pack::picture(std::size_t i) const {
+void Pack::read_at(std::uint64_t offset, std::span<std::uint8_t> to) const {
+    while (!to.empty()) {
+        const ssize_t got = ::pread(descriptor_, to.data(), to.size(), static_cast<off_t>(offset));
+        if (got < 0 && errno == EINTR) continue;
+        NASCENT_CHECK(got >= 0, data, "{}: byte {}: {}", path_, offset, std::strerror(errno));
+        struct stat status = {};
+        NASCENT_CHECK(got > 0, data, "{}: was cut to {} bytes while it is read, expected {}; make the pack again",
+                      path_, ::fstat(descriptor_, &status) == 0 ? status.st_size : 0, size_);
+        to = to.subspan(static_cast<std::size_t>(got));
+        offset += static_cast<std::uint64_t>(got);
+    }
+}
+
+PictureView Pack::rows(std::size_t i, int top, int height, Bytes& buffer) const {
     const PackEntry& e = entry(i);
-    struct stat status = {};
-    NASCENT_CHECK(::fstat(descriptor_, &status) == 0 && static_cast<std::size_t>(status.st_size) >= file_.size(), data,
-                  "{}: was cut to {} bytes while it is read, expected {}; make the pack again", path_, status.st_size,
-                  file_.size());
-    const std::span<const std::uint8_t> bytes = file_.subspan(static_cast<std::size_t>(e.offset), e.bytes());
-    if (!verified_[i].load(std::memory_order_relaxed)) {
+    const std::size_t stride = static_cast<std::size_t>(e.width) * 3, before = static_cast<std::size_t>(top) * stride;
+    const bool verified = verified_[i].load(std::memory_order_relaxed);
+    const std::size_t size = verified ? static_cast<std::size_t>(height) * stride : e.bytes();
+    if (buffer.size() < size) buffer.resize(size);
+    const std::span<std::uint8_t> bytes = std::span(buffer).first(size);
+    read_at(e.offset + (verified ? before : 0), bytes);
+    if (!verified) {
         NASCENT_CHECK(crc32(std::as_bytes(bytes)) == e.crc32, data,
                       "{}: byte {}: picture '{}' is damaged: its checksum is another; make the pack again", path_,
                       e.offset, e.name);
         verified_[i].store(true, std::memory_order_relaxed);
     }
-    return {bytes.data(), static_cast<std::size_t>(e.width) * 3, e.height, e.width};
+    return {bytes.data() + (verified ? 0 : before), stride, height, e.width};
 }
 
 void Pack::verify() const {
-    for (std::size_t i = 0; i < count(); i++) picture(i);
+    Bytes buffer;
+    for (std::size_t i = 0; i < count(); i++) picture(i, buffer);
 }
 
 bool Pack::matches(const ClassFolders& folders, std::string& why) const {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "nas/data/class_folders.h"
+#include "nas/data/file.h"
 #include "nas/data/picture.h"
 #include "nas/data/resample.h"
 
@@ -56,9 +57,8 @@ struct PackTables {
 /// expected.
 PackTables parse_pack(std::span<const std::uint8_t> file, const std::string& name);
 
-/// A pack that is mapped into memory. Safe to use from several threads. A file that is cut while it is open (write_pack
-/// never does; it replaces) is seen before a picture is read; only in the moment in which its pixels are read it must
-/// not be.
+/// A pack that is read as pictures are asked for. Safe to use from several threads. A file that is cut while it is open
+/// (write_pack never does; it replaces) is an error whenever that happens.
 class Pack {
   public:
     /// Throws Error(data) when there is no such file or it is not a whole pack.
@@ -76,9 +76,12 @@ class Pack {
     int label(std::size_t i) const { return entry(i).label; }
     std::string name(std::size_t i) const { return std::string(entry(i).name); }
 
-    /// The pixels, compared with their checksum the first time they are asked for. Throws Error(data) that names the
-    /// pack and the picture when they are damaged, or the file has been cut.
-    PictureView picture(std::size_t i) const;
+    /// The pixels, in `buffer`, which grows as it must; the whole picture is compared with its checksum the first time.
+    /// Throws Error(data) that names the pack, and the picture when it is damaged, where the file cannot be read or has
+    /// been cut.
+    PictureView picture(std::size_t i, Bytes& buffer) const { return rows(i, 0, entry(i).height, buffer); }
+    /// Rows top .. top + height of it.
+    PictureView rows(std::size_t i, int top, int height, Bytes& buffer) const;
     /// All pictures against their checksums.
     void verify() const;
 
@@ -90,10 +93,11 @@ class Pack {
 
   private:
     Pack() = default;
+    void read_at(std::uint64_t offset, std::span<std::uint8_t> to) const;
     std::string path_;
     int descriptor_ = -1;
-    std::span<const std::uint8_t> file_;
-    std::string names_;  // those of all entries, whatever becomes of the file
+    std::size_t size_ = 0;  // of the file when it was opened
+    std::string names_;     // those of all entries
     PackTables tables_;
     mutable std::vector<std::atomic<bool>> verified_;
 };

@@ -2,6 +2,8 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <string>
 #include <string_view>
 
 namespace nascent::pack_layout {
@@ -22,3 +24,20 @@ inline constexpr std::uint64_t at_border(std::uint64_t n) { return (n + border -
 inline constexpr int most_side = 65535;
 
 }  // namespace nascent::pack_layout
+
+namespace nascent {
+
+struct PackTables;
+
+/// Where the tables lie, as a pack's end says.
+struct PackTail {
+    std::uint64_t tables = 0, tables_bytes = 0;
+    std::uint32_t tables_crc32 = 0;
+};
+/// parse_pack() in two steps, for who reads only parts of a file of `size` bytes: its first bytes and its last ones, as
+/// many as a border and a tail take or as there are; then the tables.
+PackTail parse_pack_tail(std::span<const std::uint8_t> head, std::span<const std::uint8_t> end, std::size_t size,
+                         const std::string& name);
+PackTables parse_pack_tables(std::span<const std::uint8_t> tables, const PackTail& tail, const std::string& name);
+
+}  // namespace nascent

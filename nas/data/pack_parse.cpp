@@ -60,40 +60,6 @@ std::size_t class_of(std::string_view path, const std::vector<std::string>& clas
     return static_cast<std::size_t>(found - classes.begin());
 }
 
-struct Tail {
-    std::uint64_t tables = 0, tables_bytes = 0;
-};
-
-Tail read_tail(std::span<const std::uint8_t> file, const std::string& name) {
-    NASCENT_CHECK(file.size() >= border && std::memcmp(file.data(), head_magic.data(), head_magic.size()) == 0, data,
-                  "{}: not a pack: expected '{}' at byte 0 of at least {}", name, head_magic, border);
-    Cursor head(file.subspan(head_magic.size(), 4), head_magic.size(), name);
-    const auto found = head.number<std::uint32_t>("version");
-    NASCENT_CHECK(found == version, data, "{}: a pack of version {}, expected {}: make it again", name, found, version);
-    const std::size_t at = file.size() - std::min(file.size() - border, tail_bytes);
-    const std::span<const std::uint8_t> bytes = file.subspan(at);
-    NASCENT_CHECK(bytes.size() == tail_bytes &&
-                      std::memcmp(&bytes[tail_bytes - tail_magic.size()], tail_magic.data(), tail_magic.size()) == 0,
-                  data, "{}: cut short: expected '{}' at the end of {} bytes", name, tail_magic, file.size());
-    Cursor tail(bytes, at, name);
-    Tail out;
-    out.tables = tail.number<std::uint64_t>("tables");
-    out.tables_bytes = tail.number<std::uint64_t>("length of the tables");
-    const auto length = tail.number<std::uint64_t>("length of the file");
-    const auto tables_crc = tail.number<std::uint32_t>("checksum");
-    const auto own_crc = tail.number<std::uint32_t>("checksum");
-    NASCENT_CHECK(crc32(std::as_bytes(bytes.first(28))) == own_crc, data, "{}: byte {}: the file's end is damaged",
-                  name, at);
-    NASCENT_CHECK(length == file.size(), data, "{}: {} bytes, expected {}", name, file.size(), length);
-    NASCENT_CHECK(
-        out.tables % border == 0 && out.tables >= border && out.tables <= at && out.tables_bytes == at - out.tables,
-        data, "{}: tables of {} bytes at {}, expected them to end at {}", name, out.tables_bytes, out.tables, at);
-    const auto tables = file.subspan(static_cast<std::size_t>(out.tables), static_cast<std::size_t>(out.tables_bytes));
-    NASCENT_CHECK(crc32(std::as_bytes(tables)) == tables_crc, data,
-                  "{}: byte {}: the tables are damaged: their checksum is another", name, out.tables);
-    return out;
-}
-
 PackSettings read_settings(Cursor& in, const std::string& name) {
     PackSettings s;
     const auto geometry = in.number<std::uint32_t>("geometry");
@@ -112,10 +78,44 @@ PackSettings read_settings(Cursor& in, const std::string& name) {
 }
 }  // namespace
 
+PackTail parse_pack_tail(std::span<const std::uint8_t> first, std::span<const std::uint8_t> last, std::size_t size,
+                         const std::string& name) {
+    NASCENT_CHECK(first.size() >= border && std::memcmp(first.data(), head_magic.data(), head_magic.size()) == 0, data,
+                  "{}: not a pack: expected '{}' at byte 0 of at least {}", name, head_magic, border);
+    Cursor head(first.subspan(head_magic.size(), 4), head_magic.size(), name);
+    const auto found = head.number<std::uint32_t>("version");
+    NASCENT_CHECK(found == version, data, "{}: a pack of version {}, expected {}: make it again", name, found, version);
+    const std::size_t at = size - std::min(size - border, tail_bytes);
+    const std::span<const std::uint8_t> bytes = last.last(size - at);
+    NASCENT_CHECK(bytes.size() == tail_bytes &&
+                      std::memcmp(&bytes[tail_bytes - tail_magic.size()], tail_magic.data(), tail_magic.size()) == 0,
+                  data, "{}: cut short: expected '{}' at the end of {} bytes", name, tail_magic, size);
+    Cursor tail(bytes, at, name);
+    PackTail out;
+    out.tables = tail.number<std::uint64_t>("tables");
+    out.tables_bytes = tail.number<std::uint64_t>("length of the tables");
+    const auto length = tail.number<std::uint64_t>("length of the file");
+    out.tables_crc32 = tail.number<std::uint32_t>("checksum");
+    const auto own_crc = tail.number<std::uint32_t>("checksum");
+    NASCENT_CHECK(crc32(std::as_bytes(bytes.first(28))) == own_crc, data, "{}: byte {}: the file's end is damaged",
+                  name, at);
+    NASCENT_CHECK(length == size, data, "{}: {} bytes, expected {}", name, size, length);
+    NASCENT_CHECK(
+        out.tables % border == 0 && out.tables >= border && out.tables <= at && out.tables_bytes == at - out.tables,
+        data, "{}: tables of {} bytes at {}, expected them to end at {}", name, out.tables_bytes, out.tables, at);
+    return out;
+}
+
 PackTables parse_pack(std::span<const std::uint8_t> file, const std::string& name) {
-    const Tail tail = read_tail(file, name);
-    Cursor in(file.subspan(static_cast<std::size_t>(tail.tables), static_cast<std::size_t>(tail.tables_bytes)),
-              tail.tables, name);
+    const PackTail tail = parse_pack_tail(file, file, file.size(), name);
+    return parse_pack_tables(
+        file.subspan(static_cast<std::size_t>(tail.tables), static_cast<std::size_t>(tail.tables_bytes)), tail, name);
+}
+
+PackTables parse_pack_tables(std::span<const std::uint8_t> tables, const PackTail& tail, const std::string& name) {
+    NASCENT_CHECK(crc32(std::as_bytes(tables)) == tail.tables_crc32, data,
+                  "{}: byte {}: the tables are damaged: their checksum is another", name, tail.tables);
+    Cursor in(tables, tail.tables, name);
     PackTables out;
     out.settings = read_settings(in, name);
     const auto classes = in.number<std::uint32_t>("number of classes");

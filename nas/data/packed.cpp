@@ -8,19 +8,22 @@
 
 namespace nascent {
 namespace {
-Pictures unpacked(const Pack& pack, const std::string& like, int& height, int& width, int size) {
+Pictures unpacked(const Pack& pack, const std::string& like, int& height, int& width, const DatasetOptions& options) {
     if (height == 0) height = pack.entry(0).height, width = pack.entry(0).width;
+    const int size = options.size;
     NASCENT_CHECK(size == 0 || (size == height && size == width), usage,
                   "{}: pictures are {}x{}, size {} cannot be had; pack them at that size", pack.path(), width, height,
                   size);
     Pictures out{height, width, {}, {}};
     reserve_pixels(out, pack.count(), pack.path());
+    Bytes buffer;
     for (std::size_t i = 0; i < pack.count(); i++) {
+        options.poll();
         const PackEntry& e = pack.entry(i);
         NASCENT_CHECK(e.height == height && e.width == width, data,
                       "{}: '{}' has {}x{} pixels, expected {}x{} like the first of {}; pack squares", pack.path(),
                       e.name, e.width, e.height, width, height, like);
-        std::memcpy(&out.pixels[i * out.picture_bytes()], pack.picture(i).pixels, out.picture_bytes());
+        std::memcpy(&out.pixels[i * out.picture_bytes()], pack.picture(i, buffer).pixels, out.picture_bytes());
         out.labels.push_back(e.label);
     }
     return out;
@@ -45,8 +48,8 @@ Dataset read_packs(const std::string& path, const DatasetOptions& options) {
     set.class_names = train->class_names();
     set.classes = static_cast<int>(set.class_names.size());
     int height = 0, width = 0;
-    set.train = unpacked(*train, train->path(), height, width, options.size);
-    set.test = unpacked(*test, train->path(), height, width, options.size);
+    set.train = unpacked(*train, train->path(), height, width, options);
+    set.test = unpacked(*test, train->path(), height, width, options);
     set.skipped = train->skipped().size() + test->skipped().size();
     return set;
 }

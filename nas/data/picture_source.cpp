@@ -33,11 +33,12 @@ class PackSource : public PictureSource {
         for (std::size_t i = 0; i < pack_->count(); i++) labels_.push_back(pack_->label(i));
     }
     std::string name(std::size_t i) const override { return pack_->name(i); }
-    Pixels read(std::size_t i, const ChooseRegion& choose, Scratch&) const override {
-        PictureView view = pack_->picture(i);
-        const Region r = checked_region(choose, view.height, view.width);
-        view.pixels += static_cast<std::size_t>(r.top) * view.stride + static_cast<std::size_t>(r.left) * 3;
-        view.height = r.height, view.width = r.width;
+    Pixels read(std::size_t i, const ChooseRegion& choose, Scratch& scratch) const override {
+        const PackEntry& e = pack_->entry(i);
+        const Region r = checked_region(choose, e.height, e.width);
+        PictureView view = pack_->rows(i, r.top, r.height, scratch.file);
+        view.pixels += static_cast<std::size_t>(r.left) * 3;
+        view.width = r.width;
         return {view, {0, 0, static_cast<double>(r.height), static_cast<double>(r.width)}};
     }
 

@@ -8,7 +8,7 @@ namespace nascent {
 
 /// `fine` is CIFAR-100 with its fine labels. Record: [coarse label,] label, 1024 R, 1024 G, 1024 B, row-major
 /// (https://www.cs.toronto.edu/~kriz/cifar.html).
-Dataset read_cifar(const std::string& path, bool fine);
+Dataset read_cifar(const std::string& path, bool fine, const DatasetOptions& options);
 
 Dataset read_folder(const std::string& path, const DatasetOptions& options);
 

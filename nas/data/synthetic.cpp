@@ -56,16 +56,17 @@ void draw(std::uint64_t seed, std::uint64_t index, int label, int classes, int s
     }
 }
 
-Pictures make_split(ThreadPool& pool, std::uint64_t seed, std::uint64_t first, std::size_t count, int classes,
-                    int side) {
+Pictures make_split(ThreadPool& pool, const DatasetOptions& options, std::uint64_t first, std::size_t count,
+                    int classes, int side) {
     Pictures out{side, side, {}, std::vector<int>(count)};
     reserve_pixels(out, count, "synthetic");
     constexpr std::size_t chunk = 256;
     pool.parallel(static_cast<int>((count + chunk - 1) / chunk), [&](int k, int) {
+        options.poll();
         const std::size_t begin = static_cast<std::size_t>(k) * chunk;
         for (std::size_t i = begin; i < std::min(count, begin + chunk); i++) {
             out.labels[i] = static_cast<int>(i % static_cast<std::size_t>(classes));
-            draw(seed, first + i, out.labels[i], classes, side, &out.pixels[i * out.picture_bytes()]);
+            draw(options.seed, first + i, out.labels[i], classes, side, &out.pixels[i * out.picture_bytes()]);
         }
     });
     return out;
@@ -84,8 +85,8 @@ Dataset make_synthetic(const DatasetOptions& options) {
     set.classes = classes;
     for (int i = 0; i < classes; i++) set.class_names.push_back("texture_" + std::to_string(i));
     ThreadPool pool(options.threads);
-    set.train = make_split(pool, options.seed, 0, options.train_count, classes, side);
-    set.test = make_split(pool, options.seed, std::uint64_t{1} << 32, options.test_count, classes, side);
+    set.train = make_split(pool, options, 0, options.train_count, classes, side);
+    set.test = make_split(pool, options, std::uint64_t{1} << 32, options.test_count, classes, side);
     return set;
 }
 

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <csignal>
 
+#include "engine/base/error.h"
+
 namespace nascent {
 namespace {
 
@@ -47,5 +49,9 @@ InterruptGuard::~InterruptGuard() {
 }
 
 bool InterruptGuard::requested() { return flag; }
+
+void stop_if_requested(const char* what) {
+    if (InterruptGuard::requested()) fail(ErrorKind::interrupted, "stopped while {}", what);
+}
 
 }  // namespace nascent

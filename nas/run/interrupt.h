@@ -17,4 +17,7 @@ class InterruptGuard {
     static bool requested();
 };
 
+/// Throws Error(interrupted), "stopped while WHAT", once a signal came.
+void stop_if_requested(const char* what);
+
 }  // namespace nascent

@@ -1,7 +1,6 @@
 #include "nas/space/chain_published.h"
 
 #include <algorithm>
-#include <cctype>
 #include <vector>
 
 #include "engine/base/error.h"
@@ -48,13 +47,6 @@ constexpr Published kPublished[] = {
     {"all_mb_k7e6", "", "mobilenet", "reference", "(5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5)"},
 };
 
-std::string_view trimmed(std::string_view text) {
-    auto loose = [](unsigned char c) { return std::isspace(c) || c == '\'' || c == '"' || c == '`'; };
-    while (!text.empty() && loose(static_cast<unsigned char>(text.front()))) text.remove_prefix(1);
-    while (!text.empty() && loose(static_cast<unsigned char>(text.back()))) text.remove_suffix(1);
-    return text;
-}
-
 }  // namespace
 
 std::span<const Published> published_architectures() { return kPublished; }
@@ -78,7 +70,7 @@ Architecture published_architecture(const Space& s, std::string_view name) {
 }
 
 Architecture architecture_from(const Space& s, std::string_view name_or_text) {
-    const std::string_view name = trimmed(name_or_text);
+    const std::string_view name = without_quotes(name_or_text);
     const bool one_word = !name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) {
         return std::isalnum(c) || c == '_' || c == '-';
     });

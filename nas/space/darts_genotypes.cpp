@@ -1,7 +1,6 @@
 #include "nas/space/darts_genotypes.h"
 
 #include <algorithm>
-#include <cctype>
 #include <vector>
 
 #include "engine/base/error.h"
@@ -131,13 +130,6 @@ const Published* find(std::string_view name) {
     return nullptr;
 }
 
-std::string_view trimmed(std::string_view text) {
-    auto loose = [](unsigned char c) { return std::isspace(c) || c == '\'' || c == '"' || c == '`'; };
-    while (!text.empty() && loose(static_cast<unsigned char>(text.front()))) text.remove_prefix(1);
-    while (!text.empty() && loose(static_cast<unsigned char>(text.back()))) text.remove_suffix(1);
-    return text;
-}
-
 }  // namespace
 
 std::span<const Published> published_cells() { return kPublished; }
@@ -153,7 +145,7 @@ Genotype published_genotype(std::string_view name) {
 }
 
 Genotype genotype_from(std::string_view name_or_text) {
-    const std::string_view name = trimmed(name_or_text);
+    const std::string_view name = without_quotes(name_or_text);
     const bool one_word =
         std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '-'; });
     return one_word && !name.empty() ? published_genotype(name) : parse_genotype(name_or_text);

@@ -1,6 +1,7 @@
 #include "nas/space/nearest_name.h"
 
 #include <algorithm>
+#include <cctype>
 #include <numeric>
 #include <vector>
 
@@ -47,6 +48,13 @@ std::size_t index_of_name(std::string_view kind, std::string_view name, std::spa
     NASCENT_CHECK(found != names.end(), usage, "no {} is called '{}'; nearest: {}", kind, name.substr(0, 100),
                   nearest_name(name, names));
     return static_cast<std::size_t>(found - names.begin());
+}
+
+std::string_view without_quotes(std::string_view text) {
+    auto loose = [](unsigned char c) { return std::isspace(c) || c == '\'' || c == '"' || c == '`'; };
+    while (!text.empty() && loose(static_cast<unsigned char>(text.front()))) text.remove_prefix(1);
+    while (!text.empty() && loose(static_cast<unsigned char>(text.back()))) text.remove_suffix(1);
+    return text;
 }
 
 }  // namespace nascent

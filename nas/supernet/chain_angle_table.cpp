@@ -49,16 +49,8 @@ chain::AngleParts angle_parts(const chain::Net& net, const StateDict& initial, c
                               const std::string& initial_source, const std::string& trained_source) {
     Scope scope("angle between {} and {}", initial_source, trained_source);
     const auto shapes = shapes_of(net);
-    return chain::angle_parts(net, [&](const std::string& name) {
-        const StateDict::Entry &a = initial.at(name), &b = trained.at(name);
-        const auto& shape = shapes.at(name);
-        NASCENT_CHECK(a.shape == shape && b.shape == shape && a.values.size() == b.values.size(), checkpoint,
-                      "tensor '{}' has another shape than the network's", name);
-        AngleSums s;
-        for (std::size_t i = 0; i < a.values.size(); i++)
-            s += {a.values[i] * b.values[i], a.values[i] * a.values[i], b.values[i] * b.values[i]};
-        return s;
-    });
+    return chain::angle_parts(
+        net, [&](const std::string& name) { return angle_sums(initial, trained, name, shapes.at(name)); });
 }
 
 }  // namespace nascent

@@ -14,19 +14,10 @@ StateDict state_dict(const ChainNet& net, const Sgd* optimizer) {
     std::map<std::string, std::vector<std::int64_t>> shapes;
     for (const chain::StateEntry& e : chain::state_entries(net.net().layers)) shapes[e.name] = e.shape;
     StateDict state;
-    for (std::size_t r = 0; r < store.ranges().size(); r++) {
-        const ParameterRange& range = store.ranges()[r];
-        std::vector<std::byte> host(range.count * size_of(store.dtype()));
-        if (optimizer)
-            optimizer->peek(static_cast<int>(r), host.data());
-        else
-            store.device().copy_out(host.data(), range.weights, host.size());
-        for (int p = range.first; p < range.first + range.parameters; p++) {
-            const Parameter& meta = store.parameters()[static_cast<std::size_t>(p)];
-            const std::byte* at = host.data() + meta.offset * size_of(store.dtype());
-            state.set(meta.name, {shapes.at(meta.name), net.torch_order(p, at)});
-        }
-    }
+    each_parameter(store, optimizer, [&](int p, const std::byte* elements) {
+        const std::string& name = store.parameters()[static_cast<std::size_t>(p)].name;
+        state.set(name, {shapes.at(name), net.torch_order(p, elements)});
+    });
     for (const Buffer& b : store.buffers()) state.set(b.name, {shapes.at(b.name), net.get(b.name)});
     for (const auto& c : net.batch_counts())
         state.set(c.module + std::string(counter_suffix), {{}, {static_cast<double>(c.count)}});

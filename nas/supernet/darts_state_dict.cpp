@@ -10,21 +10,12 @@ StateDict state_dict(const DartsNet& net, const Sgd* optimizer) {
     std::map<std::string, std::vector<std::int64_t>> shapes;
     for (const darts::StateEntry& e : darts::state_entries(net.net())) shapes[e.name] = e.shape;
     StateDict state;
-    for (std::size_t r = 0; r < store.ranges().size(); r++) {
-        const ParameterRange& range = store.ranges()[r];
-        std::vector<std::byte> host(range.count * size_of(store.dtype()));
-        if (optimizer)
-            optimizer->peek(static_cast<int>(r), host.data());
-        else
-            store.device().copy_out(host.data(), range.weights, host.size());
-        for (int p = range.first; p < range.first + range.parameters; p++) {
-            const Parameter& meta = store.parameters()[static_cast<std::size_t>(p)];
-            const auto shape = shapes.find(meta.name);
-            if (shape == shapes.end()) continue;  // alphas are no part of the original state dicts
-            state.set(meta.name,
-                      {shape->second, net.torch_order(p, host.data() + meta.offset * size_of(store.dtype()))});
-        }
-    }
+    each_parameter(store, optimizer, [&](int p, const std::byte* elements) {
+        const std::string& name = store.parameters()[static_cast<std::size_t>(p)].name;
+        const auto shape = shapes.find(name);
+        if (shape == shapes.end()) return;  // alphas are no part of the original state dicts
+        state.set(name, {shape->second, net.torch_order(p, elements)});
+    });
     for (const Buffer& b : store.buffers()) state.set(b.name, {shapes.at(b.name), net.get(b.name)});
     for (const DartsNet::BatchCount& c : net.batch_counts())
         state.set(c.module + ".num_batches_tracked", {{}, {static_cast<double>(c.count)}});
@@ -68,16 +59,8 @@ darts::AngleParts angle_parts(const darts::Net& net, const StateDict& initial, c
     Scope scope("angle between {} and {}", initial_source, trained_source);
     std::map<std::string, std::vector<std::int64_t>> shapes;
     for (const darts::StateEntry& e : darts::state_entries(net)) shapes[e.name] = e.shape;
-    return darts::angle_parts(net, [&](const std::string& name) {
-        const StateDict::Entry &a = initial.at(name), &b = trained.at(name);
-        const auto& shape = shapes.at(name);
-        NASCENT_CHECK(a.shape == shape && b.shape == shape && a.values.size() == b.values.size(), checkpoint,
-                      "tensor '{}' has another shape than the network's", name);
-        AngleSums s;
-        for (std::size_t i = 0; i < a.values.size(); i++)
-            s += {a.values[i] * b.values[i], a.values[i] * a.values[i], b.values[i] * b.values[i]};
-        return s;
-    });
+    return darts::angle_parts(
+        net, [&](const std::string& name) { return angle_sums(initial, trained, name, shapes.at(name)); });
 }
 
 }  // namespace nascent

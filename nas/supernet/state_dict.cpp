@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "nas/supernet/torch_layout.h"
+#include "ops/constants.h"
 
 namespace nascent {
 namespace {
@@ -24,19 +25,6 @@ std::vector<double> doubles_of(DType dtype, const void* host, std::size_t count)
     });
 }
 
-std::vector<double> to_doubles(const Tensor& t) {
-    std::vector<std::byte> host(t.bytes());
-    t.device->copy_out(host.data(), t.data, t.bytes());
-    return doubles_of(t.dtype, host.data(), t.size());
-}
-
-void from_doubles(const Tensor& t, const std::vector<double>& values) {
-    with_type(t.dtype, [&](auto zero) {
-        std::vector<decltype(zero)> typed(values.begin(), values.end());
-        t.device->copy_in(t.data, typed.data(), t.bytes());
-    });
-}
-
 constexpr const char* counter_suffix = ".num_batches_tracked";
 
 }  // namespace
@@ -44,23 +32,14 @@ constexpr const char* counter_suffix = ".num_batches_tracked";
 StateDict StateDict::of(const Nb201Supernet& net, const Sgd* optimizer) {
     StateDict state;
     const ParameterStore& store = net.store();
-    for (std::size_t r = 0; r < store.ranges().size(); r++) {
-        const ParameterRange& range = store.ranges()[r];
-        std::vector<std::byte> host(range.count * size_of(store.dtype()));
-        if (optimizer)
-            optimizer->peek(static_cast<int>(r), host.data());
-        else
-            store.device().copy_out(host.data(), range.weights, host.size());
-        const std::vector<double> all = doubles_of(store.dtype(), host.data(), range.count);
-        for (int p = range.first; p < range.first + range.parameters; p++) {
-            const Parameter& meta = store.parameters()[static_cast<std::size_t>(p)];
-            Entry entry{torch_shape(meta.shape), std::vector<double>(meta.shape.size())};
-            for (std::size_t i = 0; i < entry.values.size(); i++)
-                entry.values[i] = all[meta.offset + stored_index(meta.shape, i)];
-            state.set(meta.name, std::move(entry));
-        }
-    }
-    for (const Buffer& b : store.buffers()) state.set(b.name, {torch_shape(b.tensor.shape), to_doubles(b.tensor)});
+    each_parameter(store, optimizer, [&](int p, const std::byte* elements) {
+        const Parameter& meta = store.parameters()[static_cast<std::size_t>(p)];
+        const std::vector<double> stored = doubles_of(store.dtype(), elements, meta.shape.size());
+        Entry entry{torch_shape(meta.shape), std::vector<double>(stored.size())};
+        for (std::size_t i = 0; i < stored.size(); i++) entry.values[i] = stored[stored_index(meta.shape, i)];
+        state.set(meta.name, std::move(entry));
+    });
+    for (const Buffer& b : store.buffers()) state.set(b.name, {torch_shape(b.tensor.shape), numbers_of(b.tensor)});
     for (const auto& c : net.batch_counts()) state.set(c.module + counter_suffix, {{}, {static_cast<double>(c.count)}});
     return state;
 }
@@ -141,13 +120,38 @@ void StateDict::load_into(Nb201Supernet& net, const std::string& source) const {
         const std::vector<double>& from = values(meta.name, torch_shape(meta.shape));
         std::vector<double> to(from.size());
         for (std::size_t i = 0; i < to.size(); i++) to[stored_index(meta.shape, i)] = from[i];
-        from_doubles(store.raw(static_cast<int>(p)), to);
+        write_numbers(store.raw(static_cast<int>(p)), to);
     }
-    for (const Buffer& b : store.buffers()) from_doubles(b.tensor, values(b.name, torch_shape(b.tensor.shape)));
+    for (const Buffer& b : store.buffers()) write_numbers(b.tensor, values(b.name, torch_shape(b.tensor.shape)));
     for (auto& c : net.batch_counts()) c.count = static_cast<std::int64_t>(values(c.module + counter_suffix, {})[0]);
     // The published supernets carry architecture logits that RLNAS neither reads nor trains.
     used += entries_.count("arch_parameters");
     NASCENT_CHECK(used == entries_.size(), checkpoint, "{} tensors are not the network's", entries_.size() - used);
+}
+
+void each_parameter(const ParameterStore& store, const Sgd* optimizer,
+                    const std::function<void(int, const std::byte*)>& f) {
+    for (std::size_t r = 0; r < store.ranges().size(); r++) {
+        const ParameterRange& range = store.ranges()[r];
+        std::vector<std::byte> host(range.count * size_of(store.dtype()));
+        if (optimizer)
+            optimizer->peek(static_cast<int>(r), host.data());
+        else
+            store.device().copy_out(host.data(), range.weights, host.size());
+        for (int p = range.first; p < range.first + range.parameters; p++)
+            f(p, host.data() + store.parameters()[static_cast<std::size_t>(p)].offset * size_of(store.dtype()));
+    }
+}
+
+AngleSums angle_sums(const StateDict& initial, const StateDict& trained, const std::string& name,
+                     const std::vector<std::int64_t>& shape) {
+    const StateDict::Entry &a = initial.at(name), &b = trained.at(name);
+    NASCENT_CHECK(a.shape == shape && b.shape == shape && a.values.size() == b.values.size(), checkpoint,
+                  "tensor '{}' has another shape than the network's", name);
+    AngleSums s;
+    for (std::size_t i = 0; i < a.values.size(); i++)
+        s += {a.values[i] * b.values[i], a.values[i] * a.values[i], b.values[i] * b.values[i]};
+    return s;
 }
 
 SupernetShape supernet_shape(const StateDict& state, const std::string& source) {

@@ -1,10 +1,12 @@
 // State dicts: parameters and buffers by their PyTorch names and in PyTorch's layout, as other programs read them.
 #pragma once
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "engine/io/safetensors.h"
+#include "nas/metric/angle.h"
 #include "nas/supernet/nasbench201.h"
 #include "ops/optim/sgd.h"
 
@@ -38,6 +40,16 @@ class StateDict {
     std::map<std::string, Entry> entries_;
     std::map<std::string, std::string> metadata_;
 };
+
+/// Calls `f` for each parameter of the store in order, with its elements in the store's type and layout. With an
+/// optimizer they are what Sgd::peek() says.
+void each_parameter(const ParameterStore& store, const Sgd* optimizer,
+                    const std::function<void(int parameter, const std::byte* elements)>& f);
+
+/// Sums over one tensor of both for an angle between them. Throws Error(checkpoint) where it is missing or has another
+/// shape than the network's.
+AngleSums angle_sums(const StateDict& initial, const StateDict& trained, const std::string& name,
+                     const std::vector<std::int64_t>& shape);
 
 /// What a supernet file is of, from its tensors' shapes: channels, cells per stage, classes and style; the input size
 /// is not in it and stays at the default. Throws Error(checkpoint) naming `source` where they make no NAS-Bench-201

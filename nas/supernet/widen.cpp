@@ -6,28 +6,13 @@
 #include <unordered_set>
 
 #include "engine/base/rng.h"
+#include "ops/constants.h"
 
 namespace nascent {
 namespace {
 
 using Values = std::vector<double>;
 using Names = std::unordered_set<std::string>;
-
-Values read(const Tensor& t) {
-    Values all(t.size());
-    with_type(t.dtype, [&](auto zero) {
-        std::vector<decltype(zero)> host(t.size());
-        t.device->copy_out(host.data(), t.data, t.bytes());
-        std::copy(host.begin(), host.end(), all.begin());
-    });
-    return all;
-}
-void write(const Tensor& t, const Values& values) {
-    with_type(t.dtype, [&](auto zero) {
-        const std::vector<decltype(zero)> host(values.begin(), values.end());
-        t.device->copy_in(t.data, host.data(), t.bytes());
-    });
-}
 
 /// Old channels of the new ones: all of them in order, then copies.
 struct Channels {
@@ -90,8 +75,8 @@ class Widener {
             const int at = from_.find(name), to = static_cast<int>(p);
             NASCENT_CHECK(at >= 0 && shape(from_, name) == to_.parameters()[p].shape, runtime,
                           "'{}' is of another shape in the network that is widened", name);
-            write(to_.raw(to), read(from_.raw(at)));
-            write(to_.raw_momentum(to), read(from_.raw_momentum(at)));
+            write_numbers(to_.raw(to), numbers_of(from_.raw(at)));
+            write_numbers(to_.raw_momentum(to), numbers_of(from_.raw_momentum(at)));
         }
         NASCENT_CHECK(
             from_.parameters().size() == to_.parameters().size() && from_.buffers().size() == to_.buffers().size(),
@@ -107,7 +92,7 @@ class Widener {
             range.last_step = found->second;
         }
         for (const Buffer& b : to_.buffers())
-            if (others(b.name)) write(b.tensor, read(buffer(old_buffers_, b.name)));
+            if (others(b.name)) write_numbers(b.tensor, numbers_of(buffer(old_buffers_, b.name)));
     }
 
   private:
@@ -171,8 +156,8 @@ class Widener {
             return all;
         };
         // What a depthwise convolution reads twice it does not add up.
-        write(to_.raw(to), spread(read(from_.raw(at)), dense && !released_));
-        write(to_.raw_momentum(to), spread(read(from_.raw_momentum(at)), false));
+        write_numbers(to_.raw(to), spread(numbers_of(from_.raw(at)), dense && !released_));
+        write_numbers(to_.raw_momentum(to), spread(numbers_of(from_.raw_momentum(at)), false));
     }
 
     /// A batch-norm's running statistics, after convolutions or of a pool.
@@ -191,10 +176,10 @@ class Widener {
                 c.from.insert(c.from.end(), half.from.begin() + half.old, half.from.end());
         }
         for (const char* of : {".running_mean", ".running_var"}) {
-            const Values from = read(buffer(old_buffers_, name + of));
+            const Values from = numbers_of(buffer(old_buffers_, name + of));
             Values all;
             for (int i : c.from) all.push_back(from[static_cast<std::size_t>(i)]);
-            write(buffer(buffers_, name + of), all);
+            write_numbers(buffer(buffers_, name + of), all);
             done.insert(name + of);
         }
     }

@@ -20,6 +20,15 @@ TEST_CASE("a run trains, searches, ranks, and leaves what it promises") {
     const Outcome priced = rlnas({"cost", result.at("arch").get<std::string>(), "--json"});
     REQUIRE(priced.code == 0);
     for (const char* key : {"macs", "params"}) CHECK(json::parse(priced.out).at(key) == result.at(key));
+    const json& net = result.at("net");  // the run's own
+    const Outcome own = rlnas(
+        {"cost", result.at("arch").get<std::string>(), "--size", "16", "--channels", "4", "--cells", "1", "--json"});
+    REQUIRE(own.code == 0);
+    for (const char* key : {"macs", "params"}) CHECK(json::parse(own.out).at(key) == net.at(key));
+    CHECK(net.at("params") < result.at("params"));
+    CHECK(net.at("channels") == 4);
+    CHECK(net.at("cells") == 1);
+    CHECK(net.at("size") == 16);
     CHECK(result.at("searches").size() == 2);
     CHECK(result.at("searches")[0].at("angle") <=
           result.at("searches")[1].at("angle"));  // nothing beats looking at all

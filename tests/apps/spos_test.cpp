@@ -2,27 +2,10 @@
 #include <doctest/doctest.h>
 
 #include "nas/data/pack.h"
-#include "tests/apps/program.h"
+#include "tests/apps/spos_runs.h"
 #include "tests/nas/data_pictures.h"
 
 using namespace nascent::test;
-
-namespace {
-
-Outcome spos(const std::vector<std::string>& arguments) {
-    TemporaryFolder folder;
-    return finish(start(arguments, folder.path(), {}, NASCENT_SPOS), folder.path());
-}
-
-void refused(const std::vector<std::string>& arguments, const std::string& message, int code = 2) {
-    const Outcome o = spos(arguments);
-    CAPTURE(o.err);
-    CHECK(o.code == code);
-    CHECK(o.out.empty());
-    CHECK(o.err.find(message) != std::string::npos);
-}
-
-}  // namespace
 
 TEST_CASE("spos cost prints parameters and MACs in every convention") {
     const Outcome o = spos({"cost", "arch_README"});

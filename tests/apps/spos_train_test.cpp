@@ -7,18 +7,15 @@
 #include <sstream>
 
 #include "nas/supernet/state_dict.h"
-#include "tests/apps/program.h"
+#include "tests/apps/spos_runs.h"
 #include "tests/nas/data_pictures.h"
+#include "tests/real_data.h"
+#include "tests/texts.h"
 
 using namespace nascent::test;
 namespace fs = std::filesystem;
 
 namespace {
-
-Outcome spos(const std::vector<std::string>& arguments, const Environment& environment = {}) {
-    TemporaryFolder folder;
-    return finish(start(arguments, folder.path(), environment, NASCENT_SPOS), folder.path());
-}
 
 /// Nine steps of two epochs, the last one cut short.
 std::vector<std::string> small_training(const std::string& out, const std::vector<std::string>& more = {}) {
@@ -36,14 +33,6 @@ struct Left {
 Left left_by(const std::string& run) {
     return {read_text(run + "/export/supernet.safetensors"), events_of(run),
             read_text(newest_checkpoint(run) + "/state.safetensors")};
-}
-
-void refused(const std::vector<std::string>& arguments, const std::string& message, int code) {
-    const Outcome o = spos(arguments);
-    CAPTURE(o.err);
-    CHECK(o.code == code);
-    CHECK(o.out.empty());
-    CHECK(o.err.find(message) != std::string::npos);
 }
 
 /// `classes` folders a, b, ... with `count` pictures each in FOLDER/SPLIT.
@@ -153,8 +142,19 @@ TEST_CASE("spos trains on class folders, with pictures held out of them") {
     CHECK(o.err.find("warning") == std::string::npos);
     const Outcome warned = spos(with({"--holdout", "7", "--holdout-from-train", "--out", folder / "warned"}));
     CHECK(warned.code == 0);
-    CHECK(warned.err.find("warning: the 18 held-out pictures are trained on as well") != std::string::npos);
+    CHECK(count_of(warned.err, "warning: the 18 held-out pictures are trained on as well") == 1);
     CHECK(warned.err.find("18 of 18 training pictures") != std::string::npos);
+    // Also where it searches afterwards.
+    std::vector<std::string> both = with({"--holdout", "7", "--holdout-from-train", "--out", folder / "both"});
+    both[0] = "run";
+    both.insert(both.end(),
+                {"--size",      "32", "--population",   "2", "--select",      "1", "--mutation",          "1",
+                 "--crossover", "0",  "--generations",  "1", "--calibration", "4", "--calibration-batch", "4",
+                 "--pictures",  "4",  "--search-batch", "4"});
+    const Outcome searched = spos(both);
+    INFO(searched.err);
+    CHECK(searched.code == 0);
+    CHECK(count_of(searched.err, "are trained on as well") == 1);
     refused(with({"--holdout", "6"}), "'a' has 6", 3);
     refused(with({"--holdout", "0"}), "neither test/ nor val/", 3);
     refused(with({"--holdout", "0", "--holdout-from-train"}), "--holdout K", 2);
@@ -168,7 +168,7 @@ TEST_CASE("spos trains on class folders, with pictures held out of them") {
         with({"--holdout", "1", "--holdout-from-train", "--steps", "4", "--skip-corrupt", "--out", folder / "skip"}));
     INFO(skipped.err);
     CHECK(skipped.code == 0);
-    CHECK(skipped.err.find("1 corrupt pictures, whose places others took: b/3") != std::string::npos);
+    CHECK(skipped.err.find("1 corrupt pictures, whose places others take: train/b/3") != std::string::npos);
 }
 
 TEST_CASE("spos says before training that no architecture has the FLOPs it is to train") {
@@ -199,12 +199,8 @@ TEST_CASE("spos says before training that no architecture has the FLOPs it is to
 }
 
 TEST_CASE("the smoke run on ImageNet's pictures learns something of them") {
-    const char* folder = std::getenv("NASCENT_DATA_DIR");
-    const std::string data = folder ? std::string(folder) + "/imagenet-256px" : "";
-    if (data.empty() || !fs::exists(data + "/train")) {
-        MESSAGE("[SKIPPED] no pictures of ImageNet in NASCENT_DATA_DIR/imagenet-256px");
-        return;
-    }
+    const std::string data = real_data("imagenet-256px");
+    if (data.empty()) return;
     TemporaryFolder out;
     const std::string run = out / "run";
     const Outcome o = spos({"train", "--preset", "smoke/spos-imagenet", "--data", "folder:" + data, "--out", run});

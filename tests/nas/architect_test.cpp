@@ -10,6 +10,7 @@
 #include "nas/golden/tensors.h"
 #include "nas/supernet/initialise.h"
 #include "nas/supernet/nasbench201_mixed.h"
+#include "ops/constants.h"
 #include "ops/optim/sgd.h"
 #include "ops/reference.h"
 
@@ -18,22 +19,6 @@ using namespace nascent;
 namespace {
 
 using Values = std::vector<double>;
-
-Values read(const Tensor& t) {
-    Values all(t.size());
-    with_type(t.dtype, [&](auto zero) {
-        std::vector<decltype(zero)> host(t.size());
-        t.device->copy_out(host.data(), t.data, t.bytes());
-        std::copy(host.begin(), host.end(), all.begin());
-    });
-    return all;
-}
-void write(const Tensor& t, const Values& values) {
-    with_type(t.dtype, [&](auto zero) {
-        std::vector<decltype(zero)> host(values.begin(), values.end());
-        t.device->copy_in(t.data, host.data(), t.bytes());
-    });
-}
 
 constexpr int pictures = 4, side = 8, classes = 3;
 
@@ -56,15 +41,15 @@ std::unique_ptr<SearchNet> make_net(Device& device, DType dtype, bool darts) {
         const Tensor m = net->store().raw_momentum(static_cast<int>(p));
         Values values = golden::input(m.size(), static_cast<std::uint32_t>(p));
         for (double& v : values) v *= 0.01;
-        write(m, values);
+        write_numbers(m, values);
     }
-    for (int p : net->alphas()) write(net->store().raw(p), golden::input(net->store().raw(p).size(), 77));
+    for (int p : net->alphas()) write_numbers(net->store().raw(p), golden::input(net->store().raw(p).size(), 77));
     return net;
 }
 
 LabelledBatch batch(DType dtype, std::uint32_t seed) {
     const Tensor x = empty({pictures, side, side, 3}, dtype), labels = empty({pictures}, DType::i32);
-    write(x, golden::input(x.size(), seed));
+    write_numbers(x, golden::input(x.size(), seed));
     const std::int32_t host[pictures] = {0, 2, 1, static_cast<std::int32_t>(seed % 3)};
     labels.device->copy_in(labels.data, host, labels.bytes());
     return {x, labels};
@@ -84,7 +69,7 @@ Differentiated differentiate(SearchNet& net, const LabelledBatch& b) {
     backward_from(tape, loss);
     Differentiated d{read_scalar(loss), {}};
     for (std::size_t p = 0; p < net.store().parameters().size(); p++)
-        d.gradients.push_back(read(tape.gradient(net.store().read(static_cast<int>(p)))));
+        d.gradients.push_back(numbers_of(tape.gradient(net.store().read(static_cast<int>(p)))));
     return d;
 }
 
@@ -92,12 +77,12 @@ std::vector<Values> state(const SearchNet& net, bool momentum) {
     std::vector<Values> all;
     ParameterStore& store = const_cast<SearchNet&>(net).store();
     for (std::size_t p = 0; p < store.parameters().size(); p++)
-        all.push_back(read(momentum ? store.raw_momentum(static_cast<int>(p)) : store.raw(static_cast<int>(p))));
+        all.push_back(numbers_of(momentum ? store.raw_momentum(static_cast<int>(p)) : store.raw(static_cast<int>(p))));
     return all;
 }
 std::vector<Values> buffers(SearchNet& net) {
     std::vector<Values> all;
-    for (const Buffer& b : net.store().buffers()) all.push_back(read(b.tensor));
+    for (const Buffer& b : net.store().buffers()) all.push_back(numbers_of(b.tensor));
     return all;
 }
 
@@ -116,7 +101,7 @@ std::vector<Values> copied_second_order(Device& device, SearchNet& live, bool da
         Values ahead = w[p];
         for (std::size_t i = 0; !is_alpha(p) && i < ahead.size(); i++)
             ahead[i] -= lr * (momentum * m[p][i] + g.gradients[p][i] + decay * w[p][i]);
-        write(unrolled->store().raw(static_cast<int>(p)), ahead);
+        write_numbers(unrolled->store().raw(static_cast<int>(p)), ahead);
     }
     const Differentiated v = differentiate(*unrolled, valid);
     *loss = v.loss;
@@ -128,12 +113,12 @@ std::vector<Values> copied_second_order(Device& device, SearchNet& live, bool da
         for (std::size_t p = 0; p < w.size(); p++) {
             Values to = w[p];
             for (std::size_t i = 0; !is_alpha(p) && i < to.size(); i++) to[i] += factor * v.gradients[p][i];
-            write(store.raw(static_cast<int>(p)), to);
+            write_numbers(store.raw(static_cast<int>(p)), to);
         }
         return differentiate(live, train);
     };
     const Differentiated plus = moved(e), minus = moved(-e);
-    for (std::size_t p = 0; p < w.size(); p++) write(store.raw(static_cast<int>(p)), w[p]);
+    for (std::size_t p = 0; p < w.size(); p++) write_numbers(store.raw(static_cast<int>(p)), w[p]);
     std::vector<Values> result;
     for (int a : alphas) {
         const auto p = static_cast<std::size_t>(a);
@@ -150,7 +135,7 @@ std::vector<Values> architect_gradients(Architect& architect, SearchNet& net, co
                                         std::size_t* written = nullptr) {
     std::vector<Values> result;
     const double value = architect.gradients(train, valid, lr, [&](const Tape& tape) {
-        for (int a : net.alphas()) result.push_back(read(tape.gradient(net.store().read(a))));
+        for (int a : net.alphas()) result.push_back(numbers_of(tape.gradient(net.store().read(a))));
         if (written) *written = tape.written().size();
     });
     if (loss) *loss = value;
@@ -273,12 +258,12 @@ TEST_CASE("the mixed NAS-Bench-201 network with one operator certain is that arc
                 Values alphas(nb201::kEdges * nb201::kOps, -2000.0);
                 for (std::size_t e = 0; e < nb201::kEdges; e++)
                     alphas[e * nb201::kOps + static_cast<std::size_t>(arch.ops[e])] = 0;
-                write(mixed.store().raw(mixed.alphas()[0]), alphas);
+                write_numbers(mixed.store().raw(mixed.alphas()[0]), alphas);
                 Arena arena(*device);
                 ExecutionScope execution(arena);
                 const LabelledBatch b = batch(DType::f64, 4);
-                const Values got = read(mixed.logits(b.x, training));
-                const Values want = read(path.forward(b.x, std::vector(6, arch), training));
+                const Values got = numbers_of(mixed.logits(b.x, training));
+                const Values want = numbers_of(path.forward(b.x, std::vector(6, arch), training));
                 for (std::size_t i = 0; i < got.size(); i++)
                     CHECK(std::abs(got[i] - want[i]) <= 1e-10 * (1 + std::abs(want[i])));
             }

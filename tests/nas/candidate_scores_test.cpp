@@ -6,89 +6,13 @@
 #include <cmath>
 
 #include "engine/autograd/execution.h"
-#include "nas/data/dataset.h"
-#include "nas/data/normalise.h"
-#include "tests/gpu_device.h"
-#include "tests/nas/chain_networks.h"
+#include "tests/nas/candidate_setting.h"
 
 using namespace nascent;
 using namespace nascent::testing;
+using namespace nascent::test;
 
 namespace {
-
-/// A supernet with weights that mean nothing, and pictures.
-struct Setting {
-    explicit Setting(const char* space_name, int train = 40, int test = 50, DType dtype = DType::f32,
-                     std::unique_ptr<Device> on = make_device("cpu"))
-        : space(small_space(space_name)), device(std::move(on)), net(*device, dtype, chain::supernet(space)) {
-        fill_chain(net, 3);
-        // Running statistics that mean something: of one batch, for each operator.
-        Arena arena(*device);
-        for (std::size_t i = 0; i < 7; i++) {
-            ExecutionScope execution(arena);
-            chain::Architecture path;
-            for (const chain::Block& b : space.blocks) {
-                path.ops.push_back(b.ops[i % b.ops.size()]);
-                if (space.channels) path.scales.push_back(space.config.last_scale);
-            }
-            (void)net.forward(chain_pictures(4, 32, dtype), path, {.momentum = 1});
-            arena.reset();
-        }
-        passes = net.batch_counts()[0].count;
-        DatasetOptions o;
-        o.size = 32;
-        o.train_count = 60;
-        o.test_count = 60;
-        o.seed = 4;
-        set = load_dataset("synthetic", o);
-        const Normalisation norm = normalisation("half", set);
-        HeldRequest r;
-        r.training = true;
-        r.ids = first_shuffled(1, 0, 60, 0);
-        r.count = static_cast<std::size_t>(train);
-        calibration = std::make_unique<HeldPictures>(*device, dtype, set.train, 10, norm, r);
-        r.training = false;
-        r.count = static_cast<std::size_t>(test);
-        evaluation = std::make_unique<HeldPictures>(*device, dtype, set.test, 10, norm, r);
-    }
-    CandidateScores scores(const ScoringOptions& o) { return {net, calibration.get(), *evaluation, o}; }
-
-    chain::Space space;
-    std::unique_ptr<Device> device;
-    ChainNet net;
-    std::int64_t passes = 0;  // of training
-    Dataset set;
-    std::unique_ptr<HeldPictures> calibration, evaluation;
-};
-
-/// `count` paths, of which each begins as one before it does.
-std::vector<chain::Architecture> related(const chain::Space& space, std::uint32_t count) {
-    std::vector<chain::Architecture> all;
-    for (std::uint32_t i = 0; i < count; i++) {
-        chain::Architecture arch = random_path(space, i);
-        if (i > 0)
-            for (std::size_t b = 0; b < (5 * i) % arch.ops.size(); b++) {
-                arch.ops[b] = all[i / 2].ops[b];
-                if (space.channels) arch.scales[b] = all[i / 2].scales[b];
-            }
-        all.push_back(arch);
-    }
-    return all;
-}
-
-void run(CandidateScores& scores) {
-    while (!scores.done()) REQUIRE(scores.step());
-}
-
-void check_same(const std::vector<Score>& a, const std::vector<Score>& b) {
-    REQUIRE(a.size() == b.size());
-    for (std::size_t i = 0; i < a.size(); i++) {
-        CHECK(a[i].loss == b[i].loss);
-        CHECK(a[i].pictures == b[i].pictures);
-        CHECK(a[i].top1 == b[i].top1);
-        CHECK(a[i].top5 == b[i].top5);
-    }
-}
 
 /// As anyone would: each candidate by itself, pass after pass.
 Score plainly(Setting& s, const chain::Architecture& arch, const ScoringOptions& o, std::size_t first) {
@@ -314,86 +238,6 @@ TEST_CASE("held pictures are what a loader gives") {
     const std::size_t values = 10 * 32 * 32 * 3;
     CHECK(std::equal(around.x.span<float>().begin() + values, around.x.span<float>().end(),
                      first.x.span<float>().begin()));
-}
-
-TEST_CASE("candidates are scored on the gpu as on the cpu") {
-    auto gpu = testing::gpu_device();
-    if (!gpu) return;
-    Setting there("shufflenet", 5, 4, DType::f64, std::move(gpu)), here("shufflenet", 5, 4, DType::f64),
-        disturbed("shufflenet", 5, 4, DType::f64);
-    const std::string first = disturbed.net.store().parameters().front().name;
-    std::vector<double> weights = disturbed.net.get(first);
-    for (double& w : weights) w *= 1 + 0x1p-48;
-    disturbed.net.set(first, weights);
-    const std::vector<chain::Architecture> candidates = related(here.space, 2);
-    ScoringOptions o;
-    o.calibration_batch = 3;
-    o.batch = 4;
-    CandidateScores a = there.scores(o), b = here.scores(o), d = disturbed.scores(o);
-    a.begin(candidates, 0);
-    b.begin(candidates, 0);
-    d.begin(candidates, 0);
-    REQUIRE(a.step());
-    // In the middle of calibration the statistics go through the host and back.
-    const CandidateScores::State state = a.state();
-    a.begin(candidates, 0);
-    a.restore(state);
-    run(a);
-    run(b);
-    run(d);
-    for (std::size_t i = 0; i < candidates.size(); i++) {
-        // The last batch norms are over few numbers, so that rounding grows: by how much, disturbed weights say.
-        const double size = b.scores()[i].loss, moves = std::fabs(d.scores()[i].loss - size);
-        CHECK(moves < 1e-6 * size);
-        CHECK(std::fabs(a.scores()[i].loss - size) <= 1e-12 * size + 64 * moves);
-        CHECK(a.scores()[i].top1 == b.scores()[i].top1);
-        CHECK(a.scores()[i].top5 == b.scores()[i].top5);
-    }
-}
-
-TEST_CASE("on the gpu what candidates compute is replayed from captures, to the same bits") {
-    auto gpu = testing::gpu_device();
-    if (!gpu) return;
-    Setting s("shufflenet", 5, 4, DType::f64, std::move(gpu));
-    const std::vector<chain::Architecture> candidates = related(s.space, 3);
-    ScoringOptions o;
-    o.calibration_batch = 3;
-    o.batch = 4;
-    for (NormPolicy norms : {NormPolicy::exact, NormPolicy::batch}) {
-        CAPTURE(name_of(norms));
-        o.norms = norms;
-        std::int64_t launches[2] = {};
-        std::vector<Score> scores[2][4];
-        std::int64_t pieces = 0, replays = 0;
-        for (int capture : {0, 1}) {
-            o.walk.capture = capture;
-            CandidateScores all = s.scores(o);
-            REQUIRE((all.tree_walk().segments() != nullptr) == (capture == 1));
-            for (int generation = 0; generation < 4; generation++) {
-                const std::int64_t before = s.device->launches();
-                // Other candidates in between: places of statistics and of activations are operators' and depths'.
-                all.begin(generation == 1 ? related(s.space, 2) : candidates, 0);
-                if (generation == 3 && capture) replays = all.tree_walk().segments()->replays();
-                run(all);
-                scores[capture][generation] = all.scores();
-                if (generation < 3) continue;
-                launches[capture] = s.device->launches() - before;
-                pieces = static_cast<std::int64_t>(all.trie().nodes.size());
-                if (capture) replays = all.tree_walk().segments()->replays() - replays;
-            }
-        }
-        for (int generation = 0; generation < 4; generation++) check_same(scores[0][generation], scores[1][generation]);
-        CHECK(scores[1][0][0].loss == scores[1][3][0].loss);
-        const bool calibrates = norms == NormPolicy::exact;
-        const std::int64_t batches = calibrates ? 3 : 1;
-        // Each piece is one launch then; copies of its statistics are one, in calibration two more. Besides, pictures
-        // and the candidates' losses.
-        MESSAGE(name_of(norms), ": ", launches[0], " launches, with captures ", launches[1], " of ", pieces,
-                " pieces in ", batches, " batches");
-        CHECK(replays >= batches * pieces);
-        CHECK(launches[1] <= (calibrates ? 3 * 2 + 2 : 1) * pieces + 3 * 8 + batches);
-        CHECK(launches[0] > 2 * launches[1]);
-    }
 }
 
 TEST_CASE("of activations there is one for each depth, however many candidates") {

@@ -9,17 +9,13 @@
 
 #include "engine/base/error.h"
 #include "nas/space/chain_published.h"
+#include "tests/texts.h"
 
 using namespace nascent;
 using namespace nascent::chain;
+using namespace nascent::test;
 
 namespace {
-
-int count_of(const std::string& text, const std::string& part) {
-    int n = 0;
-    for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
-    return n;
-}
 
 struct Box {
     double left, right, top, bottom;

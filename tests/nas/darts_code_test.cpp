@@ -13,21 +13,17 @@
 #include "nas/metric/darts_code_cost.h"
 #include "nas/metric/darts_cost.h"
 #include "nas/space/darts_genotypes.h"
+#include "tests/texts.h"
 
 using namespace nascent;
 using namespace nascent::darts;
+using namespace nascent::test;
 
 namespace {
 
 std::string message(const std::string& text) {
-    try {
-        parse_code(text);
-    } catch (const Error& e) {
-        return e.what();
-    }
-    return "";
+    return error_of(ErrorKind::usage, [&] { parse_code(text); });
 }
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 NetConfig imagenet(int channels) {
     return {.stem = Stem::imagenet,

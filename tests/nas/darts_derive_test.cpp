@@ -12,24 +12,19 @@
 #include "engine/base/error.h"
 #include "nas/space/darts_genotypes.h"
 #include "tests/nas/digest.h"
+#include "tests/texts.h"
 
 using namespace nascent;
 using namespace nascent::darts;
+using namespace nascent::test;
 
 namespace {
 
 constexpr std::size_t kWeights = 14 * 8;
 
 std::string message(const std::vector<double>& alphas) {
-    try {
-        derive_genotype(alphas, alphas);
-    } catch (const Error& e) {
-        return e.what();
-    }
-    return "no error";
+    return error_of(ErrorKind::runtime, [&] { derive_genotype(alphas, alphas); });
 }
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 

@@ -9,21 +9,11 @@
 
 #include "engine/base/error.h"
 #include "nas/space/darts_genotypes.h"
+#include "tests/texts.h"
 
 using namespace nascent;
 using namespace nascent::darts;
-
-namespace {
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
-int count_of(const std::string& text, const std::string& part) {
-    int n = 0;
-    for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
-    return n;
-}
-
-}  // namespace
+using namespace nascent::test;
 
 TEST_CASE("drawings of DARTS cells") {
     for (const Published& p : published_cells()) {

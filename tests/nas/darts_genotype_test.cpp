@@ -10,9 +10,11 @@
 #include "nas/space/darts.h"
 #include "nas/space/darts_genotypes.h"
 #include "nas/space/nasbench201.h"
+#include "tests/texts.h"
 
 using namespace nascent;
 using namespace nascent::darts;
+using namespace nascent::test;
 
 namespace {
 
@@ -33,22 +35,9 @@ std::string replaced(std::string text, const std::string& from, const std::strin
     return text;
 }
 
-template <class F>
-std::string message(const F& f) {
-    try {
-        f();
-    } catch (const Error& e) {
-        CHECK((e.kind() == ErrorKind::usage || e.kind() == ErrorKind::runtime));
-        return e.what();
-    }
-    return "no error";
-}
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 void expect_error(const std::string& text, std::initializer_list<const char*> parts) {
     CAPTURE(text);
-    const std::string m = message([&] { parse_genotype(text); });
+    const std::string m = error_of(ErrorKind::usage, [&] { parse_genotype(text); });
     CAPTURE(m);
     for (const char* part : parts) CHECK(contains(m, part));
 }
@@ -65,8 +54,8 @@ TEST_CASE("operators of the DARTS space have the numbers of alpha's columns") {
     }
     CHECK(op_from_name("sep_conv_7x7") == Op::sep_conv_7x7);
     CHECK(op_from_name("conv_7x1_1x7") == Op::conv_7x1_1x7);
-    CHECK(contains(message([] { op_from_name("sep_conv_9x9"); }), "nearest: sep_conv_3x3"));
-    CHECK(contains(message([] { op_name(static_cast<Op>(10)); }), "0..9"));
+    CHECK(contains(error_of(ErrorKind::usage, [] { op_from_name("sep_conv_9x9"); }), "nearest: sep_conv_3x3"));
+    CHECK(contains(error_of(ErrorKind::usage, [] { op_name(static_cast<Op>(10)); }), "0..9"));
 }
 
 TEST_CASE("genotypes as people paste them") {
@@ -194,12 +183,12 @@ TEST_CASE("errors in genotypes name the place and what was expected") {
     expect_error(replaced(kSmall, "normal=", "normal "), {"'=' after normal"});
     expect_error(replaced(kSmall, "[2])", "[2], [2])"), {"nothing after 4 fields"});
     expect_error("Genotype(recurrent=[('relu', 0)], concat=range(1, 2))", {"'recurrent'", "nearest:"});
-    CHECK(message([] { parse_genotype(std::string(100000, 'x')); }).size() < 1000);
-    CHECK(contains(message([] { parse_genotype(std::string("Genotype(\0", 10)); }), "0x00"));
+    CHECK(error_of(ErrorKind::usage, [] { parse_genotype(std::string(100000, 'x')); }).size() < 1000);
+    CHECK(contains(error_of(ErrorKind::usage, [] { parse_genotype(std::string("Genotype(\0", 10)); }), "0x00"));
     std::string deep, nested;
     for (int i = 0; i < 100000; ++i) deep += "[(", nested += "list(";
-    CHECK(message([&] { parse_genotype(deep); }) != "no error");
-    CHECK(message([&] { parse_genotype("normal_concat=" + nested); }) != "no error");
+    CHECK(error_of(ErrorKind::usage, [&] { parse_genotype(deep); }) != "");
+    CHECK(error_of(ErrorKind::usage, [&] { parse_genotype("normal_concat=" + nested); }) != "");
     std::string many = "normal=[('none',0),('none',1)";
     for (int i = 1; i < kMaxNodes; ++i) many += ",('none',0),('none',1)";
     const std::string rest = "],normal_concat=[65],reduce=[('none',0),('none',1)],reduce_concat=[2]";
@@ -256,9 +245,9 @@ TEST_CASE("published cells") {
     CHECK(published_genotype("PCDARTS") == published_genotype("PC_DARTS_cifar"));
     CHECK(genotype_from(" 'DARTS_V2'\n") == parse_genotype(kV2));
     CHECK(genotype_from(kV2) == parse_genotype(kV2));
-    CHECK(contains(message([] { genotype_from("DARTS_V3"); }), "nearest: DARTS_V1"));
-    CHECK(contains(message([] { genotype_from("EvNAS-A"); }), "nearest: EvNASA"));
-    CHECK(contains(message([] { genotype_from(""); }), "expected Genotype("));
+    CHECK(contains(error_of(ErrorKind::usage, [] { genotype_from("DARTS_V3"); }), "nearest: DARTS_V1"));
+    CHECK(contains(error_of(ErrorKind::usage, [] { genotype_from("EvNAS-A"); }), "nearest: EvNASA"));
+    CHECK(contains(error_of(ErrorKind::usage, [] { genotype_from(""); }), "expected Genotype("));
 }
 
 TEST_CASE("recurrent genotypes") {
@@ -268,7 +257,8 @@ TEST_CASE("recurrent genotypes") {
     const RecurrentGenotype g = parse_recurrent(v1);
     CHECK(g.recurrent[5] == RecurrentGene{4, 1});
     CHECK(to_string(g) == v1);
-    CHECK(contains(message([&] { parse_recurrent(replaced(v1, "'relu', 0", "'relu', 1")); }), "0..0, not 1"));
-    CHECK(contains(message([&] { parse_recurrent(replaced(v1, "tanh", "tan")); }), "nearest: tanh"));
-    CHECK(contains(message([&] { parse_recurrent(replaced(v1, "9)", "10)")); }), "0..8, not 9"));
+    CHECK(contains(error_of(ErrorKind::usage, [&] { parse_recurrent(replaced(v1, "'relu', 0", "'relu', 1")); }),
+                   "0..0, not 1"));
+    CHECK(contains(error_of(ErrorKind::usage, [&] { parse_recurrent(replaced(v1, "tanh", "tan")); }), "nearest: tanh"));
+    CHECK(contains(error_of(ErrorKind::usage, [&] { parse_recurrent(replaced(v1, "9)", "10)")); }), "0..8, not 9"));
 }

@@ -12,30 +12,13 @@
 #include "nas/space/darts_derive.h"
 #include "nas/space/darts_genotypes.h"
 #include "tests/nas/digest.h"
+#include "tests/texts.h"
 
 using namespace nascent;
 using namespace nascent::darts;
+using namespace nascent::test;
 
 namespace {
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
-int count_of(const std::string& text, const std::string& part) {
-    int n = 0;
-    for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
-    return n;
-}
-
-template <class F>
-std::string message(const F& f) {
-    try {
-        f();
-    } catch (const Error& e) {
-        CHECK(e.kind() == ErrorKind::usage);
-        return e.what();
-    }
-    return "no error";
-}
 
 /// "name shape dtype kind" of every tensor, line by line.
 std::string listing(const Net& net) {
@@ -248,7 +231,7 @@ TEST_CASE("odd widths halve into a smaller and a larger convolution") {
 TEST_CASE("networks that cannot be are refused") {
     const Genotype v2 = published_genotype("DARTS_V2");
     auto expect = [&](const NetConfig& config, std::initializer_list<const char*> parts) {
-        const std::string m = message([&] { evaluation_net(config, v2); });
+        const std::string m = error_of(ErrorKind::usage, [&] { evaluation_net(config, v2); });
         CAPTURE(m);
         for (const char* part : parts) CHECK(contains(m, part));
     };
@@ -277,11 +260,13 @@ TEST_CASE("networks that cannot be are refused") {
 
     Genotype wrong = v2;
     wrong.reduce[3].from = 4;
-    CHECK(contains(message([&] { evaluation_net({}, wrong); }), "node 1 of reduce"));
-    CHECK(contains(message([] { search_net({.auxiliary = true}); }), "auxiliary"));
-    CHECK(contains(message([] { search_net({}, {.multiplier = 5}); }), "multiplier 5"));
-    CHECK(contains(message([] { search_net({}, {.nodes = 13}); }), "13 nodes"));
-    CHECK(contains(message([] { search_net({.channels = 18}, {.partial = 4}); }), "does not divide 18"));
-    CHECK(contains(message([] { search_net({.input_size = 1, .channels = 16, .layers = 8}); }), "1 x 1 map"));
-    CHECK(contains(message([] { evaluation_config("cifar"); }), "nearest: cifar10"));
+    CHECK(contains(error_of(ErrorKind::usage, [&] { evaluation_net({}, wrong); }), "node 1 of reduce"));
+    CHECK(contains(error_of(ErrorKind::usage, [] { search_net({.auxiliary = true}); }), "auxiliary"));
+    CHECK(contains(error_of(ErrorKind::usage, [] { search_net({}, {.multiplier = 5}); }), "multiplier 5"));
+    CHECK(contains(error_of(ErrorKind::usage, [] { search_net({}, {.nodes = 13}); }), "13 nodes"));
+    CHECK(contains(error_of(ErrorKind::usage, [] { search_net({.channels = 18}, {.partial = 4}); }),
+                   "does not divide 18"));
+    CHECK(contains(error_of(ErrorKind::usage, [] { search_net({.input_size = 1, .channels = 16, .layers = 8}); }),
+                   "1 x 1 map"));
+    CHECK(contains(error_of(ErrorKind::usage, [] { evaluation_config("cifar"); }), "nearest: cifar10"));
 }

@@ -92,7 +92,7 @@ std::string data_error(const std::string& spec) {
 }  // namespace
 
 TEST_CASE("data: CIFAR-10 from its folder, the folder above and the archive") {
-    TempFolder folder;
+    TemporaryFolder folder;
     write_folder(folder / "up/cifar-10-batches-bin", cifar10());
     check_cifar10(load_dataset("cifar10:" + folder / "up"));
     check_cifar10(load_dataset("cifar10:" + folder / "up/cifar-10-batches-bin"));
@@ -101,7 +101,7 @@ TEST_CASE("data: CIFAR-10 from its folder, the folder above and the archive") {
 }
 
 TEST_CASE("data: CIFAR-100 takes the fine label") {
-    TempFolder folder;
+    TemporaryFolder folder;
     write_folder(folder.path(), cifar100());
     write_archive(folder / "c.tar.gz", "cifar-100-binary/", cifar100());
     for (const std::string& path : {folder.path(), folder / "c.tar.gz"}) {
@@ -114,7 +114,7 @@ TEST_CASE("data: CIFAR-100 takes the fine label") {
 }
 
 TEST_CASE("data: a CIFAR file of a wrong length or label is named with the byte") {
-    TempFolder folder;
+    TemporaryFolder folder;
     const auto with = [&](const std::string& name, const std::string& bytes) {
         Files files = cifar10();
         files[name] = bytes;
@@ -139,7 +139,7 @@ TEST_CASE("data: a CIFAR file of a wrong length or label is named with the byte"
 }
 
 TEST_CASE("data: missing CIFAR files and damaged archives") {
-    TempFolder folder;
+    TemporaryFolder folder;
     CHECK(contains(data_error("cifar10:" + folder / "none"), "does not exist"));
     Files files = cifar10();
     files.erase("data_batch_4.bin");

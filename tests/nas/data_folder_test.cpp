@@ -121,7 +121,7 @@ TEST_CASE("data: resizing averages with a triangle filter") {
 }
 
 TEST_CASE("data: a folder of classes, sorted, told by content") {
-    TempFolder folder;
+    TemporaryFolder folder;
     const auto flat_png = [](std::uint8_t v) { return png(8, 8, 8, PNG_COLOR_TYPE_RGB, Pixels(192, v)); };
     write_file(folder / "train/b/2.png", flat_png(3));
     write_file(folder / "train/b/10.JPEG", flat_png(2));  // a PNG by content; "10" sorts before "2"
@@ -153,7 +153,7 @@ TEST_CASE("data: a folder of classes, sorted, told by content") {
 }
 
 TEST_CASE("data: corrupt files, other sizes and missing folders are named") {
-    TempFolder folder;
+    TemporaryFolder folder;
     const auto load_error = [&](DatasetOptions options = {}) {
         return error_of(ErrorKind::data, [&] { load_dataset("folder:" + folder / "set", options); });
     };

@@ -41,7 +41,7 @@ std::string pictures(int first, std::size_t count) {
 }
 
 /// Batch b (0..9; 10: val_data) holds pictures 3 b ... with labels 1 + b, 120, 121 + b.
-void write_set(const TempFolder& folder) {
+void write_set(const TemporaryFolder& folder) {
     for (int b = 0; b <= 10; b++) {
         const std::string name = b < 10 ? "train_data_batch_" + std::to_string(b + 1) : "val_data";
         write_file(folder / name, pickled({1 + b, 120, 121 + b}, 3, 768, pictures(3 * b, 3), b % 2 == 1));
@@ -50,7 +50,7 @@ void write_set(const TempFolder& folder) {
 }  // namespace
 
 TEST_CASE("data: ImageNet16 keeps labels 1..K, counted from 0") {
-    TempFolder folder;
+    TemporaryFolder folder;
     write_set(folder);
     for (int classes : {0, 120, 125, 1000}) {
         DatasetOptions options;
@@ -84,7 +84,7 @@ TEST_CASE("data: ImageNet16 keeps labels 1..K, counted from 0") {
 }
 
 TEST_CASE("data: ImageNet16 files that do not fit together are named") {
-    TempFolder folder;
+    TemporaryFolder folder;
     const auto with = [&](const std::string& bytes) {
         write_set(folder);
         write_file(folder / "train_data_batch_4", bytes);

@@ -153,7 +153,7 @@ TEST_CASE("data: a pickle with any byte changed is read or refused, no more") {
 }
 
 TEST_CASE("data: a pickle runs nothing") {
-    TempFolder folder;
+    TemporaryFolder folder;
     const std::string command = "touch " + folder / "ran";
     // os.system(command), in the opcodes of protocols 0, 2 and 4; and what else can call or import.
     CHECK(contains(refusal("cos\nsystem\n(S'" + command + "'\ntR."), "the global 'os.system' is not allowed"));

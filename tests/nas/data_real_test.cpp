@@ -1,26 +1,22 @@
-// CIFAR-10 itself, where NASCENT_DATA_DIR has it: as binary files and as a folder of pictures.
+// CIFAR-10 and ImageNet themselves, where NASCENT_DATA_DIR has them.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include "nas/data/dataset.h"
+#include "nas/data/pack_write.h"
+#include "nas/data/picture_loader.h"
 #include "tests/nas/data_testing.h"
+#include "tests/real_data.h"
 
 using namespace nascent;
 using namespace nascent::testing;
+using namespace nascent::test;
 
 namespace {
-/// The folder, or "" after the line that says why the test is left out.
-std::string real_data(const std::string& name) {
-    const char* root = std::getenv("NASCENT_DATA_DIR");
-    const std::string path = root ? std::string(root) + "/" + name : "";
-    if (!path.empty() && std::filesystem::is_directory(path)) return path;
-    std::printf("[SKIPPED] NASCENT_DATA_DIR has no %s\n", name.c_str());
-    return "";
-}
-
 std::vector<int> per_class(const Pictures& pictures) {
     std::vector<int> counts(10);
     for (int label : pictures.labels) counts.at(static_cast<std::size_t>(label))++;
@@ -71,4 +67,32 @@ TEST_CASE("data: the real CIFAR-10 as a folder has the pictures of the binary fi
         for (std::size_t i = 0; i < left.size(); i++) different += left[i] != right[i];
         CHECK(different == 0);
     }
+}
+
+TEST_CASE("data: the real ImageNet pictures, files against their pack") {
+    const std::string path = real_data("imagenet-original/train");
+    if (path.empty()) return;
+    TemporaryFolder folder;
+    const ClassFolders folders = list_class_folders(path);
+    PackOptions pack_options;
+    pack_options.settings.geometry = PackGeometry::original;
+    pack_options.settings.side = 0;
+    write_pack(folders, folder / "a.pack", pack_options);
+    PictureLoaderOptions options;
+    options.pipeline = picture_pipeline("spos");
+    options.batch_size = 50;
+    PictureLoader<float> files(folder_source(folders), {}, options),
+        pack(pack_source(Pack::open(folder / "a.pack")), {}, options);
+    Batch<float> a, b;
+    double mean = 0;
+    for (std::uint64_t step = 0; step < files.steps_per_epoch(); step++) {
+        files.batch(step, a);
+        pack.batch(step, b);
+        CHECK(a.labels == b.labels);
+        CHECK(a.pixels == b.pixels);
+        for (float v : a.pixels) mean += v / static_cast<double>(a.pixels.size() * files.steps_per_epoch());
+    }
+    // ImageNet's mean over channels and pixels is 0.449 * 255 = 114.5; a picture's own mean has a deviation of about
+    // 35, so that of some hundred pictures is within 5 * 35 / sqrt(250) of it.
+    CHECK(std::abs(mean - 114.5) < 5 * 35 / std::sqrt(static_cast<double>(folders.files.size())));
 }

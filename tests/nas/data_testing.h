@@ -1,7 +1,6 @@
 // What the tests of nas/data share.
 #pragma once
 #include <doctest/doctest.h>
-#include <stdlib.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -9,30 +8,14 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/error.h"
+#include "tests/temporary_folder.h"
+#include "tests/texts.h"
 
 namespace nascent::testing {
 
-/// A folder that is there while the object lives.
-class TempFolder {
-  public:
-    TempFolder() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "nascent_data_XXXXXX").string();
-        REQUIRE(mkdtemp(pattern.data()) != nullptr);
-        path_ = pattern;
-    }
-    ~TempFolder() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    TempFolder(const TempFolder&) = delete;
-    TempFolder& operator=(const TempFolder&) = delete;
-    std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-    const std::string& path() const { return path_; }
-
-  private:
-    std::string path_;
-};
+using test::contains;
+using test::error_of;
+using test::TemporaryFolder;
 
 /// Writes a file and the folders above it.
 inline void write_file(const std::string& path, const std::string& bytes) {
@@ -41,20 +24,6 @@ inline void write_file(const std::string& path, const std::string& bytes) {
     file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
     REQUIRE(file.good());
 }
-
-/// What `f` throws, "" when nothing; the kind must be the one given.
-template <class F>
-std::string error_of(ErrorKind kind, F&& f) {
-    try {
-        f();
-    } catch (const Error& error) {
-        CHECK(error.kind() == kind);
-        return error.what();
-    }
-    return "";
-}
-
-inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 inline std::string from_hex(const std::string& hex) {
     std::string out;

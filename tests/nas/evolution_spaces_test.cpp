@@ -8,31 +8,13 @@
 #include "nas/algo/evolution_json.h"
 #include "nas/algo/gene_spaces.h"
 #include "tests/nas/digest.h"
+#include "tests/nas/gene_landscapes.h"
 #include "tests/nas/mobilenet_costs.h"
 
 using namespace nascent;
+using namespace nascent::test;
 
 namespace {
-
-using Score = double (*)(const Genes&);
-double ties(const Genes& genes) {
-    int s = 0;
-    for (int g : genes) s = (s * 7 + g * g + 1) % 61;
-    return s;
-}
-double smooth(const Genes& genes) {
-    int s = 0;
-    for (std::size_t i = 0; i < genes.size(); ++i) s += static_cast<int>(i % 6 + 1) * genes[i];
-    return s;
-}
-
-std::string bytes_of(const EvolutionState& state, const std::vector<int>& list) {
-    std::string bytes;
-    for (int i : list) {
-        for (int g : state.visited[static_cast<std::size_t>(i)].genes) bytes += static_cast<char>(g);
-    }
-    return bytes;
-}
 
 enum class Space { cifar10, imagenet, mobilenet };
 
@@ -91,11 +73,7 @@ TEST_CASE("searches on DARTS and MobileNet visit what the originals visit, in th
         std::string scored;
         while (!search->done()) {
             scored += bytes_of(search->state(), search->state().candidates);
-            search->step([&](const std::vector<Genes>& genes) {
-                std::vector<double> scores;
-                for (const Genes& g : genes) scores.push_back(e.score(g));
-                return scores;
-            });
+            search->step(each(e.score));
             if (search->state().generation == 7) {  // killed and resumed from its file
                 const std::string text = evolution_to_json(search->state());
                 search.emplace(space, config, evolution_from_json(text, "state"));

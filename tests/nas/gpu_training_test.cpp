@@ -8,6 +8,7 @@
 #include "nas/supernet/angle_table.h"
 #include "nas/supernet/state_dict.h"
 #include "tests/gpu_device.h"
+#include "tests/nas/synthetic_pictures.h"
 #include "tests/temporary_folder.h"
 
 using namespace nascent;
@@ -16,13 +17,7 @@ namespace {
 
 /// 8x8 pictures: the smallest that two reductions leave something of.
 const Dataset& pictures() {
-    static const Dataset set = [] {
-        DatasetOptions o;
-        o.size = 8;
-        o.train_count = 64;
-        o.test_count = 10;
-        return load_dataset("synthetic", o);
-    }();
+    static const Dataset set = test::synthetic_pictures(8, 64, 10);
     return set;
 }
 

@@ -13,6 +13,7 @@
 #include "engine/base/rng.h"
 #include "nas/metric/correlation.h"
 #include "nas/metric/table.h"
+#include "tests/real_data.h"
 
 using namespace nascent;
 
@@ -165,12 +166,8 @@ TEST_CASE("regret and overlap of the best scored") {
 }
 
 TEST_CASE("correlation of the benchmark's own columns") {
-    const char* folder = std::getenv("NASCENT_DATA_DIR");
-    std::string path = folder ? std::string(folder) + "/nasbench201.csv" : std::string();
-    if (path.empty() || !std::filesystem::exists(path)) {
-        MESSAGE("[SKIPPED] no nasbench201.csv in NASCENT_DATA_DIR");
-        return;
-    }
+    const std::string path = test::real_data("nasbench201.csv");
+    if (path.empty()) return;
     BenchmarkTable table = BenchmarkTable::read(path);
     // On real values, ties and all, against counting the 122 million pairs.
     std::vector<double> a = table.accuracy("cifar10_test_200"), b = table.accuracy("cifar100_test_200");

@@ -1,6 +1,8 @@
 // FLOPs of RLNAS's MobileNet space, counted by hand-checked rules: multiply-accumulates of the convolutions of a block,
 // and (2 x inputs - 1) x outputs of the classifier.
 #pragma once
+#include <vector>
+
 #include "nas/metric/chain_angle.h"
 
 namespace nascent_tests {
@@ -31,6 +33,16 @@ inline nascent::ChainTable mobilenet_costs() {
         }
     }
     return table;
+}
+
+/// Operators of its blocks.
+inline std::vector<std::vector<int>> mobilenet_operators() {
+    std::vector<std::vector<int>> lists;
+    for (const auto& block : mobilenet_costs().blocks) {
+        auto& ops = lists.emplace_back();
+        for (const nascent::ChainChoice& c : block) ops.push_back(c.op);
+    }
+    return lists;
 }
 
 }  // namespace nascent_tests

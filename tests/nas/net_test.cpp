@@ -13,19 +13,13 @@
 #include "nas/space/nasbench201_drawing.h"
 #include "nas/space/nasbench201_net.h"
 #include "tests/nas/digest.h"
+#include "tests/texts.h"
 
 using namespace nascent;
 using namespace nascent::nb201;
+using namespace nascent::test;
 
 namespace {
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
-int count_of(const std::string& text, const std::string& part) {
-    int n = 0;
-    for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
-    return n;
-}
 
 std::string shape_text(const StateEntry& e) {
     std::string text;

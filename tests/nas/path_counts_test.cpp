@@ -13,8 +13,10 @@
 #include "engine/base/error.h"
 #include "nas/algo/constrained_paths.h"
 #include "nas/metric/chain_cost.h"
+#include "tests/texts.h"
 
 using namespace nascent;
+using namespace nascent::test;
 
 namespace {
 
@@ -46,17 +48,6 @@ std::vector<std::vector<int>> all_paths(const PathCosts& costs) {
     }
     return paths;
 }
-
-std::string message(auto&& f) {
-    try {
-        f();
-    } catch (const Error& e) {
-        CHECK(e.kind() == ErrorKind::usage);
-        return e.what();
-    }
-    return "no error";
-}
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 /// Share of the paths, in hundredths of a percent.
 long share(const PathCounts& c, const CostRange& range) {
@@ -152,8 +143,12 @@ TEST_CASE("costs in too fine units are refused") {
         fine.emplace_back();
         for (int c = 0; c < 7; ++c) fine.back().push_back(static_cast<std::int64_t>(random.below(PathCount{1} << 50)));
     }
-    CHECK(contains(message([&] { PathCounts{PathCosts(0, fine)}; }), "coarser units"));
-    CHECK(contains(message([&] { ConstrainedPaths({{"ns", PathCosts(0, fine), {.high = 1}}}); }), "coarser units"));
+    CHECK(contains(error_of(ErrorKind::usage, [&] { PathCounts{PathCosts(0, fine)}; }), "coarser units"));
+    CHECK(contains(error_of(ErrorKind::usage,
+                            [&] {
+                                ConstrainedPaths({{"ns", PathCosts(0, fine), {.high = 1}}});
+                            }),
+                   "coarser units"));
     // Beside one that is not, they are met by drawing again.
     using namespace chain;
     const Space m = space("mobilenet-mmrazor");
@@ -240,16 +235,18 @@ TEST_CASE("constraints that no architecture meets are answered with the nearest 
     const Space s = space("shufflenet");
     const Choices choices = all_choices(s);
     const PathCosts macs = path_costs(s, choices, MacConvention::mac), params = path_costs(s, choices, std::nullopt);
-    std::string m = message([&] { ConstrainedPaths({{"MACs (mac)", macs, {.high = 270'000'000}}}); });
+    std::string m = error_of(ErrorKind::usage, [&] {
+        ConstrainedPaths({{"MACs (mac)", macs, {.high = 270'000'000}}});
+    });
     CHECK(contains(m, "no architecture has MACs (mac) at most 270000000"));
     CHECK(contains(m, "270359360 above"));
-    m = message([&] { ConstrainedPaths({{"MACs (mac)", macs, {270'359'361, 270'359'362}}}); });
+    m = error_of(ErrorKind::usage, [&] { ConstrainedPaths({{"MACs (mac)", macs, {270'359'361, 270'359'362}}}); });
     CHECK(contains(m, "270359360 below and "));
-    m = message([&] { ConstrainedPaths({{"MACs (mac)", macs, {.low = 398'609'217}}}); });
+    m = error_of(ErrorKind::usage, [&] { ConstrainedPaths({{"MACs (mac)", macs, {.low = 398'609'217}}}); });
     CHECK(contains(m, "398609216 below"));
     CHECK(!contains(m, "above"));
     // Each alone is met: few MACs go with few parameters, and 3.8M of them need Xception blocks.
-    m = message([&] {
+    m = error_of(ErrorKind::usage, [&] {
         ConstrainedPaths({{"MACs (mac)", macs, {.high = 280'000'000}}, {"parameters", params, {.low = 3'800'000}}});
     });
     CHECK(contains(m, "together"));
@@ -259,16 +256,18 @@ TEST_CASE("constraints that no architecture meets are answered with the nearest 
     CHECK((contains(m, fmt::format("parameters reaches from {} to {}", r->low, r->high)) ||
            contains(m, fmt::format("MACs (mac) reaches from {} to {}", r2->low, r2->high))));
     CHECK(r->high < 3'800'000);
-    CHECK(message([&] { ConstrainedPaths({}); }) == "paths without a constraint");
+    CHECK(error_of(ErrorKind::usage, [&] { ConstrainedPaths({}); }) == "paths without a constraint");
     const PathCosts short_one(0, {{1, 2}});
-    CHECK(contains(message([&] {
-                       ConstrainedPaths({{"a", macs, {}}, {"b", short_one, {}}});
-                   }),
+    CHECK(contains(error_of(ErrorKind::usage,
+                            [&] {
+                                ConstrainedPaths({{"a", macs, {}}, {"b", short_one, {}}});
+                            }),
                    "b of 1 blocks beside a of 20"));
     Costs fewer(20, {1, 2, 3});
-    CHECK(contains(message([&] {
-                       ConstrainedPaths({{"a", macs, {}}, {"latency", PathCosts(0, fewer), {}}});
-                   }),
+    CHECK(contains(error_of(ErrorKind::usage,
+                            [&] {
+                                ConstrainedPaths({{"a", macs, {}}, {"latency", PathCosts(0, fewer), {}}});
+                            }),
                    "latency knows 3 choices of block 0"));
     // Both at once, drawn again.
     const ConstrainedPaths both({{"MACs", macs, {.high = 330'000'000}}, {"parameters", params, {.high = 3'400'000}}});

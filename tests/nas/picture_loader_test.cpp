@@ -2,17 +2,11 @@
 #include "nas/data/picture_loader.h"
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <set>
-#include <thread>
 
 #include "nas/data/colour.h"
 #include "nas/data/pack_write.h"
-#include "nas/data/prefetch.h"
 #include "tests/nas/data_pictures.h"
 #include "tests/nas/data_testing.h"
 
@@ -21,7 +15,7 @@ using namespace nascent::testing;
 
 namespace {
 /// 3 classes of 7 pictures of various sizes.
-ClassFolders write_pictures(const TempFolder& folder) {
+ClassFolders write_pictures(const TemporaryFolder& folder) {
     for (int i = 0; i < 21; i++) {
         const int height = 20 + i * 3 % 17, width = 18 + i * 5 % 23;
         const std::string path =
@@ -94,7 +88,7 @@ std::vector<T> by_hand(const Picture& p, const PicturePipeline& pipe, const Pict
 }  // namespace
 
 TEST_CASE("picture loader: an epoch visits every picture once, made as the pipeline says") {
-    TempFolder folder;
+    TemporaryFolder folder;
     const ClassFolders folders = write_pictures(folder);
     for (const char* name : {"spos", "mmrazor-shufflenet", "anglenas", "rlnas", "imagenet", "darts-imagenet"}) {
         PictureLoaderOptions options = small_options(name, 2);
@@ -129,7 +123,7 @@ TEST_CASE("picture loader: an epoch visits every picture once, made as the pipel
 }
 
 TEST_CASE("picture loader: the same bits for any number of workers, from any step, and from a pack of the originals") {
-    TempFolder folder;
+    TemporaryFolder folder;
     const ClassFolders folders = write_pictures(folder);
     PackOptions pack_options;
     pack_options.settings.geometry = PackGeometry::original;
@@ -164,7 +158,7 @@ TEST_CASE("picture loader: the same bits for any number of workers, from any ste
 }
 
 TEST_CASE("picture loader: crops that reach outside keep their place when the decoder halves the picture") {
-    TempFolder folder;
+    TemporaryFolder folder;
     Pixels ramp_across;
     for (int i = 0; i < 400 * 100; i++)
         ramp_across.insert(ramp_across.end(), 3, static_cast<std::uint8_t>(20 + 2 * (i % 100)));
@@ -203,7 +197,7 @@ TEST_CASE("picture loader: crops that reach outside keep their place when the de
 }
 
 TEST_CASE("picture loader: evaluation is the resized centre, in order, with true labels") {
-    TempFolder folder;
+    TemporaryFolder folder;
     const ClassFolders folders = write_pictures(folder);
     for (const char* name : {"spos", "imagenet"}) {
         PictureLoaderOptions options = small_options(name, 2);
@@ -241,7 +235,7 @@ TEST_CASE("picture loader: evaluation is the resized centre, in order, with true
 }
 
 TEST_CASE("picture loader: corrupt pictures are named, or replaced by the next and listed") {
-    TempFolder folder;
+    TemporaryFolder folder;
     const ClassFolders folders = write_pictures(folder);
     write_file(folders.path(3), "rubbish");
     write_file(folders.path(4), "rubbish");
@@ -275,7 +269,7 @@ TEST_CASE("picture loader: corrupt pictures are named, or replaced by the next a
 }
 
 TEST_CASE("picture loader: labels and options") {
-    TempFolder folder;
+    TemporaryFolder folder;
     const ClassFolders folders = write_pictures(folder);
     PictureLoaderOptions options = small_options("imagenet", 1, 21);
     options.labels = LabelPolicy::fixed;
@@ -295,70 +289,4 @@ TEST_CASE("picture loader: labels and options") {
     CHECK(contains(refused([](auto& o) { o.pipeline.train.size = -1; }), "pictures of -1x-1"));
     CHECK(contains(refused([](auto& o) { o.fixed_labels = {1}; }), "fixed labels"));
     CHECK(contains(refused([](auto&) {}, {21}), "picture 21 is asked for"));
-}
-
-TEST_CASE("picture loader: parts of an item are all made, errors leave by the first of them") {
-    for (int workers : {0, 1, 4}) {
-        std::atomic<bool> fail_now{false};
-        Prefetch<std::vector<int>> prefetch(
-            workers, 3,
-            [](std::uint64_t step, std::vector<int>& item) {
-                item.assign(1 + step % 7, -1);
-                return static_cast<int>(item.size());
-            },
-            [&](std::uint64_t step, int part, int worker, std::vector<int>& item) {
-                REQUIRE(worker < std::max(workers, 1));
-                if (part % 2 == 0) std::this_thread::sleep_for(std::chrono::microseconds(200));
-                if (fail_now && step == 13 && part >= 2) fail(ErrorKind::data, "part {}", part);
-                item[static_cast<std::size_t>(part)] = static_cast<int>(step) * 100 + part;
-            });
-        std::vector<int> item;
-        const auto check = [&](std::uint64_t step) {
-            prefetch.fetch(step, item);
-            REQUIRE(item.size() == 1 + step % 7);
-            for (std::size_t p = 0; p < item.size(); p++) CHECK(item[p] == static_cast<int>(step * 100 + p));
-        };
-        for (std::uint64_t step = 0; step < 10; step++) check(step);
-        for (std::uint64_t step : {50, 3, 4, 5, 1000, 1001}) check(step);
-        fail_now = true;
-        check(12);
-        for (int again = 0; again < 2; again++) {
-            CHECK(error_of(ErrorKind::data, [&] { prefetch.fetch(13, item); }) == "part 2");
-        }
-        check(14);
-        fail_now = false;
-        check(13);
-        check(14);
-    }
-}
-
-TEST_CASE("picture loader: the real ImageNet pictures, files against their pack") {
-    const char* root = std::getenv("NASCENT_DATA_DIR");
-    const std::string path = root ? std::string(root) + "/imagenet-original/train" : "";
-    if (path.empty() || !std::filesystem::is_directory(path)) {
-        std::printf("[SKIPPED] NASCENT_DATA_DIR has no imagenet-original\n");
-        return;
-    }
-    TempFolder folder;
-    const ClassFolders folders = list_class_folders(path);
-    PackOptions pack_options;
-    pack_options.settings.geometry = PackGeometry::original;
-    pack_options.settings.side = 0;
-    write_pack(folders, folder / "a.pack", pack_options);
-    PictureLoaderOptions options;
-    options.pipeline = picture_pipeline("spos");
-    options.batch_size = 50;
-    PictureLoader<float> files(folder_source(folders), {}, options),
-        pack(pack_source(Pack::open(folder / "a.pack")), {}, options);
-    Batch<float> a, b;
-    double mean = 0;
-    for (std::uint64_t step = 0; step < files.steps_per_epoch(); step++) {
-        files.batch(step, a);
-        pack.batch(step, b);
-        CHECK(same(a, b));
-        for (float v : a.pixels) mean += v / static_cast<double>(a.pixels.size() * files.steps_per_epoch());
-    }
-    // ImageNet's mean over channels and pixels is 0.449 * 255 = 114.5; a picture's own mean has a deviation of about
-    // 35, so that of some hundred pictures is within 5 * 35 / sqrt(250) of it.
-    CHECK(std::abs(mean - 114.5) < 5 * 35 / std::sqrt(static_cast<double>(folders.files.size())));
 }

@@ -21,8 +21,8 @@ TEST_CASE("checkpoints: the newest two and the first are kept") {
     check_is(*run.restore(), 1'000'000'000);
     save(run, 1'000'000'000);  // again, as after a resume that has nothing left to do
     check_is(*run.restore(), 1'000'000'000);
-    CHECK(message(ErrorKind::checkpoint, [&] { run.checkpoints().load(7); }) != "no error");
-    CHECK(message(ErrorKind::runtime, [&] { run.save_checkpoint(20, {}, "no json"); }) != "no error");
+    CHECK(error_of(ErrorKind::checkpoint, [&] { run.checkpoints().load(7); }) != "");
+    CHECK(error_of(ErrorKind::runtime, [&] { run.save_checkpoint(20, {}, "no json"); }) != "");
     run.save_checkpoint(1'000'000'001, {}, "[]");  // no tensors are fine
     CHECK(run.restore()->state == "[]");
 }
@@ -43,13 +43,12 @@ TEST_CASE("checkpoints: any damage is found, and the older one takes over") {
             std::string bad = good;
             bad[n] = static_cast<char>(bad[n] ^ 1);
             write_text(path, bad);
-            CHECK_MESSAGE(message(ErrorKind::checkpoint, [&] { store.load(10); }) != "no error", name << " byte " << n);
+            CHECK_MESSAGE(error_of(ErrorKind::checkpoint, [&] { store.load(10); }) != "", name << " byte " << n);
             write_text(path, good.substr(0, n));
-            CHECK_MESSAGE(message(ErrorKind::checkpoint, [&] { store.load(10); }) != "no error",
-                          name << " cut at " << n);
+            CHECK_MESSAGE(error_of(ErrorKind::checkpoint, [&] { store.load(10); }) != "", name << " cut at " << n);
         }
         write_text(path, good + "x");
-        CHECK(message(ErrorKind::checkpoint, [&] { store.load(10); }) != "no error");
+        CHECK(error_of(ErrorKind::checkpoint, [&] { store.load(10); }) != "");
         write_text(path, good);
         check_is(store.load(10), 10);
     }
@@ -72,7 +71,7 @@ TEST_CASE("checkpoints: any damage is found, and the older one takes over") {
         fs::remove(folder / "r/ckpt/" + step + "/state.json");
     RunDirectory run = RunDirectory::open(folder / "r");
     for (int i = 0; i < 2; i++)  // a second try does not take the run for one that has not begun
-        CHECK(contains(message(ErrorKind::checkpoint, [&] { run.restore(); }), "no checkpoint is whole"));
+        CHECK(contains(error_of(ErrorKind::checkpoint, [&] { run.restore(); }), "no checkpoint is whole"));
 }
 
 TEST_CASE("checkpoints: killed at any moment of writing, the run continues from a whole one") {

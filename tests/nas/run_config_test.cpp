@@ -7,8 +7,10 @@
 #include "nas/algo/rlnas_config.h"
 #include "nas/run/command_line.h"
 #include "tests/temporary_folder.h"
+#include "tests/texts.h"
 
 using namespace nascent;
+using namespace nascent::test;
 
 namespace {
 
@@ -33,13 +35,7 @@ struct Sample {
 /// The message of the Error of kind usage that `f` throws.
 template <class F>
 std::string refusal(F&& f) {
-    try {
-        f();
-    } catch (const Error& e) {
-        CHECK(e.kind() == ErrorKind::usage);
-        return e.what();
-    }
-    return "accepted";
+    return error_of(ErrorKind::usage, std::forward<F>(f));
 }
 
 /// One command line of an app with the sample's options and a subcommand; returns the help state of the parser.

@@ -22,18 +22,18 @@ TEST_CASE("run directory: a new one has its files, a second one does not overwri
             CHECK(fs::exists(path + "/" + name));
         CHECK(!run.restore());
     }
-    CHECK(contains(message(ErrorKind::usage, [&] { RunDirectory::create(path, "x = 2\n"); }), "resume " + path));
+    CHECK(contains(error_of(ErrorKind::usage, [&] { RunDirectory::create(path, "x = 2\n"); }), "resume " + path));
     CHECK(read_text(path + "/run.toml") == "x = 1\n");
     CHECK(RunDirectory::open(path).path() == path);
     write_text(folder / "foreign", "x");
-    CHECK(contains(message(ErrorKind::usage, [&] { RunDirectory::create(folder.path(), ""); }), "not empty"));
-    CHECK(contains(message(ErrorKind::usage, [&] { RunDirectory::create(folder / "foreign", ""); }), "not a folder"));
-    CHECK(contains(message(ErrorKind::usage, [&] { RunDirectory::create("", ""); }), "--out"));
-    CHECK(contains(message(ErrorKind::runtime, [&] { RunDirectory::create(folder / "foreign/x", ""); }),
+    CHECK(contains(error_of(ErrorKind::usage, [&] { RunDirectory::create(folder.path(), ""); }), "not empty"));
+    CHECK(contains(error_of(ErrorKind::usage, [&] { RunDirectory::create(folder / "foreign", ""); }), "not a folder"));
+    CHECK(contains(error_of(ErrorKind::usage, [&] { RunDirectory::create("", ""); }), "--out"));
+    CHECK(contains(error_of(ErrorKind::runtime, [&] { RunDirectory::create(folder / "foreign/x", ""); }),
                    "cannot make the folder"));
-    CHECK(contains(message(ErrorKind::usage, [&] { RunDirectory::open(folder / "absent"); }), "no run"));
+    CHECK(contains(error_of(ErrorKind::usage, [&] { RunDirectory::open(folder / "absent"); }), "no run"));
     fs::create_directory(folder / "empty");
-    CHECK(contains(message(ErrorKind::usage, [&] { RunDirectory::open(folder / "empty"); }), "no run.toml"));
+    CHECK(contains(error_of(ErrorKind::usage, [&] { RunDirectory::open(folder / "empty"); }), "no run.toml"));
     CHECK(RunDirectory::create(folder / "empty", "").path() == folder / "empty");
 }
 
@@ -56,7 +56,7 @@ TEST_CASE("run directory: files that a run cannot do without are there before it
     RunDirectory::create(folder / "r", "", {{"space.json", "{}"}});
     CHECK(read_text(folder / "r/export/space.json") == "{}");
     // A name that cannot be written stops create() before there is a run.toml.
-    message(ErrorKind::runtime, [&] { RunDirectory::create(folder / "t", "", {{"no/such/folder", ""}}); });
+    error_of(ErrorKind::runtime, [&] { RunDirectory::create(folder / "t", "", {{"no/such/folder", ""}}); });
     CHECK(!fs::exists(folder / "t/run.toml"));
 }
 
@@ -92,14 +92,14 @@ TEST_CASE("run lock: one process at a time, the dead are followed with a note") 
     }
     char c = 0;
     REQUIRE(read(ready[0], &c, 1) == 1);
-    CHECK(contains(message(ErrorKind::usage, [&] { RunLock second(path); }),
+    CHECK(contains(error_of(ErrorKind::usage, [&] { RunLock second(path); }),
                    fmt::format("in use by process {} on host", child)));
     kill(child, SIGKILL);
     CHECK(wait_for(child) == 1000 + SIGKILL);
     {
         RunLock lock(path);
         CHECK(contains(lock.note(), fmt::format("took over the lock of process {} on host", child)));
-        CHECK(contains(message(ErrorKind::usage, [&] { RunLock again(path); }), fmt::format("process {}", getpid())));
+        CHECK(contains(error_of(ErrorKind::usage, [&] { RunLock again(path); }), fmt::format("process {}", getpid())));
     }
     CHECK(RunLock(path).note() == "");
     write_text(path, "rubbish");

@@ -21,7 +21,7 @@ namespace {
 constexpr int side = 12, classes = 7, each = 4;
 
 /// Each picture has one colour of its own, which any crop keeps: 8 times its number.
-void write_colours(const TempFolder& folder) {
+void write_colours(const TemporaryFolder& folder) {
     for (const char* split : {"train", "val"})
         for (int i = 0; i < classes * each; i++) {
             const Pixels p(24 * 20 * 3, static_cast<std::uint8_t>(8 * i));
@@ -49,7 +49,7 @@ std::vector<Seen> seen(const BatchSource& source, std::int64_t step) {
     return all;
 }
 
-RlnasConfig config_of(const TempFolder& folder, const std::string& labels) {
+RlnasConfig config_of(const TemporaryFolder& folder, const std::string& labels) {
     RlnasConfig c;
     c.data.source = "folder:" + folder.path();
     c.data.pipeline = "imagenet";
@@ -83,7 +83,7 @@ std::vector<std::vector<Seen>> epochs_of(const RlnasConfig& c, int epochs) {
 }  // namespace
 
 TEST_CASE("labels of pictures that are read when they are needed: true, drawn once as NumPy does, or at each access") {
-    TempFolder folder;
+    TemporaryFolder folder;
     write_colours(folder);
     auto device = make_device("cpu", 1);
     Arena arena(*device);

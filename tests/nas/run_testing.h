@@ -9,25 +9,11 @@
 #include <sstream>
 #include <string>
 
-#include "engine/base/error.h"
 #include "nas/run/run_directory.h"
 #include "tests/temporary_folder.h"
+#include "tests/texts.h"
 
 namespace nascent::test {
-
-/// What f throws, which must be of that kind.
-template <class F>
-std::string message(ErrorKind kind, F&& f) {
-    try {
-        f();
-    } catch (const Error& e) {
-        CHECK(e.kind() == kind);
-        return e.what();
-    }
-    return "no error";
-}
-
-inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 /// A checkpoint whose content tells its step.
 inline void save(RunDirectory& run, std::int64_t step) {

@@ -7,6 +7,7 @@
 
 #include "engine/autograd/execution.h"
 #include "nas/data/picture_loader.h"
+#include "ops/constants.h"
 #include "tests/nas/data_pictures.h"
 #include "tests/nas/data_testing.h"
 
@@ -17,7 +18,7 @@ namespace {
 
 constexpr int side = 20;
 
-void write_folders(const TempFolder& folder) {
+void write_folders(const TemporaryFolder& folder) {
     for (auto [split, count] : {std::pair{"train", 6}, {"val", 4}})
         for (int i = 0; i < 2 * count; i++) {
             const int height = 20 + i * 3 % 17, width = 18 + i * 5 % 23;
@@ -26,16 +27,10 @@ void write_folders(const TempFolder& folder) {
         }
 }
 
-std::vector<double> numbers_of(const Tensor& t) {
-    std::vector<double> host(t.size());
-    t.device->copy_out(host.data(), t.data, t.bytes());
-    return host;
-}
-
 }  // namespace
 
 TEST_CASE("a search's batches are the pipeline's: training and alphas' crops, validation as asked") {
-    TempFolder folder;
+    TemporaryFolder folder;
     write_folders(folder);
     SearchConfig c = preset("pcdarts/imagenet");
     c.data.source = "folder:" + folder.path();
@@ -118,7 +113,7 @@ TEST_CASE("the alphas' iterator begins anew with each epoch of the weights and w
 }
 
 TEST_CASE("corrupt pictures of both halves are named, once each") {
-    TempFolder folder;
+    TemporaryFolder folder;
     write_folders(folder);
     for (const char* name : {"train/a/3", "val/b/5"}) write_file(folder / name, "rubbish");
     SearchConfig c = preset("drnas/imagenet");

@@ -192,7 +192,7 @@ TEST_CASE("presets are the papers' rows: parameters, steps, learning rates") {
         const BilevelTraining t = training_of(c);
         CHECK(t.second_order == std::string(row.name).ends_with("2nd"));
         CHECK(c.data.source == "");
-        CHECK(message(ErrorKind::usage, [&] { check(c); }).find("--data") != std::string::npos);
+        CHECK(error_of(ErrorKind::usage, [&] { check(c); }).find("--data") != std::string::npos);
         const Halves halves = halves_of(c, set);
         const auto half = static_cast<std::size_t>(row.pictures) / (row.held_out > 0 ? 1 : 2);
         CHECK(halves.held_out == (row.held_out > 0));
@@ -278,6 +278,6 @@ TEST_CASE("presets are the papers' rows: parameters, steps, learning rates") {
         CHECK(c.data.source == "synthetic");
         check(c);
     }
-    CHECK(message(ErrorKind::usage, [] { preset("darts/cifar-1st"); }).find("darts/cifar10-1st") != std::string::npos);
+    CHECK(error_of(ErrorKind::usage, [] { preset("darts/cifar-1st"); }).find("darts/cifar10-1st") != std::string::npos);
     CHECK(preset("none").preset == "none");
 }

@@ -61,3 +61,36 @@ TEST_CASE("published trainings of chains have their numbers") {
     }
     CHECK_THROWS_WITH(spos_preset("spos/shuflenet"), doctest::Contains("spos/shufflenet"));
 }
+
+TEST_CASE("search settings of published programs are those of their code") {
+    const auto preset = [](const char* name) {
+        nascent::SposConfig c = nascent::spos_preset(name);
+        c.data.source = "folder:/none";
+        nascent::resolve(c);
+        return c.search;
+    };
+    for (const std::string& name : nascent::spos_preset_names()) {
+        if (name == "none") continue;
+        CAPTURE(name);
+        CHECK_NOTHROW(nascent::check(preset(name.c_str())));
+    }
+    const auto spos_search = preset("spos/shufflenet"), mmrazor = preset("spos/shufflenet-mmrazor"),
+               angle = preset("spos/mobilenet");
+    for (const auto& s : {spos_search, mmrazor, angle}) {
+        CHECK(s.population == 50);
+        CHECK(s.select == 10);
+        CHECK(s.mutation == 25);
+        CHECK(s.crossover == 25);
+    }
+    CHECK(spos_search.max_flops == 330'000'000);
+    CHECK(spos_search.generations == 21);
+    CHECK(spos_search.calibration == 200 * 128);
+    CHECK(spos_search.pictures == 40 * 200);
+    CHECK(mmrazor.norms == "batch");
+    CHECK(mmrazor.batch == 128);
+    CHECK(mmrazor.generations == 20);
+    CHECK(angle.m_prob == 0.5);
+    CHECK(angle.max_flops == 475'000'000);
+    CHECK(angle.calibration == 20'000);
+    CHECK(angle.calibration_batch == 64);
+}

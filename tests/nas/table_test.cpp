@@ -11,8 +11,11 @@
 
 #include "engine/base/error.h"
 #include "nas/space/nasbench201.h"
+#include "tests/real_data.h"
+#include "tests/texts.h"
 
 using namespace nascent;
+using namespace nascent::test;
 using nb201::Architecture;
 using nb201::kArchitectures;
 
@@ -33,19 +36,14 @@ std::string csv(const std::function<void(std::vector<std::string>&)>& change = [
 }
 
 std::string refusal(const std::string& text, std::string_view column = "accuracy", ErrorKind kind = ErrorKind::data) {
-    try {
-        BenchmarkTable::parse(text, "table.csv").accuracy(column);
-    } catch (const Error& e) {
-        CHECK(e.kind() == kind);
-        CHECK(std::string(e.what()).find("table.csv") != std::string::npos);
-        return e.what();
-    }
-    return "no error";
+    const std::string what = error_of(kind, [&] { BenchmarkTable::parse(text, "table.csv").accuracy(column); });
+    CHECK((what.empty() || contains(what, "table.csv")));
+    return what;
 }
 
 bool has(const std::string& text, const std::string& part) {
     CAPTURE(text);
-    bool found = text.find(part) != std::string::npos;
+    const bool found = contains(text, part);
     CHECK(found);
     return found;
 }
@@ -115,12 +113,8 @@ TEST_CASE("a wrong table is refused with file, line and column") {
 }
 
 TEST_CASE("the benchmark's own table") {
-    const char* folder = std::getenv("NASCENT_DATA_DIR");
-    std::string path = folder ? std::string(folder) + "/nasbench201.csv" : std::string();
-    if (path.empty() || !std::filesystem::exists(path)) {
-        MESSAGE("[SKIPPED] no nasbench201.csv in NASCENT_DATA_DIR");
-        return;
-    }
+    const std::string path = real_data("nasbench201.csv");
+    if (path.empty()) return;
     BenchmarkTable table = BenchmarkTable::read(path);
     auto best = [&](int classes) {
         std::vector<double> values = table.accuracy(table.guess_column(classes));

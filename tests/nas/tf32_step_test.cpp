@@ -6,6 +6,7 @@
 
 #include "nas/algo/supernet_trainer.h"
 #include "tests/gpu_device.h"
+#include "tests/nas/synthetic_pictures.h"
 
 using namespace nascent;
 
@@ -13,13 +14,7 @@ namespace {
 
 /// So many pixels that a batch's statistics hold still.
 const Dataset& pictures() {
-    static const Dataset set = [] {
-        DatasetOptions o;
-        o.size = 16;
-        o.train_count = 32;
-        o.test_count = 10;
-        return load_dataset("synthetic", o);
-    }();
+    static const Dataset set = test::synthetic_pictures(16, 32, 10);
     return set;
 }
 

@@ -8,6 +8,7 @@
 #include "nas/algo/supernet_trainer.h"
 #include "nas/supernet/state_dict.h"
 #include "ops/reference.h"
+#include "tests/nas/synthetic_pictures.h"
 #include "tests/temporary_folder.h"
 
 using namespace nascent;
@@ -15,13 +16,7 @@ using namespace nascent;
 namespace {
 
 const Dataset& pictures() {
-    static const Dataset set = [] {
-        DatasetOptions o;
-        o.size = 16;
-        o.train_count = 1000;
-        o.test_count = 500;
-        return load_dataset("synthetic", o);
-    }();
+    static const Dataset set = test::synthetic_pictures(16, 1000, 500);
     return set;
 }
 
@@ -153,10 +148,7 @@ TEST_CASE("learning rates of the published schedule") {
 TEST_CASE(
     "200 steps learn the true labels of the synthetic pictures to 60 %, random labels not beyond the training "
     "pictures") {
-    DatasetOptions o;
-    o.train_count = 4000;
-    o.test_count = 500;
-    const Dataset set = load_dataset("synthetic", o);
+    const Dataset set = test::synthetic_pictures(32, 4000, 500);
     const Normalisation norm = normalisation("half", set);
     for (bool truth : {true, false}) {
         auto device = make_device("cpu", 2);

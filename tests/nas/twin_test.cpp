@@ -7,6 +7,7 @@
 #include "nas/algo/search_pictures.h"
 #include "nas/golden/numbers.h"
 #include "nas/supernet/initialise.h"
+#include "ops/constants.h"
 #include "ops/optim/combine.h"
 #include "ops/reference.h"
 #include "tests/gpu_device.h"
@@ -17,16 +18,6 @@ namespace {
 
 using Values = std::vector<double>;
 constexpr int pictures = 4, side = 8, classes = 3;
-
-Values read(const Tensor& t) {
-    Values all(t.size());
-    with_type(t.dtype, [&](auto zero) {
-        std::vector<decltype(zero)> host(t.size());
-        t.device->copy_out(host.data(), t.data, t.bytes());
-        std::copy(host.begin(), host.end(), all.begin());
-    });
-    return all;
-}
 
 std::unique_ptr<SearchNet> make_net(Device& device, DType dtype, bool darts, int layers = 3, int cells = 1) {
     auto net =
@@ -61,9 +52,9 @@ Outcome second_order(Device& device, bool darts, bool twin) {
     Architect architect(*net, arena, {true, 0.9, 3e-4, twin});
     Outcome o;
     o.loss = architect.gradients(batch(DType::f64, 1), batch(DType::f64, 2), 0.02, [&](const Tape& tape) {
-        for (int a : net->alphas()) o.gradients.push_back(read(tape.gradient(net->store().read(a))));
+        for (int a : net->alphas()) o.gradients.push_back(numbers_of(tape.gradient(net->store().read(a))));
     });
-    for (const Buffer& b : net->store().buffers()) o.running.push_back(read(b.tensor));
+    for (const Buffer& b : net->store().buffers()) o.running.push_back(numbers_of(b.tensor));
     o.second_bytes = architect.second_bytes();
     arena.check_red_zones();
     return o;
@@ -133,7 +124,7 @@ std::int64_t launches(Device& device, bool darts, int copies) {
         backward_from(tape, cross_entropy(logits[0], b.labels));
     CHECK(tape.written().size() == net->alphas().size());
     for (int a : net->alphas())
-        for (double v : read(tape.gradient(store.read(a)))) CHECK(std::isfinite(v));
+        for (double v : numbers_of(tape.gradient(store.read(a)))) CHECK(std::isfinite(v));
     return device.launches() - start;
 }
 

@@ -19,18 +19,13 @@ namespace {
 
 using Numbers = std::vector<double>;
 
-Numbers read(const Tensor& t) {
-    Numbers all(t.size());
-    t.device->copy_out(all.data(), t.data, t.bytes());
-    return all;
-}
 /// Distinct numbers in all parameters, momentum and running statistics.
 void fill(ParameterStore& store) {
     std::uint32_t seed = 1;
     auto put = [&](const Tensor& t, double shift) {
         Numbers v = golden::input(t.size(), seed++);
         for (double& x : v) x += shift;
-        t.device->copy_in(t.data, v.data(), t.bytes());
+        write_numbers(t, v);
     };
     for (std::size_t p = 0; p < store.parameters().size(); p++) {
         put(store.raw(static_cast<int>(p)), 0);
@@ -63,10 +58,10 @@ struct Widened {
         widen(*narrow, *wide, how, seed, 1);
     }
     Numbers weight(SearchNet& net, const std::string& name) const {
-        return read(net.store().raw(net.store().find(name)));
+        return numbers_of(net.store().raw(net.store().find(name)));
     }
     Numbers momentum(SearchNet& net, const std::string& name) const {
-        return read(net.store().raw_momentum(net.store().find(name)));
+        return numbers_of(net.store().raw_momentum(net.store().find(name)));
     }
 };
 
@@ -148,8 +143,8 @@ TEST_CASE("as released: filters and slices are copied at random, nothing is divi
                         CHECK(wide_m[(t * now + i) * now + o] == narrow_m[from]);
                     }
             for (const char* of : {"2.running_mean", "2.running_var"}) {
-                const Numbers before = read(buffer(w.narrow->store(), name + of)),
-                              after = read(buffer(w.wide->store(), name + of));
+                const Numbers before = numbers_of(buffer(w.narrow->store(), name + of)),
+                              after = numbers_of(buffer(w.wide->store(), name + of));
                 REQUIRE(after.size() == now);
                 for (std::size_t o = 0; o < now; o++) CHECK(after[o] == before[static_cast<std::size_t>(out[o])]);
             }
@@ -160,8 +155,8 @@ TEST_CASE("as released: filters and slices are copied at random, nothing is divi
         CHECK(w.weight(*w.wide, name) == w.weight(*w.narrow, name));
         CHECK(w.momentum(*w.wide, name) == w.momentum(*w.narrow, name));
     }
-    CHECK(read(buffer(w.wide->store(), "lastact.0.running_var")) ==
-          read(buffer(w.narrow->store(), "lastact.0.running_var")));
+    CHECK(numbers_of(buffer(w.wide->store(), "lastact.0.running_var")) ==
+          numbers_of(buffer(w.narrow->store(), "lastact.0.running_var")));
     for (std::size_t r = 0; r < w.wide->store().ranges().size(); r++)
         CHECK(w.wide->store().ranges()[r].last_step == w.narrow->store().ranges()[r].last_step);
     // A function of the seed.
@@ -227,8 +222,8 @@ TEST_CASE(
         int agree = 0, edges = 0;
         for (int e = 0; e < 14; e++, edges++) {
             const std::string name = fmt::format("cells.0._ops.{}._ops.3.op.", e);
-            const Numbers narrow = read(buffer(w.narrow->store(), name + "3.running_mean")),
-                          wide = read(buffer(w.wide->store(), name + "3.running_mean"));
+            const Numbers narrow = numbers_of(buffer(w.narrow->store(), name + "3.running_mean")),
+                          wide = numbers_of(buffer(w.wide->store(), name + "3.running_mean"));
             std::vector<int> map;
             for (double v : wide) map.push_back(found(narrow, {v}));
             agree += map == depth_map(name + "5.weight");
@@ -250,16 +245,16 @@ TEST_CASE(
                             halves[h].push_back(from);
             REQUIRE(halves[h].size() == 4);
         }
-        const Numbers before = read(buffer(w.narrow->store(), skip + "bn.running_var")),
-                      after = read(buffer(w.wide->store(), skip + "bn.running_var"));
+        const Numbers before = numbers_of(buffer(w.narrow->store(), skip + "bn.running_var")),
+                      after = numbers_of(buffer(w.wide->store(), skip + "bn.running_var"));
         REQUIRE((before.size() == 4 && after.size() == 8));
         std::vector<int> want =
             released ? std::vector<int>{0, 1, 2, 3, halves[0][2], halves[0][3], halves[1][2], halves[1][3]}
                      : std::vector<int>{0, 1, halves[0][2], halves[0][3], 2, 3, 2 + halves[1][2], 2 + halves[1][3]};
         for (std::size_t i = 0; i < 8; i++) CHECK(after[i] == before[static_cast<std::size_t>(want[i])]);
         // A pool's statistics: old ones, then copies.
-        const Numbers pool = read(buffer(w.narrow->store(), "cells.0._ops.0._ops.0.1.running_mean")),
-                      wider = read(buffer(w.wide->store(), "cells.0._ops.0._ops.0.1.running_mean"));
+        const Numbers pool = numbers_of(buffer(w.narrow->store(), "cells.0._ops.0._ops.0.1.running_mean")),
+                      wider = numbers_of(buffer(w.wide->store(), "cells.0._ops.0._ops.0.1.running_mean"));
         for (std::size_t i = 0; i < now; i++) CHECK((i < old ? wider[i] == pool[i] : found(pool, {wider[i]}) >= 0));
         CHECK(w.weight(*w.wide, "cells.1.preprocess0.op.1.weight") ==
               w.weight(*w.narrow, "cells.1.preprocess0.op.1.weight"));
@@ -281,11 +276,11 @@ TEST_CASE("operators come to see all channels: ranges that only partial channels
                 CHECK(last.at(r.name) == r.last_step);
             }
             for (std::size_t p = 0; p < after.parameters().size(); p++) {
-                const Numbers now = read(after.raw(static_cast<int>(p)));
+                const Numbers now = numbers_of(after.raw(static_cast<int>(p)));
                 const int at = before.find(after.parameters()[p].name);
                 REQUIRE(at >= 0);
                 CHECK(now[0] != 0);
-                if (now.size() == before.raw(at).size()) CHECK(now == read(before.raw(at)));
+                if (now.size() == before.raw(at).size()) CHECK(now == numbers_of(before.raw(at)));
             }
         }
 }

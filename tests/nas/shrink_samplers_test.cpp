@@ -1,0 +1,105 @@
+// What AngleNAS's samplers draw while a space shrinks.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "nas/algo/darts_paths.h"
+#include "nas/algo/shrink.h"
+#include "nas/algo/shrink_nb201.h"
+#include "tests/nas/digest.h"
+#include "tests/nas/mobilenet_costs.h"
+
+using namespace nascent;
+using nascent_tests::mobilenet_operators;
+
+TEST_CASE("samplers draw what the original code draws") {
+    // From the shrinking programs of AngleNAS (c4cb189) under NumPy 1.24.2 after seed(5), 40 architectures an operator,
+    // the angle replaced by the sum below: CRC-32 of the architectures scored, of the operators left, the next draw.
+    struct Row {
+        const char* method;
+        OperatorLists lists;
+        std::size_t drawn;
+        const char *architectures, *left;
+        std::int64_t next;
+    };
+    OperatorLists part = mobilenet_operators(), cell = darts::all_operators();
+    part[1] = {-1};
+    part[2] = {3};
+    part[5] = {1, 4, -1};
+    part[9] = {0, -1};
+    cell[2] = {0, 4};
+    cell[7] = {5, 6, 7};
+    cell[9] = {3};
+    const ChainTable table = nascent_tests::mobilenet_costs();
+    const SposSampler spos(table, 600'000'000);
+    const UniformSampler fairnas(table, 600'000'000);
+    const DartsCellSampler darts_cell;
+    auto bytes = [](const std::vector<Genes>& all) {
+        std::string text;
+        for (const Genes& g : all) {
+            for (int op : g) text += static_cast<char>(op);
+        }
+        return text;
+    };
+    for (const Row& row :
+         {Row{"spos", mobilenet_operators(), 787, "867bbfdd", "5e56c248", 3669359384},
+          Row{"spos", part, 688, "a09778af", "8b52e478", 1367980680},
+          Row{"fairnas", OperatorLists(21, {0, 1, 2, 3, 4, 5}), 474, "5a889598", "dfb30dd1", 845498171},
+          Row{"darts", darts::all_operators(), 733, "0c25b3c3", "6785ceda", 1686499879},
+          Row{"darts", cell, 732, "1eca82f0", "ff86ee81", 1014822385}}) {
+        CAPTURE(row.architectures);
+        const std::string method = row.method;
+        const OperatorSampler& sampler = method == "spos"      ? static_cast<const OperatorSampler&>(spos)
+                                         : method == "fairnas" ? static_cast<const OperatorSampler&>(fairnas)
+                                                               : darts_cell;
+        NumpyRandom random(5);
+        OperatorLists lists = row.lists;
+        const auto scores = score_operators(
+            lists, sampler,
+            [&](const std::vector<Genes>& all) {
+                CHECK(all.size() == row.drawn);
+                CHECK(nascent_tests::crc32(bytes(all)) == row.architectures);
+                std::vector<double> values;
+                for (const Genes& g : all) {
+                    int v = 0;
+                    for (std::size_t i = 0; i < g.size(); ++i)
+                        v = (v * 7 + (static_cast<int>(i) + 3) * (g[i] + 2)) % 1009;
+                    values.push_back(v / 1009.0);
+                }
+                return values;
+            },
+            40, random);
+        drop_operators(lists, scores, shrink_schedule(method).rule);
+        CHECK(nascent_tests::crc32(bytes(lists)) == row.left);
+        CHECK(random.randint(0, std::int64_t{1} << 32) == row.next);
+    }
+}
+
+TEST_CASE("samplers keep the forced operator") {
+    const ChainTable table = nascent_tests::mobilenet_costs();
+    OperatorLists lists = mobilenet_operators();
+    NumpyRandom random(2);
+    const SposSampler spos(table, 600'000'000);
+    const UniformSampler uniform(table, -1);
+    const DartsCellSampler cell;
+    lists[3] = {-1};
+    lists[5] = {2};
+    for (int i = 0; i < 200; ++i) {
+        for (LayerOperator forced : {LayerOperator{0, 5}, LayerOperator{1, -1}, LayerOperator{2, 3}}) {
+            const Genes a = spos.draw(lists, forced, random), b = uniform.draw(lists, forced, random);
+            CHECK(a[static_cast<std::size_t>(forced.layer)] == forced.op);
+            CHECK(b[static_cast<std::size_t>(forced.layer)] == forced.op);
+            for (const Genes& g : {a, b}) {
+                CHECK(g[3] == -1);
+                CHECK(g[5] == 2);
+                CHECK_NOTHROW(cost_of(table, g));
+            }
+        }
+        const Genes c = cell.draw(darts::all_operators(), {6, 3}, random);
+        CHECK(c[6] == 3);
+    }
+    std::swap(lists[1].front(), lists[1].back());
+    CHECK_THROWS_AS(spos.draw(lists, {0, 5}, random), Error);
+}
