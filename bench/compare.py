@@ -159,7 +159,8 @@ def main():
     p.add_argument("--config", action="append", help=f"only these; known: {'; '.join(CONFIGS)}")
     p.add_argument("--winograd", action="store_true", help="ours with Winograd's convolutions")
     p.add_argument("--build", default=os.path.join(HERE, "..", "build", "bench"), help="where the programs are")
-    p.add_argument("--results", default=os.path.join(HERE, "results"), help="folder for the JSON file")
+    p.add_argument("--results", default=os.path.join(HERE, "..", "build", "compare"),
+                   help="folder for the JSON file; what is to stay goes to bench/results")
     p.add_argument("--timeout", type=int, default=900, help="seconds for one run")
     args = p.parse_args()
     for name in args.config or []:
@@ -179,6 +180,8 @@ def main():
     now = datetime.datetime.now()
     name = os.path.join(args.results, f"compare_{args.workload}_{args.batch}{'_winograd' * args.winograd}_{now:%Y-%m-%d}.json")
     os.makedirs(args.results, exist_ok=True)
+    if os.path.exists(name):
+        sys.exit(f"{name} is there already: move it, or choose another folder by --results")
     sizes = [*workload, "--batch", str(args.batch), "--steps", str(args.steps), "--warmup", str(args.warmup)]
     with tempfile.TemporaryDirectory() as folder:
         paths = []
