@@ -3,8 +3,6 @@
 # All steps run; a summary says which failed. Arguments pick steps by name: scripts/deep.sh asan coverage
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-source scripts/setup.sh deep
-jobs=$(nascent_jobs)
 light=(-DNASCENT_CUDA=OFF -DCMAKE_BUILD_TYPE=RelWithDebInfo "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1")  # instrumented code compiles slowly
 # The preset builds (slow) are a step of their own.
 ctest_all=(ctest -LE slow --output-on-failure -j"$(nproc)")
@@ -103,6 +101,9 @@ for step in "${steps[@]}"; do
     fi
 done
 
+# Only now: a name that is wrong installs nothing.
+source scripts/setup.sh deep
+jobs=$(nascent_jobs)
 summary=()
 failed=0
 for step in "${steps[@]}"; do
