@@ -8,7 +8,7 @@
     scripts/mutate.py --summary                     only count what the log holds
 
 Works on a copy in build/mutate/source, built once, for one instruction set: scripts/mutants.h lets a test program turn into
-any one mutant by NASCENT_MUTANT=n. Lines that cannot be written that way are changed and compiled one by one (--alone). Every
+any one mutant of those to be tried by NASCENT_MUTANT=n. Lines that cannot be written that way are changed and compiled one by one (--alone). Every
 test case (of ops: for every op) runs once first and notes which spots it passes; a mutant then meets only those, in the
 order of what they cost and how many mutants of its file they caught. One that makes a test fail, crash or hang is caught;
 the others survive and are printed, to be killed by a new test or explained in docs/mutation.md, which lists changed lines
@@ -36,7 +36,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build" / "mutate"
 SOURCE = WORK / "source"
-BUILD = WORK / "build"
+BUILD = SOURCE / "build" / "cpu"  # the place of other builds, which ccache may know the files from
 LOG = WORK / "log.jsonl"
 # What computes, and the programs that test it, in the order in which a mutant meets them.
 PROGRAMS = {
@@ -187,8 +187,8 @@ def edits_of(spots):
         elif what == "drop factor":
             edits[(begin + 1, begin + 2)] = f"* (mutant::times<{n}>) *"
         elif what == "drop term":
-            sign = next(o for o in spots if o["what"] == "sign" and o["begin"] == begin + 1)
-            edits[(begin + 1, begin + 2)] = f"+ (mutant::plus<{sign['id']}, {n}>) +"
+            sign = next((o["id"] for o in spots if o["what"] == "sign" and o["begin"] == begin + 1), 0)
+            edits[(begin + 1, begin + 2)] = f"+ (mutant::plus<{sign}, {n}>) +"
         elif what == "sign" and not s["choice"]:
             name = "plus" if s["text"] == "+" else "minus"
             edits.setdefault((begin, s["end"]), f"{s['text']} (mutant::{name}<{n}, 0>) {s['text']}")
@@ -197,20 +197,24 @@ def edits_of(spots):
     return edits
 
 
+INCLUDE = '#include "scripts/mutants.h"\n'
+
+
 def with_choices(path, spots):
-    """The file's text with all the spots as choices."""
+    """The file's text with the spots as choices."""
+    if not spots:
+        return (ROOT / path).read_text()
     lines = (ROOT / path).read_text().split("\n")
     by_line = collections.defaultdict(list)
     for s in spots:
-        if not s["alone"]:
-            by_line[s["line"]].append(s)
+        by_line[s["line"]].append(s)
     for number, here in by_line.items():
         # A drop that stands with a sign that is compiled alone has nothing to stand on; they go together, by lines.
         line = lines[number]
         for (begin, end), text in sorted(edits_of(here).items(), reverse=True):
             line = line[:begin] + text + line[end:]
         lines[number] = line
-    return '#include "scripts/mutants.h"\n' + "\n".join(lines)
+    return INCLUDE + "\n".join(lines)
 
 
 def write(path, text):
@@ -220,14 +224,45 @@ def write(path, text):
 
 def build(jobs, targets, keep_going=False):
     command = ["ninja", "-C", str(BUILD), f"-j{jobs}"] + (["-k0"] if keep_going else []) + [f"test_{t}" for t in targets]
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    machine = Path("/proc/cpuinfo").read_text()
+    one = "skylake-avx512" if "avx512vl" in machine else "haswell" if "avx2" in machine else "native"
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          env={**os.environ, "NASCENT_MUTANT_TARGET": f"-march={one}"})
 
 
-def build_all(files, jobs, programs):
-    """Builds every mutant; lines that do not compile as choices lose them and are marked `alone`."""
-    for _ in range(12):
+class Choices:
+    """Which spots of a file are choices in the build: those to be tried, or more where they are built already."""
+
+    NOTE = WORK / "choices.json"
+
+    def __init__(self, files, todo):
+        self.files, self.built = files, json.loads(self.NOTE.read_text()) if self.NOTE.exists() else {}
+        ids = {s["id"] for s in todo}
         for path, spots in files.items():
-            write(SOURCE / path, with_choices(path, spots))
+            state = hashlib.sha256(f"{[s['id'] for s in spots[:1]]} {(ROOT / path).read_text()}".encode()).hexdigest()
+            known = self.built.get(path)
+            known = known if known and known["state"] == state else {"state": state, "alone": [], "ids": []}
+            for s in spots:
+                s["alone"] |= s["id"] in known["alone"]
+            wanted = [s["id"] for s in spots if s["id"] in ids and not s["alone"]]
+            self.built[path] = known if set(wanted) <= set(known["ids"]) else {**known, "ids": wanted}
+
+    def write(self):
+        """Writes the sources, and notes it."""
+        for path, spots in self.files.items():
+            here = self.built[path]
+            ids = set(here["ids"])
+            chosen = [s for s in spots if s["id"] in ids and not s["alone"]]
+            here |= {"ids": [s["id"] for s in chosen], "alone": [s["id"] for s in spots if s["alone"]]}
+            write(SOURCE / path, with_choices(path, chosen))
+        self.NOTE.write_text(json.dumps(self.built))
+
+
+def build_all(files, todo, jobs, programs):
+    """Builds the mutants; lines that do not compile as choices lose them and are marked `alone`."""
+    choices = Choices(files, todo)
+    for _ in range(12):
+        choices.write()
         result = build(jobs, programs, keep_going=True)
         if result.returncode == 0:
             return
@@ -259,7 +294,7 @@ class Unit:
         folder.mkdir(parents=True, exist_ok=True)
         for left in os.listdir(folder):
             shutil.rmtree(folder / left) if (folder / left).is_dir() else (folder / left).unlink()
-        unset = ("NASCENT_DATA_DIR", "NASCENT_CPU_TARGET", "NASCENT_EMULATE", "NASCENT_ONLY_OP")
+        unset = ("NASCENT_CPU_TARGET", "NASCENT_EMULATE", "NASCENT_ONLY_OP")
         environment = {k: v for k, v in os.environ.items() if k not in unset}
         environment |= {"NASCENT_MUTANT": str(mutant), "TMPDIR": str(folder)}
         if self.op:
@@ -385,7 +420,7 @@ class Judge:
         path = SOURCE / spot["file"]
         original = path.read_text()
         lines = original.split("\n")
-        lines[spot["line"] + 1] = spot["new"]
+        lines[spot["line"] + original.startswith(INCLUDE)] = spot["new"]
         write(path, "\n".join(lines))
         try:
             if build(jobs, programs).returncode != 0:
@@ -422,6 +457,8 @@ def prepare(files):
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.suffix == ".cu":  # nothing here runs on a gpu or its emulator, and they compile slowly
             write(target, "")
+        elif name == "tests/gpu_device.h":
+            write(target, source.read_text().replace('setenv("NASCENT_EMULATE", "1", 1);', "return nullptr;"))
         elif name == "tests/main.cpp":  # a handler that runs while the heap is broken waits for ever
             write(target, "#define DOCTEST_CONFIG_NO_POSIX_SIGNALS\n" + source.read_text())
         elif not target.exists() or target.read_bytes() != source.read_bytes():
@@ -429,10 +466,8 @@ def prepare(files):
     if (BUILD / "CMakeCache.txt").exists() and (BUILD / "CMakeCache.txt").stat().st_mtime > max(
             (SOURCE / n).stat().st_mtime for n in filter(None, names) if Path(n).name == "CMakeLists.txt"):
         return  # new files are found by the build
-    machine = Path("/proc/cpuinfo").read_text()
-    one = "skylake-avx512" if "avx512vl" in machine else "haswell" if "avx2" in machine else "native"
-    subprocess.run(["cmake", "-S", str(SOURCE), "-B", str(BUILD), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DNASCENT_CHECKED=ON",
-                    "-DNASCENT_CUDA=OFF", f"-DCMAKE_CXX_FLAGS_RELEASE=-O1 -w -march={one} -DHWY_COMPILE_ONLY_STATIC",
+    subprocess.run(["cmake", "-S", str(SOURCE), "-B", str(BUILD), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DNASCENT_CUDA=OFF",
+                    f"-DCCACHE={ROOT}/scripts/mutant_compiler.sh",
                     "-DCMAKE_EXE_LINKER_FLAGS=-no-pie -Wl,--unresolved-symbols=ignore-all"], check=True, stdout=subprocess.DEVNULL)
 
 
@@ -504,7 +539,7 @@ def main():
     todo = [s for s in drawn if to_meet(s) and f"`{s['new'].strip()}`" not in explained]
     start = time.monotonic()
     needed = [p for p in programs if any(p in to_meet(s) for s in todo)]
-    build_all(files, args.jobs, needed)
+    build_all(files, todo, args.jobs, needed)
     print(f"mutate: built in {time.monotonic() - start:.0f} s", flush=True)
     units = {}
     for program in needed:
