@@ -59,6 +59,7 @@ PROGRAMS = {
 # Test cases that go through all ops; they run for one op at a time.
 EVERY_OP = ("gradients equal difference quotients on the cpu", "gradients equal difference quotients with Winograd's convolution",
             "fused ops equal their reference in value and all gradients", "gradients accumulate",
+            "a gradient that one input has already is added to, and no other",
             "only wanted gradients are written, and wanting fewer changes no bit",
             "the same bits with one to four threads, and after a reset", "captured and replayed equals eager to the bit")
 # Take long and see nothing that others do not; and what needs a gpu or more than one instruction set.
