@@ -17,6 +17,7 @@ as long as its line and the code next to it are what they were (--again: it is).
 """
 import argparse
 import collections
+import fnmatch
 import hashlib
 import html
 import json
@@ -75,7 +76,7 @@ RULES = [
     ("sign", r" (-=) ", "+=", "-= (mutant::subtract<#>) -="),
     ("drop term", r"(?<=[\w)\]])( \+ [\w.]+)(?=[;,)])", "", None),
     ("drop factor", r"(?<=[\w)\]])( \* [\w.]+)(?=[;,)])", "", None),
-    ("shift index", r"(?<=[\w)\]])\[(\w+)\]", r"\1 + 1", r"mutant::shift<#>(\1)"),
+    ("shift index", r"(?<=[\w)\]])\[(\w+)\](?!\.dtype)", r"\1 + 1", r"mutant::shift<#>(\1)"),
     ("comparison", r" (<) ", "<=", "< (mutant::less<#>) <"),
     ("comparison", r" (>) ", ">=", "> (mutant::greater<#>) >"),
     ("comparison", r" (==) ", "!=", "== (mutant::equal<#>) =="),
@@ -102,7 +103,7 @@ def code_lines(text):
     message, sample = False, None
     for number, line in enumerate(text.split("\n")):
         bare = line.strip()
-        if match := re.match(r"( *)(static std::vector<Case> cases\(\)|std::vector<Case> \w+::cases\(\)|Case sample\(.*) \{$", line):
+        if match := re.match(r"( *)(static std::vector<Case> cases\(\) \{$|std::vector<Case> \w+::cases\(\) \{$|(?!return)\w+ sample\()", line):
             sample = match[1] + "}"
         if sample is not None:
             sample = None if line == sample else sample
@@ -310,7 +311,7 @@ class Unit:
             resource.setrlimit(resource.RLIMIT_DATA, (6 << 30, 6 << 30))
 
         process = subprocess.Popen(self.command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                   preexec_fn=limits, start_new_session=True)
+                                   preexec_fn=limits, process_group=0)  # a session would have a share of the processor of its own
         ended = os.pidfd_open(process.pid)
         try:
             poll = select.poll()
@@ -330,17 +331,17 @@ class Unit:
         process.returncode = code = os.waitstatus_to_exitcode(status)
         return "hang" if hang or code in (-9, -24) else code, usage.ru_utime + usage.ru_stime
 
-    def measure(self, folder):
-        """Runs the original and notes the spots it passes, and its time."""
+    def measure(self, folder, longest):
+        """Runs the original and notes the spots it passes, and its time. Fails where it takes longer than `longest`."""
         file = folder / "reached.txt"
         folder.mkdir(parents=True, exist_ok=True)
         file.write_text("")
-        code, self.cpu = self.run(-1, folder / "tmp", reached=file)
+        code, self.cpu = self.run(-1, folder / "tmp", longest, reached=file)
         self.reached = frozenset(int(line) for line in file.read_text().split())
         return code == 0
 
 
-def units_of(program, jobs):
+def units_of(program, jobs, longest):
     """The program's test cases with the spots that they pass; measured once per build."""
     binary = BUILD / "tests" / f"test_{program}"
     stamp = os.stat(binary).st_mtime_ns
@@ -363,12 +364,12 @@ def units_of(program, jobs):
     def work(worker):
         while not waiting.empty():
             unit = waiting.get()
-            if not unit.measure(WORK / "tmp" / f"measure{worker}"):
+            if not unit.measure(WORK / "tmp" / f"measure{worker}", longest):
                 bad.append(unit)
 
     parallel(work, jobs)
     for u in bad:
-        print(f"mutate: {u.name}: fails without a mutation and is left out", flush=True)
+        print(f"mutate: {u.name}: fails without a mutation, or takes too long, and is left out", flush=True)
     units = [u for u in units if u not in bad and u.reached]
     note.parent.mkdir(exist_ok=True)
     note.write_text(json.dumps({"stamp": stamp, "units": {u.name: (u.cpu, sorted(u.reached)) for u in units}}))
@@ -429,6 +430,10 @@ class Judge:
             return self.meet(spot, 0, programs, folder)
         finally:
             write(path, original)
+
+
+def belongs(path, wish):
+    return path.startswith(wish) or fnmatch.fnmatch(path, wish)
 
 
 def programs_of(path):
@@ -492,31 +497,33 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1 << 30)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--file", action="append", help="the spots of files whose path begins so (may be repeated; in this order)")
+    parser.add_argument("--file", action="append", help="the spots of files whose path begins so or is such a pattern "
+                        "(may be repeated; in this order)")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=1e9, help="draw no more after this long")
     parser.add_argument("--programs", default="engine,kernels,ops,nas", help="the test programs to be used, of these; survivors of "
                         "some meet the others in a later run")
     parser.add_argument("--budget", type=float, default=60, help="processor seconds that a mutant may take")
+    parser.add_argument("--longest", type=float, default=3600, help="test cases that take more processor seconds are left out")
     parser.add_argument("--alone", action="store_true", help="also those that are compiled one by one")
     parser.add_argument("--log", type=Path, default=LOG, help="where verdicts are read from and written to")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--summary", action="store_true")
-    parser.add_argument("--survivors", action="store_true", help="try again those that survived")
+    parser.add_argument("--survivors", nargs="?", const="", help="try again those that survived, of files whose path begins so")
     parser.add_argument("--again", action="store_true")
     args = parser.parse_args()
 
     every = sorted(str(p.relative_to(ROOT)) for folder in PROGRAMS for p in (ROOT / folder).glob("*")
-                   if p.suffix in (".cpp", ".h") and "drawing" not in p.name)
+                   if p.suffix in (".cpp", ".h") and "drawing" not in p.name and not p.name.endswith("_cases.cpp"))
     files = {path: list(spots_of(path)) for path in every}
     for place, spots in enumerate(files.values()):
         for number, s in enumerate(spots, 1):  # blocks of numbers, so that a change in one file leaves the others as built
             s["id"], s["alone"] = place * 512 + number, bool(ALONE.search(s["old"]))
-    drawn = [s for path, spots in files.items() for s in spots if not args.file or path.startswith(tuple(args.file))]
+    drawn = [s for path, spots in files.items() for s in spots if not args.file or any(belongs(path, f) for f in args.file)]
     random.Random(args.seed).shuffle(drawn)
     drawn = drawn[:args.count]
     if args.file:
-        drawn.sort(key=lambda s: next(i for i, f in enumerate(args.file) if s["file"].startswith(f)))
+        drawn.sort(key=lambda s: next(i for i, f in enumerate(args.file) if belongs(s["file"], f)))
     if args.list:
         for s in drawn:
             print(f"{s['file']}:{s['line'] + 1}: {s['what']}: {s['new'].strip()}")
@@ -534,7 +541,8 @@ def main():
         known = verdicts.get(identity(spot))
         if known and not known["verdict"].startswith("SURVIVED"):
             return []
-        met = known["met"] if known and not args.survivors else []
+        again = args.survivors is not None and spot["file"].startswith(args.survivors)
+        met = known["met"] if known and not again else []
         return [p for p in programs_of(spot["file"]) if p in programs and p not in met]
 
     todo = [s for s in drawn if to_meet(s) and f"`{s['new'].strip()}`" not in explained]
@@ -544,7 +552,7 @@ def main():
     print(f"mutate: built in {time.monotonic() - start:.0f} s", flush=True)
     units = {}
     for program in needed:
-        units[program] = units_of(program, args.jobs)
+        units[program] = units_of(program, args.jobs, args.longest)
         print(f"mutate: {program}: {len(units[program])} cases, {sum(u.cpu for u in units[program]):.1f} s, "
               f"{len(frozenset().union(*(u.reached for u in units[program])))} spots passed", flush=True)
     judge, start, lock = Judge(units, args.budget), time.monotonic(), threading.Lock()
