@@ -210,6 +210,7 @@ std::vector<Case> MixedCell::cases() {
     all.push_back(partial("le", 6, 3, 1, {2, 3, 4, 2}, 1));
     all.push_back(partial("s", 32, 2, 1, {1, 2, 3, 2}, 1));
     all.push_back(partial("ks", 4, 2, 3, {2, 4, 2, 2}, 2, 1, false));
+    all.push_back(partial("ks", 4, 2, 2, {1, 2, 3, 2}, 1, 1, false));
     all.push_back(partial("msd", 4, 2, 1, {4, 4, 4, 2}, 2, 2));
     all.push_back(only(partial("mksd", 4, 2, 2, {2, 4, 4, 3}, 2), 2, 3));
     all.push_back(only(partial("mksd", 4, 2, 2, {2, 4, 4, 3}, 1), 3, 100));

@@ -147,6 +147,7 @@ std::vector<Case> WeighedCell::cases() {
     all.push_back(partial("3B", 2, {6, 2, 3, 4}, 4, {0, 1}, 3));
     all.push_back(partial("s3cB", 3, {2, 4, 3, 6}, 2));
     all.push_back(partial("B", 3, {2, 3, 2, 4}, 2));
+    all.push_back(partial("b3", 2, {1, 2, 3, 4}, 2));
     // Several pictures' channels side by side: 4, 8 (of 6), 2 (of 12), with a part of a vector, a picture too many,
     // copies.
     all.push_back(partial("s13pB", 3, {4, 3, 4, 16}, 4));
@@ -155,6 +156,7 @@ std::vector<Case> WeighedCell::cases() {
     all.push_back(partial("s13pB", 2, {5, 2, 3, 16}, 4));
     all.push_back(partial("s3pb", 3, {8, 3, 2, 16}, 4, {}, 2));
     all.push_back(partial("13pB", 3, {4, 2, 3, 16}, 4, {1, 2}, 1, false));
+    all.push_back(partial("3sB", 3, {4, 2, 2, 4}, 2, {}, 2));
     Case beside = partial("s3pB", 3, {2, 4, 3, 4}, 2);
     beside.what = "partial, x also used elsewhere";
     beside.run = [run = beside.run](Inputs in) { return add(in[0], run(in)); };
@@ -177,6 +179,10 @@ std::vector<Case> WeighedCell::cases() {
                                                     {EdgeOp::bypass, 0, 2, 4},  {EdgeOp::conv, 0, 3, 7, in[2]},
                                                     {EdgeOp::bypass, 1, 3, -1}, {EdgeOp::skip, 2, 3, 1}};
                        return weighed_cell(in[0], in[1], terms, true, 4, 1, {2, true});
+                   }});
+    all.push_back({"a node that nothing goes round to", {{2, 3, 2, 4}, {2, 3}, {3, 3, 2, 2}}, [](Inputs in) {
+                       const WeighedTerm terms[] = {{EdgeOp::conv, 0, 1, 3, in[2]}, {EdgeOp::bypass, 0, 2, 4}};
+                       return weighed_cell(in[0], in[1], terms, true, 3, 1, {2, true});
                    }});
     return all;
 }

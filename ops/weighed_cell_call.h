@@ -36,9 +36,6 @@ struct WeighedCell {
         return std::any_of(terms.begin(), terms.end(),
                            [&](const Term& t) { return t.from == node && t.op == EdgeOp::pool; });
     }
-    bool bypassed(int node) const {
-        return std::any_of(terms.begin(), terms.end(), [&](const Term& t) { return t.to == node && t.bypass(); });
-    }
     /// Whether the channels that operators see are copied out of the node, to lie densely as convolutions read them.
     bool packs(int node) const {
         return partial.of > 1 && std::any_of(terms.begin(), terms.end(), [&](const Term& t) {

@@ -8,7 +8,7 @@
     scripts/mutate.py --summary                     only count what the log holds
 
 Works on a copy in build/mutate/source, built once, for one instruction set: scripts/mutants.h lets a test program turn into
-any one mutant by NASCENT_MUTANT=n. Lines that cannot be written that way are changed and compiled one by one (--alone). Every
+any one mutant of those to be tried by NASCENT_MUTANT=n. Lines that cannot be written that way are changed and compiled one by one (--alone). Every
 test case (of ops: for every op) runs once first and notes which spots it passes; a mutant then meets only those, in the
 order of what they cost and how many mutants of its file they caught. One that makes a test fail, crash or hang is caught;
 the others survive and are printed, to be killed by a new test or explained in docs/mutation.md, which lists changed lines
@@ -17,6 +17,7 @@ as long as its line and the code next to it are what they were (--again: it is).
 """
 import argparse
 import collections
+import fnmatch
 import hashlib
 import html
 import json
@@ -36,7 +37,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build" / "mutate"
 SOURCE = WORK / "source"
-BUILD = WORK / "build"
+BUILD = SOURCE / "build" / "cpu"  # the place of other builds, which ccache may know the files from
 LOG = WORK / "log.jsonl"
 # What computes, and the programs that test it, in the order in which a mutant meets them.
 PROGRAMS = {
@@ -59,6 +60,7 @@ PROGRAMS = {
 # Test cases that go through all ops; they run for one op at a time.
 EVERY_OP = ("gradients equal difference quotients on the cpu", "gradients equal difference quotients with Winograd's convolution",
             "fused ops equal their reference in value and all gradients", "gradients accumulate",
+            "a gradient that one input has already is added to, and no other",
             "only wanted gradients are written, and wanting fewer changes no bit",
             "the same bits with one to four threads, and after a reset", "captured and replayed equals eager to the bit")
 # Take long and see nothing that others do not; and what needs a gpu or more than one instruction set.
@@ -74,7 +76,7 @@ RULES = [
     ("sign", r" (-=) ", "+=", "-= (mutant::subtract<#>) -="),
     ("drop term", r"(?<=[\w)\]])( \+ [\w.]+)(?=[;,)])", "", None),
     ("drop factor", r"(?<=[\w)\]])( \* [\w.]+)(?=[;,)])", "", None),
-    ("shift index", r"(?<=[\w)\]])\[(\w+)\]", r"\1 + 1", r"mutant::shift<#>(\1)"),
+    ("shift index", r"(?<=[\w)\]])\[(\w+)\](?!\.dtype)", r"\1 + 1", r"mutant::shift<#>(\1)"),
     ("comparison", r" (<) ", "<=", "< (mutant::less<#>) <"),
     ("comparison", r" (>) ", ">=", "> (mutant::greater<#>) >"),
     ("comparison", r" (==) ", "!=", "== (mutant::equal<#>) =="),
@@ -101,7 +103,7 @@ def code_lines(text):
     message, sample = False, None
     for number, line in enumerate(text.split("\n")):
         bare = line.strip()
-        if match := re.match(r"( *)(static std::vector<Case> cases\(\)|std::vector<Case> \w+::cases\(\)|Case sample\(.*) \{$", line):
+        if match := re.match(r"( *)(static std::vector<Case> cases\(\) \{$|std::vector<Case> \w+::cases\(\) \{$|(?!return)\w+ sample\()", line):
             sample = match[1] + "}"
         if sample is not None:
             sample = None if line == sample else sample
@@ -187,8 +189,8 @@ def edits_of(spots):
         elif what == "drop factor":
             edits[(begin + 1, begin + 2)] = f"* (mutant::times<{n}>) *"
         elif what == "drop term":
-            sign = next(o for o in spots if o["what"] == "sign" and o["begin"] == begin + 1)
-            edits[(begin + 1, begin + 2)] = f"+ (mutant::plus<{sign['id']}, {n}>) +"
+            sign = next((o["id"] for o in spots if o["what"] == "sign" and o["begin"] == begin + 1), 0)
+            edits[(begin + 1, begin + 2)] = f"+ (mutant::plus<{sign}, {n}>) +"
         elif what == "sign" and not s["choice"]:
             name = "plus" if s["text"] == "+" else "minus"
             edits.setdefault((begin, s["end"]), f"{s['text']} (mutant::{name}<{n}, 0>) {s['text']}")
@@ -197,20 +199,24 @@ def edits_of(spots):
     return edits
 
 
+INCLUDE = '#include "scripts/mutants.h"\n'
+
+
 def with_choices(path, spots):
-    """The file's text with all the spots as choices."""
+    """The file's text with the spots as choices."""
+    if not spots:
+        return (ROOT / path).read_text()
     lines = (ROOT / path).read_text().split("\n")
     by_line = collections.defaultdict(list)
     for s in spots:
-        if not s["alone"]:
-            by_line[s["line"]].append(s)
+        by_line[s["line"]].append(s)
     for number, here in by_line.items():
         # A drop that stands with a sign that is compiled alone has nothing to stand on; they go together, by lines.
         line = lines[number]
         for (begin, end), text in sorted(edits_of(here).items(), reverse=True):
             line = line[:begin] + text + line[end:]
         lines[number] = line
-    return '#include "scripts/mutants.h"\n' + "\n".join(lines)
+    return INCLUDE + "\n".join(lines)
 
 
 def write(path, text):
@@ -220,14 +226,45 @@ def write(path, text):
 
 def build(jobs, targets, keep_going=False):
     command = ["ninja", "-C", str(BUILD), f"-j{jobs}"] + (["-k0"] if keep_going else []) + [f"test_{t}" for t in targets]
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    machine = Path("/proc/cpuinfo").read_text()
+    one = "skylake-avx512" if "avx512vl" in machine else "haswell" if "avx2" in machine else "native"
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          env={**os.environ, "NASCENT_MUTANT_TARGET": f"-march={one}"})
 
 
-def build_all(files, jobs, programs):
-    """Builds every mutant; lines that do not compile as choices lose them and are marked `alone`."""
-    for _ in range(12):
+class Choices:
+    """Which spots of a file are choices in the build: those to be tried, or more where they are built already."""
+
+    NOTE = WORK / "choices.json"
+
+    def __init__(self, files, todo):
+        self.files, self.built = files, json.loads(self.NOTE.read_text()) if self.NOTE.exists() else {}
+        ids = {s["id"] for s in todo}
         for path, spots in files.items():
-            write(SOURCE / path, with_choices(path, spots))
+            state = hashlib.sha256(f"{[s['id'] for s in spots[:1]]} {(ROOT / path).read_text()}".encode()).hexdigest()
+            known = self.built.get(path)
+            known = known if known and known["state"] == state else {"state": state, "alone": [], "ids": []}
+            for s in spots:
+                s["alone"] |= s["id"] in known["alone"]
+            wanted = [s["id"] for s in spots if s["id"] in ids and not s["alone"]]
+            self.built[path] = known if set(wanted) <= set(known["ids"]) else {**known, "ids": wanted}
+
+    def write(self):
+        """Writes the sources, and notes it."""
+        for path, spots in self.files.items():
+            here = self.built[path]
+            ids = set(here["ids"])
+            chosen = [s for s in spots if s["id"] in ids and not s["alone"]]
+            here |= {"ids": [s["id"] for s in chosen], "alone": [s["id"] for s in spots if s["alone"]]}
+            write(SOURCE / path, with_choices(path, chosen))
+        self.NOTE.write_text(json.dumps(self.built))
+
+
+def build_all(files, todo, jobs, programs):
+    """Builds the mutants; lines that do not compile as choices lose them and are marked `alone`."""
+    choices = Choices(files, todo)
+    for _ in range(12):
+        choices.write()
         result = build(jobs, programs, keep_going=True)
         if result.returncode == 0:
             return
@@ -259,7 +296,7 @@ class Unit:
         folder.mkdir(parents=True, exist_ok=True)
         for left in os.listdir(folder):
             shutil.rmtree(folder / left) if (folder / left).is_dir() else (folder / left).unlink()
-        unset = ("NASCENT_DATA_DIR", "NASCENT_CPU_TARGET", "NASCENT_EMULATE", "NASCENT_ONLY_OP")
+        unset = ("NASCENT_CPU_TARGET", "NASCENT_EMULATE", "NASCENT_ONLY_OP")
         environment = {k: v for k, v in os.environ.items() if k not in unset}
         environment |= {"NASCENT_MUTANT": str(mutant), "TMPDIR": str(folder)}
         if self.op:
@@ -274,7 +311,7 @@ class Unit:
             resource.setrlimit(resource.RLIMIT_DATA, (6 << 30, 6 << 30))
 
         process = subprocess.Popen(self.command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                   preexec_fn=limits, start_new_session=True)
+                                   preexec_fn=limits, process_group=0)  # a session would have a share of the processor of its own
         ended = os.pidfd_open(process.pid)
         try:
             poll = select.poll()
@@ -294,17 +331,17 @@ class Unit:
         process.returncode = code = os.waitstatus_to_exitcode(status)
         return "hang" if hang or code in (-9, -24) else code, usage.ru_utime + usage.ru_stime
 
-    def measure(self, folder):
-        """Runs the original and notes the spots it passes, and its time."""
+    def measure(self, folder, longest):
+        """Runs the original and notes the spots it passes, and its time. Fails where it takes longer than `longest`."""
         file = folder / "reached.txt"
         folder.mkdir(parents=True, exist_ok=True)
         file.write_text("")
-        code, self.cpu = self.run(-1, folder / "tmp", reached=file)
+        code, self.cpu = self.run(-1, folder / "tmp", longest, reached=file)
         self.reached = frozenset(int(line) for line in file.read_text().split())
         return code == 0
 
 
-def units_of(program, jobs):
+def units_of(program, jobs, longest):
     """The program's test cases with the spots that they pass; measured once per build."""
     binary = BUILD / "tests" / f"test_{program}"
     stamp = os.stat(binary).st_mtime_ns
@@ -327,12 +364,12 @@ def units_of(program, jobs):
     def work(worker):
         while not waiting.empty():
             unit = waiting.get()
-            if not unit.measure(WORK / "tmp" / f"measure{worker}"):
+            if not unit.measure(WORK / "tmp" / f"measure{worker}", longest):
                 bad.append(unit)
 
     parallel(work, jobs)
     for u in bad:
-        print(f"mutate: {u.name}: fails without a mutation and is left out", flush=True)
+        print(f"mutate: {u.name}: fails without a mutation, or takes too long, and is left out", flush=True)
     units = [u for u in units if u not in bad and u.reached]
     note.parent.mkdir(exist_ok=True)
     note.write_text(json.dumps({"stamp": stamp, "units": {u.name: (u.cpu, sorted(u.reached)) for u in units}}))
@@ -385,7 +422,7 @@ class Judge:
         path = SOURCE / spot["file"]
         original = path.read_text()
         lines = original.split("\n")
-        lines[spot["line"] + 1] = spot["new"]
+        lines[spot["line"] + original.startswith(INCLUDE)] = spot["new"]
         write(path, "\n".join(lines))
         try:
             if build(jobs, programs).returncode != 0:
@@ -393,6 +430,10 @@ class Judge:
             return self.meet(spot, 0, programs, folder)
         finally:
             write(path, original)
+
+
+def belongs(path, wish):
+    return path.startswith(wish) or fnmatch.fnmatch(path, wish)
 
 
 def programs_of(path):
@@ -422,6 +463,8 @@ def prepare(files):
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.suffix == ".cu":  # nothing here runs on a gpu or its emulator, and they compile slowly
             write(target, "")
+        elif name == "tests/gpu_device.h":
+            write(target, source.read_text().replace('setenv("NASCENT_EMULATE", "1", 1);', "return nullptr;"))
         elif name == "tests/main.cpp":  # a handler that runs while the heap is broken waits for ever
             write(target, "#define DOCTEST_CONFIG_NO_POSIX_SIGNALS\n" + source.read_text())
         elif not target.exists() or target.read_bytes() != source.read_bytes():
@@ -429,10 +472,8 @@ def prepare(files):
     if (BUILD / "CMakeCache.txt").exists() and (BUILD / "CMakeCache.txt").stat().st_mtime > max(
             (SOURCE / n).stat().st_mtime for n in filter(None, names) if Path(n).name == "CMakeLists.txt"):
         return  # new files are found by the build
-    machine = Path("/proc/cpuinfo").read_text()
-    one = "skylake-avx512" if "avx512vl" in machine else "haswell" if "avx2" in machine else "native"
-    subprocess.run(["cmake", "-S", str(SOURCE), "-B", str(BUILD), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DNASCENT_CHECKED=ON",
-                    "-DNASCENT_CUDA=OFF", f"-DCMAKE_CXX_FLAGS_RELEASE=-O1 -w -march={one} -DHWY_COMPILE_ONLY_STATIC",
+    subprocess.run(["cmake", "-S", str(SOURCE), "-B", str(BUILD), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DNASCENT_CUDA=OFF",
+                    f"-DCCACHE={ROOT}/scripts/mutant_compiler.sh",
                     "-DCMAKE_EXE_LINKER_FLAGS=-no-pie -Wl,--unresolved-symbols=ignore-all"], check=True, stdout=subprocess.DEVNULL)
 
 
@@ -456,31 +497,33 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1 << 30)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--file", action="append", help="the spots of files whose path begins so (may be repeated; in this order)")
+    parser.add_argument("--file", action="append", help="the spots of files whose path begins so or is such a pattern "
+                        "(may be repeated; in this order)")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=1e9, help="draw no more after this long")
     parser.add_argument("--programs", default="engine,kernels,ops,nas", help="the test programs to be used, of these; survivors of "
                         "some meet the others in a later run")
     parser.add_argument("--budget", type=float, default=60, help="processor seconds that a mutant may take")
+    parser.add_argument("--longest", type=float, default=3600, help="test cases that take more processor seconds are left out")
     parser.add_argument("--alone", action="store_true", help="also those that are compiled one by one")
     parser.add_argument("--log", type=Path, default=LOG, help="where verdicts are read from and written to")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--summary", action="store_true")
-    parser.add_argument("--survivors", action="store_true", help="try again those that survived")
+    parser.add_argument("--survivors", nargs="?", const="", help="try again those that survived, of files whose path begins so")
     parser.add_argument("--again", action="store_true")
     args = parser.parse_args()
 
     every = sorted(str(p.relative_to(ROOT)) for folder in PROGRAMS for p in (ROOT / folder).glob("*")
-                   if p.suffix in (".cpp", ".h") and "drawing" not in p.name)
+                   if p.suffix in (".cpp", ".h") and "drawing" not in p.name and not p.name.endswith("_cases.cpp"))
     files = {path: list(spots_of(path)) for path in every}
     for place, spots in enumerate(files.values()):
         for number, s in enumerate(spots, 1):  # blocks of numbers, so that a change in one file leaves the others as built
             s["id"], s["alone"] = place * 512 + number, bool(ALONE.search(s["old"]))
-    drawn = [s for path, spots in files.items() for s in spots if not args.file or path.startswith(tuple(args.file))]
+    drawn = [s for path, spots in files.items() for s in spots if not args.file or any(belongs(path, f) for f in args.file)]
     random.Random(args.seed).shuffle(drawn)
     drawn = drawn[:args.count]
     if args.file:
-        drawn.sort(key=lambda s: next(i for i, f in enumerate(args.file) if s["file"].startswith(f)))
+        drawn.sort(key=lambda s: next(i for i, f in enumerate(args.file) if belongs(s["file"], f)))
     if args.list:
         for s in drawn:
             print(f"{s['file']}:{s['line'] + 1}: {s['what']}: {s['new'].strip()}")
@@ -498,17 +541,18 @@ def main():
         known = verdicts.get(identity(spot))
         if known and not known["verdict"].startswith("SURVIVED"):
             return []
-        met = known["met"] if known and not args.survivors else []
+        again = args.survivors is not None and spot["file"].startswith(args.survivors)
+        met = known["met"] if known and not again else []
         return [p for p in programs_of(spot["file"]) if p in programs and p not in met]
 
     todo = [s for s in drawn if to_meet(s) and f"`{s['new'].strip()}`" not in explained]
     start = time.monotonic()
     needed = [p for p in programs if any(p in to_meet(s) for s in todo)]
-    build_all(files, args.jobs, needed)
+    build_all(files, todo, args.jobs, needed)
     print(f"mutate: built in {time.monotonic() - start:.0f} s", flush=True)
     units = {}
     for program in needed:
-        units[program] = units_of(program, args.jobs)
+        units[program] = units_of(program, args.jobs, args.longest)
         print(f"mutate: {program}: {len(units[program])} cases, {sum(u.cpu for u in units[program]):.1f} s, "
               f"{len(frozenset().union(*(u.reached for u in units[program])))} spots passed", flush=True)
     judge, start, lock = Judge(units, args.budget), time.monotonic(), threading.Lock()

@@ -1,6 +1,7 @@
 #include "ops/optim/sgd.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "kernels/sgd.h"
@@ -44,7 +45,7 @@ bool Sgd::pending(int range, double (&m)[4], bool decays) const {
     if (options_.inactive == SgdOptions::Inactive::skip || r.last_step == ParameterRange::never ||
         r.last_step + 1 >= step_)
         return false;
-    m[0] = m[3] = 1, m[1] = m[2] = 0;
+    std::ranges::copy(std::array{1.0, 0.0, 0.0, 1.0}, m);
     const double mu = options_.momentum, wd = decays ? options_.weight_decay : 0;
     for (std::int64_t s = r.last_step + 1; s < step_; s++) {
         // v' = mu v + wd w; w' = w - lr v', or with Nesterov w - lr (wd w + mu v').

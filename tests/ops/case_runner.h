@@ -22,6 +22,7 @@ struct RunOptions {
     bool reference = false;
     bool twice = false;                            // the sum of two calls: every gradient is accumulated
     std::vector<bool> wanted = {};                 // by input; empty: as the case says
+    int begun = -1;                                // an input that has a gradient, begun_gradient(), before the call's
     const std::vector<Numbers>* inputs = nullptr;  // instead of random ones
     Arena* kept = nullptr;                         // for the inputs, so that they come again at the same addresses
     Segments* segments = nullptr;                  // replays calls from captures
@@ -55,6 +56,10 @@ inline std::vector<Numbers> random_inputs(const Case& c) {
     for (std::size_t i = 0; i < c.inputs.size(); i++)
         all.push_back(random_numbers(c.inputs[i].size(), static_cast<std::uint32_t>(i)));
     return all;
+}
+
+inline Numbers begun_gradient(const Case& c, int input) {
+    return random_numbers(c.inputs[static_cast<std::size_t>(input)].size(), 2000);
 }
 
 inline Numbers to_host(const Tensor& t) {
@@ -100,7 +105,13 @@ inline Result run_case(const Case& c, Arena& step, const RunOptions& options) {
         result.value = to_host(y);
         Tensor dy = kept.tensor(y.shape, y.dtype);
         from_host(dy, random_numbers(y.size(), 1000));
-        if (y.id.wanted()) tape.backward(y, dy);
+        std::vector<Tape::Cotangent> from{{y, dy}};
+        if (options.begun >= 0) {
+            const Tensor& x = in[static_cast<std::size_t>(options.begun)];
+            from.push_back({x, kept.tensor(x.shape, x.dtype)});
+            from_host(from.back().value, begun_gradient(c, options.begun));
+        }
+        if (y.id.wanted()) tape.backward(from);
         if (options.twice && y.id.wanted()) {
             // A second tape over the same inputs, both calls on it: their gradients meet in one place.
             Tape both(step, nullptr);

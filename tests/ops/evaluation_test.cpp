@@ -32,34 +32,33 @@ struct Evaluated {
 };
 
 /// A reduction cell of one node: pools, a convolution of dilation 2 and what goes round them on both edges.
-Tensor partial_cell(Inputs in, const NormArgs& n) {
+Tensor partial_cell(Inputs in, const std::vector<CellNorm>& norms, bool training, int copies = 1) {
     CellShape shape{false, 4, 1, {}, 2};
-    std::vector<CellNorm> norms;
-    auto norm = [&](std::int64_t channels) {
-        CellNorm c{n.running_mean, n.running_var};
-        if (c.mean.defined()) c.mean.shape = c.variance.shape = {channels};
-        norms.push_back(c);
-    };
-    norm(4), norm(4);
     int weight = 0;
     for (int from : {0, 1}) {
         CellEdge e{from, 2, 2, {}};
         for (const CellOp& o : {CellOp{CellOpKind::max_pool}, CellOp{CellOpKind::avg_pool},
-                                CellOp{CellOpKind::dilated, 3}, CellOp{CellOpKind::bypass}}) {
+                                CellOp{CellOpKind::dilated, 3}, CellOp{CellOpKind::bypass}})
             e.ops.push_back({o.kind, o.k, weight++});
-            if (o.kind != CellOpKind::bypass) norm(2);
-        }
         shape.edges.push_back(e);
     }
-    return mixed_cell(shape, in[0], in[1], in[2], in.subspan(3), norms, n.training);
+    return mixed_cell(shape, in[0], in[1], in[2], in.subspan(3), norms, training, copies);
 }
+const std::vector<int> kPartialChannels{4, 4, 2, 2, 2, 2, 2, 2};  // of its batch-norms
 
 /// A path through an affine cell of one node: a separable convolution and a pool.
-Tensor affine_path(Inputs in, const NormArgs& n) {
+Tensor affine_path(Inputs in, const std::vector<CellNorm>& norms, bool training) {
     CellShape shape{false, 4, 1, {{0, 2, 1, {{CellOpKind::separable, 3}}}, {1, 2, 1, {{CellOpKind::max_pool}}}}};
     shape.affine = true;
-    return mixed_cell(shape, in[0], in[1], {}, in.subspan(2), std::vector(5, CellNorm{n.running_mean, n.running_var}),
-                      n.training);
+    return mixed_cell(shape, in[0], in[1], {}, in.subspan(2), norms, training);
+}
+
+/// The statistics of n for batch-norms of so many channels.
+std::vector<CellNorm> same_norms(const NormArgs& n, const std::vector<int>& channels) {
+    std::vector<CellNorm> norms(channels.size(), CellNorm{n.running_mean, n.running_var});
+    for (std::size_t i = 0; i < norms.size() && n.running_mean.defined(); i++)
+        norms[i].mean.shape = norms[i].variance.shape = {channels[i]};
+    return norms;
 }
 
 std::vector<Evaluated> evaluated() {
@@ -122,7 +121,7 @@ std::vector<Evaluated> evaluated() {
               {3, 3, 2},
               {1, 1, 2, 2}},
              4,
-             partial_cell,
+             [](Inputs in, const NormArgs& n) { return partial_cell(in, same_norms(n, kPartialChannels), n.training); },
              true},
             {"mixed_cell, an affine path",
              {{2, 4, 6, 3},
@@ -144,7 +143,9 @@ std::vector<Evaluated> evaluated() {
               {4},
               {4}},
              4,
-             affine_path,
+             [](Inputs in, const NormArgs& n) {
+                 return affine_path(in, same_norms(n, {4, 4, 4, 4, 4}), n.training);
+             },
              true},
             {"head", {{3, 2, 3, 5}, {5}, {5}, {4, 5}, {4}}, 5, [](Inputs in, const NormArgs& n) {
                  return head(in[0], {in[1], in[2], in[3], in[4]}, n);
@@ -237,6 +238,68 @@ TEST_CASE("fused ops move the running statistics as their reference does") {
             CHECK(std::abs(fused.second[c] - plain.second[c]) <= 1e-11);
             CHECK(std::abs(plain.first[c] - mean[c]) > 1e-6);
             CHECK(std::abs(plain.second[c] - variance[c]) > 1e-6);
+        }
+    }
+}
+
+TEST_CASE("every batch-norm of a cell has running statistics of its own") {
+    struct Cell {
+        std::vector<Shape> inputs;
+        std::vector<int> channels;  // of the batch-norms
+        std::function<Tensor(Inputs, const std::vector<CellNorm>&, bool)> run;
+    };
+    std::vector<Shape> of_copy{{1, 1, 3, 4}, {1, 1, 3, 4}, {3, 3, 2}, {1, 1, 2, 2}, {3, 3, 2}, {1, 1, 2, 2}};
+    Cell partial{{{4, 4, 2, 3}, {4, 4, 2, 3}, {8}}, {}, [](Inputs in, const std::vector<CellNorm>& norms, bool train) {
+                     return partial_cell(in, norms, train, 2);
+                 }};
+    for ([[maybe_unused]] int copy : {0, 1}) {
+        partial.inputs.insert(partial.inputs.end(), of_copy.begin(), of_copy.end());
+        partial.channels.insert(partial.channels.end(), kPartialChannels.begin(), kPartialChannels.end());
+    }
+    std::vector<Shape> path{{2, 4, 6, 3}, {2, 4, 6, 3}, {1, 1, 3, 4}, {4}, {4}, {1, 1, 3, 4}, {4}, {4}};
+    for ([[maybe_unused]] int half : {0, 1}) path.insert(path.end(), {{3, 3, 4}, {1, 1, 4, 4}, {4}, {4}});
+    path.insert(path.end(), 2, Shape{4});
+    auto device = make_device("cpu", 2);
+    for (const Cell& cell : {partial, Cell{path, {4, 4, 4, 4, 4}, affine_path}}) {
+        CAPTURE(cell.channels.size());
+        Arena kept(*device, std::size_t{1} << 28, true), step(*device, std::size_t{1} << 28, true);
+        ExecutionScope execution(step);
+        std::vector<Tensor> in;
+        for (const Shape& s : cell.inputs) {
+            in.push_back(kept.tensor(s, DType::f64));
+            from_host(in.back(), random_numbers(s.size(), static_cast<std::uint32_t>(in.size())));
+        }
+        std::vector<CellNorm> norms;
+        for (int c : cell.channels) norms.push_back({kept.tensor({c}, DType::f64), kept.tensor({c}, DType::f64)});
+        // The value, and what the statistics are after it.
+        auto run = [&](bool training) {
+            for (std::size_t i = 0; i < norms.size(); i++) {
+                const auto c = static_cast<std::size_t>(cell.channels[i]);
+                Numbers variance = random_numbers(c, static_cast<std::uint32_t>(200 + i));
+                from_host(norms[i].mean, random_numbers(c, static_cast<std::uint32_t>(100 + i)));
+                for (double& v : variance) v = 1 + v * v;
+                from_host(norms[i].variance, variance);
+            }
+            std::vector<Numbers> all{to_host(cell.run(in, norms, training))};
+            for (const CellNorm& n : norms) all.insert(all.end(), {to_host(n.mean), to_host(n.variance)});
+            return all;
+        };
+        for (bool training : {true, false}) {
+            CAPTURE(training);
+            const std::vector<Numbers> fused = run(training);
+            ReferenceScope reference;
+            const std::vector<Numbers> plain = run(training);
+            REQUIRE(fused.size() == plain.size());
+            for (std::size_t i = 0; i < fused.size(); i++) {
+                REQUIRE(fused[i].size() == plain[i].size());
+                double worst = 0;
+                for (std::size_t k = 0; k < fused[i].size(); k++)
+                    worst = std::max(worst, std::isnan(fused[i][k]) ? INFINITY : std::abs(fused[i][k] - plain[i][k]));
+                CAPTURE(i);
+                // As above: the statistics, of numbers near 1, come from 1 / sqrt(variance + eps); a value is divided
+                // by that three times at most.
+                CHECK(worst <= 1e-11);
+            }
         }
     }
 }

@@ -217,6 +217,25 @@ TEST_CASE("only wanted gradients are written, and wanting fewer changes no bit")
     });
 }
 
+TEST_CASE("a gradient that one input has already is added to, and no other") {
+    for_every_case(
+        [](const OpEntry&, const Case& c, Device& device) {
+            Arena step(device, std::size_t{1} << 30, true);
+            const Result fresh = run_case(c, step, {});
+            for (const auto& [i, gradient] : fresh.gradients) {
+                const auto input = static_cast<int>(i);
+                Result r = run_case(c, step, {.begun = input});
+                Numbers sum = begun_gradient(c, input);
+                for (std::size_t k = 0; k < sum.size(); k++) sum[k] += gradient[k];
+                CAPTURE(i);
+                CHECK(distance(r.gradients.at(i), sum) <= bound(c, DType::f64, largest(sum)));
+                r.gradients.at(i) = gradient;
+                CHECK(r.gradients == fresh.gradients);  // to the bit
+            }
+        },
+        {"cpu", "cpu, winograd"});
+}
+
 TEST_CASE("the same bits with one to four threads, and after a reset") {
     for_every_case([](const OpEntry&, const Case& c, Device& device) {
         Arena step(device, std::size_t{1} << 30, true);

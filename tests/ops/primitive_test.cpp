@@ -69,6 +69,18 @@ TEST_CASE("primitive ops refuse shapes that do not fit") {
     says([&] { weighted(odd, make({14, 8}), -1); }, "weight -1");
     says([&] { weighted(odd, make({14, 8}, DType::f64), 0); }, "float64 (14, 8)");
     says([&] { softmax(make({8})); }, "expected (rows, columns)");
+    const Tensor logits = make({3, 4}), labels = make({3}, DType::i32);
+    auto with_label = [&](std::int32_t label) {
+        const std::int32_t host[] = {0, 3, label};
+        device->copy_in(labels.data, host, sizeof host);
+        cross_entropy(logits, labels);
+    };
+    device->fill(logits.data, 0, logits.bytes());
+    with_label(3);
+    says([&] { with_label(4); }, "label 4 is not in [0, 4)");
+    says([&] { with_label(-1); }, "label -1");
+    says([&] { cross_entropy(logits, labels, 1); }, "expected [0, 1), got 1");
+    says([&] { cross_entropy(logits, make({4}, DType::i32)); }, "labels (n)");
 }
 
 TEST_CASE("a batch has less than 2^31 pixels") {

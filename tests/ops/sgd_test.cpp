@@ -58,6 +58,7 @@ TEST_CASE("coasting equals a dense optimizer with zero gradients, skipping leave
                         if (active || coast)
                             dense[static_cast<std::size_t>(r)].step(options, rate(s), active ? &g : nullptr);
                     }
+                    if (s % 5 == 2) b.store.read(s % 8);  // a reader between brings one range up to date, which goes on
                 }
                 // Each step rounds w and v a few times; errors of v reach w with gain at most lr mu / (1 - mu) < 1 a
                 // step.
