@@ -43,6 +43,7 @@ Taps<T> packed_taps(const ConvPlan& p, const T* w, int k, T* packed) {  // packe
     taps.block_size = p.a.block_size;
     taps.stride = p.co_padded;
     taps.group = s.fold;
+    if (k == 3 && s.stride == 1) taps.run = 3;
     for (int t = 0; t < size; t++) {
         taps.offset[t] = p.a.at(shift + t / k, shift + t % k);
         taps.w[t] = packed + static_cast<std::size_t>(t) * s.c_in * p.co_padded;

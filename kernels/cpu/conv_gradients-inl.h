@@ -31,7 +31,8 @@ void data_gradient(const ConvPlan& p, int k, const T* w, const T* a, const T* dz
             taps.block_size = p.dz.block_size;
             taps.stride = p.ci_padded;
             taps.group = s.fold;
-            for (int t = 0; t < k * k; t++) {
+            if (k == 3 && s.stride == 1) taps.run = 3;
+            for (int t = k * k; t-- > 0;) {  // in the order of the pixels they read
                 const int dy = py + k / 2 - t / k, dx = px + k / 2 - t % k;
                 if (dy % s.stride != 0 || dx % s.stride != 0) continue;
                 taps.offset[taps.count] = p.dz.at(dy / s.stride + p.dz.pad, dx / s.stride + p.dz.pad);
@@ -67,7 +68,7 @@ void weight_gradients(const ConvPlan& p, int k, const T* a, const T* dz, T* dw) 
             group_weight_gradient(
                 Window<T>{a + p.a.row * y * s.stride, p.a.row * s.stride, dz + p.dz.at(y + p.dz.pad, p.dz.pad),
                           p.dz.row, p.dz.block_size, std::min(group, p.oh - y), p.ow},
-                s.fold, rows, vectors, dw);
+                s.fold, rows, vectors, dw, k == 3 && s.stride == 1 ? s.c_in : 0);
         return;
     }
     for (int y = 0; y < p.oh; y += group)
