@@ -27,6 +27,9 @@ inline constexpr int kPixels1 = 8, kPixels2 = 4;
 inline constexpr int kRows1 = 8, kRows2 = 4;
 #endif
 
+/// A 3x3's, and two 1x1s' of other planes.
+inline constexpr int kMostTaps = 11;
+
 /// What a row of tiles reads: pixels kBlock apart at `in`, shifted by each tap.
 template <class T>
 struct Taps {
@@ -35,9 +38,10 @@ struct Taps {
     std::size_t block_size = 0;  // from one block of channels to the next
     std::size_t stride = 0;      // of w: from one input channel to the next
     int group = 1;               // pictures side by side: each channel is so many elements (kernels/fold.h)
-    int run = 1;                 // 3: taps 0, 1, 2 read neighbouring pixels, 3, 4, 5 too, ...
-    std::size_t offset[9] = {};
-    const T* w[9] = {};  // (channels, stride), aligned
+    int threes = 0;              // of the first taps 0, 1, 2 read neighbouring pixels, 3, 4, 5 too, ...: how many
+    const T* start = nullptr;    // (stride): what sums begin with; null: zeros
+    std::ptrdiff_t offset[kMostTaps] = {};
+    const T* w[kMostTaps] = {};  // (channels, stride), aligned
 };
 
 /// z and its sums.
@@ -106,53 +110,62 @@ struct StoreGradient {
     }
 };
 
-/// P pixels x V vectors of output channels, all in registers; F is the group. Of R neighbouring taps each pixel that is
-/// read goes to as many sums: one vector wide, where a load is behind every product, that saves two of three loads.
-template <int P, int V, int F, int R, class T, class Store>
-HWY_INLINE void tile(const Taps<T>& taps, const T* in, int x, int vector, const Store& out) {
+/// The products of R neighbouring taps: each pixel that is read goes to as many sums. One vector wide, where a load is
+/// behind every product, that saves two of three loads.
+template <int P, int V, int F, int R, class T>
+HWY_INLINE void add_taps(const Taps<T>& taps, int t, const T* in, int x, int vector, Vector<T> (&acc)[P][V]) {
     constexpr int L = kLanes<T>, B = kBlock<T>;
-    Vector<T> acc[P][V];
-#pragma GCC unroll 32
-    for (int p = 0; p < P; p++)
-#pragma GCC unroll 4
-        for (int v = 0; v < V; v++) acc[p][v] = zero<T>();
-    for (int t = 0; t < taps.count; t += R) {
-        const T* w[R];
+    const T* w[R];
 #pragma GCC unroll 3
-        for (int r = 0; r < R; r++) w[r] = taps.w[t + r] + vector * L;
-        const T* block = in + taps.offset[t] + static_cast<std::ptrdiff_t>(x) * B;
-        for (int left = taps.channels; left > 0; left -= B / F, block += taps.block_size) {
-            const T* pixel = block;
-            const int channels = std::min(left, B / F);
+    for (int r = 0; r < R; r++) w[r] = taps.w[t + r] + vector * L;
+    const T* block = in + taps.offset[t] + static_cast<std::ptrdiff_t>(x) * B;
+    for (int left = taps.channels; left > 0; left -= B / F, block += taps.block_size) {
+        const T* pixel = block;
+        const int channels = std::min(left, B / F);
 #pragma GCC unroll 2
-            for (int c = 0; c < channels; c++, pixel += F) {
-                Vector<T> ww[R][V];
+        for (int c = 0; c < channels; c++, pixel += F) {
+            Vector<T> ww[R][V];
 #pragma GCC unroll 3
-                for (int r = 0; r < R; r++) {
+            for (int r = 0; r < R; r++) {
 #pragma GCC unroll 4
-                    for (int v = 0; v < V; v++) ww[r][v] = load(w[r] + v * L);
-                    w[r] += taps.stride;
-                }
+                for (int v = 0; v < V; v++) ww[r][v] = load(w[r] + v * L);
+                w[r] += taps.stride;
+            }
 #pragma GCC unroll 32
-                for (int p = 0; p < P + R - 1; p++) {
-                    if constexpr (F <= L) {
-                        const Vector<T> b = load_group<F>(pixel + p * B, 0);
+            for (int p = 0; p < P + R - 1; p++) {
+                if constexpr (F <= L) {
+                    const Vector<T> b = load_group<F>(pixel + p * B, 0);
 #pragma GCC unroll 3
-                        for (int r = 0; r < R; r++) {
-                            if (p < r || p - r >= P) continue;
+                    for (int r = 0; r < R; r++) {
+                        if (p < r || p - r >= P) continue;
 #pragma GCC unroll 4
-                            for (int v = 0; v < V; v++) acc[p - r][v] = hn::MulAdd(b, ww[r][v], acc[p - r][v]);
-                        }
-                    } else {
-                        static_assert(R == 1);
-#pragma GCC unroll 4
-                        for (int v = 0; v < V; v++)
-                            acc[p][v] = hn::MulAdd(load_group<F>(pixel + p * B, (vector + v) * L), ww[0][v], acc[p][v]);
+                        for (int v = 0; v < V; v++) acc[p - r][v] = hn::MulAdd(b, ww[r][v], acc[p - r][v]);
                     }
+                } else {
+                    static_assert(R == 1);
+#pragma GCC unroll 4
+                    for (int v = 0; v < V; v++)
+                        acc[p][v] = hn::MulAdd(load_group<F>(pixel + p * B, (vector + v) * L), ww[0][v], acc[p][v]);
                 }
             }
         }
     }
+}
+
+/// P pixels x V vectors of output channels, all in registers; F is the group, R 3 where taps come by three.
+template <int P, int V, int F, int R, class T, class Store>
+HWY_INLINE void tile(const Taps<T>& taps, const T* in, int x, int vector, const Store& out) {
+    Vector<T> acc[P][V];
+#pragma GCC unroll 4
+    for (int v = 0; v < V; v++) {
+        const Vector<T> start = taps.start ? load(taps.start + (vector + v) * kLanes<T>) : zero<T>();
+#pragma GCC unroll 32
+        for (int p = 0; p < P; p++) acc[p][v] = start;
+    }
+    int t = 0;
+    if constexpr (R == 3)
+        for (; t < taps.threes; t += 3) add_taps<P, V, F, 3>(taps, t, in, x, vector, acc);
+    for (; t < taps.count; t++) add_taps<P, V, F, 1>(taps, t, in, x, vector, acc);
     out.template operator()<P, V>(acc, x, vector);
 }
 
@@ -180,7 +193,7 @@ void group_rows(const Taps<T>& taps, const T* in, int width, int vectors, const 
     if (v + 2 == vectors) group_tiles<2, F, 1>(taps, in, width, v, out);
     if (v + 1 != vectors) return;
     if constexpr (F <= kLanes<T>)
-        if (taps.run == 3) return group_tiles<1, F, 3>(taps, in, width, v, out);
+        if (taps.threes > 0) return group_tiles<1, F, 3>(taps, in, width, v, out);
     group_tiles<1, F, 1>(taps, in, width, v, out);
 }
 
@@ -194,7 +207,7 @@ void gemm_taps(const Taps<T>& taps, const T* in, int width, const Store& out) {
     int v = 0;
     for (; v + 2 <= vectors; v += 2) tiles<kPixels2, 2>(taps, in, 0, width, v, out);
     if (v == vectors) return;
-    if (taps.run == 3)
+    if (taps.threes > 0)
         tiles<kPixels1, 1, 3>(taps, in, 0, width, v, out);
     else
         tiles<kPixels1, 1>(taps, in, 0, width, v, out);
