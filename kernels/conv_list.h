@@ -22,6 +22,10 @@ struct NormedConv {
     T* running_mean = nullptr;
     T* running_var = nullptr;
     int k = 0;  // of its kernel: 0 stands for the shape's; on the cpu also 1 among those of 3
+    // On the cpu the z of a 1x1 (c_out = c_in, stride 1) may be null: then it is not computed, and its statistics
+    // follow from `moments` (c_in + 1, c_in), which is written: the sums of products of ReLU(x)'s channels and, last,
+    // of the channels themselves. Those of one x have one `moments`.
+    double* moments = nullptr;
 };
 
 /// All of them are computed with statistics or all without. Those of one x that stand together read it once (on the
@@ -33,7 +37,8 @@ void normed_convs_forward(const Stream&, const ConvShape&, double eps, double mo
 std::size_t normed_convs_forward_workspace(const Stream&, const ConvShape&, std::size_t element, std::size_t count);
 
 /// The gradient dz = fold of dy goes on to da (added to; null: not wanted), masked by the ReLU, and to dw (overwritten,
-/// or added to; null: not wanted).
+/// or added to; null: not wanted). Of a 1x1 whose z was not computed fold.z is null: dz goes on to da alone, and dw is
+/// null (kernels/mixed.h computes it).
 template <class T>
 struct NormedConvBackward {
     const T* x;

@@ -95,12 +95,27 @@ struct MixedTerm {
     GammaBeta<T> affine = {};  // with a scale only
 };
 
-/// y (pixels, c), `pixel` elements apart, = sum of the terms, in their order; y overlaps none of them.
+/// A summand that is not stored (the cpu only): weight[0] * (z * scale + shift) with z = ReLU(x) . w, a 1x1
+/// convolution. `w` is (c, c) of one picture's channels; scale and shift are of all c of the node.
+template <class T>
+struct MixedPoint {
+    const T* x;
+    int pixel;  // elements from pixel to pixel
+    const T* w;
+    const T* scale;
+    const T* shift;
+    const T* weight;
+};
+
+/// y (pixels, c), `pixel` elements apart, = sum of the terms, in their order, then of the points; y overlaps none of
+/// them.
 template <class T>
 struct MixedNode {
     T* y;
     int pixel;
     std::span<const MixedTerm<T>> terms;
+    std::span<const MixedPoint<T>> points = {};
+    int fold = 1;  // as a source's
 };
 
 /// Several nodes of one size in one pass; `pixels` counts those of all n pictures.
@@ -130,12 +145,28 @@ struct MixedTermGradient {
     GammaBetaGradient<T> affine = {};
 };
 
+/// A point on the way back, likewise; `map` is always made. `moments` (c + 1, c) of one picture's channels are the sums
+/// of products of ReLU(x)'s channels and, last, of the channels themselves; null only where mean is. dw (overwritten or
+/// added to; null: not wanted) is w's gradient.
+template <class T>
+struct MixedPointGradient {
+    MixedPoint<T> point;
+    const double* mean = nullptr;
+    const double* rstd = nullptr;
+    const double* moments = nullptr;
+    NormMap<T> map = {};
+    T* dweight = nullptr;
+    T* dw = nullptr;
+    bool accumulate_dw = false;
+};
+
 template <class T>
 struct MixedNodeGradient {
     const T* g;  // of y
     int pixel;
     std::span<const MixedTermGradient<T>> terms;
     int fold = 1;  // as a source's
+    std::span<const MixedPointGradient<T>> points = {};
 };
 
 /// One read of g and z for the maps and weights of all terms. `workspace` as nodes_backward_workspace.

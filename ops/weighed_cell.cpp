@@ -7,10 +7,12 @@
 
 namespace nascent {
 
+bool WeighedCell::on_cpu() { return kernel_stream().where == kernels::Where::cpu; }
+
 int WeighedCell::fold(const Tensor& x) const {
     const bool constants =
         std::any_of(terms.begin(), terms.end(), [](const Term& t) { return t.op == EdgeOp::constant; });
-    if (partial.of == 1 || constants || kernel_stream().where == kernels::Where::gpu) return 1;
+    if (partial.of == 1 || constants || !on_cpu()) return 1;
     return kernels::fold_of(static_cast<int>(x.shape[0]) / copies, channels(x));
 }
 
@@ -157,6 +159,8 @@ std::vector<Case> WeighedCell::cases() {
     all.push_back(partial("s3pb", 3, {8, 3, 2, 16}, 4, {}, 2));
     all.push_back(partial("13pB", 3, {4, 2, 3, 16}, 4, {1, 2}, 1, false));
     all.push_back(partial("3sB", 3, {4, 2, 2, 4}, 2, {}, 2));
+    all.push_back(partial("13pB", 2, {2, 3, 3, 36}, 2));  // 18 channels: the z of 1x1s are stored
+    all.push_back(partial("1b", 3, {2, 3, 3, 32}, 2));
     Case beside = partial("s3pB", 3, {2, 4, 3, 4}, 2);
     beside.what = "partial, x also used elsewhere";
     beside.run = [run = beside.run](Inputs in) { return add(in[0], run(in)); };
@@ -184,6 +188,23 @@ std::vector<Case> WeighedCell::cases() {
                        const WeighedTerm terms[] = {{EdgeOp::conv, 0, 1, 3, in[2]}, {EdgeOp::bypass, 0, 2, 4}};
                        return weighed_cell(in[0], in[1], terms, true, 3, 1, {2, true});
                    }});
+    // 1x1s whose edges have no 3x3, some, and more than a row of products takes at once.
+    all.push_back({"1x1s apart from 3x3s, one channel in 4",
+                   {{4, 3, 2, 16}, {2, 8}, {1, 1, 4, 4}, {3, 3, 4, 4}, {1, 1, 4, 4}, {1, 1, 4, 4}, {1, 1, 4, 4}},
+                   [](Inputs in) {
+                       const WeighedTerm terms[] = {{EdgeOp::conv, 0, 1, 3, in[2]}, {EdgeOp::bypass, 0, 1, -1},
+                                                    {EdgeOp::conv, 0, 2, 1, in[3]}, {EdgeOp::conv, 0, 2, 5, in[4]},
+                                                    {EdgeOp::conv, 0, 2, 6, in[5]}, {EdgeOp::conv, 1, 2, 0, in[6]}};
+                       return weighed_cell(in[0], in[1], terms, true, 0, 1, {4, true});
+                   }});
+    Case many{"12 1x1s of one edge, one channel in 2", {{2, 2, 3, 4}, {12}}, {}};
+    for (int i = 0; i < 12; i++) many.inputs.push_back({1, 1, 2, 2});
+    many.run = [](Inputs in) {
+        std::vector<WeighedTerm> terms;
+        for (int i = 0; i < 12; i++) terms.push_back({EdgeOp::conv, 0, 1, i, in[static_cast<std::size_t>(i) + 2]});
+        return weighed_cell(in[0], in[1], terms, true, 0, 1, {2, true});
+    };
+    all.push_back(many);
     return all;
 }
 
@@ -200,7 +221,8 @@ Tensor weighed_cell(const Tensor& x, const Tensor& weights, std::span<const Weig
     std::vector<Tensor> inputs{x, weights};
     for (std::size_t i = 0; i < terms.size(); i++) {
         const WeighedTerm& t = terms[i];
-        const WeighedCell::Term term{t.op, t.from, t.to, t.weight};
+        const auto k = static_cast<int>(t.op == EdgeOp::conv && t.kernel.shape.rank() > 0 ? t.kernel.shape[0] : 0);
+        const WeighedCell::Term term{t.op, t.from, t.to, t.weight, k};
         NASCENT_CHECK(t.from >= 0 && t.from < t.to && t.weight >= (term.bypass() ? -1 : 0) &&
                           t.weight < static_cast<std::int64_t>(weights.size()),
                       runtime, "weighed_cell: no term from node {} to node {} with weight {} of {}", t.from, t.to,
@@ -216,7 +238,6 @@ Tensor weighed_cell(const Tensor& x, const Tensor& weights, std::span<const Weig
         op.norms.push_back(t.norm);
         NASCENT_CHECK(t.op != EdgeOp::constant || t.kernel.shape == Shape({seen}), runtime,
                       "weighed_cell: a constant {} for {} channels", t.kernel.shape.text(), seen);
-        const std::int64_t k = t.kernel.shape.rank() > 0 ? t.kernel.shape[0] : 0;
         NASCENT_CHECK(t.op != EdgeOp::conv || ((k == 1 || k == 3) && t.kernel.shape == Shape({k, k, seen, seen})),
                       runtime, "weighed_cell: a kernel {} for {} channels", t.kernel.shape.text(), seen);
         if (term.has_kernel()) inputs.push_back(t.kernel);

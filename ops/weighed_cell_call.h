@@ -16,6 +16,7 @@ struct WeighedCell {
     struct Term {  // of every copy
         EdgeOp op;
         int from, to, weight;
+        int k;  // of a convolution's kernel
         bool has_kernel() const { return op == EdgeOp::conv || op == EdgeOp::constant; }
         bool bypass() const { return op == EdgeOp::bypass; }
         bool operator==(const Term&) const = default;
@@ -50,6 +51,16 @@ struct WeighedCell {
     }
     /// The last node's channels have as many sources: the input and all sums.
     static constexpr int kMostMapped = kernels::kMostSummedStates;
+    /// Whether a term's z is not stored, nor computed but in sums (kernels::MixedPoint): on the cpu, of a 1x1 whose few
+    /// channels cost less than reading z would.
+    bool unstored(const Tensor& x, const Term& t) const {
+        return t.op == EdgeOp::conv && t.k == 1 && partial.of > 1 && channels(x) <= kMostUnstored && on_cpu();
+    }
+    bool unstored_of(const Tensor& x, int node) const {  // any that leaves a node
+        return std::any_of(terms.begin(), terms.end(), [&](const Term& t) { return t.from == node && unstored(x, t); });
+    }
+    static constexpr int kMostUnstored = 16;
+    static bool on_cpu();
     int channels(const Tensor& x) const { return static_cast<int>(x.shape[3]) / partial.of; }  // that operators see
     /// Pictures whose packed channels lie side by side (kernels/fold.h): by the shapes alone, 1 on a gpu.
     int fold(const Tensor& x) const;
@@ -61,12 +72,13 @@ struct WeighedCell {
 namespace cell {
 
 /// What the forward keeps, by its place in `saved`: the nodes behind the input (the last alone where they are mapped),
-/// what is packed of nodes, pools, then of each convolution z, scale and shift, mean and rstd; each of all copies.
+/// what is packed of nodes, pools, moments (kernels::NormedConv) of what convolutions read whose z are not stored, then
+/// of each convolution z, scale and shift, mean and rstd; each of all copies.
 template <class T>
 struct WeighedKept {
     struct Conv {
-        std::size_t kernel;  // index into the inputs; a constant's too
-        T *z, *scale, *shift;
+        std::size_t kernel;    // index into the inputs; a constant's too
+        T *z, *scale, *shift;  // z: null where it is not stored
         double *mean, *rstd;
     };
     int copies, seen, channels;           // channels that operators see, all
@@ -74,6 +86,7 @@ struct WeighedKept {
     std::size_t whole_image, image;       // elements of a copy's node, and of what operators see of it
     std::vector<T*> whole;                // nodes of the first copy, the others' behind it
     std::vector<T*> node, pool;           // what operators see of them, and its pool
+    std::vector<double*> moments;         // of that, (seen + 1, seen) a copy; null: not needed
     std::vector<std::vector<Conv>> conv;  // by copy, by term; none where it is none
 
     WeighedKept(const WeighedCell& op, Inputs in, const Saved& saved)
@@ -93,6 +106,8 @@ struct WeighedKept {
             node.push_back(op.packs(i) ? saved[next++].as<T>() : whole[static_cast<std::size_t>(i)]);
         const auto c = static_cast<std::size_t>(width);
         for (int i = 0; i < op.nodes; i++) pool.push_back(op.pooled(i) ? saved[next++].as<T>() : nullptr);
+        for (int i = 0; i < op.nodes; i++)
+            moments.push_back(op.unstored_of(in[0], i) ? saved[next++].as<double>() : nullptr);
         for (std::size_t copy = 0; copy < static_cast<std::size_t>(copies); copy++) {
             std::vector<Conv>& all = conv.emplace_back();
             std::size_t at = next;
@@ -100,10 +115,10 @@ struct WeighedKept {
                 all.push_back({});
                 if (t.op == EdgeOp::constant) all.back().kernel = kernel++;
                 if (t.op != EdgeOp::conv) continue;
-                T* const affine = saved[at + 1].as<T>() + copy * 2 * c;
-                double* const moments = saved[at + 2].as<double>() + copy * 2 * c;
-                all.back() = {kernel++, saved[at].as<T>() + copy * image, affine, affine + c, moments, moments + c};
-                at += 3;
+                T* const z = op.unstored(in[0], t) ? nullptr : saved[at++].as<T>() + copy * image;
+                T* const affine = saved[at++].as<T>() + copy * 2 * c;
+                double* const batch = saved[at++].as<double>() + copy * 2 * c;
+                all.back() = {kernel++, z, affine, affine + c, batch, batch + c};
             }
         }
     }
@@ -112,7 +127,19 @@ struct WeighedKept {
         return whole[static_cast<std::size_t>(i)] + static_cast<std::size_t>(copy) * whole_image;
     }
     std::size_t before(int copy) const { return static_cast<std::size_t>(copy) * image; }
+    double* moments_of(int copy, int i) const {
+        double* const first = moments[static_cast<std::size_t>(i)];
+        return first ? first + copy * (seen + 1) * seen : nullptr;
+    }
     const Conv& conv_of(int copy, std::size_t term) const { return conv[static_cast<std::size_t>(copy)][term]; }
+    /// A term whose z is not stored.
+    kernels::MixedPoint<T> point(const WeighedCell& op, Inputs in, int copy, std::size_t i) const {
+        const WeighedCell::Term& t = op.terms[i];
+        const Conv& own = conv_of(copy, i);
+        return {node_of(copy, t.from),   width, in[own.kernel].template as<T>(), own.scale, own.shift,
+                in[1].as<T>() + t.weight};
+    }
+    /// Any other.
     kernels::MixedTerm<T> term(const WeighedCell& op, Inputs in, int copy, std::size_t i) const {
         const WeighedCell::Term& t = op.terms[i];
         const T* weight = t.weight < 0 ? nullptr : in[1].as<T>() + t.weight;

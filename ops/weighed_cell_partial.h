@@ -38,12 +38,19 @@ struct WeighedPartial {
     /// The sum of a node's operators; y: of all copies, dense.
     void sum(int node, T* y) const {
         std::vector<std::vector<kernels::MixedTerm<T>>> terms(static_cast<std::size_t>(op.copies));
+        std::vector<std::vector<kernels::MixedPoint<T>>> points(terms.size());
         std::vector<kernels::MixedNode<T>> nodes;
         for (int copy = 0; copy < op.copies; copy++) {
-            auto& sum = terms[static_cast<std::size_t>(copy)];
-            for (std::size_t i = 0; i < op.terms.size(); i++)
-                if (op.terms[i].to == node && !op.terms[i].bypass()) sum.push_back(kept.term(op, in, copy, i));
-            nodes.push_back({y + kept.before(copy), image.c, sum});
+            const auto c = static_cast<std::size_t>(copy);
+            for (std::size_t i = 0; i < op.terms.size(); i++) {
+                const WeighedCell::Term& t = op.terms[i];
+                if (t.to != node || t.bypass()) continue;
+                if (op.unstored(in[0], t))
+                    points[c].push_back(kept.point(op, in, copy, i));
+                else
+                    terms[c].push_back(kept.term(op, in, copy, i));
+            }
+            nodes.push_back({y + kept.before(copy), image.c, terms[c], points[c], kept.fold});
         }
         kernels::nodes_forward<T>(stream, image.pixels(), image.c, nodes);
     }

@@ -59,7 +59,7 @@ struct Forward {
         for (int copy = 0; copy < op.copies; copy++)
             for (std::size_t i = 0; i < op.terms.size(); i++) {
                 const auto& conv = kept.conv_of(copy, i);
-                const int size = conv.z ? static_cast<int>(in[conv.kernel].shape[0]) : 0;
+                const int size = op.terms[i].k;
                 if (op.terms[i].from != node || size == 0 || (k > 0 && size != k)) continue;
                 largest = std::max(largest, size);
                 const CellNorm& running = op.norm(copy, i);
@@ -73,6 +73,7 @@ struct Forward {
                     continue;
                 }
                 kernels::NormedConv<T>& c = all.back();
+                if (!c.z) c.moments = kept.moments_of(copy, node);
                 c.mean = conv.mean, c.rstd = conv.rstd, c.scale = conv.scale, c.shift = conv.shift;
                 if (running.mean.defined())
                     c.running_mean = running.mean.as<T>(), c.running_var = running.variance.as<T>();
@@ -96,9 +97,13 @@ Tensor run_forward(const WeighedCell& op, Inputs in, Saved& saved) {
         if (op.packs(i)) saved.push_back(empty(seen, x.dtype));
     for (int i = 0; i < op.nodes; i++)
         if (op.pooled(i)) saved.push_back(empty(seen, x.dtype));
-    for (const auto& t : op.terms)
-        if (t.op == EdgeOp::conv)
-            saved.insert(saved.end(), {empty(seen, x.dtype), empty(vectors, x.dtype), empty(vectors, DType::f64)});
+    for (int i = 0; i < op.nodes; i++)
+        if (op.unstored_of(x, i)) saved.push_back(empty({op.copies, seen[3] + 1, seen[3]}, DType::f64));
+    for (const auto& t : op.terms) {
+        if (t.op != EdgeOp::conv) continue;
+        if (!op.unstored(x, t)) saved.push_back(empty(seen, x.dtype));
+        saved.insert(saved.end(), {empty(vectors, x.dtype), empty(vectors, DType::f64)});
+    }
     const WeighedKept<T> kept(op, in, saved);
     ScratchScope scratch(current_arena());
     Forward<T> forward{op, in, kept};
@@ -146,22 +151,28 @@ struct Backward {
     /// The maps and weights' gradients of what a node sums.
     void of_terms(int node) const {
         std::vector<std::vector<kernels::MixedTermGradient<T>>> terms(static_cast<std::size_t>(op.copies));
+        std::vector<std::vector<kernels::MixedPointGradient<T>>> points(terms.size());
         std::vector<kernels::MixedNodeGradient<T>> nodes;
         for (int copy = 0; copy < op.copies; copy++) {
             const auto c = static_cast<std::size_t>(copy);
             for (std::size_t i = 0; i < op.terms.size(); i++) {
                 const WeighedCell::Term& term = op.terms[i];
                 if (term.to != node || term.bypass()) continue;
+                T* const dweight = dweights ? dweights + c * in[1].size() + term.weight : nullptr;
+                if (op.unstored(in[0], term)) {
+                    points[c].push_back(point(copy, i, dweight));
+                    continue;
+                }
                 kernels::MixedTermGradient<T> t{kept.term(op, in, copy, i)};
                 if (term.op == EdgeOp::conv && op.training)
                     t.mean = kept.conv[c][i].mean, t.rstd = kept.conv[c][i].rstd;
                 if (term.op == EdgeOp::conv || term.op == EdgeOp::pool) t.map = maps[c][i];
-                if (dweights) t.dweight = dweights + c * in[1].size() + term.weight;
+                t.dweight = dweight;
                 terms[c].push_back(t);
             }
-            nodes.push_back({gradient(copy, node), image.c, terms[c], kept.fold});
+            nodes.push_back({gradient(copy, node), image.c, terms[c], kept.fold, points[c]});
         }
-        if (terms[0].empty()) return;
+        if (terms[0].empty() && points[0].empty()) return;
         ScratchScope own(current_arena());
         kernels::nodes_backward<T>(
             stream, image.pixels(), image.c, nodes,
@@ -213,6 +224,19 @@ struct Backward {
     }
 
   private:
+    kernels::MixedPointGradient<T> point(int copy, std::size_t i, T* dweight) const {
+        const auto& conv = kept.conv_of(copy, i);
+        const Into& dw = into[conv.kernel];
+        kernels::MixedPointGradient<T> p{kept.point(op, in, copy, i)};
+        if (op.training) {
+            p.mean = conv.mean, p.rstd = conv.rstd;
+            p.moments = kept.moments_of(copy, op.terms[i].from);
+        }
+        p.map = maps[static_cast<std::size_t>(copy)][i];
+        p.dweight = dweight;
+        p.dw = dw.template as<T>(), p.accumulate_dw = dw.accumulate();
+        return p;
+    }
     void around_convolutions(int node, T* of, bool accumulate) const {
         const auto copies = static_cast<std::size_t>(op.copies);
         std::vector<std::vector<kernels::Skip<T>>> skips(copies);
@@ -251,14 +275,14 @@ struct Backward {
                 const auto& conv = kept.conv_of(copy, i);
                 const kernels::NormMap<T>& map = maps[static_cast<std::size_t>(copy)][i];
                 const Into& dw = into[conv.kernel];
-                const int k = static_cast<int>(in[conv.kernel].shape[0]);
+                const int k = t.k;
                 largest = std::max(largest, k);
                 all.push_back({kept.node_of(copy, node),
                                in[conv.kernel].template as<T>(),
                                gradient(copy, t.to),
                                {conv.z, map.scale, map.slope, map.shift},
                                da ? da + kept.before(copy) : nullptr,
-                               dw.template as<T>(),
+                               conv.z ? dw.template as<T>() : nullptr,
                                dw.accumulate(),
                                k});
             }

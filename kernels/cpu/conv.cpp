@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "kernels/cpu/conv_group.h"
 #include "kernels/cpu/conv_plan.h"
 #include "kernels/cpu/dispatch.h"
 #include "kernels/cpu/folded.h"
+#include "kernels/cpu/point.h"
 #include "kernels/cpu/winograd.h"
 #include "kernels/cpu/winograd_plan.h"
 #undef HWY_TARGET_INCLUDE
@@ -19,6 +21,7 @@
 #include "kernels/cpu/conv_fill-inl.h"
 #include "kernels/cpu/conv_gradients-inl.h"
 #include "kernels/cpu/conv_tiles-inl.h"
+#include "kernels/cpu/point_runs-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace nascent {
@@ -43,6 +46,7 @@ Taps<T> packed_taps(const ConvPlan& p, const T* w, int k, T* packed) {  // packe
     taps.block_size = p.a.block_size;
     taps.stride = p.co_padded;
     taps.group = s.fold;
+    if (k == 3 && s.stride == 1) taps.threes = 9;
     for (int t = 0; t < size; t++) {
         taps.offset[t] = p.a.at(shift + t / k, shift + t % k);
         taps.w[t] = packed + static_cast<std::size_t>(t) * s.c_in * p.co_padded;
@@ -67,18 +71,31 @@ void forward_image(const ConvPlan& p, const Taps<T>& taps, const T* plane, T* z,
     }
 }
 
+/// An image's part of the sums of products of ReLU(x)'s channels, and of the channels: (c + 1, c * fold).
+template <class T>
+void add_moments(PointRuns<T>& runs, const T* x, int pixels, int width, double* to) {
+    for (int first = 0; first < pixels; first += kPointRun) {
+        const int count = std::min(kPointRun, pixels - first);
+        runs.fill(0, x + static_cast<std::size_t>(first) * width, static_cast<std::size_t>(width), count);
+        runs.add_own_products(count, to);
+        runs.add_sums(count, to + runs.products());
+    }
+}
+
 template <class T>
 void forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue,
-             std::span<const cpu::GroupConv<T>> convs, void* workspace) {
+             std::span<const cpu::GroupConv<T>> convs, double* moments, void* workspace) {
     const ConvPlan p(shape, sizeof(T));
     const ConvShape& s = p.s;
     const ForwardLayout layout(p, sizeof(T), stream.workers, convs.size());
     std::vector<Taps<T>> taps;
     for (const cpu::GroupConv<T>& c : convs)
         taps.push_back(packed_taps(p, c.w, c.k, at_bytes<T>(workspace, layout.w + layout.w_size * taps.size())));
-    const bool with_sums = convs[0].sums;
+    const bool with_sums = !convs.empty() && convs[0].sums;
     double* const partials = at_bytes<double>(workspace, layout.partials);  // (chunks, convolutions, 2, co_padded)
     const std::size_t sums_size = std::size_t{2} * p.co_padded;
+    const auto moments_size = static_cast<std::size_t>(s.c_in + 1) * s.in();
+    std::vector<double> moments_of(moments ? static_cast<std::size_t>(p.chunks) * moments_size : 0);  // by chunk
     parallel(stream, p.chunks, [&](int chunk, int worker) HWY_ATTR {
         T* plane = at_bytes<T>(workspace, layout.scratch + layout.scratch_size * worker);
         T* row_sums = with_sums ? at_bytes<T>(plane, layout.sums) : nullptr;
@@ -88,10 +105,14 @@ void forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<
             std::fill_n(partial, convs.size() * sums_size, 0.0);
         }
         clear_padding(p.a, plane);
+        std::optional<PointRuns<T>> runs;
+        if (moments) runs.emplace(s.in(), s.fold, 1);
         const int last = std::min(s.n, (chunk + 1) * p.images_per_chunk);
         for (int n = chunk * p.images_per_chunk; n < last; n++) {
-            fill_plane(p.a, s.h, s.w, s.in(), static_cast<std::size_t>(n) * s.h * s.w * s.in(), FillA<T>{x, prologue},
-                       plane);
+            const std::size_t in = static_cast<std::size_t>(n) * s.h * s.w * s.in();
+            if (moments) add_moments(*runs, x + in, s.h * s.w, s.in(), &moments_of[chunk * moments_size]);
+            if (convs.empty()) continue;
+            fill_plane(p.a, s.h, s.w, s.in(), in, FillA<T>{x, prologue}, plane);
             for (std::size_t i = 0; i < convs.size(); i++)
                 forward_image(p, taps[i], plane, convs[i].z + static_cast<std::size_t>(n) * p.oh * p.ow * s.out(),
                               row_sums, partial + i * sums_size);
@@ -107,7 +128,59 @@ void forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<
                                         static_cast<std::size_t>(half * p.co_padded + c * s.fold + g)];
                 convs[i].sums[half * s.c_out + c] = sum;
             }
+    for (int i = 0; moments && i < (s.c_in + 1) * s.c_in; i++) {
+        double sum = 0;
+        for (int chunk = 0; chunk < p.chunks; chunk++)
+            for (int g = 0; g < s.fold; g++) sum += moments_of[chunk * moments_size + i * s.fold + g];
+        moments[i] = sum;
+    }
 }
+
+/// What 1x1s whose z is not stored give back: those that go along with another convolution of the same dy, by it.
+template <class T>
+struct GroupPoints {
+    std::vector<const T*> along;  // their weights by dy, (c_out, ci_padded); null: none
+    std::vector<char> goes_along;
+    const T* by_input = nullptr;  // of all together: weights by ReLU(x), (c_in, ci_padded)
+    const T* shift = nullptr;     // (ci_padded)
+
+    GroupPoints(const ConvPlan& p, std::span<const cpu::GroupConvBackward<T>> convs, const BackwardLayout& layout,
+                void* workspace, std::vector<const T*>& weights)
+        : along(convs.size(), nullptr), goes_along(convs.size(), 0) {
+        const ConvShape& s = p.s;
+        PointBack back(s.c_in);
+        std::vector<T> own(static_cast<std::size_t>(s.c_in) * s.c_in);
+        bool any = false;
+        for (std::size_t i = 0; i < convs.size(); i++) {
+            const cpu::GroupConvBackward<T>& c = convs[i];
+            if (!c.point()) continue;
+            back.add(c.w, s.fold, c.fold.scale, c.fold.slope, c.fold.shift, own.data());
+            T* const to = at_bytes<T>(workspace, layout.w + layout.w_size * i);
+            fold_rows(p, own.data(), to);
+            weights[i] = to;
+            for (std::size_t k = 0; k < convs.size() && !goes_along[i]; k++) {
+                if (convs[k].point() || convs[k].dy != c.dy || along[k]) continue;
+                along[k] = to, goes_along[i] = 1;
+            }
+            any = true;
+        }
+        if (!any) return;
+        T* const of_input = at_bytes<T>(workspace, layout.by_input);
+        T* const shifts = of_input + static_cast<std::size_t>(s.c_in) * p.ci_padded;
+        std::copy(back.by_input.begin(), back.by_input.end(), own.begin());
+        fold_rows(p, own.data(), of_input);
+        std::copy(back.shift.begin(), back.shift.end(), own.begin());
+        fold_row(own.data(), 1, s.c_in, s.fold, p.ci_padded, shifts);
+        by_input = of_input, shift = shifts;
+    }
+
+  private:
+    static void fold_rows(const ConvPlan& p, const T* w, T* to) {
+        for (int r = 0; r < p.s.c_in; r++)
+            fold_row(w + static_cast<std::size_t>(r) * p.s.c_in, 1, p.s.c_in, p.s.fold, p.ci_padded,
+                     to + static_cast<std::size_t>(r) * p.ci_padded);
+    }
+};
 
 template <class T>
 void backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue,
@@ -120,13 +193,15 @@ void backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue
     std::vector<const T*> weights;
     for (const cpu::GroupConvBackward<T>& c : convs) {
         T* const to = at_bytes<T>(workspace, layout.w + layout.w_size * weights.size());
-        weights.push_back(da ? transposed(p, c.w, c.k, to) : nullptr);
+        weights.push_back(da && !c.point() ? transposed(p, c.w, c.k, to) : nullptr);
     }
+    const GroupPoints<T> points(p, da ? convs : std::span<const cpu::GroupConvBackward<T>>(), layout, workspace,
+                                weights);
     T* const partials = at_bytes<T>(workspace, layout.partials);  // (chunks, convolutions, taps, ci_padded, co_padded)
     const std::size_t step = convs.size() * layout.partial_size;
     parallel(stream, p.chunks, [&](int chunk, int worker) HWY_ATTR {
         T* a = at_bytes<T>(workspace, layout.scratch + layout.scratch_size * worker);
-        T* dz = at_bytes<T>(a, layout.dz);
+        T *dz = at_bytes<T>(a, layout.dz), *dy = at_bytes<T>(a, layout.dy);
         T* partial = partials + step * chunk;
         for (std::size_t i = 0; i < convs.size(); i++)
             if (convs[i].dw)
@@ -139,13 +214,24 @@ void backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue
             const std::size_t in = static_cast<std::size_t>(n) * s.h * s.w * s.in();
             const std::size_t out = static_cast<std::size_t>(n) * p.oh * p.ow * s.out();
             if (any_dw || prologue.relu) fill_plane(p.a, s.h, s.w, s.in(), in, FillA<T>{x, prologue}, a);
+            bool first = true;
             for (std::size_t i = 0; i < convs.size(); i++) {
                 const cpu::GroupConvBackward<T>& c = convs[i];
+                if (da ? points.goes_along[i] != 0 : !c.dw) continue;
                 if (c.fold.z)
                     fill_plane(p.dz, p.oh, p.ow, s.out(), out, FillDz<T>{c.dy, c.fold}, dz);
                 else
                     fill_plane(p.dz, p.oh, p.ow, s.out(), out, FillDy<T>{c.dy}, dz);
-                if (da) data_gradient(p, c.k, weights[i], a, dz, prologue.relu, da + in, accumulate_da || i > 0);
+                if (da) {
+                    GradientTaps<T> taps{dz, c.k, weights[i]};
+                    if (points.along[i]) {
+                        fill_plane(p.dz, p.oh, p.ow, s.out(), out, FillDy<T>{c.dy}, dy);
+                        taps.add(dy, points.along[i]);
+                    }
+                    if (first && points.by_input) taps.add(a, points.by_input), taps.start = points.shift;
+                    data_gradient(p, taps, a, prologue.relu, da + in, accumulate_da || !first);
+                    first = false;
+                }
                 if (c.dw) weight_gradients(p, c.k, a, dz, partial + i * layout.partial_size);
             }
         }
@@ -156,8 +242,8 @@ void backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue
 
 #define NASCENT_CONV(T, SUFFIX)                                                                              \
     void conv_forward_##SUFFIX(const Stream& s, const ConvShape& c, const T* x, Prologue<T> p,               \
-                               std::span<const cpu::GroupConv<T>> convs, void* workspace) {                  \
-        forward<T>(s, c, x, p, convs, workspace);                                                            \
+                               std::span<const cpu::GroupConv<T>> convs, double* moments, void* workspace) { \
+        forward<T>(s, c, x, p, convs, moments, workspace);                                                   \
     }                                                                                                        \
     void conv_backward_##SUFFIX(const Stream& s, const ConvShape& c, const T* x, Prologue<T> p,              \
                                 std::span<const cpu::GroupConvBackward<T>> convs, T* da, bool accumulate_da, \
@@ -183,8 +269,8 @@ HWY_EXPORT(conv_backward_f64);
 
 template <class T>
 void conv_group_forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue,
-                        std::span<const GroupConv<T>> convs, void* workspace) {
-    NASCENT_DISPATCH(conv_forward, stream, shape, x, prologue, convs, workspace)
+                        std::span<const GroupConv<T>> convs, double* moments, void* workspace) {
+    NASCENT_DISPATCH(conv_forward, stream, shape, x, prologue, convs, moments, workspace)
 }
 template <class T>
 void conv_group_backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue,
@@ -209,7 +295,7 @@ void conv_forward(const Stream& stream, const ConvShape& shape, const T* x, Prol
     if (stream.winograd && WinogradPlan::applies(shape))
         return winograd_forward(stream, shape, x, prologue, w, z, sums, workspace);
     const GroupConv<T> conv[] = {{w, shape.k, z, sums}};
-    conv_group_forward<T>(stream, shape, x, prologue, conv, workspace);
+    conv_group_forward<T>(stream, shape, x, prologue, conv, nullptr, workspace);
 }
 template <class T>
 void conv_backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const T* w,
@@ -234,7 +320,7 @@ std::size_t conv_backward_workspace(const Stream& stream, const ConvShape& shape
 
 #define NASCENT_CONV(T)                                                                                               \
     template void conv_group_forward(const Stream&, const ConvShape&, const T*, Prologue<T>,                          \
-                                     std::span<const GroupConv<T>>, void*);                                           \
+                                     std::span<const GroupConv<T>>, double*, void*);                                  \
     template void conv_group_backward(const Stream&, const ConvShape&, const T*, Prologue<T>,                         \
                                       std::span<const GroupConvBackward<T>>, T*, bool, void*);                        \
     template void conv_forward(const Stream&, const ConvShape&, const T*, Prologue<T>, const T*, T*, double*, void*); \

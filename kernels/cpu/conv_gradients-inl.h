@@ -19,11 +19,28 @@ namespace nascent {
 namespace kernels {
 namespace HWY_NAMESPACE {
 
+/// What a data gradient is made of: a convolution's dz, and 1x1s of other planes (stride 1, dz's channels and padding).
+template <class T>
+struct GradientTaps {
+    const T* dz;
+    int k;
+    const T* w;
+    struct Point {
+        const T* plane;
+        const T* w;
+    };
+    Point points[kMostTaps - 9] = {};
+    int count = 0;             // of the points
+    const T* start = nullptr;  // as Taps's
+    void add(const T* plane, const T* by) { points[count++] = {plane, by}; }
+};
+
 /// The data gradient of one image. Pixels (py + stride i, px + stride j) meet the same taps: each such phase is a dense
 /// convolution of dz, so no product with a zero is formed.
 template <class T>
-void data_gradient(const ConvPlan& p, int k, const T* w, const T* a, const T* dz, bool relu, T* da, bool accumulate) {
+void data_gradient(const ConvPlan& p, const GradientTaps<T>& of, const T* a, bool relu, T* da, bool accumulate) {
     const ConvShape& s = p.s;
+    const int k = of.k;
     for (int py = 0; py < s.stride && py < s.h; py++)
         for (int px = 0; px < s.stride && px < s.w; px++) {
             Taps<T> taps;
@@ -31,16 +48,23 @@ void data_gradient(const ConvPlan& p, int k, const T* w, const T* a, const T* dz
             taps.block_size = p.dz.block_size;
             taps.stride = p.ci_padded;
             taps.group = s.fold;
-            for (int t = 0; t < k * k; t++) {
+            taps.start = of.start;
+            if (k == 3 && s.stride == 1) taps.threes = 9;
+            for (int t = k * k; t-- > 0;) {  // in the order of the pixels they read
                 const int dy = py + k / 2 - t / k, dx = px + k / 2 - t % k;
                 if (dy % s.stride != 0 || dx % s.stride != 0) continue;
                 taps.offset[taps.count] = p.dz.at(dy / s.stride + p.dz.pad, dx / s.stride + p.dz.pad);
-                taps.w[taps.count++] = w + static_cast<std::size_t>(t) * s.c_out * p.ci_padded;
+                taps.w[taps.count++] = of.w + static_cast<std::size_t>(t) * s.c_out * p.ci_padded;
+            }
+            for (int i = 0; i < of.count; i++) {  // planes of one worker's scratch
+                taps.offset[taps.count] =
+                    of.points[i].plane - of.dz + static_cast<std::ptrdiff_t>(p.dz.at(p.pad, p.pad));
+                taps.w[taps.count++] = of.points[i].w;
             }
             const int width = ceil_div(s.w - px, s.stride);
             for (int y = py, i = 0; y < s.h; y += s.stride, i++)
                 gemm_taps(
-                    taps, dz + p.dz.row * i, width,
+                    taps, of.dz + p.dz.row * i, width,
                     StoreGradient<T>{da + (static_cast<std::size_t>(y) * s.w + px) * s.in(), s.stride * s.in(), s.in(),
                                      accumulate, relu ? a + p.a.at(y + p.pad, px + p.pad) : nullptr, p.a.block_size});
         }
@@ -67,7 +91,7 @@ void weight_gradients(const ConvPlan& p, int k, const T* a, const T* dz, T* dw) 
             group_weight_gradient(
                 Window<T>{a + p.a.row * y * s.stride, p.a.row * s.stride, dz + p.dz.at(y + p.dz.pad, p.dz.pad),
                           p.dz.row, p.dz.block_size, std::min(group, p.oh - y), p.ow},
-                s.fold, rows, vectors, dw);
+                s.fold, rows, vectors, dw, k == 3 && s.stride == 1 ? s.c_in : 0);
         return;
     }
     for (int y = 0; y < p.oh; y += group)

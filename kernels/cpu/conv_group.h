@@ -24,13 +24,15 @@ struct GroupConvBackward {
     NormFold<T> fold;
     T* dw;  // null: not wanted
     bool accumulate_dw;
+    /// Whether it is a 1x1 whose z is not stored (kernels/conv_list.h).
+    bool point() const { return !fold.z && fold.scale; }
 };
 
 /// As conv_forward and conv_backward without Winograd's tiles; all have sums or none. da is the gradient of all of them
-/// together.
+/// together. With `moments` it gets those of ReLU(x), see kernels/conv_list.h; there may be no convolutions then.
 template <class T>
 void conv_group_forward(const Stream&, const ConvShape&, const T* x, Prologue<T>, std::span<const GroupConv<T>>,
-                        void* workspace);
+                        double* moments, void* workspace);
 template <class T>
 void conv_group_backward(const Stream&, const ConvShape&, const T* x, Prologue<T>,
                          std::span<const GroupConvBackward<T>>, T* da, bool accumulate_da, void* workspace);

@@ -8,6 +8,7 @@
 #include "kernels/cpu/chunks.h"
 #include "kernels/cpu/conv_group.h"
 #include "kernels/cpu/folded.h"
+#include "kernels/cpu/point.h"
 #include "kernels/cpu/winograd_plan.h"
 #include "kernels/norm.h"
 
@@ -53,12 +54,19 @@ void forward_groups(const Stream& stream, const ConvShape& s, double eps, double
     auto one_x = [](const NormedConv<T>& a, const NormedConv<T>& b) { return a.x == b.x; };
     for_each_group(convs, most, one_x, [&](std::size_t first, std::size_t count) {
         const NormedConv<T>& c = convs[first];
-        if (count == 1)
+        if (count == 1 && c.z)
             return kernels::conv_forward<T>(stream, shape_with(s, c.k), c.x, relu, c.w, c.z, sums_of(first), own);
         std::vector<GroupConv<T>> group;
-        for (std::size_t i = first; i < first + count; i++)
-            group.push_back({convs[i].w, shape_with(s, convs[i].k).k, convs[i].z, sums_of(i)});
-        conv_group_forward<T>(stream, s, c.x, relu, group, own);
+        double* moments = nullptr;
+        for (std::size_t i = first; i < first + count; i++) {
+            if (convs[i].z)
+                group.push_back({convs[i].w, shape_with(s, convs[i].k).k, convs[i].z, sums_of(i)});
+            else if (convs[i].mean)
+                moments = convs[i].moments;
+        }
+        if (!group.empty() || moments) conv_group_forward<T>(stream, s, c.x, relu, group, moments, own);
+        for (std::size_t i = first; moments && i < first + count; i++)
+            if (!convs[i].z) point_sums(s.c_in, moments, convs[i].w, sums_of(i));
     });
     for (std::size_t i = 0; i < convs.size(); i++) {
         const NormedConv<T>& c = convs[i];
@@ -81,12 +89,12 @@ void backward_groups(const Stream& stream, const ConvShape& s, std::size_t most,
     };
     for_each_group(convs, most, one_x, [&](std::size_t first, std::size_t count) {
         const NormedConvBackward<T>& c = convs[first];
-        if (count == 1)
-            return kernels::conv_backward<T>(stream, shape_with(s, c.k), c.x, relu, c.w, c.dy, c.fold, c.da, true, c.dw,
-                                             c.accumulate_dw, workspace);
         std::vector<GroupConvBackward<T>> group;
         for (const NormedConvBackward<T>& g : convs.subspan(first, count))
             group.push_back({g.w, shape_with(s, g.k).k, g.dy, g.fold, g.dw, g.accumulate_dw});
+        if (count == 1 && !group[0].point())
+            return kernels::conv_backward<T>(stream, shape_with(s, c.k), c.x, relu, c.w, c.dy, c.fold, c.da, true, c.dw,
+                                             c.accumulate_dw, workspace);
         conv_group_backward<T>(stream, s, c.x, relu, group, c.da, true, workspace);
     });
 }

@@ -106,15 +106,17 @@ struct ForwardLayout : Layout {
 };
 
 struct BackwardLayout : Layout {
-    std::size_t w, w_size, partials, partial_size, scratch, dz, scratch_size;
+    std::size_t w, w_size, by_input, partials, partial_size, scratch, dz, dy, scratch_size;
     BackwardLayout(const ConvPlan& p, std::size_t element, int workers, std::size_t count) {
         w_size = round_up(p.taps() * p.s.c_out * p.ci_padded * element, 64);
         w = take(count * w_size);
+        by_input = take(static_cast<std::size_t>(p.s.c_in + 1) * p.ci_padded * element);
         partial_size = p.taps() * p.ci_padded * p.co_padded;  // elements
         partials = take(count * static_cast<std::size_t>(p.chunks) * partial_size * element);
         Layout own;
         own.take(p.a.size() * element);
         dz = own.take(p.dz.size() * element);
+        dy = own.take(count > 1 ? p.dz.size() * element : 0);  // beside a dz: for a 1x1 whose z is not stored
         scratch_size = own.used;
         scratch = take(scratch_size * workers);
     }

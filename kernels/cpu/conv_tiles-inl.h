@@ -27,6 +27,9 @@ inline constexpr int kPixels1 = 8, kPixels2 = 4;
 inline constexpr int kRows1 = 8, kRows2 = 4;
 #endif
 
+/// A 3x3's, and two 1x1s' of other planes.
+inline constexpr int kMostTaps = 11;
+
 /// What a row of tiles reads: pixels kBlock apart at `in`, shifted by each tap.
 template <class T>
 struct Taps {
@@ -35,8 +38,10 @@ struct Taps {
     std::size_t block_size = 0;  // from one block of channels to the next
     std::size_t stride = 0;      // of w: from one input channel to the next
     int group = 1;               // pictures side by side: each channel is so many elements (kernels/fold.h)
-    std::size_t offset[9] = {};
-    const T* w[9] = {};  // (channels, stride), aligned
+    int threes = 0;              // of the first taps 0, 1, 2 read neighbouring pixels, 3, 4, 5 too, ...: how many
+    const T* start = nullptr;    // (stride): what sums begin with; null: zeros
+    std::ptrdiff_t offset[kMostTaps] = {};
+    const T* w[kMostTaps] = {};  // (channels, stride), aligned
 };
 
 /// z and its sums.
@@ -105,67 +110,91 @@ struct StoreGradient {
     }
 };
 
-/// P pixels x V vectors of output channels, all in registers; F is the group.
-template <int P, int V, int F, class T, class Store>
-HWY_INLINE void tile(const Taps<T>& taps, const T* in, int x, int vector, const Store& out) {
+/// The products of R neighbouring taps: each pixel that is read goes to as many sums. One vector wide, where a load is
+/// behind every product, that saves two of three loads.
+template <int P, int V, int F, int R, class T>
+HWY_INLINE void add_taps(const Taps<T>& taps, int t, const T* in, int x, int vector, Vector<T> (&acc)[P][V]) {
     constexpr int L = kLanes<T>, B = kBlock<T>;
-    Vector<T> acc[P][V];
-#pragma GCC unroll 32
-    for (int p = 0; p < P; p++)
-#pragma GCC unroll 4
-        for (int v = 0; v < V; v++) acc[p][v] = zero<T>();
-    for (int t = 0; t < taps.count; t++) {
-        const T* w = taps.w[t] + vector * L;
-        const T* block = in + taps.offset[t] + static_cast<std::ptrdiff_t>(x) * B;
-        for (int left = taps.channels; left > 0; left -= B / F, block += taps.block_size) {
-            const T* pixel = block;
-            const int channels = std::min(left, B / F);
+    const T* w[R];
+#pragma GCC unroll 3
+    for (int r = 0; r < R; r++) w[r] = taps.w[t + r] + vector * L;
+    const T* block = in + taps.offset[t] + static_cast<std::ptrdiff_t>(x) * B;
+    for (int left = taps.channels; left > 0; left -= B / F, block += taps.block_size) {
+        const T* pixel = block;
+        const int channels = std::min(left, B / F);
 #pragma GCC unroll 2
-            for (int c = 0; c < channels; c++, pixel += F, w += taps.stride) {
-                Vector<T> ww[V];
+        for (int c = 0; c < channels; c++, pixel += F) {
+            Vector<T> ww[R][V];
+#pragma GCC unroll 3
+            for (int r = 0; r < R; r++) {
 #pragma GCC unroll 4
-                for (int v = 0; v < V; v++) ww[v] = load(w + v * L);
+                for (int v = 0; v < V; v++) ww[r][v] = load(w[r] + v * L);
+                w[r] += taps.stride;
+            }
 #pragma GCC unroll 32
-                for (int p = 0; p < P; p++) {
-                    if constexpr (F <= L) {
-                        const Vector<T> b = load_group<F>(pixel + p * B, 0);
+            for (int p = 0; p < P + R - 1; p++) {
+                if constexpr (F <= L) {
+                    const Vector<T> b = load_group<F>(pixel + p * B, 0);
+#pragma GCC unroll 3
+                    for (int r = 0; r < R; r++) {
+                        if (p < r || p - r >= P) continue;
 #pragma GCC unroll 4
-                        for (int v = 0; v < V; v++) acc[p][v] = hn::MulAdd(b, ww[v], acc[p][v]);
-                    } else {
-#pragma GCC unroll 4
-                        for (int v = 0; v < V; v++)
-                            acc[p][v] = hn::MulAdd(load_group<F>(pixel + p * B, (vector + v) * L), ww[v], acc[p][v]);
+                        for (int v = 0; v < V; v++) acc[p - r][v] = hn::MulAdd(b, ww[r][v], acc[p - r][v]);
                     }
+                } else {
+                    static_assert(R == 1);
+#pragma GCC unroll 4
+                    for (int v = 0; v < V; v++)
+                        acc[p][v] = hn::MulAdd(load_group<F>(pixel + p * B, (vector + v) * L), ww[0][v], acc[p][v]);
                 }
             }
         }
     }
+}
+
+/// P pixels x V vectors of output channels, all in registers; F is the group, R 3 where taps come by three.
+template <int P, int V, int F, int R, class T, class Store>
+HWY_INLINE void tile(const Taps<T>& taps, const T* in, int x, int vector, const Store& out) {
+    Vector<T> acc[P][V];
+#pragma GCC unroll 4
+    for (int v = 0; v < V; v++) {
+        const Vector<T> start = taps.start ? load(taps.start + (vector + v) * kLanes<T>) : zero<T>();
+#pragma GCC unroll 32
+        for (int p = 0; p < P; p++) acc[p][v] = start;
+    }
+    int t = 0;
+    if constexpr (R == 3)
+        for (; t < taps.threes; t += 3) add_taps<P, V, F, 3>(taps, t, in, x, vector, acc);
+    for (; t < taps.count; t++) add_taps<P, V, F, 1>(taps, t, in, x, vector, acc);
     out.template operator()<P, V>(acc, x, vector);
 }
 
-template <int P, int V, class T, class Store>
+template <int P, int V, int R = 1, class T, class Store>
 HWY_NOINLINE void tiles(const Taps<T>& taps, const T* in, int x, int end, int vector, const Store& out) {
-    for (; x + P <= end; x += P) tile<P, V, 1>(taps, in, x, vector, out);
+    for (; x + P <= end; x += P) tile<P, V, 1, R>(taps, in, x, vector, out);
     if constexpr (P > 1)
-        if (x < end) tiles<P / 2, V>(taps, in, x, end, vector, out);
+        if (x < end) tiles<P / 2, V, R>(taps, in, x, end, vector, out);
 }
 
 /// The same of pictures side by side.
-template <int V, int F, class T, class Store>
+template <int V, int F, int R, class T, class Store>
 HWY_NOINLINE void group_tiles(const Taps<T>& taps, const T* in, int end, int vector, const Store& out) {
     constexpr int P = V == 1 ? kPixels1 : kPixels2;
     int x = 0;
-    for (; x + P <= end; x += P) tile<P, V, F>(taps, in, x, vector, out);
+    for (; x + P <= end; x += P) tile<P, V, F, R>(taps, in, x, vector, out);
     if constexpr (V == 1)
-        for (; x + P / 2 <= end; x += P / 2) tile<P / 2, V, F>(taps, in, x, vector, out);
-    for (; x < end; x++) tile<1, V, F>(taps, in, x, vector, out);
+        for (; x + P / 2 <= end; x += P / 2) tile<P / 2, V, F, R>(taps, in, x, vector, out);
+    for (; x < end; x++) tile<1, V, F, R>(taps, in, x, vector, out);
 }
 template <int F, class T, class Store>
 void group_rows(const Taps<T>& taps, const T* in, int width, int vectors, const Store& out) {
     int v = 0;
-    for (; v + 3 <= vectors; v += 3) group_tiles<3, F>(taps, in, width, v, out);
-    if (v + 2 == vectors) group_tiles<2, F>(taps, in, width, v, out);
-    if (v + 1 == vectors) group_tiles<1, F>(taps, in, width, v, out);
+    for (; v + 3 <= vectors; v += 3) group_tiles<3, F, 1>(taps, in, width, v, out);
+    if (v + 2 == vectors) group_tiles<2, F, 1>(taps, in, width, v, out);
+    if (v + 1 != vectors) return;
+    if constexpr (F <= kLanes<T>)
+        if (taps.threes > 0) return group_tiles<1, F, 3>(taps, in, width, v, out);
+    group_tiles<1, F, 1>(taps, in, width, v, out);
 }
 
 /// One row of `width` pixels, all output channels.
@@ -177,7 +206,11 @@ void gemm_taps(const Taps<T>& taps, const T* in, int width, const Store& out) {
     if (taps.group == 8) return group_rows<8>(taps, in, width, vectors, out);
     int v = 0;
     for (; v + 2 <= vectors; v += 2) tiles<kPixels2, 2>(taps, in, 0, width, v, out);
-    if (v < vectors) tiles<kPixels1, 1>(taps, in, 0, width, v, out);
+    if (v == vectors) return;
+    if (taps.threes > 0)
+        tiles<kPixels1, 1, 3>(taps, in, 0, width, v, out);
+    else
+        tiles<kPixels1, 1>(taps, in, 0, width, v, out);
 }
 
 /// Rows and columns of pixels a weight gradient sums over.
@@ -287,6 +320,42 @@ HWY_NOINLINE void group_weight_tile(const Window<T>& s, const GroupRow* rows, in
         for (int v = 0; v < V; v++) store<T>(acc[i][v], dw + rows[i].dw + (vector + v) * L);
 }
 
+/// dw of three neighbouring taps, I channels, one vector wide: an `a` that is read goes to all three, so dz has a
+/// column of zeros on either side. `a` is the first tap's, rows[i] of its channels; taps lie `tap` elements apart in
+/// dw.
+template <int I, int F, class T>
+HWY_NOINLINE void three_weight_tile(const Window<T>& s, const GroupRow* rows, std::ptrdiff_t tap, int vector, T* dw) {
+    constexpr int L = kLanes<T>, B = kBlock<T>;
+    Vector<T> acc[3][I];
+    std::ptrdiff_t at[I];
+#pragma GCC unroll 4
+    for (int i = 0; i < I; i++) {
+        at[i] = rows[i].a;
+#pragma GCC unroll 3
+        for (int t = 0; t < 3; t++) acc[t][i] = load(dw + rows[i].dw + t * tap + vector * L);
+    }
+    const T* const first = s.dz + vector * L / B * static_cast<std::ptrdiff_t>(s.dz_block) + vector * L % B;
+    for (int y = 0; y < s.rows; y++) {
+        const T* a = s.a + s.a_row * y;
+        const T* g = first + s.dz_row * y;
+        for (int x = 0; x < s.width + 2; x++, a += B, g += B) {
+            Vector<T> gg[3];
+#pragma GCC unroll 3
+            for (int t = 0; t < 3; t++) gg[t] = load(g - t * B);
+#pragma GCC unroll 4
+            for (int i = 0; i < I; i++) {
+                const Vector<T> b = load_group<F>(a + at[i], 0);
+#pragma GCC unroll 3
+                for (int t = 0; t < 3; t++) acc[t][i] = hn::MulAdd(b, gg[t], acc[t][i]);
+            }
+        }
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < I; i++)
+#pragma GCC unroll 3
+        for (int t = 0; t < 3; t++) store<T>(acc[t][i], dw + rows[i].dw + t * tap + vector * L);
+}
+
 template <int V, int F, class T>
 void group_weight_rows(const Window<T>& s, std::span<const GroupRow> rows, int vector, T* dw) {
     // 9 taps of 4 or 8 channels are three or six times 12 rows.
@@ -298,14 +367,31 @@ void group_weight_rows(const Window<T>& s, std::span<const GroupRow> rows, int v
     for (; i + 2 <= rows.size(); i += 2) group_weight_tile<2, V, F>(s, &rows[i], vector, dw);
     if (i < rows.size()) group_weight_tile<1, V, F>(s, &rows[i], vector, dw);
 }
-/// The window's `a` is any place that the rows' are relative to.
+template <int F, class T>
+void three_weight_rows(const Window<T>& s, std::span<const GroupRow> rows, int channels, int vector, T* dw) {
+    const auto step = static_cast<std::size_t>(channels);
+    for (std::size_t t = 0; t < rows.size(); t += 3 * step) {
+        const GroupRow* const of_row = &rows[t];
+        const std::ptrdiff_t tap = of_row[step].dw - of_row[0].dw;
+        std::size_t i = 0;
+        for (; i + 4 <= step; i += 4) three_weight_tile<4, F>(s, of_row + i, tap, vector, dw);
+        for (; i + 2 <= step; i += 2) three_weight_tile<2, F>(s, of_row + i, tap, vector, dw);
+        if (i < step) three_weight_tile<1, F>(s, of_row + i, tap, vector, dw);
+    }
+}
+/// The window's `a` is any place that the rows' are relative to. With `three` > 0 the rows are those of taps, of as
+/// many channels each, three by three neighbours, and dz has a column of zeros on either side.
 template <class T>
-void group_weight_gradient(const Window<T>& s, int group, std::span<const GroupRow> rows, int vectors, T* dw) {
+void group_weight_gradient(const Window<T>& s, int group, std::span<const GroupRow> rows, int vectors, T* dw,
+                           int three = 0) {
     auto of = [&]<int F>() {
         int v = 0;
         for (; v + 3 <= vectors; v += 3) group_weight_rows<3, F>(s, rows, v, dw);
         if (v + 2 == vectors) group_weight_rows<2, F>(s, rows, v, dw);
-        if (v + 1 == vectors) group_weight_rows<1, F>(s, rows, v, dw);
+        if (v + 1 != vectors) return;
+        if constexpr (F <= kLanes<T>)
+            if (three > 0) return three_weight_rows<F>(s, rows, three, v, dw);
+        group_weight_rows<1, F>(s, rows, v, dw);
     };
     if (group == 2) of.template operator()<2>();
     if (group == 4) of.template operator()<4>();

@@ -33,22 +33,22 @@ struct NormParts {
 /// With s = sum of g and sz = sum of g * z, the gradient of z under weight * (gamma * norm(z) + beta): weight * gamma *
 /// rstd * (g - s / n - xhat * sum(g * xhat) / n), xhat = (z - mean) * rstd, as g * scale + z * slope + shift. With a
 /// null mean (running statistics) weight * gamma * scale * g.
-template <class T>
+template <class T, class To>
 void norm_map(int channels, double n, double weight, const double* s, const double* sz, const NormParts<T>& norm,
-              const NormMap<T>& map) {
+              const NormMap<To>& map) {
     const double *mean = norm.mean, *rstd = norm.rstd;
     for (int c = 0; c < channels; c++) {
         const double by = norm.affine.gamma ? weight * static_cast<double>(norm.affine.gamma[c]) : weight;
         if (!mean) {
-            map.scale[c] = static_cast<T>(norm.scale ? by * norm.scale[c] : by);
-            map.slope[c] = map.shift[c] = T(0);
+            map.scale[c] = static_cast<To>(norm.scale ? by * norm.scale[c] : by);
+            map.slope[c] = map.shift[c] = To(0);
             continue;
         }
         const double a = by * rstd[c];
         const double b = -a * rstd[c] * rstd[c] * (sz[c] - mean[c] * s[c]) / n;
-        map.scale[c] = static_cast<T>(a);
-        map.slope[c] = static_cast<T>(b);
-        map.shift[c] = static_cast<T>(-a * s[c] / n - b * mean[c]);
+        map.scale[c] = static_cast<To>(a);
+        map.slope[c] = static_cast<To>(b);
+        map.shift[c] = static_cast<To>(-a * s[c] / n - b * mean[c]);
     }
 }
 
