@@ -199,11 +199,11 @@ __device__ void convolve_dense(const DenseTiles& d, const Source& source, const 
         for (int r = 0; r < R; r++) {
             Wide<float> v = own_row(sum[r][o]);
             if (!valid[r]) continue;
-            Wide<float> factor = v;
+            Wide<float> factor;
             if constexpr (kFactor)
                 factor = sink(to_n[r], to_y[r], to_x[r], out + column + own_column_of_8(), v);
             else
-                sink(to_n[r], to_y[r], to_x[r], out + column + own_column_of_8(), v);
+                sink(to_n[r], to_y[r], to_x[r], out + column + own_column_of_8(), v), factor = v;
             if (sums)
 #pragma unroll
                 for (int i = 0; i < 4; i++) {
