@@ -60,16 +60,16 @@ struct StoredGradient {
         return raw;
     }
     __device__ Floats value(const Raw& raw, const Channels& k) const {
-        Floats v = widen(raw.dy);
-        if (!fold.z || k.first >= c) return v;
-        const Floats z = widen(raw.z);
+        if (!fold.z || k.first >= c) return widen(raw.dy);
+        Floats v;
 #pragma unroll
         for (int i = 0; i < kWide<BFloat16>; i += 4) {
             const auto scale = load<4>(fold.scale + k.first + i), slope = load<4>(fold.slope + k.first + i),
                        shift = load<4>(fold.shift + k.first + i);
 #pragma unroll
             for (int j = 0; j < 4; j++)
-                v.v[i + j] = std::fma(v.v[i + j], scale.v[j], std::fma(z.v[i + j], slope.v[j], shift.v[j]));
+                v.v[i + j] = std::fma(widen(raw.dy.v[i + j]), scale.v[j],
+                                      std::fma(widen(raw.z.v[i + j]), slope.v[j], shift.v[j]));
         }
         return v;
     }

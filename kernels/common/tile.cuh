@@ -81,7 +81,7 @@ struct PrologueSource {
         Wide<T> scale, shift;
         int first;
     };
-    using Raw = Pack<S, kGroup<S>>;
+    using Raw = Wide<T>;
     __device__ Channels channels(int first) const {
         Channels k = {};
         k.first = first;
@@ -92,11 +92,11 @@ struct PrologueSource {
     }
     __device__ Raw fetch(int n, int row, int column, const Channels& k) const {
         const std::size_t pixel = (static_cast<std::size_t>(n) * h + row) * w + column;
-        return load_some<kGroup<S>>(x + pixel * c + k.first, c - k.first, IsWide);
+        return widen(load_some<kGroup<S>>(x + pixel * c + k.first, c - k.first, IsWide));
     }
     /// Before the ReLU.
     __device__ Wide<T> affine(const Raw& raw, const Channels& k) const {
-        Wide<T> v = widen(raw);
+        Wide<T> v = raw;
         if (prologue.scale)
 #pragma unroll
             for (int i = 0; i < kWide<T>; i++) v.v[i] = std::fma(v.v[i], k.scale.v[i], k.shift.v[i]);
@@ -124,7 +124,7 @@ struct FoldSource {
         int first;
     };
     struct Raw {
-        Pack<S, kGroup<S>> dy, z;
+        Wide<T> dy, z;
     };
     __device__ Channels channels(int first) const {
         Channels k = {};
@@ -138,18 +138,16 @@ struct FoldSource {
     __device__ Raw fetch(int n, int row, int column, const Channels& k) const {
         const std::size_t at = ((static_cast<std::size_t>(n) * h + row) * w + column) * c + k.first;
         Raw raw = {};
-        raw.dy = load_some<kGroup<S>>(dy + at, c - k.first, IsWide);
-        if (fold.z) raw.z = load_some<kGroup<S>>(fold.z + at, c - k.first, IsWide);
+        raw.dy = widen(load_some<kGroup<S>>(dy + at, c - k.first, IsWide));
+        if (fold.z) raw.z = widen(load_some<kGroup<S>>(fold.z + at, c - k.first, IsWide));
         return raw;
     }
     __device__ Wide<T> value(const Raw& raw, const Channels& k) const {
-        Wide<T> v = widen(raw.dy);
-        if (fold.z) {
-            const Wide<T> z = widen(raw.z);
+        Wide<T> v = raw.dy;
+        if (fold.z)
 #pragma unroll
             for (int i = 0; i < kWide<T>; i++)
-                v.v[i] = std::fma(v.v[i], k.scale.v[i], std::fma(z.v[i], k.slope.v[i], k.shift.v[i]));
-        }
+                v.v[i] = std::fma(raw.dy.v[i], k.scale.v[i], std::fma(raw.z.v[i], k.slope.v[i], k.shift.v[i]));
         return v;
     }
 };

@@ -46,7 +46,9 @@ __global__ void __launch_bounds__(kDenseThreads, 2)
     SIMT_DYNAMIC_SHARED(double, memory);
     const int phases = IsGradient ? d.s.stride * d.s.stride : 1, z = static_cast<int>(blockIdx.z);
     const ConvItem<float, Source, Sink>& item = items.of[z / phases];
-    convolve_dense<P, OfWarp, IsGradient>(d, item.source, item.w, item.sink, item.partials, z % phases, memory);
+    constexpr unsigned kUnderWay = IsGradient && std::is_same_v<P, Bf16> ? 32 : 64;  // as registers allow
+    convolve_dense<P, OfWarp, IsGradient, kUnderWay>(d, item.source, item.w, item.sink, item.partials, z % phases,
+                                                     memory);
 }
 template <class P, bool IsGradient, class Source, class Sink>
 void launch_dense_all(const Stream& stream, const DensePlan& plan, const ConvItems<float, Source, Sink>& items,
@@ -180,13 +182,11 @@ void forward_all(const Stream& stream, const ConvShape& shape, const ConvTiles& 
 /// launch(items, count) for runs of the inputs' gradients.
 template <class S, class Source, class Launch>
 void backward_all(const ConvShape& at, bool wide_in, std::span<const NormedConvBackward<S>> convs, Launch&& launch) {
-    using Item = ConvItem<Compute<S>, Source, StoreGradient<S>>;
-    using Items = ConvItems<Compute<S>, Source, StoreGradient<S>>;
+    using Item = ConvItem<Compute<S>, Source, AddMasked<S>>;
+    using Items = ConvItems<Compute<S>, Source, AddMasked<S>>;
     auto make = [&](const NormedConvBackward<S>& c) {
-        return Item{{c.dy, at.out_h(), at.out_w(), at.c_out, c.fold},
-                    c.w,
-                    {c.da, {c.x, at.h, at.w, at.c_in, kRelu<S>}, wide_in, true},
-                    nullptr};
+        return Item{
+            {c.dy, at.out_h(), at.out_w(), at.c_out, c.fold}, c.w, {c.da, c.x, at.h, at.w, at.c_in, wide_in}, nullptr};
     };
     for_runs<Items>(convs, make, launch);
 }
@@ -272,7 +272,7 @@ void normed_convs_backward(const Stream& stream, const ConvShape& shape, std::sp
             backward_all<S, Source>(shape, some_in, convs, [&](const auto& items, unsigned count) {
                 dim3 grid = plan.grid;
                 grid.z *= count;
-                simt::launch(convolve_all_kernel<true, T, Source, StoreGradient<S>>,
+                simt::launch(convolve_all_kernel<true, T, Source, AddMasked<S>>,
                              {grid, plan.threads, plan.shared_bytes, static_cast<simt::stream_t>(stream.handle)},
                              plan.s, items, wide_w);
             });
