@@ -20,7 +20,8 @@ import compare
 
 BATCHES = {"nb201-path": [64, 256], "spos-path": [128], "mobilenet-path": [128], "shufflenet-blocks": [128],
            "mobilenet-blocks": [128]}  # others: 64
-OURS = {"nascent": [], "nascent, tf32": ["--precision", "tf32"]}
+OURS = {"nascent": [], "nascent, tf32": ["--precision", "tf32"], "nascent, bf16": ["--precision", "bf16"]}
+STORES_BF16 = {"nb201-path"}  # whose activations may be
 EAGER = {"eager": []}
 OTHERS = {"strict float32": ["--precision", "strict"],
           "channels_last": ["--layout", "channels_last"],
@@ -36,6 +37,8 @@ def plan(workloads):
         for name in workloads:
             for batch in BATCHES.get(name, [64]):
                 for config, arguments in configs.items():
+                    if config == "nascent, bf16" and name not in STORES_BF16:
+                        continue
                     yield name, batch, config, arguments, ours
     for config, arguments in OTHERS.items():
         for name in workloads:

@@ -27,7 +27,7 @@ void print_paths(int count, int cells, std::uint64_t seed) {
 
 int main(int argc, char** argv) {
     CLI::App app{"Times training steps of the NAS-Bench-201 path supernet; prints one line of JSON."};
-    bench::StepArguments arguments(app);
+    bench::StepArguments arguments(app, true);
     int paths = 0;
     app.add_option("--print-paths", paths, "print the paths of the first so many steps instead, as JSON");
     CLI11_PARSE(app, argc, argv);

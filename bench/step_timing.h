@@ -25,19 +25,20 @@ struct StepArguments {
     std::string device = "cpu", precision = "float32";
     bool winograd = false;
 
-    explicit StepArguments(CLI::App& app) {
+    /// `bf16`: the network has activations that may be stored so.
+    explicit StepArguments(CLI::App& app, bool bf16 = false) {
         app.add_option("--batch", batch)->check(CLI::PositiveNumber);
         app.add_option("--device", device)->check(CLI::IsMember({"cpu", "gpu"}));
         app.add_option("--threads", threads)->check(CLI::PositiveNumber);
         app.add_option("--steps", steps, "steps measured")->check(CLI::PositiveNumber);
         app.add_option("--warmup", warmup, "steps before them")->check(CLI::NonNegativeNumber);
         app.add_option("--seed", seed, "of weights, pictures and whatever else is drawn");
-        app.add_option("--precision", precision, "of products, tf32 on the gpu alone")
-            ->check(CLI::IsMember({"float32", "tf32"}));
+        app.add_option("--precision", precision, "tf32 and bf16 on the gpu alone")
+            ->check(bf16 ? CLI::IsMember({"float32", "tf32", "bf16"}) : CLI::IsMember({"float32", "tf32"}));
         app.add_flag("--winograd", winograd, "3x3 convolutions by Winograd's algorithm");
         app.callback([this] {
-            if (precision == "tf32" && device == "cpu")
-                throw CLI::ValidationError("--precision", "tf32 needs --device gpu");
+            if (precision != "float32" && device == "cpu")
+                throw CLI::ValidationError("--precision", precision + " needs --device gpu");
         });
     }
     StepArguments(const StepArguments&) = delete;
@@ -53,6 +54,7 @@ class StepTiming {
         device_ = make_device(arguments.device, arguments.threads);
         device_->kernel_options.winograd = arguments.winograd;
         if (arguments.precision == "tf32") device_->kernel_options.precision = Precision::tf32;
+        if (arguments.precision == "bf16") device_->kernel_options.precision = Precision::bf16;
     }
     Device& device() { return *device_; }
 

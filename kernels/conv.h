@@ -3,6 +3,7 @@
 #pragma once
 #include <cstddef>
 
+#include "kernels/element.h"
 #include "kernels/stream.h"
 
 namespace nascent::kernels {
@@ -23,37 +24,38 @@ struct ConvShape {
 
 /// What is done to x as it is read: a = x * scale + shift per channel (null: a = x), then ReLU if asked for.
 /// Padding is zero after the prologue. Not-a-number passes the ReLU, forward and backward.
-template <class T>
+template <class S>
 struct Prologue {
-    const T* scale = nullptr;
-    const T* shift = nullptr;
+    const Compute<S>* scale = nullptr;
+    const Compute<S>* shift = nullptr;
     bool relu = false;
 };
 
 /// The gradient of z as it is read: dz = dy * scale + z * slope + shift per channel of c_out, which is batch-norm's
 /// backward with its sums folded in. With z null, dz = dy.
-template <class T>
+template <class S>
 struct NormFold {
-    const T* z = nullptr;
-    const T* scale = nullptr;
-    const T* slope = nullptr;
-    const T* shift = nullptr;
+    const S* z = nullptr;
+    const Compute<S>* scale = nullptr;
+    const Compute<S>* slope = nullptr;
+    const Compute<S>* shift = nullptr;
 };
 
 /// z = conv(prologue(x), w), (n, out_h, out_w, c_out), overwritten. With `sums` (2 * c_out doubles) it gets the sum of
-/// z per channel, then the sum of z^2, in an order fixed by the shape. `workspace` as conv_forward_workspace, 64-byte
-/// aligned.
-template <class T>
-void conv_forward(const Stream&, const ConvShape&, const T* x, Prologue<T>, const T* w, T* z, double* sums,
+/// z per channel, then the sum of z^2, in an order fixed by the shape; of z as it is stored. `workspace` as
+/// conv_forward_workspace, 64-byte aligned. With channels in eights and tensors at multiples of 16 bytes the factors of
+/// BFloat16's products are rounded to bf16 and multiplied on tensor cores; else they are floats.
+template <class S>
+void conv_forward(const Stream&, const ConvShape&, const S* x, Prologue<S>, const Compute<S>* w, S* z, double* sums,
                   void* workspace);
 
 /// da: gradient of the prologue's affine output x * scale + shift (that is, masked by the ReLU, not multiplied by
 /// scale), overwritten or accumulated; dw likewise. Either may be null: not wanted.
-template <class T>
-void conv_backward(const Stream&, const ConvShape&, const T* x, Prologue<T>, const T* w, const T* dy, NormFold<T>,
-                   T* da, bool accumulate_da, T* dw, bool accumulate_dw, void* workspace);
+template <class S>
+void conv_backward(const Stream&, const ConvShape&, const S* x, Prologue<S>, const Compute<S>* w, const S* dy,
+                   NormFold<S>, S* da, bool accumulate_da, Compute<S>* dw, bool accumulate_dw, void* workspace);
 
-/// Bytes of workspace for an element of `element` bytes (4 or 8).
+/// Bytes of workspace for an element of `element` bytes (on the gpu 2, 4 or 8; on the cpu 4 or 8).
 std::size_t conv_forward_workspace(const Stream&, const ConvShape&, std::size_t element);
 std::size_t conv_backward_workspace(const Stream&, const ConvShape&, std::size_t element);
 

@@ -10,17 +10,17 @@ namespace nascent::kernels {
 /// z = conv(ReLU(x), w), overwritten, and its batch-norm without gamma and beta from this batch: scale = rstd, shift =
 /// -mean * rstd. All four null: not computed (evaluation). Running statistics (null: none) move by `momentum` as
 /// torch.nn.BatchNorm2d's.
-template <class T>
+template <class S>
 struct NormedConv {
-    const T* x;
-    const T* w;
-    T* z;
+    const S* x;
+    const Compute<S>* w;
+    S* z;
     double* mean = nullptr;
     double* rstd = nullptr;
-    T* scale = nullptr;
-    T* shift = nullptr;
-    T* running_mean = nullptr;
-    T* running_var = nullptr;
+    Compute<S>* scale = nullptr;
+    Compute<S>* shift = nullptr;
+    Compute<S>* running_mean = nullptr;
+    Compute<S>* running_var = nullptr;
     int k = 0;  // of its kernel: 0 stands for the shape's; on the cpu also 1 among those of 3
     // On the cpu the z of a 1x1 (c_out = c_in, stride 1) may be null: then it is not computed, and its statistics
     // follow from `moments` (c_in + 1, c_in), which is written: the sums of products of ReLU(x)'s channels and, last,
@@ -31,30 +31,30 @@ struct NormedConv {
 /// All of them are computed with statistics or all without. Those of one x that stand together read it once (on the
 /// cpu). Where some have the same running statistics, those move in
 /// the list's order. `workspace` as normed_convs_forward_workspace for as many, 64-byte aligned.
-template <class T>
+template <class S>
 void normed_convs_forward(const Stream&, const ConvShape&, double eps, double momentum,
-                          std::span<const NormedConv<T>> convs, void* workspace);
+                          std::span<const NormedConv<S>> convs, void* workspace);
 std::size_t normed_convs_forward_workspace(const Stream&, const ConvShape&, std::size_t element, std::size_t count);
 
 /// The gradient dz = fold of dy goes on to da (added to; null: not wanted), masked by the ReLU, and to dw (overwritten,
 /// or added to; null: not wanted). Of a 1x1 whose z was not computed fold.z is null: dz goes on to da alone, and dw is
 /// null (kernels/mixed.h computes it).
-template <class T>
+template <class S>
 struct NormedConvBackward {
-    const T* x;
-    const T* w;
-    const T* dy;
-    NormFold<T> fold;
-    T* da = nullptr;
-    T* dw = nullptr;
+    const S* x;
+    const Compute<S>* w;
+    const S* dy;
+    NormFold<S> fold;
+    S* da = nullptr;
+    Compute<S>* dw = nullptr;
     bool accumulate_dw = false;
     int k = 0;  // as NormedConv's
 };
 
 /// All da are wanted or none. On the cpu those of one x may have one da, and are best together; else no two have one da
 /// or dw. `workspace` as normed_convs_backward_workspace for as many, 64-byte aligned.
-template <class T>
-void normed_convs_backward(const Stream&, const ConvShape&, std::span<const NormedConvBackward<T>> convs,
+template <class S>
+void normed_convs_backward(const Stream&, const ConvShape&, std::span<const NormedConvBackward<S>> convs,
                            void* workspace);
 std::size_t normed_convs_backward_workspace(const Stream&, const ConvShape&, std::size_t element, std::size_t count);
 

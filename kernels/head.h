@@ -5,19 +5,21 @@
 namespace nascent::kernels {
 
 /// pooled (n, c) = mean over pixels of max(0, x * scale + shift).
-template <class T>
-void norm_relu_pool(const Stream&, const Image&, const T* x, const T* scale, const T* shift, T* pooled);
+template <class S>
+void norm_relu_pool(const Stream&, const Image&, const S* x, const Compute<S>* scale, const Compute<S>* shift,
+                    Compute<S>* pooled);
 
 /// Sums for batch-norm's backward: with g = dpooled / (h w) where x * scale + shift > 0, else 0:
 /// sums[0..c) = sum of g, sums[c..2c) = sum of g * x. `workspace` as norm_sums_workspace with terms = 1.
-template <class T>
-void norm_relu_pool_backward_sums(const Stream&, const Image&, const T* x, const T* scale, const T* shift,
-                                  const T* dpooled, double* sums, void* workspace);
+template <class S>
+void norm_relu_pool_backward_sums(const Stream&, const Image&, const S* x, const Compute<S>* scale,
+                                  const Compute<S>* shift, const Compute<S>* dpooled, double* sums, void* workspace);
 
 /// dx (+)= g * a + x * b + c with g as above and per-channel a, b, c.
-template <class T>
-void norm_relu_pool_backward(const Stream&, const Image&, const T* x, const T* scale, const T* shift, const T* dpooled,
-                             const T* a, const T* b, const T* c, T* dx, bool accumulate);
+template <class S>
+void norm_relu_pool_backward(const Stream&, const Image&, const S* x, const Compute<S>* scale, const Compute<S>* shift,
+                             const Compute<S>* dpooled, const Compute<S>* a, const Compute<S>* b, const Compute<S>* c,
+                             S* dx, bool accumulate);
 
 /// y (n, out) = x (n, in) * w (out, in)^T + bias (out); bias may be null.
 template <class T>

@@ -60,13 +60,13 @@ template <class T>
 void norms_fold(const Stream&, const HeldSums& sums, std::span<const NormFoldOf<T>> norms);
 
 /// What node_input_gradient takes of one of a node's inputs.
-template <class T>
+template <class S>
 struct NodeInput {
-    T* dx;
+    S* dx;
     bool skip, pool, accumulate;
 };
 /// node_input_gradient of each; all dx are different.
-template <class T>
-void node_input_gradients(const Stream&, const Image&, const T* dy, std::span<const NodeInput<T>> inputs);
+template <class S>
+void node_input_gradients(const Stream&, const Image&, const S* dy, std::span<const NodeInput<S>> inputs);
 
 }  // namespace nascent::kernels

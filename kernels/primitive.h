@@ -18,10 +18,14 @@ template <class T>
 void relu6_backward(const Stream&, std::size_t size, const T* x, const T* dy, T* dx, bool accumulate);
 
 /// y = a + b; copy_or_add is its gradient: dx (+)= dy.
-template <class T>
-void add_forward(const Stream&, std::size_t size, const T* a, const T* b, T* y);
-template <class T>
-void copy_or_add(const Stream&, std::size_t size, const T* dy, T* dx, bool accumulate);
+template <class S>
+void add_forward(const Stream&, std::size_t size, const S* a, const S* b, S* y);
+template <class S>
+void copy_or_add(const Stream&, std::size_t size, const S* dy, S* dx, bool accumulate);
+
+/// y = x, rounded to the nearest S.
+template <class S>
+void store_as(const Stream&, std::size_t size, const Compute<S>* x, S* y);
 
 /// y = (x - mean) * rstd * gamma + beta with two-pass batch statistics (biased variance), written to mean and rstd;
 /// gamma and beta may be null.

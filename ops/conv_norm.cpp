@@ -22,11 +22,11 @@ struct ConvNorm {
         ScratchScope scratch(current_arena());
         double* sums = norm.training ? doubles(2 * static_cast<std::size_t>(s.c_out)) : nullptr;
         HeldSums held(kernel_stream(), norm.training);
-        with_type(y.dtype, [&](auto zero) {
-            using T = decltype(zero);
+        with_stored(y.dtype, [&](auto zero) {
+            using S = decltype(zero);
             const kernels::Stream stream = kernel_stream();
-            kernels::conv_forward<T>(stream, s, in[0].as<T>(), {}, in[1].as<T>(), z.as<T>(), sums,
-                                     workspace(kernels::conv_forward_workspace(stream, s, sizeof(T))));
+            kernels::conv_forward<S>(stream, s, in[0].as<S>(), {}, in[1].as<kernels::Compute<S>>(), z.as<S>(), sums,
+                                     workspace(kernels::conv_forward_workspace(stream, s, sizeof(S))));
         });
         finish_held(state, norm, s.pixels(), held, sums, in[2], in[3]);
         state.normalise(z, y);
@@ -37,13 +37,14 @@ struct ConvNorm {
         const kernels::ConvShape s = conv_shape(in[0], in[1], stride);
         const NormGradient g =
             NormGradient::make(norm, {saved[1], saved[2], saved[3], saved[4]}, dy, saved[0], in[2], into[2], into[3]);
-        with_type(dy.dtype, [&](auto zero) {
-            using T = decltype(zero);
+        with_stored(dy.dtype, [&](auto zero) {
+            using S = decltype(zero);
+            using T = kernels::Compute<S>;
             const kernels::Stream stream = kernel_stream();
-            kernels::conv_backward<T>(stream, s, in[0].as<T>(), {}, in[1].as<T>(), dy.as<T>(),
-                                      {saved[0].as<T>(), g.scale.as<T>(), g.slope.as<T>(), g.shift.as<T>()},
-                                      into[0].as<T>(), into[0].accumulate(), into[1].as<T>(), into[1].accumulate(),
-                                      workspace(kernels::conv_backward_workspace(stream, s, sizeof(T))));
+            kernels::conv_backward<S>(stream, s, in[0].as<S>(), {}, in[1].as<T>(), dy.as<S>(),
+                                      {saved[0].as<S>(), g.scale.as<T>(), g.slope.as<T>(), g.shift.as<T>()},
+                                      into[0].as<S>(), into[0].accumulate(), into[1].as<T>(), into[1].accumulate(),
+                                      workspace(kernels::conv_backward_workspace(stream, s, sizeof(S))));
         });
     }
 
@@ -65,6 +66,7 @@ struct ConvNorm {
                            return add(conv_norm(in[0], in[1], in[2], in[3], {}),
                                       conv_norm(conv_norm(in[0], in[1], in[2], in[3], {}), in[1], in[2], in[3], {}));
                        }});
+        for (Case& c : all) c.activations = 1;
         return all;
     }
 };

@@ -16,7 +16,7 @@ struct Head {
         const kernels::Image i = image_of(in[x]);
         NASCENT_CHECK(in[weight].shape.rank() == 2 && in[weight].shape[1] == i.c, runtime,
                       "classifier {} does not fit x {}", in[weight].shape.text(), in[x].shape.text());
-        check_vector(in[bias], in[weight].shape[0], in[x].dtype, "classifier bias");
+        check_vector(in[bias], in[weight].shape[0], compute_type(in[x].dtype), "classifier bias");
         return static_cast<int>(in[weight].shape[0]);
     }
 
@@ -24,20 +24,21 @@ struct Head {
     Tensor forward(Inputs in, Saved& saved) const {
         const kernels::Image image = image_of(in[x]);
         const int out = classes(in);
-        const DType dtype = in[x].dtype;
+        const DType dtype = compute_type(in[x].dtype);
         Tensor y = empty({image.n, out}, dtype), pooled = empty({image.n, image.c}, dtype);
         NormState state = NormState::make(image.c, dtype);
         saved = {pooled, state.scale, state.shift, state.mean, state.rstd};
         ScratchScope scratch(current_arena());
-        with_type(dtype, [&](auto zero) {
-            using T = decltype(zero);
+        with_stored(in[x].dtype, [&](auto zero) {
+            using S = decltype(zero);
+            using T = kernels::Compute<S>;
             const kernels::Stream stream = kernel_stream();
             double* sums = doubles(2 * static_cast<std::size_t>(image.c));
             if (norm.training)
-                kernels::channel_sums<T>(stream, image, in[x].as<T>(), sums,
+                kernels::channel_sums<S>(stream, image, in[x].as<S>(), sums,
                                          workspace(kernels::norm_sums_workspace(stream, image, 1)));
             state.finish(norm, image.pixels(), sums, in[gamma], in[beta]);
-            kernels::norm_relu_pool<T>(stream, image, in[x].as<T>(), state.scale.as<T>(), state.shift.as<T>(),
+            kernels::norm_relu_pool<S>(stream, image, in[x].as<S>(), state.scale.as<T>(), state.shift.as<T>(),
                                        pooled.as<T>());
             kernels::linear_forward<T>(stream, image.n, image.c, out, pooled.as<T>(), in[weight].as<T>(),
                                        in[bias].as<T>(), y.as<T>());
@@ -47,8 +48,9 @@ struct Head {
 
     void backward(const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) const {
         const kernels::Image image = image_of(in[x]);
-        with_type(dy.dtype, [&](auto zero) {
-            using T = decltype(zero);
+        with_stored(in[x].dtype, [&](auto zero) {
+            using S = decltype(zero);
+            using T = kernels::Compute<S>;
             const kernels::Stream stream = kernel_stream();
             const bool through = into[x] || into[gamma] || into[beta];
             Tensor dpooled = through ? empty({image.n, image.c}, dy.dtype) : Tensor{};
@@ -58,15 +60,15 @@ struct Head {
             if (!through) return;
             const NormState state{saved[1], saved[2], saved[3], saved[4]};
             double* sums = doubles(2 * static_cast<std::size_t>(image.c));
-            kernels::norm_relu_pool_backward_sums<T>(stream, image, in[x].as<T>(), state.scale.as<T>(),
+            kernels::norm_relu_pool_backward_sums<S>(stream, image, in[x].as<S>(), state.scale.as<T>(),
                                                      state.shift.as<T>(), dpooled.as<T>(), sums,
                                                      workspace(kernels::norm_sums_workspace(stream, image, 1)));
             const NormGradient g = NormGradient::make(norm, state, image.pixels(), sums, sums + image.c, in[gamma],
                                                       into[gamma], into[beta]);
             if (!into[x]) return;
-            kernels::norm_relu_pool_backward<T>(stream, image, in[x].as<T>(), state.scale.as<T>(), state.shift.as<T>(),
+            kernels::norm_relu_pool_backward<S>(stream, image, in[x].as<S>(), state.scale.as<T>(), state.shift.as<T>(),
                                                 dpooled.as<T>(), g.scale.as<T>(), g.slope.as<T>(), g.shift.as<T>(),
-                                                into[x].as<T>(), into[x].accumulate());
+                                                into[x].as<S>(), into[x].accumulate());
         });
     }
 
@@ -79,13 +81,16 @@ struct Head {
         auto inputs = [](int n, int h, int w, int c, int out) {
             return std::vector<Shape>{{n, h, w, c}, {c}, {c}, {out, c}, {out}};
         };
-        return {{"usual", inputs(4, 2, 2, 16, 10), run},
-                {"odd, one picture", inputs(1, 3, 5, 7, 3), run},
-                {"several chunks", inputs(39, 1, 2, 5, 4), run},
-                {"weights only", inputs(3, 2, 3, 4, 5), run, {false, true, true, true, true}},
-                {"input only", inputs(3, 2, 3, 4, 5), run, {true, false, false, false, false}},
-                {"classifier only", inputs(3, 2, 3, 4, 5), run, {false, false, false, true, true}},
-                {"all used twice", inputs(3, 2, 3, 4, 5), [run](Inputs in) { return add(run(in), run(in)); }}};
+        std::vector<Case> all{
+            {"usual", inputs(4, 2, 2, 16, 10), run},
+            {"odd, one picture", inputs(1, 3, 5, 7, 3), run},
+            {"several chunks", inputs(39, 1, 2, 5, 4), run},
+            {"weights only", inputs(3, 2, 3, 4, 5), run, {false, true, true, true, true}},
+            {"input only", inputs(3, 2, 3, 4, 5), run, {true, false, false, false, false}},
+            {"classifier only", inputs(3, 2, 3, 4, 5), run, {false, false, false, true, true}},
+            {"all used twice", inputs(3, 2, 3, 4, 5), [run](Inputs in) { return add(run(in), run(in)); }}};
+        for (Case& c : all) c.activations = 1;
+        return all;
     }
 };
 

@@ -10,7 +10,8 @@ kernels::Stream kernel_stream(Device& device) {
     ThreadPool* pool = device.pool();
     if (!pool) {
         kernels::Stream stream{kernels::Where::gpu, device.stream()};
-        if (device.kernel_options.precision == Precision::tf32) stream.precision = kernels::Precision::tf32;
+        // What of a network in bf16 is float32 is multiplied as tf32, which rounds less than its activations were.
+        if (device.kernel_options.precision != Precision::float32) stream.precision = kernels::Precision::tf32;
         return stream;
     }
     return {kernels::Where::cpu,
@@ -21,6 +22,11 @@ kernels::Stream kernel_stream(Device& device) {
             },
             device.kernel_options.winograd,
             kernels::Precision::float32};
+}
+
+DType activation_type(DType parameters) {
+    const bool stored = current_arena().device().kernel_options.precision == Precision::bf16;
+    return stored && parameters == DType::f32 ? DType::bf16 : parameters;
 }
 
 std::string kernel_target() {
@@ -50,7 +56,8 @@ kernels::ConvShape conv_shape(const Tensor& x, const Tensor& w, int stride) {
     NASCENT_CHECK(w.shape[2] == i.c, runtime, "weights {} do not fit the {} channels of x {}", w.shape.text(), i.c,
                   x.shape.text());
     NASCENT_CHECK(stride == 1 || stride == 2, runtime, "stride: expected 1 or 2, got {}", stride);
-    NASCENT_CHECK(w.dtype == x.dtype, runtime, "weights are {}, x is {}", name_of(w.dtype), name_of(x.dtype));
+    NASCENT_CHECK(w.dtype == compute_type(x.dtype), runtime, "weights are {}, x is {}", name_of(w.dtype),
+                  name_of(x.dtype));
     return {i.n, i.h, i.w, i.c, static_cast<int>(w.shape[3]), static_cast<int>(w.shape[0]), stride};
 }
 

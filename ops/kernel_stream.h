@@ -23,6 +23,10 @@ decltype(auto) with_stored(DType t, F&& f) {
 /// Of the parameters, vectors and arithmetic that belong to tensors of `stored`.
 inline DType compute_type(DType stored) { return stored == DType::bf16 ? DType::f32 : stored; }
 
+/// What activations of a network whose parameters are of this type are stored as on the current device, by its
+/// precision.
+DType activation_type(DType parameters);
+
 /// The stream that kernels on this device run on.
 kernels::Stream kernel_stream(Device& device);
 inline kernels::Stream kernel_stream() { return kernel_stream(current_arena().device()); }
@@ -33,14 +37,15 @@ std::string kernel_target();
 
 /// (n, h, w, c) of an image tensor; throws Error(runtime) for another rank, Error(usage) for 2^31 pixels (some less).
 kernels::Image image_of(const Tensor& x, const char* what = "x");
-/// The convolution of x (n, h, w, c_in) with w (k, k, c_in, c_out), padding k / 2; checks ranks, channels, k in {1, 3}.
+/// The convolution of x (n, h, w, c_in) with w (k, k, c_in, c_out), padding k / 2; checks ranks, channels, k in {1, 3},
+/// and that w is what x is computed with.
 kernels::ConvShape conv_shape(const Tensor& x, const Tensor& w, int stride);
 inline Shape conv_output(const kernels::ConvShape& s) { return {s.n, s.out_h(), s.out_w(), s.c_out}; }
 /// The output of windows on an image; throws Error(runtime) where none fits, or for a stride or dilation below 1.
 Shape window_output(const kernels::Image& x, const kernels::Window& at, std::int64_t channels);
 /// A pool of k x k pixels over x; throws Error(runtime) unless k is in [1, 15], padding at most k / 2, and one fits.
 kernels::PoolShape pool_shape(const Tensor& x, int k, int stride, int padding);
-/// Throws Error(runtime) unless t is a vector of `size` elements of x's type.
+/// Throws Error(runtime) unless t is a vector of `size` elements of this type.
 void check_vector(const Tensor& t, std::int64_t size, DType dtype, const char* what);
 
 /// Bytes from the current arena for a kernel; released by the caller's ScratchScope.

@@ -14,6 +14,7 @@ T* pointer(const Tensor& t) {
 }  // namespace
 
 NormState NormState::make(int channels, DType dtype) {
+    dtype = compute_type(dtype);
     return {empty({channels}, dtype), empty({channels}, dtype), empty({channels}, DType::f64),
             empty({channels}, DType::f64)};
 }
@@ -37,10 +38,11 @@ void NormState::finish(const NormArgs& args, std::size_t count, const double* su
 }
 
 void NormState::normalise(const Tensor& z, const Tensor& y) const {
-    with_type(z.dtype, [&](auto zero) {
-        using T = decltype(zero);
-        const std::array term{kernels::NormTerm<T>{z.as<T>(), scale.as<T>(), shift.as<T>()}};
-        kernels::node_combine<T>(kernel_stream(), image_of(z), term, {}, {}, y.as<T>());
+    with_stored(z.dtype, [&](auto zero) {
+        using S = decltype(zero);
+        using T = kernels::Compute<S>;
+        const std::array term{kernels::NormTerm<S>{z.as<S>(), scale.as<T>(), shift.as<T>()}};
+        kernels::node_combine<S>(kernel_stream(), image_of(z), term, {}, {}, y.as<S>());
     });
 }
 
@@ -50,11 +52,12 @@ NormGradient NormGradient::make(const NormArgs& args, const NormState& state, co
     const kernels::Stream stream = kernel_stream();
     double* sums = doubles(2 * static_cast<std::size_t>(image.c));
     NormGradient g;
-    with_type(dy.dtype, [&](auto zero) {
-        using T = decltype(zero);
-        const std::array one{static_cast<const T*>(z.as<T>())};
+    with_stored(dy.dtype, [&](auto zero) {
+        using S = decltype(zero);
+        using T = kernels::Compute<S>;
+        const std::array one{static_cast<const S*>(z.as<S>())};
         HeldSums held(stream, true);
-        kernels::norm_backward_sums<T>(stream, image, dy.as<T>(), one, sums,
+        kernels::norm_backward_sums<S>(stream, image, dy.as<S>(), one, sums,
                                        workspace(kernels::norm_sums_workspace(stream, image, 1)));
         const auto fold = fold_of<T>(g, args, state, image.pixels(), gamma, dgamma, dbeta);
         kernels::norms_fold<T>(stream, held.take(sums), std::span(&fold, 1));

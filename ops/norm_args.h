@@ -14,8 +14,8 @@ struct NormArgs {
     bool operator==(const NormArgs&) const = default;
 };
 
-/// A batch-norm between its passes: per-channel scale and shift (the input's type), mean and rstd in double. Lives in
-/// the current arena.
+/// A batch-norm between its passes: per-channel scale and shift (of the type that the input is computed with), mean and
+/// rstd in double. Lives in the current arena.
 struct NormState {
     Tensor scale, shift, mean, rstd;
     static NormState make(int channels, DType dtype);

@@ -1,6 +1,7 @@
 #include "ops/picture_stem.h"
 
 #include "kernels/picture.h"
+#include "kernels/primitive.h"
 #include "ops/norm_list.h"
 #include "ops/reference.h"
 
@@ -18,11 +19,11 @@ kernels::ConvShape checked_shape(const PictureInput& in, int c_out) {
     return {static_cast<int>(in.draws.shape[0]), static_cast<int>(p[1]), static_cast<int>(p[2]), 3, c_out, 3, 1};
 }
 
-template <class T>
-kernels::PictureBatch<T> batch_of(const PictureInput& in) {
+template <class S>
+kernels::PictureBatch<S> batch_of(const PictureInput& in) {
     static_assert(sizeof(kernels::PictureDraw) == 4 * sizeof(std::int32_t));
-    return {in.pictures.as<std::uint8_t>(), static_cast<const kernels::PictureDraw*>(in.draws.data), in.table.as<T>(),
-            in.pad_y, in.pad_x};
+    return {in.pictures.as<std::uint8_t>(), static_cast<const kernels::PictureDraw*>(in.draws.data),
+            in.table.as<kernels::Compute<S>>(), in.pad_y, in.pad_x};
 }
 
 /// Inputs: w, gamma, beta.
@@ -41,17 +42,18 @@ struct PictureStem {
     /// saved: z and the norm's state.
     Tensor forward(Inputs in, Saved& saved) const {
         const kernels::ConvShape s = shape(in);
-        Tensor y = empty(conv_output(s), in[0].dtype), z = empty(y.shape, y.dtype);
+        Tensor y = empty(conv_output(s), activation_type(in[0].dtype)), z = empty(y.shape, y.dtype);
         NormState state = NormState::make(s.c_out, y.dtype);
         saved = {z, state.scale, state.shift, state.mean, state.rstd};
         ScratchScope scratch(current_arena());
         double* sums = norm.training ? doubles(2 * static_cast<std::size_t>(s.c_out)) : nullptr;
         HeldSums held(kernel_stream(), norm.training);
-        with_type(y.dtype, [&](auto zero) {
-            using T = decltype(zero);
+        with_stored(y.dtype, [&](auto zero) {
+            using S = decltype(zero);
             const kernels::Stream stream = kernel_stream();
-            kernels::picture_conv_forward<T>(stream, s, batch_of<T>(pictures), in[0].as<T>(), z.as<T>(), sums,
-                                             workspace(kernels::picture_conv_forward_workspace(stream, s, sizeof(T))));
+            kernels::picture_conv_forward<S>(stream, s, batch_of<S>(pictures), in[0].as<kernels::Compute<S>>(),
+                                             z.as<S>(), sums,
+                                             workspace(kernels::picture_conv_forward_workspace(stream, s, sizeof(S))));
         });
         finish_held(state, norm, s.pixels(), held, sums, in[1], in[2]);
         state.normalise(z, y);
@@ -63,13 +65,14 @@ struct PictureStem {
         const NormGradient g =
             NormGradient::make(norm, {saved[1], saved[2], saved[3], saved[4]}, dy, saved[0], in[1], into[1], into[2]);
         if (!into[0]) return;
-        with_type(dy.dtype, [&](auto zero) {
-            using T = decltype(zero);
+        with_stored(dy.dtype, [&](auto zero) {
+            using S = decltype(zero);
+            using T = kernels::Compute<S>;
             const kernels::Stream stream = kernel_stream();
-            kernels::picture_conv_backward<T>(
-                stream, s, batch_of<T>(pictures), dy.as<T>(),
-                {saved[0].as<T>(), g.scale.as<T>(), g.slope.as<T>(), g.shift.as<T>()}, into[0].as<T>(),
-                into[0].accumulate(), workspace(kernels::picture_conv_backward_workspace(stream, s, sizeof(T))));
+            kernels::picture_conv_backward<S>(
+                stream, s, batch_of<S>(pictures), dy.as<S>(),
+                {saved[0].as<S>(), g.scale.as<T>(), g.slope.as<T>(), g.shift.as<T>()}, into[0].as<T>(),
+                into[0].accumulate(), workspace(kernels::picture_conv_backward_workspace(stream, s, sizeof(S))));
         });
     }
 
@@ -124,6 +127,7 @@ std::vector<Case> PictureStem::cases() {
                        return add(picture_stem(some, in[0], in[1], in[2], {}),
                                   picture_stem(some, in[0], in[1], in[2], {}));
                    }});
+    for (Case& c : all) c.activations = 0;
     return all;
 }
 
@@ -131,10 +135,10 @@ std::vector<Case> PictureStem::cases() {
 
 Tensor picture_input(const PictureInput& in) {
     const kernels::ConvShape s = checked_shape(in, 1);
-    Tensor x = empty({s.n, s.h, s.w, 3}, in.table.dtype);
-    with_type(x.dtype, [&](auto zero) {
-        using T = decltype(zero);
-        kernels::picture_input<T>(kernel_stream(), s, batch_of<T>(in), x.as<T>());
+    Tensor x = empty({s.n, s.h, s.w, 3}, activation_type(in.table.dtype));
+    with_stored(x.dtype, [&](auto zero) {
+        using S = decltype(zero);
+        kernels::picture_input<S>(kernel_stream(), s, batch_of<S>(in), x.as<S>());
     });
     return x;
 }
@@ -142,6 +146,18 @@ Tensor picture_input(const PictureInput& in) {
 Tensor picture_stem(const PictureInput& in, const Tensor& w, const Tensor& gamma, const Tensor& beta,
                     const NormArgs& norm) {
     return apply(PictureStem{in, norm}, {w, gamma, beta});
+}
+
+Tensor as_activations(const Tensor& x) {
+    const DType stored = activation_type(x.dtype);
+    if (stored == x.dtype) return x;
+    NASCENT_CHECK(!x.id.wanted(), runtime, "pictures that are stored as {} have no gradient", name_of(stored));
+    Tensor y = empty(x.shape, stored);
+    with_stored(stored, [&](auto zero) {
+        using S = decltype(zero);
+        kernels::store_as<S>(kernel_stream(), x.size(), x.as<kernels::Compute<S>>(), y.as<S>());
+    });
+    return y;
 }
 
 }  // namespace nascent

@@ -48,16 +48,17 @@ struct ResidualBlock {
         NormState a = NormState::make(s.out.c, dtype), b = NormState::make(s.out.c, dtype);
         saved = {za, zb, a.scale, a.shift, a.mean, a.rstd, b.scale, b.shift, b.mean, b.rstd};
         ScratchScope scratch(current_arena());
-        with_type(dtype, [&](auto zero) {
-            using T = decltype(zero);
+        with_stored(dtype, [&](auto zero) {
+            using S = decltype(zero);
+            using T = kernels::Compute<S>;
             const kernels::Stream stream = kernel_stream();
             double* sums = doubles(2 * static_cast<std::size_t>(s.out.c));
-            auto conv = [&](const kernels::ConvShape& shape, const Tensor& input, kernels::Prologue<T> prologue,
+            auto conv = [&](const kernels::ConvShape& shape, const Tensor& input, kernels::Prologue<S> prologue,
                             const Tensor& w, const Tensor& z, double* to) {
-                kernels::conv_forward<T>(stream, shape, input.as<T>(), prologue, w.as<T>(), z.as<T>(), to,
-                                         workspace(kernels::conv_forward_workspace(stream, shape, sizeof(T))));
+                kernels::conv_forward<S>(stream, shape, input.as<S>(), prologue, w.as<T>(), z.as<S>(), to,
+                                         workspace(kernels::conv_forward_workspace(stream, shape, sizeof(S))));
             };
-            auto conv_norm = [&](const kernels::ConvShape& shape, const Tensor& input, kernels::Prologue<T> prologue,
+            auto conv_norm = [&](const kernels::ConvShape& shape, const Tensor& input, kernels::Prologue<S> prologue,
                                  int w, const Tensor& z, const NormArgs& norm, NormState& state) {
                 const auto at = static_cast<std::size_t>(w);  // gamma and beta follow
                 ScratchScope inner(current_arena());
@@ -68,40 +69,41 @@ struct ResidualBlock {
             conv_norm(s.a, in[x], {nullptr, nullptr, true}, conv_a, za, norm_a, a);
             conv_norm(s.b, za, {a.scale.as<T>(), a.shift.as<T>(), true}, conv_b, zb, norm_b, b);
             Tensor pooled = image_tensor({s.out.n, s.out.h, s.out.w, s.in.c}, dtype), skip = image_tensor(s.out, dtype);
-            kernels::avg_pool_2x2<T>(stream, s.in, in[x].as<T>(), pooled.as<T>());
+            kernels::avg_pool_2x2<S>(stream, s.in, in[x].as<S>(), pooled.as<S>());
             {
                 ScratchScope inner(current_arena());
                 conv(s.shortcut, pooled, {}, in[shortcut], skip, nullptr);
             }
-            const std::array norms{kernels::NormTerm<T>{zb.as<T>(), b.scale.as<T>(), b.shift.as<T>()}};
-            const std::array skips{static_cast<const T*>(skip.as<T>())};
-            kernels::node_combine<T>(stream, s.out, norms, {}, skips, y.as<T>());
+            const std::array norms{kernels::NormTerm<S>{zb.as<S>(), b.scale.as<T>(), b.shift.as<T>()}};
+            const std::array skips{static_cast<const S*>(skip.as<S>())};
+            kernels::node_combine<S>(stream, s.out, norms, {}, skips, y.as<S>());
         });
         return y;
     }
 
     void backward(const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) const {
-        with_type(dy.dtype, [&](auto zero) { run_backward<decltype(zero)>(dy, into, in, saved); });
+        with_stored(dy.dtype, [&](auto zero) { run_backward<decltype(zero)>(dy, into, in, saved); });
     }
 
-    template <class T>
+    template <class S>
     void run_backward(const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) const {
+        using T = kernels::Compute<S>;
         const Shapes s = shapes(in);
         const kernels::Stream stream = kernel_stream();
         const NormState a = state(saved, 2), b = state(saved, 6);
-        auto conv = [&](const kernels::ConvShape& shape, const Tensor& input, kernels::Prologue<T> prologue,
-                        const Tensor& w, const Tensor& g, kernels::NormFold<T> fold, const Into& dx, const Into& dw) {
+        auto conv = [&](const kernels::ConvShape& shape, const Tensor& input, kernels::Prologue<S> prologue,
+                        const Tensor& w, const Tensor& g, kernels::NormFold<S> fold, const Into& dx, const Into& dw) {
             ScratchScope inner(current_arena());
-            kernels::conv_backward<T>(stream, shape, input.as<T>(), prologue, w.as<T>(), g.as<T>(), fold, dx.as<T>(),
+            kernels::conv_backward<S>(stream, shape, input.as<S>(), prologue, w.as<T>(), g.as<S>(), fold, dx.as<S>(),
                                       dx.accumulate(), dw.as<T>(), dw.accumulate(),
-                                      workspace(kernels::conv_backward_workspace(stream, shape, sizeof(T))));
+                                      workspace(kernels::conv_backward_workspace(stream, shape, sizeof(S))));
         };
         auto fold = [&](const NormArgs& args, const NormState& st, const Tensor& z, const Tensor& g, int gamma,
                         int beta) {
             const auto at = static_cast<std::size_t>(gamma);
             const NormGradient n =
                 NormGradient::make(args, st, g, z, in[at], into[at], into[static_cast<std::size_t>(beta)]);
-            return kernels::NormFold<T>{z.as<T>(), n.scale.as<T>(), n.slope.as<T>(), n.shift.as<T>()};
+            return kernels::NormFold<S>{z.as<S>(), n.scale.as<T>(), n.slope.as<T>(), n.shift.as<T>()};
         };
         const bool through_a = into[x] || into[conv_a] || into[gamma_a] || into[beta_a];
         Tensor da =
@@ -114,9 +116,9 @@ struct ResidualBlock {
         if (!into[x] && !into[shortcut]) return;
         const kernels::Image half{s.out.n, s.out.h, s.out.w, s.in.c};
         Tensor pooled = image_tensor(half, dy.dtype), dpooled = into[x] ? image_tensor(half, dy.dtype) : Tensor{};
-        kernels::avg_pool_2x2<T>(stream, s.in, in[x].as<T>(), pooled.as<T>());
+        kernels::avg_pool_2x2<S>(stream, s.in, in[x].as<S>(), pooled.as<S>());
         conv(s.shortcut, pooled, {}, in[shortcut], dy, {}, Into{dpooled, Write::overwrite}, into[shortcut]);
-        if (into[x]) kernels::avg_pool_2x2_backward<T>(stream, s.in, dpooled.as<T>(), into[x].as<T>(), true);
+        if (into[x]) kernels::avg_pool_2x2_backward<S>(stream, s.in, dpooled.as<S>(), into[x].as<S>(), true);
     }
 
     Tensor reference(Inputs in) const {
@@ -134,16 +136,19 @@ struct ResidualBlock {
         auto inputs = [](int n, int h, int w, int c, int d) {
             return std::vector<Shape>{{n, h, w, c}, {3, 3, c, d}, {d}, {d}, {3, 3, d, d}, {d}, {d}, {1, 1, c, d}};
         };
-        return {{"usual", inputs(3, 4, 6, 4, 8), run},
-                {"odd channels, one picture", inputs(1, 6, 4, 3, 5), run},
-                {"several chunks", inputs(35, 2, 4, 2, 3), run},
-                {"weights only", inputs(2, 4, 4, 2, 3), run, {false, true, true, true, true, true, true, true}},
-                {"input only", inputs(2, 4, 4, 2, 3), run, {true, false, false, false, false, false, false, false}},
-                {"shortcut only", inputs(2, 4, 4, 2, 3), run, {false, false, false, false, false, false, false, true}},
-                {"second half only", inputs(2, 4, 4, 2, 3), run, {false, false, false, false, true, true, true, false}},
-                {"input used elsewhere", inputs(2, 4, 4, 2, 3), [run](Inputs in) {
-                     return add(run(in), add(conv2d(avg_pool(in[x], 2, 2, 0), in[shortcut]), run(in)));
-                 }}};
+        std::vector<Case> all{
+            {"usual", inputs(3, 4, 6, 4, 8), run},
+            {"eights of channels", inputs(3, 4, 6, 8, 16), run},
+            {"odd channels, one picture", inputs(1, 6, 4, 3, 5), run},
+            {"several chunks", inputs(35, 2, 4, 2, 3), run},
+            {"weights only", inputs(2, 4, 4, 2, 3), run, {false, true, true, true, true, true, true, true}},
+            {"input only", inputs(2, 4, 4, 2, 3), run, {true, false, false, false, false, false, false, false}},
+            {"shortcut only", inputs(2, 4, 4, 2, 3), run, {false, false, false, false, false, false, false, true}},
+            {"second half only", inputs(2, 4, 4, 2, 3), run, {false, false, false, false, true, true, true, false}},
+            {"input used elsewhere", inputs(2, 4, 4, 2, 3),
+             [run](Inputs in) { return add(run(in), add(conv2d(avg_pool(in[x], 2, 2, 0), in[shortcut]), run(in))); }}};
+        for (std::size_t i = 0; i + 1 < all.size(); i++) all[i].activations = 1;  // the last has ops without bf16
+        return all;
     }
 };
 

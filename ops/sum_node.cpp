@@ -44,21 +44,22 @@ struct SumNode {
             NormState s = NormState::make(image.c, y.dtype);
             saved.insert(saved.end(), {z, s.scale, s.shift, s.mean, s.rstd});
         }
-        with_type(y.dtype, [&](auto zero) { run<decltype(zero)>(in, saved, y); });
+        with_stored(y.dtype, [&](auto zero) { run<decltype(zero)>(in, saved, y); });
         return y;
     }
 
-    template <class T>
+    template <class S>
     void run(Inputs in, const Saved& saved, const Tensor& y) const {
+        using T = kernels::Compute<S>;
         const kernels::Image image = image_of(in[0]);
         const kernels::Stream stream = kernel_stream();
-        std::vector<kernels::NormTerm<T>> norms;
-        std::vector<const T*> pools, skips;
+        std::vector<kernels::NormTerm<S>> norms;
+        std::vector<const S*> pools, skips;
         std::vector<kernels::NormFinish<T>> finishes;  // in one launch, for which what sums are made of is kept
         const ScratchScope of_all(current_arena());
         for (const Term& t : terms) {
-            if (t.op == EdgeOp::pool) pools.push_back(in[t.source].as<T>());
-            if (t.op == EdgeOp::skip) skips.push_back(in[t.source].as<T>());
+            if (t.op == EdgeOp::pool) pools.push_back(in[t.source].as<S>());
+            if (t.op == EdgeOp::skip) skips.push_back(in[t.source].as<S>());
             if (t.op != EdgeOp::conv) continue;
             const std::size_t at = 5 * norms.size();
             const kernels::ConvShape s = conv_shape(in[t.source], in[t.weight], 1);
@@ -70,36 +71,37 @@ struct SumNode {
             if (one_by_one) own.emplace(current_arena());
             double* sums = t.norm.training ? doubles(2 * static_cast<std::size_t>(s.c_out)) : nullptr;
             HeldSums held(stream, !one_by_one);
-            kernels::conv_forward<T>(stream, s, in[t.source].as<T>(), {nullptr, nullptr, true}, in[t.weight].as<T>(),
-                                     saved[at].as<T>(), sums,
-                                     workspace(kernels::conv_forward_workspace(stream, s, sizeof(T))));
+            kernels::conv_forward<S>(stream, s, in[t.source].as<S>(), {nullptr, nullptr, true}, in[t.weight].as<T>(),
+                                     saved[at].as<S>(), sums,
+                                     workspace(kernels::conv_forward_workspace(stream, s, sizeof(S))));
             if (one_by_one)
                 state.finish(t.norm, s.pixels(), sums, gamma(in, t), beta(in, t));
             else
                 finishes.push_back(finish_of<T>(state, t.norm, s.pixels(), held.take(sums), gamma(in, t), beta(in, t)));
-            norms.push_back({saved[at].as<T>(), state.scale.as<T>(), state.shift.as<T>()});
+            norms.push_back({saved[at].as<S>(), state.scale.as<T>(), state.shift.as<T>()});
         }
         if (!finishes.empty()) kernels::norms_finish<T>(stream, finishes);
-        kernels::node_combine<T>(stream, image, norms, pools, skips, y.as<T>());
+        kernels::node_combine<S>(stream, image, norms, pools, skips, y.as<S>());
     }
 
     void backward(const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) const {
-        with_type(dy.dtype, [&](auto zero) { run_backward<decltype(zero)>(dy, into, in, saved); });
+        with_stored(dy.dtype, [&](auto zero) { run_backward<decltype(zero)>(dy, into, in, saved); });
     }
 
-    template <class T>
+    template <class S>
     void run_backward(const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) const {
+        using T = kernels::Compute<S>;
         const kernels::Image image = image_of(dy);
         const kernels::Stream stream = kernel_stream();
         const auto channels = static_cast<std::size_t>(image.c);
         // Skips and pools first: one pass writes a source's gradient, convolutions then add to it.
-        std::vector<kernels::NodeInput<T>> first, more;
-        for (std::size_t source = 0; source < sources; source++) pass_through<T>(source, into[source], first, more);
-        if (!first.empty()) kernels::node_input_gradients<T>(stream, image, dy.as<T>(), first);
-        for (const kernels::NodeInput<T>& again : more)
-            kernels::node_input_gradients<T>(stream, image, dy.as<T>(), std::span(&again, 1));
-        std::vector<const T*> z;
-        for (std::size_t i = 0; i < saved.size(); i += 5) z.push_back(saved[i].as<T>());
+        std::vector<kernels::NodeInput<S>> first, more;
+        for (std::size_t source = 0; source < sources; source++) pass_through<S>(source, into[source], first, more);
+        if (!first.empty()) kernels::node_input_gradients<S>(stream, image, dy.as<S>(), first);
+        for (const kernels::NodeInput<S>& again : more)
+            kernels::node_input_gradients<S>(stream, image, dy.as<S>(), std::span(&again, 1));
+        std::vector<const S*> z;
+        for (std::size_t i = 0; i < saved.size(); i += 5) z.push_back(saved[i].as<S>());
         if (z.empty()) return;
         double* sums = doubles((1 + z.size()) * channels);
         const bool one_by_one = stream.where == kernels::Where::cpu;
@@ -108,8 +110,8 @@ struct SumNode {
             HeldSums held(stream, !one_by_one);
             std::optional<ScratchScope> own;
             if (one_by_one) own.emplace(current_arena());
-            kernels::norm_backward_sums<T>(
-                stream, image, dy.as<T>(), z, sums,
+            kernels::norm_backward_sums<S>(
+                stream, image, dy.as<S>(), z, sums,
                 workspace(kernels::norm_sums_workspace(stream, image, static_cast<int>(z.size()))));
             if (!one_by_one) folds = fold_all<T>(held.take(sums), into, in, saved, image);
         }
@@ -129,10 +131,10 @@ struct SumNode {
                     : folds[conv - 1];
             Into& dx = into[t.source];
             Into& dw = into[t.weight];
-            kernels::conv_backward<T>(
-                stream, s, in[t.source].as<T>(), {nullptr, nullptr, true}, in[t.weight].as<T>(), dy.as<T>(),
-                {saved[at].as<T>(), g.scale.as<T>(), g.slope.as<T>(), g.shift.as<T>()}, dx.as<T>(), dx.accumulate(),
-                dw.as<T>(), dw.accumulate(), workspace(kernels::conv_backward_workspace(stream, s, sizeof(T))));
+            kernels::conv_backward<S>(
+                stream, s, in[t.source].as<S>(), {nullptr, nullptr, true}, in[t.weight].as<T>(), dy.as<S>(),
+                {saved[at].as<S>(), g.scale.as<T>(), g.slope.as<T>(), g.shift.as<T>()}, dx.as<S>(), dx.accumulate(),
+                dw.as<T>(), dw.accumulate(), workspace(kernels::conv_backward_workspace(stream, s, sizeof(S))));
             dx.how = Write::accumulate;
         }
         held.add();
@@ -157,9 +159,9 @@ struct SumNode {
     }
 
     /// A source's first pass, and the others of a source that is named twice.
-    template <class T>
-    void pass_through(std::size_t source, Into& dx, std::vector<kernels::NodeInput<T>>& first,
-                      std::vector<kernels::NodeInput<T>>& more) const {
+    template <class S>
+    void pass_through(std::size_t source, Into& dx, std::vector<kernels::NodeInput<S>>& first,
+                      std::vector<kernels::NodeInput<S>>& more) const {
         if (!dx) return;
         bool any = false;
         // One pass takes one skip and one pool; more of a kind (a source named twice) take more passes.
@@ -173,8 +175,8 @@ struct SumNode {
         bool again = false;
         for (; skips > 0 || pools > 0; skips--, pools--) {
             // One value may be two sources: it is written by one pass after the other.
-            for (const kernels::NodeInput<T>& other : first) again = again || other.dx == dx.as<T>();
-            (again ? more : first).push_back({dx.as<T>(), skips > 0, pools > 0, dx.accumulate()});
+            for (const kernels::NodeInput<S>& other : first) again = again || other.dx == dx.as<S>();
+            (again ? more : first).push_back({dx.as<S>(), skips > 0, pools > 0, dx.accumulate()});
             again = true;
             dx.how = Write::accumulate;
         }
@@ -210,6 +212,7 @@ Case sample(const std::string& text, const Shape& x, std::vector<bool> different
     for (std::size_t i = 0; i + 1 < text.size(); i += 2) sources = std::max(sources, text[i + 1] - '0' + 1);
     Case c{
         text + " " + x.text(), std::vector<Shape>(static_cast<std::size_t>(sources), x), {}, std::move(differentiable)};
+    c.activations = sources;
     for (std::size_t i = 0; i + 1 < text.size(); i += 2) {
         if (text[i] != '1' && text[i] != '3') continue;
         c.inputs.push_back({text[i] - '0', text[i] - '0', x[3], x[3]});
@@ -247,6 +250,7 @@ std::vector<Case> SumNode::cases() {
                           sample("30", {1, 3, 3, 16}),
                           sample("10", {40, 2, 3, 5}),
                           sample("3011", {3, 4, 4, 16}),
+                          sample("30p11031s1a", {2, 6, 5, 24}),
                           sample("s0p01030", {2, 4, 3, 6}),
                           sample("s0s0p0", odd),
                           sample("s0p01030s1p11131s2p21232", {2, 3, 4, 5}),
@@ -269,6 +273,7 @@ std::vector<Case> SumNode::cases() {
     };
     all.push_back(unread);
     all.push_back({"no terms", {odd}, [](Inputs in) { return sum_node(in, {}); }});
+    all.back().activations = 1;
     return all;
 }
 

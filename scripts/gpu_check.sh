@@ -69,7 +69,7 @@ gpu_test() {
     # Tests that read the sources stay at home.
     run test_engine 60 "$here/bin/test_engine" --test-case='*gpu*,*capture*,*graph*'
     run test_ops 300 "$here/bin/test_ops" --test-case-exclude='*in the sources*'
-    run test_nas 120 "$here/bin/test_nas" --test-case='*gpu*,*tf32*'
+    run test_nas 120 "$here/bin/test_nas" --test-case='*gpu*,*tf32*,*bf16*'
     run rlnas 60 "$here/bin/rlnas" run --data synthetic --device gpu --epochs 2 --out "$out/run"
     rm -rf "$out/run"
 }

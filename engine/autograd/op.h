@@ -34,6 +34,7 @@ struct Case {
     std::function<Tensor(Inputs)> run;      // calls the op's public function
     std::vector<bool> differentiable = {};  // by input; empty: all
     Shape image = {};                       // (n, h, w, c) of what it works on, where that is not the first input
+    int activations = -1;  // so many of the first inputs may be bf16 and the others float32; -1: it has no such form
 };
 
 struct OpEntry {

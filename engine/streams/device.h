@@ -15,8 +15,9 @@ namespace nascent {
 enum class DeviceKind { cpu, gpu };
 
 /// What the gpu's products of float32 tensors are made of: float32, or factors rounded to tf32 (10 bits of fraction,
-/// nearest) on tensor cores; sums are float32 in both.
-enum class Precision { float32, tf32 };
+/// nearest) on tensor cores; sums are float32 in both. bf16: activations and their gradients are stored as bf16 and
+/// multiplied as such, what else is float32 as with tf32.
+enum class Precision { float32, tf32, bf16 };
 
 /// What the kernels of a device may choose.
 struct KernelOptions {

@@ -199,7 +199,8 @@ __device__ void sum_pixels(const ConvTiles& s, const Cell& at, int out, const Wi
     }
 }
 
-/// Sinks that change the value they are given and return what it is multiplied with for its second sum.
+/// Sinks that return what the value is multiplied with for its second sum, which is the value otherwise. Any sink may
+/// change the value that it is given; sums are of what it leaves.
 template <class Sink>
 inline constexpr bool kGivesFactor = false;
 
@@ -273,15 +274,17 @@ __global__ void __launch_bounds__(kConvThreads, 5)
     convolve<IsGradient>(s, source, w, is_wide, sink, partials, static_cast<int>(blockIdx.z), memory);
 }
 
-/// Where a convolution's output goes.
-template <class T>
+/// Where a convolution's output goes. Leaves in `v` what was stored: sums are of that.
+template <class S>
 struct StoreZ {
-    T* z;
+    S* z;
     int h, w, c;
     bool is_wide;
-    __device__ void operator()(int n, int y, int x, int channel, const Wide<T>& v) const {
+    __device__ void operator()(int n, int y, int x, int channel, Wide<Compute<S>>& v) const {
         const std::size_t pixel = (static_cast<std::size_t>(n) * h + y) * w + x;
-        store_channels(z + pixel * c + channel, v, c - channel, is_wide);
+        const auto stored = narrow<S>(v);
+        store_channels(z + pixel * c + channel, stored, c - channel, is_wide);
+        v = widen(stored);
     }
 };
 

@@ -115,8 +115,9 @@ __device__ void load_dense_weights(const DenseTiles& d, const Axis& ay, const Ax
     }
 }
 
-/// A block's work; like convolve(), but that the sums of a gradient go to any kind of sink that gives a factor.
-template <class P, int OfWarp, bool IsGradient, class Source, class Sink>
+/// A block's work; like convolve(), but that the sums of a gradient go to any kind of sink that gives a factor. A
+/// thread has UnderWay bytes on their way from memory.
+template <class P, int OfWarp, bool IsGradient, unsigned UnderWay = 64, class Source, class Sink>
 __device__ void convolve_dense(const DenseTiles& d, const Source& source, const float* w, const Sink& sink,
                                double* partials, int phase, double* memory) {
     using Factor = typename P::Factor;
@@ -156,7 +157,7 @@ __device__ void convolve_dense(const DenseTiles& d, const Source& source, const 
     for (int c = 0; c < s.in_c && ay.taps > 0 && ax.taps > 0; c += kChunk<Factor>) {
         if (c > 0) __syncthreads();  // the chunk before has been read
         const int count = (min(kChunk<Factor>, s.in_c - c) + P::kDepth - 1) / P::kDepth * P::kDepth;
-        load_window<P>(source, view, c, count / V, kPitch<Factor>, window);
+        load_window<P, UnderWay>(source, view, c, count / V, kPitch<Factor>, window);
         load_dense_weights<P, IsGradient>(d, ay, ax, w, c, count, out, weights, weight_pitch);
         __syncthreads();
         const Factor* right = weights + first_column;
@@ -199,11 +200,11 @@ __device__ void convolve_dense(const DenseTiles& d, const Source& source, const 
         for (int r = 0; r < R; r++) {
             Wide<float> v = own_row(sum[r][o]);
             if (!valid[r]) continue;
-            Wide<float> factor = v;
+            Wide<float> factor;
             if constexpr (kFactor)
                 factor = sink(to_n[r], to_y[r], to_x[r], out + column + own_column_of_8(), v);
             else
-                sink(to_n[r], to_y[r], to_x[r], out + column + own_column_of_8(), v);
+                sink(to_n[r], to_y[r], to_x[r], out + column + own_column_of_8(), v), factor = v;
             if (sums)
 #pragma unroll
                 for (int i = 0; i < 4; i++) {

@@ -19,26 +19,30 @@ inline constexpr int kChunk = 4 * kWide<T>;
 template <class T>
 inline constexpr int kPitch = 5 * kWide<T>;
 
-/// The channels at p of which `count` are left, zeros behind them. is_wide: 16 bytes at a time, count <= 0 or all.
-template <class T>
-__device__ Wide<T> load_channels(const T* p, int count, bool is_wide) {
-    Wide<T> v = {};
+/// N channels at p of which `count` are left, zeros behind them. is_wide: all at once, count <= 0 or all.
+template <int N, class T>
+__device__ Pack<T, N> load_some(const T* p, int count, bool is_wide) {
+    Pack<T, N> v = {};
     if (is_wide) {
-        if (count > 0) v = load<kWide<T>>(p);
+        if (count > 0) v = load<N>(p);
     } else {
 #pragma unroll
-        for (int i = 0; i < kWide<T>; i++)
+        for (int i = 0; i < N; i++)
             if (i < count) v.v[i] = p[i];
     }
     return v;
 }
 template <class T>
-__device__ void store_channels(T* p, const Wide<T>& v, int count, bool is_wide) {
+__device__ Wide<T> load_channels(const T* p, int count, bool is_wide) {
+    return load_some<kWide<T>>(p, count, is_wide);
+}
+template <class T, int N>
+__device__ void store_channels(T* p, const Pack<T, N>& v, int count, bool is_wide) {
     if (is_wide) {
         if (count > 0) store(p, v);
     } else {
 #pragma unroll
-        for (int i = 0; i < kWide<T>; i++)
+        for (int i = 0; i < N; i++)
             if (i < count) p[i] = v.v[i];
     }
 }
@@ -63,14 +67,15 @@ __device__ inline Cell cell(unsigned t, int across, int down) {
     return {static_cast<int>(quad % half * 2 + (t & 1)), static_cast<int>(quad / half * 2 + (t >> 1 & 1))};
 }
 
-/// A source of pixels gives, for 16 bytes of channels: channels(c), what a thread keeps for them; fetch(n, y, x,
-/// those), what lies in memory at a pixel of the picture; value(raw, those), what is convolved. This one: x through a
-/// prologue.
-template <class T, bool IsWide>
+/// A source of pixels gives, for 16 bytes of channels as they are computed with: channels(c), what a thread keeps for
+/// them; fetch(n, y, x, those), what lies in memory at a pixel of the picture; value(raw, those), what is convolved.
+/// This one: x through a prologue.
+template <class S, bool IsWide>
 struct PrologueSource {
-    const T* x;  // (n, h, w, c)
+    using T = Compute<S>;
+    const S* x;  // (n, h, w, c)
     int h, w, c;
-    Prologue<T> prologue;
+    Prologue<S> prologue;
 
     struct Channels {
         Wide<T> scale, shift;
@@ -87,14 +92,14 @@ struct PrologueSource {
     }
     __device__ Raw fetch(int n, int row, int column, const Channels& k) const {
         const std::size_t pixel = (static_cast<std::size_t>(n) * h + row) * w + column;
-        return load_channels(x + pixel * c + k.first, c - k.first, IsWide);
+        return widen(load_some<kGroup<S>>(x + pixel * c + k.first, c - k.first, IsWide));
     }
     /// Before the ReLU.
     __device__ Wide<T> affine(const Raw& raw, const Channels& k) const {
         Wide<T> v = raw;
         if (prologue.scale)
 #pragma unroll
-            for (int i = 0; i < kWide<T>; i++) v.v[i] = std::fma(raw.v[i], k.scale.v[i], k.shift.v[i]);
+            for (int i = 0; i < kWide<T>; i++) v.v[i] = std::fma(v.v[i], k.scale.v[i], k.shift.v[i]);
         return v;
     }
     __device__ Wide<T> value(const Raw& raw, const Channels& k) const {
@@ -107,11 +112,12 @@ struct PrologueSource {
 };
 
 /// The gradient of z: dy, or with batch-norm's backward folded in.
-template <class T, bool IsWide>
+template <class S, bool IsWide>
 struct FoldSource {
-    const T* dy;  // (n, h, w, c), like z
+    using T = Compute<S>;
+    const S* dy;  // (n, h, w, c), like z
     int h, w, c;
-    NormFold<T> fold;
+    NormFold<S> fold;
 
     struct Channels {
         Wide<T> scale, slope, shift;
@@ -132,8 +138,8 @@ struct FoldSource {
     __device__ Raw fetch(int n, int row, int column, const Channels& k) const {
         const std::size_t at = ((static_cast<std::size_t>(n) * h + row) * w + column) * c + k.first;
         Raw raw = {};
-        raw.dy = load_channels(dy + at, c - k.first, IsWide);
-        if (fold.z) raw.z = load_channels(fold.z + at, c - k.first, IsWide);
+        raw.dy = widen(load_some<kGroup<S>>(dy + at, c - k.first, IsWide));
+        if (fold.z) raw.z = widen(load_some<kGroup<S>>(fold.z + at, c - k.first, IsWide));
         return raw;
     }
     __device__ Wide<T> value(const Raw& raw, const Channels& k) const {

@@ -290,16 +290,16 @@ std::size_t conv_group_most(const ConvShape& shape, std::size_t element) {
 }
 
 template <class T>
-void conv_forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const T* w, T* z,
-                  double* sums, void* workspace) {
+void conv_forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const Compute<T>* w,
+                  T* z, double* sums, void* workspace) {
     if (stream.winograd && WinogradPlan::applies(shape))
         return winograd_forward(stream, shape, x, prologue, w, z, sums, workspace);
     const GroupConv<T> conv[] = {{w, shape.k, z, sums}};
     conv_group_forward<T>(stream, shape, x, prologue, conv, nullptr, workspace);
 }
 template <class T>
-void conv_backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const T* w,
-                   const T* dy, NormFold<T> fold, T* da, bool accumulate_da, T* dw, bool accumulate_dw,
+void conv_backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const Compute<T>* w,
+                   const T* dy, NormFold<T> fold, T* da, bool accumulate_da, Compute<T>* dw, bool accumulate_dw,
                    void* workspace) {
     if (stream.winograd && WinogradPlan::applies(shape))
         return winograd_backward(stream, shape, x, prologue, w, dy, fold, da, accumulate_da, dw, accumulate_dw,

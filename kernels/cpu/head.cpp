@@ -208,17 +208,19 @@ HWY_EXPORT(linear_backward_f32);
 HWY_EXPORT(linear_backward_f64);
 
 template <class T>
-void norm_relu_pool(const Stream& stream, const Image& image, const T* x, const T* scale, const T* shift, T* pooled) {
+void norm_relu_pool(const Stream& stream, const Image& image, const T* x, const Compute<T>* scale,
+                    const Compute<T>* shift, Compute<T>* pooled) {
     NASCENT_DISPATCH(norm_relu_pool, stream, image, x, scale, shift, pooled)
 }
 template <class T>
-void norm_relu_pool_backward_sums(const Stream& stream, const Image& image, const T* x, const T* scale, const T* shift,
-                                  const T* dpooled, double* sums, void* workspace) {
+void norm_relu_pool_backward_sums(const Stream& stream, const Image& image, const T* x, const Compute<T>* scale,
+                                  const Compute<T>* shift, const Compute<T>* dpooled, double* sums, void* workspace) {
     NASCENT_DISPATCH(norm_relu_pool_backward_sums, stream, image, x, scale, shift, dpooled, sums, workspace)
 }
 template <class T>
-void norm_relu_pool_backward(const Stream& stream, const Image& image, const T* x, const T* scale, const T* shift,
-                             const T* dpooled, const T* a, const T* b, const T* c, T* dx, bool accumulate) {
+void norm_relu_pool_backward(const Stream& stream, const Image& image, const T* x, const Compute<T>* scale,
+                             const Compute<T>* shift, const Compute<T>* dpooled, const Compute<T>* a,
+                             const Compute<T>* b, const Compute<T>* c, T* dx, bool accumulate) {
     NASCENT_DISPATCH(norm_relu_pool_backward, stream, image, x, scale, shift, dpooled, a, b, c, dx, accumulate)
 }
 template <class T>

@@ -30,7 +30,7 @@ void picture_input(const Stream& stream, const ConvShape& s, PictureBatch<T> bat
 }
 
 template <class T>
-void picture_conv_forward(const Stream& stream, const ConvShape& s, PictureBatch<T> batch, const T* w, T* z,
+void picture_conv_forward(const Stream& stream, const ConvShape& s, PictureBatch<T> batch, const Compute<T>* w, T* z,
                           double* sums, void* workspace) {
     T* x = static_cast<T*>(workspace);
     cpu::picture_input<T>(stream, s, batch, x);
@@ -40,7 +40,7 @@ void picture_conv_forward(const Stream& stream, const ConvShape& s, PictureBatch
 
 template <class T>
 void picture_conv_backward(const Stream& stream, const ConvShape& s, PictureBatch<T> batch, const T* dy,
-                           NormFold<T> fold, T* dw, bool accumulate_dw, void* workspace) {
+                           NormFold<T> fold, Compute<T>* dw, bool accumulate_dw, void* workspace) {
     T* x = static_cast<T*>(workspace);
     cpu::picture_input<T>(stream, s, batch, x);
     // The weights matter to da alone, which nobody wants.

@@ -40,6 +40,10 @@ template <class T>
 void copy_or_add(const Stream&, Size size, const T* dy, T* dx, bool accumulate) {
     for (Size i = 0; i < size; i++) dx[i] = accumulate ? dx[i] + dy[i] : dy[i];
 }
+template <class T>
+void store_as(const Stream&, Size size, const Compute<T>* x, T* y) {
+    for (Size i = 0; i < size; i++) y[i] = x[i];
+}
 
 template <class T>
 void batch_norm_plain_forward(const Stream& stream, const Image& s, const T* x, const T* gamma, const T* beta,
@@ -97,6 +101,7 @@ void batch_norm_plain_running(const Stream&, const NormShape& s, const T* mean, 
     template void relu6_backward(const Stream&, Size, const T*, const T*, T*, bool);                                   \
     template void add_forward(const Stream&, Size, const T*, const T*, T*);                                            \
     template void copy_or_add(const Stream&, Size, const T*, T*, bool);                                                \
+    template void store_as(const Stream&, Size, const Compute<T>*, T*);                                                \
     template void batch_norm_plain_forward(const Stream&, const Image&, const T*, const T*, const T*, double, T*, T*,  \
                                            T*);                                                                        \
     template void batch_norm_plain_backward(const Stream&, const Image&, const T*, const T*, const T*, const T*, bool, \

@@ -18,7 +18,7 @@ simt::stream_t handle(const Stream& stream) { return static_cast<simt::stream_t>
 
 bool dense_link_forward(const Stream& stream, const LinkShape& shape, const Normed<float>& input, const float* w,
                         float* z, double* sums, void* workspace) {
-    if (!has_dense(stream, shape.c_in, shape.c_out) || !wide_normed(shape.c_in, input) ||
+    if (!has_dense<float>(stream, shape.c_in, shape.c_out) || !wide_normed(shape.c_in, input) ||
         !wide<float>(shape.c_out, {w, z}))
         return false;
     const LinkShape s = flat(shape);
@@ -33,7 +33,7 @@ bool dense_link_forward(const Stream& stream, const LinkShape& shape, const Norm
 bool dense_link_input_gradient(const Stream& stream, const LinkShape& shape, const Normed<float>& input, const float* w,
                                const NormedGradient<float>& gradient, const NormFold<float>& fold,
                                const LinkTarget<float>& target, void* workspace) {
-    if (!has_dense(stream, shape.c_in, shape.c_out) || !wide_gradient(shape, gradient, fold) ||
+    if (!has_dense<float>(stream, shape.c_in, shape.c_out) || !wide_gradient(shape, gradient, fold) ||
         !wide<float>(shape.c_out, {w}))
         return false;
     const LinkShape s = flat(shape);
@@ -52,7 +52,7 @@ bool dense_link_input_gradient(const Stream& stream, const LinkShape& shape, con
 bool dense_link_weight_gradient(const Stream& stream, const LinkShape& shape, const Normed<float>& input,
                                 const NormedGradient<float>& gradient, const NormFold<float>& fold, float* dw,
                                 bool accumulate, void* workspace) {
-    if (!has_dense(stream, shape.c_in, shape.c_out) || !wide_gradient(shape, gradient, fold) ||
+    if (!has_dense<float>(stream, shape.c_in, shape.c_out) || !wide_gradient(shape, gradient, fold) ||
         !wide_normed(shape.c_in, input))
         return false;
     const LinkShape s = flat(shape);
@@ -65,7 +65,7 @@ bool dense_link_weight_gradient(const Stream& stream, const LinkShape& shape, co
 }
 
 std::size_t dense_link_workspace(const Stream& stream, const LinkShape& shape, bool backward) {
-    if (!has_dense(stream, shape.c_in, shape.c_out)) return 0;
+    if (!has_dense<float>(stream, shape.c_in, shape.c_out)) return 0;
     const ConvShape s = conv_of(flat(shape));
     const std::size_t sums = std::size_t{plan_dense(s, backward).grid.x} * 2 *
                              static_cast<std::size_t>(backward ? s.c_in : s.c_out) * sizeof(double);

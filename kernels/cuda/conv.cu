@@ -5,35 +5,45 @@
 
 namespace nascent::kernels::gpu {
 
-template <class T>
-void conv_forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const T* w, T* z,
-                  double* sums, void* workspace) {
+template <class S>
+void conv_forward(const Stream& stream, const ConvShape& shape, const S* x, Prologue<S> prologue, const Compute<S>* w,
+                  S* z, double* sums, void* workspace) {
+    using T = Compute<S>;
     if constexpr (std::is_same_v<T, float>)
-        if (dense_forward(stream, shape, x, prologue, w, z, sums, workspace)) return;
+        if (dense_forward<S>(stream, shape, x, prologue, w, z, sums, workspace)) return;
     const ConvPlan plan = plan_convolution<T>(shape, false);
     const ConvTiles& s = plan.s;
     const auto handle = static_cast<simt::stream_t>(stream.handle);
     double* partials = sums ? static_cast<double*>(workspace) : nullptr;
-    with_width<T>(wide<T>(s.in_c, {x, prologue.scale, prologue.shift}), [&](auto n) {
-        using Source = PrologueSource<T, (n > 1)>;
-        simt::launch(convolve_kernel<false, T, Source, StoreZ<T>>, {plan.grid, plan.threads, plan.shared_bytes, handle},
+    const bool is_wide = wide<S, kGroup<S>>(s.in_c, {x}) && wide_vectors({prologue.scale, prologue.shift});
+    with_width<T>(is_wide, [&](auto n) {
+        using Source = PrologueSource<S, (n > 1)>;
+        simt::launch(convolve_kernel<false, T, Source, StoreZ<S>>, {plan.grid, plan.threads, plan.shared_bytes, handle},
                      s, Source{x, s.in_h, s.in_w, s.in_c, prologue}, w, wide<T>(s.out_c, {w}),
-                     StoreZ<T>{z, s.out_h, s.out_w, s.out_c, wide<T>(s.out_c, {z})}, partials);
+                     StoreZ<S>{z, s.out_h, s.out_w, s.out_c, wide<S, kGroup<S>>(s.out_c, {z})}, partials);
     });
     if (sums) add_partials(handle, partials, plan.grid.x, 2 * static_cast<std::size_t>(s.out_c), sums, false);
 }
 
 std::size_t conv_forward_workspace(const Stream& stream, const ConvShape& shape, std::size_t element) {
-    const ConvPlan plan =
-        element == sizeof(float) ? plan_convolution<float>(shape, false) : plan_convolution<double>(shape, false);
-    const std::size_t strict = std::size_t{plan.grid.x} * 2 * static_cast<std::size_t>(shape.c_out) * sizeof(double);
-    return std::max(strict, element == sizeof(float) ? dense_forward_workspace(stream, shape) : 0);
+    return of_element(element, [&](auto zero) {
+        using S = decltype(zero);
+        const ConvPlan plan = plan_convolution<Compute<S>>(shape, false);
+        const std::size_t strict =
+            std::size_t{plan.grid.x} * 2 * static_cast<std::size_t>(shape.c_out) * sizeof(double);
+        if constexpr (std::is_same_v<S, double>)
+            return strict;
+        else
+            return std::max(strict, dense_forward_workspace<S>(stream, shape));
+    });
 }
 
-#define NASCENT_CONV(T) \
-    template void conv_forward(const Stream&, const ConvShape&, const T*, Prologue<T>, const T*, T*, double*, void*);
+#define NASCENT_CONV(S)                                                                                                \
+    template void conv_forward(const Stream&, const ConvShape&, const S*, Prologue<S>, const Compute<S>*, S*, double*, \
+                               void*);
 NASCENT_CONV(float)
 NASCENT_CONV(double)
+NASCENT_CONV(BFloat16)
 #undef NASCENT_CONV
 
 }  // namespace nascent::kernels::gpu

@@ -17,18 +17,18 @@ __device__ T where_positive(T y, T v) {
 }
 
 /// A block per picture and `across` groups of channels; the other threads of a group share out the pixels.
-template <int N, class T>
+template <int N, class S, class T = Compute<S>>
 __global__ void __launch_bounds__(kThreads)
-    pool_kernel(Image s, unsigned across, const T* x, const T* scale, const T* shift, T* pooled) {
+    pool_kernel(Image s, unsigned across, const S* x, const T* scale, const T* shift, T* pooled) {
     SIMT_SHARED(double, part, [kThreads * N]);
     const unsigned t = threadIdx.x, down = kThreads / across, pixels = static_cast<unsigned>(s.h * s.w);
     const int c = static_cast<int>(blockIdx.y * across + t % across) * N;
     double sum[N] = {};
     if (c < s.c) {
         const Pack<T, N> a = load<N>(scale + c), b = load<N>(shift + c);
-        const T* picture = x + static_cast<std::size_t>(blockIdx.x) * pixels * s.c + c;
+        const S* picture = x + static_cast<std::size_t>(blockIdx.x) * pixels * s.c + c;
         for (unsigned p = t / across; p < pixels; p += down) {
-            const Pack<T, N> v = load<N>(picture + static_cast<std::size_t>(p) * s.c);
+            const Pack<T, N> v = read<N>(picture + static_cast<std::size_t>(p) * s.c);
             for (int i = 0; i < N; i++) {
                 const T y = std::fma(v.v[i], a.v[i], b.v[i]);
                 sum[i] += static_cast<double>(where_positive(y, y));
@@ -43,9 +43,9 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 /// partials (chunks, 2, channels): of the pixels of a chunk, g and g * x. `area`: pixels of a picture.
-template <int N, class T>
+template <int N, class S, class T = Compute<S>>
 __global__ void __launch_bounds__(kThreads)
-    pool_sums_kernel(unsigned pixels, unsigned area, unsigned chunk, int channels, unsigned across, const T* x,
+    pool_sums_kernel(unsigned pixels, unsigned area, unsigned chunk, int channels, unsigned across, const S* x,
                      const T* scale, const T* shift, const T* dpooled, double* partials) {
     SIMT_SHARED(double, part, [kThreads * N]);
     const unsigned t = threadIdx.x, down = kThreads / across;
@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(kThreads)
     if (c < channels) {
         const Pack<T, N> a = load<N>(scale + c), b = load<N>(shift + c);
         for (unsigned p = begin + t / across; p < end; p += down) {
-            const Pack<T, N> v = load<N>(x + static_cast<std::size_t>(p) * channels + c);
+            const Pack<T, N> v = read<N>(x + static_cast<std::size_t>(p) * channels + c);
             const Pack<T, N> d = load<N>(dpooled + static_cast<std::size_t>(p / area) * channels + c);
             for (int i = 0; i < N; i++) {
                 const double g = where_positive(std::fma(v.v[i], a.v[i], b.v[i]), d.v[i]);
@@ -73,24 +73,24 @@ __global__ void __launch_bounds__(kThreads)
     }
 }
 
-template <int N, class T>
+template <int N, class S, class T = Compute<S>>
 __global__ void __launch_bounds__(kThreads)
-    pool_gradient_kernel(Image s, const T* x, const T* scale, const T* shift, const T* dpooled, const T* a, const T* b,
-                         const T* c, T* dx, bool accumulate) {
+    pool_gradient_kernel(Image s, const S* x, const T* scale, const T* shift, const T* dpooled, const T* a, const T* b,
+                         const T* c, S* dx, bool accumulate) {
     const unsigned groups = static_cast<unsigned>(s.c / N), area = static_cast<unsigned>(s.h * s.w);
     const unsigned pixel = item() / groups, k = item() % groups * N;
     if (pixel >= static_cast<unsigned>(s.n) * area) return;
     const std::size_t at = static_cast<std::size_t>(pixel) * s.c + k;
-    const Pack<T, N> v = load<N>(x + at), d = load<N>(dpooled + static_cast<std::size_t>(pixel / area) * s.c + k);
+    const Pack<T, N> v = read<N>(x + at), d = load<N>(dpooled + static_cast<std::size_t>(pixel / area) * s.c + k);
     const Pack<T, N> s1 = load<N>(scale + k), s0 = load<N>(shift + k);
     const Pack<T, N> a1 = load<N>(a + k), b1 = load<N>(b + k), c1 = load<N>(c + k);
     Pack<T, N> sum = {};
-    if (accumulate) sum = load<N>(dx + at);
+    if (accumulate) sum = read<N>(dx + at);
     for (int i = 0; i < N; i++) {
         const T g = d.v[i] / static_cast<T>(area) * a1.v[i];
         sum.v[i] += std::fma(v.v[i], b1.v[i], c1.v[i]) + where_positive(std::fma(v.v[i], s1.v[i], s0.v[i]), g);
     }
-    store(dx + at, sum);
+    write(dx + at, sum);
 }
 
 /// `across` lanes of a warp, a power of two, share an output.
@@ -229,23 +229,25 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-template <class T>
-void norm_relu_pool(const Stream& stream, const Image& s, const T* x, const T* scale, const T* shift, T* pooled) {
-    with_width<T>(wide<T>(s.c, {x, scale, shift, pooled}), [&](auto n) {
+template <class S>
+void norm_relu_pool(const Stream& stream, const Image& s, const S* x, const Compute<S>* scale, const Compute<S>* shift,
+                    Compute<S>* pooled) {
+    const bool is_wide = wide<S>(s.c, {x}) && wide_vectors<Compute<S>>({scale, shift, pooled});
+    with_width<S>(is_wide, [&](auto n) {
         const unsigned groups = groups_of(s.c, n), across = threads_across(groups);
-        simt::launch(pool_kernel<n, T>, blocks(stream, dim3(static_cast<unsigned>(s.n), blocks_across(groups, across))),
+        simt::launch(pool_kernel<n, S>, blocks(stream, dim3(static_cast<unsigned>(s.n), blocks_across(groups, across))),
                      s, across, x, scale, shift, pooled);
     });
 }
 
-template <class T>
-void norm_relu_pool_backward_sums(const Stream& stream, const Image& s, const T* x, const T* scale, const T* shift,
-                                  const T* dpooled, double* sums, void* workspace) {
+template <class S>
+void norm_relu_pool_backward_sums(const Stream& stream, const Image& s, const S* x, const Compute<S>* scale,
+                                  const Compute<S>* shift, const Compute<S>* dpooled, double* sums, void* workspace) {
     const PixelChunks chunks(s.pixels());
     double* partials = static_cast<double*>(workspace);
-    with_width<T>(wide<T>(s.c, {x, scale, shift, dpooled}), [&](auto n) {
+    with_width<S>(wide<S>(s.c, {x}) && wide_vectors({scale, shift, dpooled}), [&](auto n) {
         const unsigned groups = groups_of(s.c, n), across = threads_across(groups);
-        simt::launch(pool_sums_kernel<n, T>,
+        simt::launch(pool_sums_kernel<n, S>,
                      blocks(stream, dim3(static_cast<unsigned>(chunks.count), blocks_across(groups, across))),
                      items(s.pixels()), static_cast<unsigned>(s.h * s.w), static_cast<unsigned>(chunks.size), s.c,
                      across, x, scale, shift, dpooled, partials);
@@ -253,11 +255,13 @@ void norm_relu_pool_backward_sums(const Stream& stream, const Image& s, const T*
     add_chunks(stream, partials, chunks.count, product(2, s.c), sums);
 }
 
-template <class T>
-void norm_relu_pool_backward(const Stream& stream, const Image& s, const T* x, const T* scale, const T* shift,
-                             const T* dpooled, const T* a, const T* b, const T* c, T* dx, bool accumulate) {
-    with_width<T>(wide<T>(s.c, {x, scale, shift, dpooled, a, b, c, dx}), [&](auto n) {
-        simt::launch(pool_gradient_kernel<n, T>, items(stream, s.size() / n), s, x, scale, shift, dpooled, a, b, c, dx,
+template <class S>
+void norm_relu_pool_backward(const Stream& stream, const Image& s, const S* x, const Compute<S>* scale,
+                             const Compute<S>* shift, const Compute<S>* dpooled, const Compute<S>* a,
+                             const Compute<S>* b, const Compute<S>* c, S* dx, bool accumulate) {
+    const bool is_wide = wide<S>(s.c, {x, dx}) && wide_vectors({scale, shift, dpooled, a, b, c});
+    with_width<S>(is_wide, [&](auto n) {
+        simt::launch(pool_gradient_kernel<n, S>, items(stream, s.size() / n), s, x, scale, shift, dpooled, a, b, c, dx,
                      accumulate);
     });
 }
@@ -306,12 +310,20 @@ void cross_entropy_backward(const Stream& stream, int n, int classes, const T* p
                  static_cast<unsigned>(classes), probabilities, labels, smoothing, dloss, dlogits, accumulate);
 }
 
+#define NASCENT_HEAD_OF(S)                                                                                             \
+    template void norm_relu_pool(const Stream&, const Image&, const S*, const Compute<S>*, const Compute<S>*,          \
+                                 Compute<S>*);                                                                         \
+    template void norm_relu_pool_backward_sums(const Stream&, const Image&, const S*, const Compute<S>*,               \
+                                               const Compute<S>*, const Compute<S>*, double*, void*);                  \
+    template void norm_relu_pool_backward(const Stream&, const Image&, const S*, const Compute<S>*, const Compute<S>*, \
+                                          const Compute<S>*, const Compute<S>*, const Compute<S>*, const Compute<S>*,  \
+                                          S*, bool);
+NASCENT_HEAD_OF(float)
+NASCENT_HEAD_OF(double)
+NASCENT_HEAD_OF(BFloat16)
+#undef NASCENT_HEAD_OF
+
 #define NASCENT_HEAD(T)                                                                                               \
-    template void norm_relu_pool(const Stream&, const Image&, const T*, const T*, const T*, T*);                      \
-    template void norm_relu_pool_backward_sums(const Stream&, const Image&, const T*, const T*, const T*, const T*,   \
-                                               double*, void*);                                                       \
-    template void norm_relu_pool_backward(const Stream&, const Image&, const T*, const T*, const T*, const T*,        \
-                                          const T*, const T*, const T*, T*, bool);                                    \
     template void linear_forward(const Stream&, int, int, int, const T*, const T*, const T*, T*);                     \
     template void linear_backward(const Stream&, int, int, int, const T*, const T*, const T*, T*, bool, T*, bool, T*, \
                                   bool);                                                                              \

@@ -12,9 +12,10 @@ std::size_t conv_backward_workspace(const Stream&, const ConvShape&, std::size_t
 namespace {
 
 /// A source of pixels (tile.cuh) that reads the data set's bytes.
-template <class T>
+template <class S>
 struct PictureSource {
-    PictureBatch<T> batch;
+    using T = Compute<S>;
+    PictureBatch<S> batch;
     int h, w;
 
     struct Channels {
@@ -42,8 +43,9 @@ struct PictureSource {
     }
 };
 
-template <class T>
-__global__ void __launch_bounds__(kThreads) input_kernel(PictureSource<T> source, unsigned pixels, T* x) {
+template <class S>
+__global__ void __launch_bounds__(kThreads) input_kernel(PictureSource<S> source, unsigned pixels, S* x) {
+    using T = Compute<S>;
     if (item() >= pixels) return;
     const unsigned w = static_cast<unsigned>(source.w), h = static_cast<unsigned>(source.h), row = item() / w;
     for (int first = 0; first < 3; first += kWide<T>) {
@@ -51,43 +53,47 @@ __global__ void __launch_bounds__(kThreads) input_kernel(PictureSource<T> source
         const Wide<T> v = source.value(
             source.fetch(static_cast<int>(row / h), static_cast<int>(row % h), static_cast<int>(item() % w), channels),
             channels);
-        store_channels(x + static_cast<std::size_t>(item()) * 3 + first, v, 3 - first, false);
+        store_channels(x + static_cast<std::size_t>(item()) * 3 + first, narrow<S>(v), 3 - first, false);
     }
 }
 
 }  // namespace
 
-template <class T>
-void picture_input(const Stream& stream, const ConvShape& s, PictureBatch<T> batch, T* x) {
+template <class S>
+void picture_input(const Stream& stream, const ConvShape& s, PictureBatch<S> batch, S* x) {
     const unsigned pixels = items(static_cast<std::size_t>(s.n) * s.h * s.w);
-    simt::launch(input_kernel<T>, items(stream, pixels), PictureSource<T>{batch, s.h, s.w}, pixels, x);
+    simt::launch(input_kernel<S>, items(stream, pixels), PictureSource<S>{batch, s.h, s.w}, pixels, x);
 }
 
-template <class T>
-void picture_conv_forward(const Stream& stream, const ConvShape& shape, PictureBatch<T> batch, const T* w, T* z,
-                          double* sums, void* workspace) {
+template <class S>
+void picture_conv_forward(const Stream& stream, const ConvShape& shape, PictureBatch<S> batch, const Compute<S>* w,
+                          S* z, double* sums, void* workspace) {
+    using T = Compute<S>;
     const ConvPlan plan = plan_convolution<T>(shape, false);
     const ConvTiles& s = plan.s;
     const auto handle = static_cast<simt::stream_t>(stream.handle);
     double* partials = sums ? static_cast<double*>(workspace) : nullptr;
-    simt::launch(convolve_kernel<false, T, PictureSource<T>, StoreZ<T>>,
-                 {plan.grid, plan.threads, plan.shared_bytes, handle}, s, PictureSource<T>{batch, s.in_h, s.in_w}, w,
-                 wide<T>(s.out_c, {w}), StoreZ<T>{z, s.out_h, s.out_w, s.out_c, wide<T>(s.out_c, {z})}, partials);
+    simt::launch(convolve_kernel<false, T, PictureSource<S>, StoreZ<S>>,
+                 {plan.grid, plan.threads, plan.shared_bytes, handle}, s, PictureSource<S>{batch, s.in_h, s.in_w}, w,
+                 wide<T>(s.out_c, {w}), StoreZ<S>{z, s.out_h, s.out_w, s.out_c, wide<S, kGroup<S>>(s.out_c, {z})},
+                 partials);
     if (sums) add_partials(handle, partials, plan.grid.x, 2 * static_cast<std::size_t>(s.out_c), sums, false);
 }
 
-template <class T>
-void picture_conv_backward(const Stream& stream, const ConvShape& shape, PictureBatch<T> batch, const T* dy,
-                           NormFold<T> fold, T* dw, bool accumulate_dw, void* workspace) {
+template <class S>
+void picture_conv_backward(const Stream& stream, const ConvShape& shape, PictureBatch<S> batch, const S* dy,
+                           NormFold<S> fold, Compute<S>* dw, bool accumulate_dw, void* workspace) {
+    using T = Compute<S>;
     const auto handle = static_cast<simt::stream_t>(stream.handle);
     const int c_out = shape.c_out;
     const GradientPlan plan = plan_gradient<T>(shape);
     T* partials = static_cast<T*>(workspace);
-    with_width<T>(wide<T>(c_out, {dy, fold.z, fold.scale, fold.slope, fold.shift}), [&](auto n) {
-        using Gradient = FoldSource<T, (n > 1)>;
-        simt::launch(weight_gradient_kernel<3, T, PictureSource<T>, Gradient>,
+    const bool is_wide = wide<S, kGroup<S>>(c_out, {dy, fold.z}) && wide_vectors({fold.scale, fold.slope, fold.shift});
+    with_width<T>(is_wide, [&](auto n) {
+        using Gradient = FoldSource<S, (n > 1)>;
+        simt::launch(weight_gradient_kernel<3, T, PictureSource<S>, Gradient>,
                      {plan.grid, plan.threads, plan.shared_bytes, handle}, plan.s,
-                     PictureSource<T>{batch, shape.h, shape.w}, Gradient{dy, shape.out_h(), shape.out_w(), c_out, fold},
+                     PictureSource<S>{batch, shape.h, shape.w}, Gradient{dy, shape.out_h(), shape.out_w(), c_out, fold},
                      wide<T>(c_out, {partials}), partials);
     });
     add_partials(handle, partials, plan.grid.x, std::size_t{27} * static_cast<std::size_t>(c_out), dw, accumulate_dw);
@@ -100,14 +106,15 @@ std::size_t picture_conv_backward_workspace(const Stream& stream, const ConvShap
     return gpu::conv_backward_workspace(stream, s, element);
 }
 
-#define NASCENT_PICTURE(T)                                                                                           \
-    template void picture_input(const Stream&, const ConvShape&, PictureBatch<T>, T*);                               \
-    template void picture_conv_forward(const Stream&, const ConvShape&, PictureBatch<T>, const T*, T*, double*,      \
-                                       void*);                                                                       \
-    template void picture_conv_backward(const Stream&, const ConvShape&, PictureBatch<T>, const T*, NormFold<T>, T*, \
-                                        bool, void*);
+#define NASCENT_PICTURE(S)                                                                                       \
+    template void picture_input(const Stream&, const ConvShape&, PictureBatch<S>, S*);                           \
+    template void picture_conv_forward(const Stream&, const ConvShape&, PictureBatch<S>, const Compute<S>*, S*,  \
+                                       double*, void*);                                                          \
+    template void picture_conv_backward(const Stream&, const ConvShape&, PictureBatch<S>, const S*, NormFold<S>, \
+                                        Compute<S>*, bool, void*);
 NASCENT_PICTURE(float)
 NASCENT_PICTURE(double)
+NASCENT_PICTURE(BFloat16)
 #undef NASCENT_PICTURE
 
 }  // namespace nascent::kernels::gpu

@@ -32,15 +32,21 @@ __global__ void relu6_gradient_kernel(unsigned size, const T* x, const T* dy, T*
     const T g = x[i] <= T(0) || x[i] >= T(6) ? T(0) : dy[i];
     dx[i] = accumulate ? dx[i] + g : g;
 }
-template <class T>
-__global__ void add_kernel(unsigned size, const T* a, const T* b, T* y) {
+template <class S>
+__global__ void add_kernel(unsigned size, const S* a, const S* b, S* y) {
     const unsigned i = item();
-    if (i < size) y[i] = a[i] + b[i];
+    if (i < size) y[i] = narrow<S>(widen(a[i]) + widen(b[i]));
 }
-template <class T>
-__global__ void copy_kernel(unsigned size, const T* dy, T* dx, bool accumulate) {
+template <class S>
+__global__ void copy_kernel(unsigned size, const S* dy, S* dx, bool accumulate) {
     const unsigned i = item();
-    if (i < size) dx[i] = accumulate ? dx[i] + dy[i] : dy[i];
+    if (i < size) dx[i] = accumulate ? narrow<S>(widen(dx[i]) + widen(dy[i])) : dy[i];
+}
+
+template <class S>
+__global__ void store_kernel(unsigned size, const Compute<S>* x, S* y) {
+    const unsigned i = item();
+    if (i < size) y[i] = narrow<S>(x[i]);
 }
 
 /// A block per channel.
@@ -129,6 +135,11 @@ void copy_or_add(const Stream& stream, std::size_t size, const T* dy, T* dx, boo
     simt::launch(copy_kernel<T>, items(stream, size), items(size), dy, dx, accumulate);
 }
 
+template <class S>
+void store_as(const Stream& stream, std::size_t size, const Compute<S>* x, S* y) {
+    simt::launch(store_kernel<S>, items(stream, size), items(size), x, y);
+}
+
 template <class T>
 void batch_norm_plain_forward(const Stream& stream, const Image& s, const T* x, const T* gamma, const T* beta,
                               double eps, T* y, T* mean, T* rstd) {
@@ -165,5 +176,10 @@ void batch_norm_plain_running(const Stream& stream, const NormShape& s, const T*
 NASCENT_PRIMITIVE(float)
 NASCENT_PRIMITIVE(double)
 #undef NASCENT_PRIMITIVE
+template void add_forward(const Stream&, std::size_t, const BFloat16*, const BFloat16*, BFloat16*);
+template void copy_or_add(const Stream&, std::size_t, const BFloat16*, BFloat16*, bool);
+template void store_as(const Stream&, std::size_t, const float*, float*);
+template void store_as(const Stream&, std::size_t, const double*, double*);
+template void store_as(const Stream&, std::size_t, const float*, BFloat16*);
 
 }  // namespace nascent::kernels::gpu

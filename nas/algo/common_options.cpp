@@ -67,22 +67,26 @@ void add_process_options(OptionTable& t, ProcessOptions& o, const std::string& p
 
 void add_precision_option(OptionTable& t, std::string& precision) {
     t.add(
-        "train.precision", "--precision", precision, {"float32", "tf32"},
-        "products on the gpu: of float32 as it is, or of factors rounded to tf32 on tensor cores, added up in float32; "
-        "weights and activations are float32 in both");
+        "train.precision", "--precision", precision, {"float32", "tf32", "bf16"},
+        "on the gpu: float32 as it is, or products of factors rounded to tf32 on tensor cores, added up in float32; or "
+        "activations and their gradients stored as bf16 and multiplied so. Weights and statistics are float32");
 }
 
-void check_precision(const std::string& precision, const std::string& dtype, const ProcessOptions& o) {
+void check_precision(const std::string& precision, const std::string& dtype, const ProcessOptions& o,
+                     const std::string& network) {
     if (precision == "float32") return;
     NASCENT_CHECK(o.device == "gpu", usage, "train.precision = {} is of the gpu, run.device = {}", precision, o.device);
     NASCENT_CHECK(dtype == "float32", usage, "train.precision = {} is of train.dtype = float32, it is {}", precision,
                   dtype);
+    NASCENT_CHECK(precision != "bf16" || network.empty(), usage,
+                  "train.precision = bf16 is not of {} yet: give --precision tf32", network);
 }
 
 std::unique_ptr<Device> run_device(const ProcessOptions& o, const std::string& precision) {
-    check_precision(precision, "float32", o);
+    check_precision(precision, "float32", o, "");
     std::unique_ptr<Device> device = make_device(o.device, o.threads);
     if (precision == "tf32") device->kernel_options.precision = Precision::tf32;
+    if (precision == "bf16") device->kernel_options.precision = Precision::bf16;
     return device;
 }
 
@@ -140,7 +144,8 @@ std::string describe(const Dataset& set, const std::string& used, const std::str
 
 std::string target_of(Device& device) {
     if (device.kind() == DeviceKind::cpu) return fmt::format("cpu ({})", kernel_target());
-    return device.name() + (device.kernel_options.precision == Precision::tf32 ? ", tf32" : "");
+    constexpr const char* precisions[] = {"", ", tf32", ", bf16"};
+    return device.name() + precisions[static_cast<std::size_t>(device.kernel_options.precision)];
 }
 
 void check_pictures(const Dataset& set, std::size_t now, std::size_t before) {

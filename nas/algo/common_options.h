@@ -43,10 +43,12 @@ void add_process_options(OptionTable& table, ProcessOptions& options, const std:
 
 /// train.precision, of float32 on the gpu.
 void add_precision_option(OptionTable& table, std::string& precision);
-/// Throws Error(usage) where tf32 is asked for and the device is not the gpu or the type not float32.
-void check_precision(const std::string& precision, const std::string& dtype, const ProcessOptions& process);
-/// The run's device with its products' precision. Throws what make_device() does, and Error(usage) where a run whose
-/// products are tf32 would go on on the cpu.
+/// Throws Error(usage) where tf32 or bf16 is asked for and the device is not the gpu or the type not float32, or bf16
+/// of a network that does not store it: `network` is how messages name such a one, and empty otherwise.
+void check_precision(const std::string& precision, const std::string& dtype, const ProcessOptions& process,
+                     const std::string& network);
+/// The run's device with its precision. Throws what make_device() does, and Error(usage) where a run in tf32 or bf16
+/// would go on on the cpu.
 std::unique_ptr<Device> run_device(const ProcessOptions& process, const std::string& precision);
 
 /// The keys that may change when a run goes on: they move no bit of its result.
@@ -67,7 +69,7 @@ Dataset load_pictures(const PictureOptions& pictures, const ProcessOptions& proc
 /// Throws Error(data) unless the pictures are squares; their side.
 int square_side(const Dataset& set);
 
-/// "cpu (avx512)", "gpu (...)", "gpu (...), tf32": what the bits depend on.
+/// "cpu (avx512)", "gpu (...)", "gpu (...), tf32", "gpu (...), bf16": what the bits depend on.
 std::string target_of(Device& device);
 /// Throws Error(data) where a run that goes on has other pictures than it had.
 void check_pictures(const Dataset& set, std::size_t now, std::size_t before);

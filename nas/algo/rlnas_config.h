@@ -46,7 +46,7 @@ struct RlnasConfig {
         int schedule_epochs = 0;            // that the rates fall over; 0: epochs
         std::string dtype = "float32";      // float32 | float64
         std::string conv = "direct";        // direct | winograd
-        std::string precision = "float32";  // float32 | tf32: products on the gpu
+        std::string precision = "float32";  // float32 | tf32: products on the gpu | bf16: activations too
     } train;
 
     struct Angle {

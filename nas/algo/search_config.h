@@ -47,7 +47,7 @@ struct SearchConfig {
         std::string inactive = "skip";      // coast | skip
         std::string dtype = "float32";      // float32 | float64
         std::string conv = "direct";        // direct | winograd
-        std::string precision = "float32";  // float32 | tf32: products on the gpu
+        std::string precision = "float32";  // float32 | tf32: products on the gpu | bf16: activations too
     } train;
 
     struct Arch {

@@ -107,7 +107,7 @@ void resolve(SposConfig& c) {
         c.train.flops = c.space.ends_with("-mmrazor") ? "mmrazor" : c.space.starts_with("mobilenet") ? "thop" : "mac";
     NASCENT_CHECK(!c.data.holdout_from_train || c.data.holdout > 0, usage,
                   "data.holdout_from_train says where held-out pictures stay, and none are held out: give --holdout K");
-    check_precision(c.train.precision, c.train.dtype, c.run);
+    check_precision(c.train.precision, c.train.dtype, c.run, "space = " + c.space);
     NASCENT_CHECK(c.train.lr_min <= c.train.lr, usage, "train.lr_min = {} is above train.lr = {}", c.train.lr_min,
                   c.train.lr);
     NASCENT_CHECK(c.train.label_smoothing < 1, usage, "train.label_smoothing = 1 leaves nothing of the label");

@@ -49,7 +49,7 @@ struct SposConfig {
         int bucket_tries = 500;
         double widen_from = 0, widen_every = 0;  // epochs, shufflenet-channels
         std::string dtype = "float32";           // float32 | float64
-        std::string precision = "float32";       // float32 | tf32: products on the gpu
+        std::string precision = "float32";       // float32 | tf32: products on the gpu | bf16: activations too
     } train;
 
     SposSearchOptions search;

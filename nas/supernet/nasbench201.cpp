@@ -163,8 +163,8 @@ Tensor Nb201Supernet::stem(const Tensor& x, bool training) {
     const Shape wanted{x.shape.rank() == 4 ? x.shape[0] : 0, config_.input_size, config_.input_size, 3};
     NASCENT_CHECK(x.shape == wanted, runtime, "expected pictures (n, {0}, {0}, 3), got {1}", config_.input_size,
                   x.shape.text());
-    return conv_norm(x, parameter(stem_.weight), parameter(stem_.norm.gamma), parameter(stem_.norm.beta),
-                     norm_args(stem_.norm, training));
+    return conv_norm(as_activations(x), parameter(stem_.weight), parameter(stem_.norm.gamma),
+                     parameter(stem_.norm.beta), norm_args(stem_.norm, training));
 }
 Tensor Nb201Supernet::stem(const PictureInput& x, bool training) {
     const Shape wanted{x.pictures.shape[0], config_.input_size, config_.input_size, 3};

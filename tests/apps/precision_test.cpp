@@ -1,4 +1,4 @@
-// --precision tf32, on the emulator where there is no CUDA.
+// --precision tf32 and bf16, on the emulator where there is no CUDA.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -22,7 +22,6 @@ std::vector<std::string> tiny_run(const std::string& out, std::vector<std::strin
     a.insert(a.end(), more.begin(), more.end());
     return a;
 }
-const std::vector<std::string> kTf32{"--device", "gpu", "--precision", "tf32"};
 
 /// Of a build with CUDA on a machine without a GPU.
 bool no_gpu(const Outcome& o) {
@@ -33,7 +32,7 @@ bool no_gpu(const Outcome& o) {
 
 }  // namespace
 
-TEST_CASE("--precision tf32 is of the gpu and of float32 in every program") {
+TEST_CASE("--precision is of the gpu and of float32 in every program") {
     TemporaryFolder folder;
     for (const std::string& program :
          {std::string(NASCENT_RLNAS), std::string(NASCENT_DARTS_SEARCH), std::string(NASCENT_SPOS)}) {
@@ -43,19 +42,41 @@ TEST_CASE("--precision tf32 is of the gpu and of float32 in every program") {
             a.insert(a.end(), more.begin(), more.end());
             return emulated(a, program);
         };
-        const Outcome cpu = run({"tf32"}), wide = run({"tf32", "--device", "gpu", "--dtype", "float64"});
-        CHECK(cpu.code == 2);
-        CHECK(cpu.err.find("train.precision = tf32 is of the gpu") != std::string::npos);
-        CHECK(wide.code == 2);
-        CHECK(wide.err.find("train.precision = tf32 is of train.dtype = float32") != std::string::npos);
+        for (const std::string& precision : {std::string("tf32"), std::string("bf16")}) {
+            const Outcome cpu = run({precision}), wide = run({precision, "--device", "gpu", "--dtype", "float64"});
+            CHECK(cpu.code == 2);
+            CHECK(cpu.err.find("train.precision = " + precision + " is of the gpu") != std::string::npos);
+            CHECK(wide.code == 2);
+            CHECK(wide.err.find("train.precision = " + precision + " is of train.dtype = float32") !=
+                  std::string::npos);
+        }
         CHECK(run({"half", "--device", "gpu"}).code == 2);
+    }
+    // Networks whose activations are float32 still.
+    const std::string none = folder / "none";
+    for (const auto& [program, more] :
+         std::vector<std::pair<std::string, std::vector<std::string>>>{{NASCENT_RLNAS, {"--space", "darts"}},
+                                                                       {NASCENT_RLNAS, {"--space", "mobilenet"}},
+                                                                       {NASCENT_DARTS_SEARCH, {}},
+                                                                       {NASCENT_SPOS, {}}}) {
+        std::vector<std::string> a{"run",      "--data", "synthetic",   "--out", none,
+                                   "--device", "gpu",    "--precision", "bf16"};
+        a.insert(a.end(), more.begin(), more.end());
+        const Outcome o = emulated(a, program);
+        CAPTURE(program);
+        CHECK(o.code == 2);
+        CHECK(o.err.find("train.precision = bf16 is not of ") != std::string::npos);
     }
     CHECK_FALSE(std::filesystem::exists(folder / "none"));
 }
 
-TEST_CASE("a run in tf32 learns, twice to the same bits, and goes on in tf32 alone") {
+namespace {
+
+/// Learns, twice to the same bits, and goes on in this precision alone.
+void check_run(const std::string& precision) {
+    const std::vector<std::string> asked{"--device", "gpu", "--precision", precision};
     TemporaryFolder folder, output;
-    const Outcome o = emulated(tiny_run(folder / "one", kTf32));
+    const Outcome o = emulated(tiny_run(folder / "one", asked));
     if (no_gpu(o)) return;
     INFO(o.err);
     REQUIRE(o.code == 0);
@@ -64,8 +85,9 @@ TEST_CASE("a run in tf32 learns, twice to the same bits, and goes on in tf32 alo
     REQUIRE(emulated(tiny_run(folder / "strict", {"--device", "gpu"})).code == 0);
     CHECK(remains(folder / "strict").initial == remains(folder / "one").initial);
     CHECK(remains(folder / "strict").trained != remains(folder / "one").trained);
-    CHECK(json::parse(read_text(folder / "one/arch.json")).at("device").get<std::string>().ends_with(", tf32"));
-    CHECK_FALSE(json::parse(read_text(folder / "strict/arch.json")).at("device").get<std::string>().ends_with("tf32"));
+    CHECK(json::parse(read_text(folder / "one/arch.json")).at("device").get<std::string>().ends_with(", " + precision));
+    CHECK_FALSE(
+        json::parse(read_text(folder / "strict/arch.json")).at("device").get<std::string>().ends_with(precision));
 
     std::vector<double> losses;
     const std::string events = read_text(folder / "one/events.jsonl");
@@ -77,7 +99,7 @@ TEST_CASE("a run in tf32 learns, twice to the same bits, and goes on in tf32 alo
 
     // Stopped and resumed: where it was, to the same bits; neither elsewhere nor otherwise.
     const std::string run = folder / "stopped";
-    std::vector<std::string> arguments = tiny_run(run, kTf32);
+    std::vector<std::string> arguments = tiny_run(run, asked);
     arguments.insert(arguments.end(), {"--checkpoint-steps", "2"});
     const pid_t pid = start(arguments, output.path(), {{"NASCENT_EMULATE", "1"}});
     while (waitpid(pid, nullptr, WNOHANG) == 0 && !std::filesystem::exists(run + "/ckpt/step-000000006")) usleep(2000);
@@ -85,8 +107,13 @@ TEST_CASE("a run in tf32 learns, twice to the same bits, and goes on in tf32 alo
     waitpid(pid, nullptr, 0);
     const Outcome cpu = rlnas({"resume", run, "--device", "cpu"});
     CHECK(cpu.code == 2);
-    CHECK(cpu.err.find("train.precision = tf32 is of the gpu") != std::string::npos);
+    CHECK(cpu.err.find("train.precision = " + precision + " is of the gpu") != std::string::npos);
     CHECK(rlnas({"resume", run, "--precision", "float32"}).code == 2);
     REQUIRE(emulated({"resume", run}).code == 0);
     CHECK(remains(run).trained == remains(folder / "one").trained);
 }
+
+}  // namespace
+
+TEST_CASE("a run in tf32 learns, twice to the same bits, and goes on in tf32 alone") { check_run("tf32"); }
+TEST_CASE("a run in bf16 learns, twice to the same bits, and goes on in bf16 alone") { check_run("bf16"); }

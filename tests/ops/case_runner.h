@@ -1,5 +1,7 @@
 // Runs one op case on one device: fills the inputs, computes the value and the gradients, brings them to the host.
 #pragma once
+#include <algorithm>
+#include <bit>
 #include <cstdlib>
 #include <map>
 #include <string>
@@ -26,6 +28,7 @@ struct RunOptions {
     const std::vector<Numbers>* inputs = nullptr;  // instead of random ones
     Arena* kept = nullptr;                         // for the inputs, so that they come again at the same addresses
     Segments* segments = nullptr;                  // replays calls from captures
+    const Numbers* cotangent = nullptr;            // instead of a random one
 };
 
 /// All registered ops, or with NASCENT_ONLY_OP=name that one: while it is being written.
@@ -62,8 +65,42 @@ inline Numbers begun_gradient(const Case& c, int input) {
     return random_numbers(c.inputs[static_cast<std::size_t>(input)].size(), 2000);
 }
 
+inline float of_bf16(std::uint16_t bits) { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
+/// To the nearest, ties to even; finite.
+inline std::uint16_t to_bf16(double v) {
+    const auto bits = std::bit_cast<std::uint32_t>(static_cast<float>(v));
+    return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+/// What a tensor of the type makes of numbers.
+inline Numbers stored(Numbers x, DType dtype) {
+    for (double& v : x)
+        v = dtype == DType::bf16 ? of_bf16(to_bf16(v)) : dtype == DType::f32 ? static_cast<float>(v) : v;
+    return x;
+}
+/// Of an input: with bf16 those are float32 that are no activations.
+inline DType input_type(const Case& c, std::size_t input, DType dtype) {
+    return dtype == DType::bf16 && static_cast<int>(input) >= c.activations ? DType::f32 : dtype;
+}
+
+/// float64 and float32, and bf16 where the case has it.
+inline std::vector<DType> types_of(const Case& c) {
+    std::vector<DType> types{DType::f64, DType::f32};
+    if (c.activations >= 0) types.push_back(DType::bf16);
+    return types;
+}
+/// Ops without an input that says so take the activations' type from the device.
+inline void set_precision(Device& device, DType dtype) {
+    device.kernel_options.precision = dtype == DType::bf16 ? Precision::bf16 : Precision::float32;
+}
+
 inline Numbers to_host(const Tensor& t) {
     Numbers host(t.size());
+    if (t.dtype == DType::bf16) {
+        std::vector<std::uint16_t> bits(t.size());
+        t.device->copy_out(bits.data(), t.data, t.bytes());
+        std::transform(bits.begin(), bits.end(), host.begin(), of_bf16);
+        return host;
+    }
     with_type(t.dtype, [&](auto zero) {
         std::vector<decltype(zero)> typed(t.size());
         t.device->copy_out(typed.data(), t.data, t.bytes());
@@ -73,6 +110,11 @@ inline Numbers to_host(const Tensor& t) {
 }
 
 inline void from_host(const Tensor& t, const Numbers& host) {
+    if (t.dtype == DType::bf16) {
+        std::vector<std::uint16_t> bits(t.size());
+        std::transform(host.begin(), host.end(), bits.begin(), to_bf16);
+        return t.device->copy_in(t.data, bits.data(), t.bytes());
+    }
     with_type(t.dtype, [&](auto zero) {
         std::vector<decltype(zero)> typed(host.begin(), host.end());
         t.device->copy_in(t.data, typed.data(), t.bytes());
@@ -96,7 +138,7 @@ inline Result run_case(const Case& c, Arena& step, const RunOptions& options) {
         TapeScope recording(&tape);
         std::vector<Tensor> in;
         for (std::size_t i = 0; i < c.inputs.size(); i++) {
-            in.push_back(kept.tensor(c.inputs[i], options.dtype));
+            in.push_back(kept.tensor(c.inputs[i], input_type(c, i, options.dtype)));
             from_host(in[i], host[i]);
             if (options.wanted.empty() ? differentiable(c, i) : options.wanted[i]) tape.watch(in[i]);
         }
@@ -104,7 +146,7 @@ inline Result run_case(const Case& c, Arena& step, const RunOptions& options) {
         Tensor y = c.run(in);
         result.value = to_host(y);
         Tensor dy = kept.tensor(y.shape, y.dtype);
-        from_host(dy, random_numbers(y.size(), 1000));
+        from_host(dy, options.cotangent ? *options.cotangent : random_numbers(y.size(), 1000));
         std::vector<Tape::Cotangent> from{{y, dy}};
         if (options.begun >= 0) {
             const Tensor& x = in[static_cast<std::size_t>(options.begun)];
@@ -143,9 +185,7 @@ inline Result run_case(const Case& c, Arena& step, const RunOptions& options) {
         kept.check_red_zones();
         for (std::size_t i = 0; i < in.size(); i++) {
             Numbers now = to_host(in[i]);
-            Numbers before = host[i];
-            if (options.dtype == DType::f32)
-                for (double& v : before) v = static_cast<float>(v);
+            const Numbers before = stored(host[i], in[i].dtype);
             NASCENT_CHECK(now == before, runtime, "input {} was changed", i);
         }
     }

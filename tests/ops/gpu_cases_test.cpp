@@ -33,9 +33,11 @@ TEST_CASE("captured and replayed equals eager to the bit") {
     Arena step(*device, std::size_t{1} << 30, true), kept(*device, std::size_t{1} << 30, true);
     for (const OpEntry& op : ops_asked_for())
         for (const Case& c : op.cases())
-            for (DType dtype : {DType::f64, DType::f32}) {
+            for (DType dtype : types_of(c)) {
                 CAPTURE(std::string(op.name));
                 CAPTURE(c.what);
+                CAPTURE(name_of(dtype));
+                set_precision(*device, dtype);
                 const Result eager = run_case(c, step, {.dtype = dtype, .kept = &kept});
                 Segments segments(*device);
                 for (int i = 0; i < 4; i++) {  // as it is, captured, replayed twice

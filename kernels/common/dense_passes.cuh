@@ -1,0 +1,96 @@
+// See dense_conv.cuh. A file for each type.
+#pragma once
+#include "kernels/common/bf16.cuh"
+#include "kernels/common/conv_gradient.cuh"
+#include "kernels/common/dense_conv.cuh"
+#include "kernels/common/dense_gradient.cuh"
+#include "kernels/common/partials.cuh"
+
+namespace nascent::kernels::gpu {
+namespace {
+template <class S>
+bool wide_input(const ConvShape& s, const S* x, const Prologue<S>& prologue) {
+    return wide<S>(s.c_in, {x}) && wide_vectors({prologue.scale, prologue.shift});
+}
+template <class S>
+bool wide_gradient(const ConvShape& s, const S* dy, const NormFold<S>& fold) {
+    return wide<S>(s.c_out, {dy, fold.z}) && wide_vectors({fold.scale, fold.slope, fold.shift});
+}
+simt::stream_t handle(const Stream& stream) { return static_cast<simt::stream_t>(stream.handle); }
+}  // namespace
+
+template <class S>
+bool dense_forward(const Stream& stream, const ConvShape& shape, const S* x, const Prologue<S>& prologue,
+                   const float* w, S* z, double* sums, void* workspace) {
+    if (!has_dense<S>(stream, shape.c_in, shape.c_out) || !wide_input(shape, x, prologue) || !wide_vectors({w}) ||
+        !wide<S>(shape.c_out, {z}))
+        return false;
+    using P = typename Dense<S>::Products;
+    const ConvShape s = flattened(shape);
+    const DensePlan plan = plan_dense<P>(s, false);
+    double* partials = sums ? static_cast<double*>(workspace) : nullptr;
+    launch_dense<P, false>(handle(stream), plan, typename Dense<S>::Input{x, s.h, s.w, s.c_in, prologue}, w,
+                           StoreZ<S>{z, s.out_h(), s.out_w(), s.c_out, true}, partials);
+    if (sums) add_partials(handle(stream), partials, plan.grid.x, 2 * static_cast<std::size_t>(s.c_out), sums, false);
+    return true;
+}
+
+template <class S>
+bool dense_input_gradient(const Stream& stream, const ConvShape& shape, const S* x, const Prologue<S>& prologue,
+                          const float* w, const S* dy, const NormFold<S>& fold, S* da, bool accumulate) {
+    if (!has_dense<S>(stream, shape.c_in, shape.c_out) || !wide_gradient(shape, dy, fold) || !wide_vectors({w}))
+        return false;
+    using P = typename Dense<S>::Products;
+    const ConvShape s = flattened(shape);
+    const bool is_wide = wide_input(s, x, prologue) && wide<S>(s.c_in, {da});
+    launch_dense<P, true>(handle(stream), plan_dense<P>(s, true),
+                          typename Dense<S>::Gradient{dy, s.out_h(), s.out_w(), s.c_out, fold}, w,
+                          StoreGradient<S>{da, {x, s.h, s.w, s.c_in, prologue}, is_wide, accumulate}, nullptr);
+    return true;
+}
+
+template <class S>
+bool dense_weight_gradient(const Stream& stream, const ConvShape& shape, const S* x, const Prologue<S>& prologue,
+                           const S* dy, const NormFold<S>& fold, float* dw, bool accumulate, void* workspace) {
+    if (!has_dense<S>(stream, shape.c_in, shape.c_out) || !wide_gradient(shape, dy, fold) ||
+        !wide_input(shape, x, prologue))
+        return false;
+    using P = typename Dense<S>::Products;
+    const ConvShape s = flattened(shape);
+    const DenseGradientPlan plan = plan_dense_gradient<P>(s);
+    float* partials = static_cast<float*>(workspace);
+    const typename Dense<S>::Input input{x, s.h, s.w, s.c_in, prologue};
+    const typename Dense<S>::Gradient gradient{dy, s.out_h(), s.out_w(), s.c_out, fold};
+    if (s.k == 1)
+        launch_dense_gradient<P, 1>(handle(stream), plan, input, gradient, partials);
+    else
+        launch_dense_gradient<P, 3>(handle(stream), plan, input, gradient, partials);
+    add_partials(handle(stream), partials, plan.grid.x, static_cast<std::size_t>(s.k * s.k) * s.c_in * s.c_out, dw,
+                 accumulate);
+    return true;
+}
+
+template <class S>
+std::size_t dense_forward_workspace(const Stream& stream, const ConvShape& s) {
+    if (!has_dense<S>(stream, s.c_in, s.c_out)) return 0;
+    return std::size_t{plan_dense<typename Dense<S>::Products>(flattened(s), false).grid.x} * 2 *
+           static_cast<std::size_t>(s.c_out) * sizeof(double);
+}
+template <class S>
+std::size_t dense_backward_workspace(const Stream& stream, const ConvShape& s) {
+    if (!has_dense<S>(stream, s.c_in, s.c_out)) return 0;
+    return std::size_t{plan_dense_gradient<typename Dense<S>::Products>(flattened(s)).grid.x} *
+           static_cast<std::size_t>(s.k * s.k) * s.c_in * s.c_out * sizeof(float);
+}
+
+#define NASCENT_DENSE(S)                                                                                            \
+    template bool dense_forward(const Stream&, const ConvShape&, const S*, const Prologue<S>&, const float*, S*,    \
+                                double*, void*);                                                                    \
+    template bool dense_input_gradient(const Stream&, const ConvShape&, const S*, const Prologue<S>&, const float*, \
+                                       const S*, const NormFold<S>&, S*, bool);                                     \
+    template bool dense_weight_gradient(const Stream&, const ConvShape&, const S*, const Prologue<S>&, const S*,    \
+                                        const NormFold<S>&, float*, bool, void*);                                   \
+    template std::size_t dense_forward_workspace<S>(const Stream&, const ConvShape&);                               \
+    template std::size_t dense_backward_workspace<S>(const Stream&, const ConvShape&);
+
+}  // namespace nascent::kernels::gpu

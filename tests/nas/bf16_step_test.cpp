@@ -1,0 +1,106 @@
+// Steps of the path supernet whose activations are stored as bf16.
+#include "nas/supernet/training_state.h"
+#include "tests/nas/path_step.h"
+
+using namespace nascent;
+using testing::distance;
+using testing::PathRun;
+
+namespace {
+
+std::unique_ptr<Device> bf16_device() {
+    auto gpu = testing::gpu_device();
+    if (gpu) gpu->kernel_options.precision = Precision::bf16;
+    return gpu;
+}
+std::string bytes(const PathRun<float>& run) {
+    const TrainingState state = TrainingState::of(run.net, run.trainer.optimizer());
+    std::string all;
+    for (const SafeTensor& t : state.tensors())
+        all.append(reinterpret_cast<const char*>(t.bytes.data()), t.bytes.size());
+    return all;
+}
+
+}  // namespace
+
+// As tf32_step_test.cpp, with numbers off by at most a part of 2^-8. Forward the weights, what they are multiplied
+// with, z, and what a node is; backward the weights, the gradient of z, the activations it is multiplied with, and a
+// gradient that is stored, which up to three operators add to: ten parts.
+TEST_CASE("a path step in bf16 is as far from float64's as its roundings make it") {
+    auto gpu = bf16_device(), strict_gpu = testing::gpu_device();
+    if (!gpu) return;
+    constexpr double kRoundoff = 0x1p-8;
+    constexpr int kDraws = 8;
+    PathRun<double> exact(make_device("cpu", 1));
+    const double loss = exact.trainer.step().loss;
+    const std::vector<double> gradient = exact.momenta();
+    double losses = 0, gradients = 0;
+    std::mt19937 random(5);
+    for (int i = 0; i < kDraws; i++) {
+        PathRun<double> off(make_device("cpu", 1));
+        off.for_weights([&](int, double w) { return w * (1 + (random() & 1 ? kRoundoff : -kRoundoff)); });
+        const double d = off.trainer.step().loss - loss;
+        losses += d * d / kDraws;
+        gradients += std::pow(distance(off.momenta(), gradient), 2) / kDraws;
+    }
+    const double parts = std::sqrt(10.0), loss_bound = 6 * parts * std::sqrt(losses),
+                 gradient_bound = 2 * parts * std::sqrt(gradients);
+
+    PathRun<float> bf16(std::move(gpu)), strict(std::move(strict_gpu));
+    const double loss_error = std::abs(bf16.trainer.step().loss - loss),
+                 gradient_error = distance(bf16.momenta(), gradient);
+    strict.trainer.step();
+    const double strict_error = distance(strict.momenta(), gradient);
+    const double length = distance(gradient, std::vector<double>(gradient.size()));
+    MESSAGE("loss " << loss << ", off by " << loss_error << " of " << loss_bound << "; gradient " << length
+                    << ", off by " << gradient_error << " of " << gradient_bound << ", in float32 by " << strict_error);
+    CHECK(loss_error <= loss_bound);
+    CHECK(gradient_error <= gradient_bound);
+    CHECK(gradient_bound < length);             // or anything would do
+    CHECK(gradient_error > 64 * strict_error);  // they are rounded
+    const double saved =
+        static_cast<double>(bf16.trainer.high_water()) / static_cast<double>(strict.trainer.high_water());
+    CHECK(saved < 0.6);  // workspaces and partial sums are as large as ever
+    MESSAGE("memory of a step: " << bf16.trainer.high_water() << " bytes, " << saved << " of float32's "
+                                 << strict.trainer.high_water());
+}
+
+TEST_CASE("steps in bf16 replayed from captures equal eager ones to the bit, and come again") {
+    auto one = bf16_device(), other = bf16_device(), again = bf16_device();
+    if (!one) return;
+    PathRun<float> captured(std::move(one)), eager(std::move(other), false), twice(std::move(again));
+    for (int i = 0; i < 8; i++) {
+        const double loss = captured.trainer.step().loss;
+        CHECK(eager.trainer.step().loss == loss);
+        CHECK(twice.trainer.step().loss == loss);
+    }
+    CHECK(bytes(captured) == bytes(eager));
+    CHECK(bytes(captured) == bytes(twice));
+    CHECK(captured.trainer.segments()->replays() > 0);
+}
+
+TEST_CASE("what a forward keeps is half as large in bf16 on the gpu, but for vectors") {
+    auto gpu = bf16_device(), strict_gpu = testing::gpu_device();
+    if (!gpu) return;
+    const Nb201Path path(3,
+                         nb201::parse_architecture("|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|avg_pool_3x3~0|"
+                                                   "nor_conv_3x3~1|skip_connect~2|"));
+    auto kept = [&](std::unique_ptr<Device> device) {
+        PathRun<float> run(std::move(device));
+        Arena pictures(*run.device), arena(*run.device);
+        const Tensor x = pictures.tensor({16, 16, 16, 3}, DType::f32);
+        run.device->fill(x.data, 0, x.bytes());
+        ExecutionScope execution(arena);
+        Tape tape(arena, &run.net.store());
+        TapeScope recording(&tape);
+        const Tensor logits = run.net.forward(x, path, true);
+        CHECK(logits.dtype == DType::f32);
+        return arena.used();
+    };
+    const std::size_t bf16 = kept(std::move(gpu)), strict = kept(std::move(strict_gpu));
+    // The stem has z and the result, a cell three nodes and three z, a reduction two z and the result.
+    const std::size_t first = 16 * 16 * 16 * 16, elements = (2 + 6) * first + (3 + 6) * (first / 2 + first / 4);
+    const std::size_t pictures = 16 * 16 * 16 * 3 * 2;  // rounded, beside those that the caller has
+    CHECK(strict - bf16 == 2 * elements - pictures);
+    CHECK(bf16 < 0.55 * static_cast<double>(strict));
+}
