@@ -116,6 +116,7 @@ std::vector<Case> ConvAct::cases() {
         sample("stem", {3, 7, 6, 3}, {3, 3, 3, 16}, 2, Activation::relu, false),
         sample("stem, affine", {2, 6, 5, 3}, {3, 3, 3, 5}, 2, Activation::relu6, true),
         sample("one picture", {1, 5, 4, 3}, {3, 3, 3, 4}, 1, Activation::relu6, true),
+        sample("one channel", {2, 3, 4, 2}, {3, 3, 2, 1}, 1, Activation::relu, true),
         sample("1x1", {2, 3, 5, 6}, {1, 1, 6, 7}, 1, Activation::relu6, true),
         sample("1x1, wide", {3, 3, 2, 33}, {1, 1, 33, 40}, 1, Activation::relu, false),
         sample("1x1, stride 2", {2, 5, 6, 4}, {1, 1, 4, 6}, 2, Activation::none, true),
@@ -123,7 +124,7 @@ std::vector<Case> ConvAct::cases() {
         sample("weights only", {2, 4, 4, 3}, {3, 3, 3, 5}, 2, Activation::relu, true, {false, true, true, true}),
         sample("norm only", {2, 4, 4, 3}, {3, 3, 3, 5}, 2, Activation::relu, true, {false, false, true, true}),
         sample("1x1, input only", {2, 4, 4, 3}, {1, 1, 3, 5}, 1, Activation::relu, true, {true, false, false, false})};
-    all.push_back({"all used twice", all[3].inputs, [run = all[3].run](Inputs in) { return add(run(in), run(in)); }});
+    all.push_back({"all used twice", all[4].inputs, [run = all[4].run](Inputs in) { return add(run(in), run(in)); }});
     return all;
 }
 

@@ -341,7 +341,7 @@ class Unit:
         return code == 0
 
 
-def units_of(program, jobs, longest):
+def units_of(program, jobs, longest, cases):
     """The program's test cases with the spots that they pass; measured once per build."""
     binary = BUILD / "tests" / f"test_{program}"
     stamp = os.stat(binary).st_mtime_ns
@@ -350,9 +350,9 @@ def units_of(program, jobs, longest):
     names = dict.fromkeys(html.unescape(n) for n in re.findall(r'<TestCase name="([^"]*)"', listed))
     ops = sorted({n for p in (ROOT / "ops").rglob("*") if p.suffix in (".h", ".cpp")
                   for n in re.findall(r'static constexpr const char\* name = "([a-z0-9_]+)";', p.read_text())})
-    units = [Unit(program, name, op) for name in names if not LEFT_OUT.search(name)
+    units = [Unit(program, name, op) for name in names if not LEFT_OUT.search(name) and (not cases or re.search(cases, name))
              for op in (ops if program == "ops" and name in EVERY_OP else [None])]
-    if note.exists() and (known := json.loads(note.read_text()))["stamp"] == stamp:
+    if note.exists() and (known := json.loads(note.read_text()))["stamp"] == [stamp, cases, longest]:
         for u in units:
             u.cpu, reached = known["units"].get(u.name, (0, []))
             u.reached = frozenset(reached)
@@ -372,7 +372,7 @@ def units_of(program, jobs, longest):
         print(f"mutate: {u.name}: fails without a mutation, or takes too long, and is left out", flush=True)
     units = [u for u in units if u not in bad and u.reached]
     note.parent.mkdir(exist_ok=True)
-    note.write_text(json.dumps({"stamp": stamp, "units": {u.name: (u.cpu, sorted(u.reached)) for u in units}}))
+    note.write_text(json.dumps({"stamp": [stamp, cases, longest], "units": {u.name: (u.cpu, sorted(u.reached)) for u in units}}))
     return units
 
 
@@ -504,6 +504,7 @@ def main():
     parser.add_argument("--programs", default="engine,kernels,ops,nas", help="the test programs to be used, of these; survivors of "
                         "some meet the others in a later run")
     parser.add_argument("--budget", type=float, default=60, help="processor seconds that a mutant may take")
+    parser.add_argument("--cases", help="only test cases whose names have this pattern in them; what survives them is not logged")
     parser.add_argument("--longest", type=float, default=3600, help="test cases that take more processor seconds are left out")
     parser.add_argument("--alone", action="store_true", help="also those that are compiled one by one")
     parser.add_argument("--log", type=Path, default=LOG, help="where verdicts are read from and written to")
@@ -552,7 +553,7 @@ def main():
     print(f"mutate: built in {time.monotonic() - start:.0f} s", flush=True)
     units = {}
     for program in needed:
-        units[program] = units_of(program, args.jobs, args.longest)
+        units[program] = units_of(program, args.jobs, args.longest, args.cases)
         print(f"mutate: {program}: {len(units[program])} cases, {sum(u.cpu for u in units[program]):.1f} s, "
               f"{len(frozenset().union(*(u.reached for u in units[program])))} spots passed", flush=True)
     judge, start, lock = Judge(units, args.budget), time.monotonic(), threading.Lock()
@@ -579,6 +580,8 @@ def main():
                     before = verdicts.get(identity(spot), {"met": []})["met"]
                     entry = {"spot": identity(spot), "verdict": verdict, "met": sorted({*before, *meeting}),
                              "seconds": round(time.monotonic() - begun, 2)}
+                    if args.cases and verdict.startswith("SURVIVED"):
+                        continue
                     verdicts[identity(spot)] = entry
                     with args.log.open("a") as log:
                         log.write(json.dumps(entry) + "\n")

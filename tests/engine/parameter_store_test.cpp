@@ -1,0 +1,28 @@
+// Which ranges are said to be read before they are.
+#include "engine/memory/parameter_store.h"
+
+#include <doctest/doctest.h>
+
+#include "engine/streams/device.h"
+
+using namespace nascent;
+
+TEST_CASE("parameters read ahead are their ranges, each once and in order") {
+    const auto device = make_device("cpu", 1);
+    ParameterStore store(*device, DType::f32);
+    for (const char* range : {"a", "b", "c"}) {
+        store.begin_range(range);
+        for (const char* name : {".w", ".bias"}) store.add(std::string(range) + name, {4});
+    }
+    store.allocate();
+    std::vector<std::vector<int>> calls;
+    const int parameters[] = {5, -1, 0, 4, 1};
+    CHECK_NOTHROW(store.read_ahead(parameters));  // where nobody asked to be told
+    store.set_before_read([&](std::span<const int> ranges) { calls.emplace_back(ranges.begin(), ranges.end()); });
+    store.read_ahead(parameters);
+    store.read(3);
+    CHECK(calls == std::vector<std::vector<int>>{{0, 2}, {1}});
+    store.set_before_read(nullptr);
+    store.read_ahead(parameters);
+    CHECK(calls.size() == 2);
+}
