@@ -178,6 +178,7 @@ std::vector<Case> WeighedCell::cases() {
                                                     {EdgeOp::bypass, 1, 3, -1}, {EdgeOp::skip, 2, 3, 1}};
                        return weighed_cell(in[0], in[1], terms, true, 4, 1, {2, true});
                    }});
+    for (Case& c : all) c.activations = 1;
     return all;
 }
 
@@ -190,6 +191,9 @@ Tensor weighed_cell(const Tensor& x, const Tensor& weights, std::span<const Weig
     NASCENT_CHECK(partial.of >= 1 && x.shape[3] % partial.of == 0, runtime,
                   "weighed_cell: operators see one channel in {}, which does not divide {}", partial.of, x.shape[3]);
     const std::int64_t seen = op.channels(x);
+    const DType vectors = compute_type(x.dtype);
+    NASCENT_CHECK(weights.dtype == vectors, runtime, "weighed_cell: weights are {}, expected {} for x of {}",
+                  name_of(weights.dtype), name_of(vectors), name_of(x.dtype));
     const std::size_t each = terms.size() / static_cast<std::size_t>(copies);
     std::vector<Tensor> inputs{x, weights};
     for (std::size_t i = 0; i < terms.size(); i++) {
@@ -213,6 +217,9 @@ Tensor weighed_cell(const Tensor& x, const Tensor& weights, std::span<const Weig
         const std::int64_t k = t.kernel.shape.rank() > 0 ? t.kernel.shape[0] : 0;
         NASCENT_CHECK(t.op != EdgeOp::conv || ((k == 1 || k == 3) && t.kernel.shape == Shape({k, k, seen, seen})),
                       runtime, "weighed_cell: a kernel {} for {} channels", t.kernel.shape.text(), seen);
+        NASCENT_CHECK(!term.has_kernel() || t.kernel.dtype == vectors, runtime,
+                      "weighed_cell: a kernel is {}, expected {} for x of {}", name_of(t.kernel.dtype),
+                      name_of(vectors), name_of(x.dtype));
         if (term.has_kernel()) inputs.push_back(t.kernel);
     }
     NASCENT_CHECK(op.nodes > 1, runtime, "weighed_cell: no terms");
