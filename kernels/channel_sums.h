@@ -3,6 +3,7 @@
 #pragma once
 #include <span>
 
+#include "kernels/element.h"
 #include "kernels/stream.h"
 
 namespace nascent::kernels {
@@ -14,9 +15,9 @@ struct ChannelSumsShape {
 
 /// Some channels of a state: (n, pixels, c), or folded (n / fold, pixels, c, fold); `pixel` elements from one pixel to
 /// the next.
-template <class T>
+template <class S>
 struct SummedState {
-    T* x;
+    S* x;
     int c, pixel;
     bool folded;
 };
@@ -33,8 +34,8 @@ inline constexpr int kMostSummedStates = 8;
 /// All channels of the results = the sums of their summands (added to what is there with `accumulate`), which are taken
 /// in the order of `from`: `summands` stand in the order of `to`, then of `from`. A channel without any is 0. Results
 /// overlap no sources.
-template <class T>
-void sum_channels(const Stream&, const ChannelSumsShape&, std::span<const SummedState<const T>> sources,
-                  std::span<const ChannelSummand> summands, std::span<const SummedState<T>> results, bool accumulate);
+template <class S>
+void sum_channels(const Stream&, const ChannelSumsShape&, std::span<const SummedState<const S>> sources,
+                  std::span<const ChannelSummand> summands, std::span<const SummedState<S>> results, bool accumulate);
 
 }  // namespace nascent::kernels

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <span>
 
+#include "kernels/element.h"
 #include "kernels/partial.h"
 
 namespace nascent::kernels {
@@ -31,31 +32,31 @@ struct FoldedShape {
 
 /// What goes round the operators of a state, times weight[0] (null: 1): channel `seen` of a pixel is x[seen - first],
 /// and so on; pixels are `pixel` elements apart.
-template <class T>
+template <class S>
 struct Around {
-    const T* x;
+    const S* x;
     int pixel;
     int first = 0;
-    const T* weight = nullptr;
+    const Compute<S>* weight = nullptr;
 };
 
 /// `folded` = the first channels of x, whose pixels lie `x_pixel` elements apart.
-template <class T>
-void fold_channels(const Stream&, const FoldedShape&, const T* x, int x_pixel, T* folded);
+template <class S>
+void fold_channels(const Stream&, const FoldedShape&, const S* x, int x_pixel, S* folded);
 /// The way back: the other channels of x stay as they are.
-template <class T>
-void unfold_channels(const Stream&, const FoldedShape&, const T* folded, T* x, int x_pixel);
+template <class S>
+void unfold_channels(const Stream&, const FoldedShape&, const S* folded, S* x, int x_pixel);
 
 /// y = shuffle(`folded` and the sum of `around` side by side), and `next` (null: not wanted) = the first channels of y,
 /// folded. Sums are taken in the order given.
-template <class T>
-void join_folded(const Stream&, const FoldedShape&, const T* folded, std::span<const Around<T>> around, T* y,
-                 int y_pixel, T* next);
+template <class S>
+void join_folded(const Stream&, const FoldedShape&, const S* folded, std::span<const Around<S>> around, S* y,
+                 int y_pixel, S* next);
 
 /// The way back, with g = dy + (`next` and the sum of `around` side by side); without `next` g = dy, and a null dy is
 /// 0. dx = g unshuffled, all channels, and `folded` = its first ones.
-template <class T>
-void part_folded(const Stream&, const FoldedShape&, const T* dy, int dy_pixel, const T* next,
-                 std::span<const Around<T>> around, T* dx, int dx_pixel, T* folded);
+template <class S>
+void part_folded(const Stream&, const FoldedShape&, const S* dy, int dy_pixel, const S* next,
+                 std::span<const Around<S>> around, S* dx, int dx_pixel, S* folded);
 
 }  // namespace nascent::kernels

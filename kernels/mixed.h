@@ -1,12 +1,14 @@
 // The passes of a mixed cell (DARTS): branches that leave a state and end in a batch-norm, and nodes that weigh and sum
 // what arrives. What a branch gives after its batch-norm is never stored: it is z with a scale and shift per channel.
 // So a state is read once for all its branches, and a node once for all its terms. All NHWC; sums of pixels in an order
-// fixed by the shapes.
+// fixed by the shapes. Pictures are stored as S; weights, vectors and sums are Compute<S>'s, statistics those of what
+// is stored. 1x1 products of BFloat16 have factors of 10 bits of fraction, as tf32's, where channels come in fours.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
+#include "kernels/element.h"
 #include "kernels/stream.h"
 
 namespace nascent::kernels {
@@ -34,14 +36,14 @@ struct GammaBetaGradient {
 /// branches' c_out, which is c. n counts what is folded.
 /// Weights and their gradients are of one picture's channels; vectors of channels (scale, shift, mean, rstd, maps) are
 /// as long as c, alike for each picture, and their statistics are those of all pictures. Nothing affine is folded.
-template <class T>
+template <class S>
 struct Source {
-    const T* x;
+    const S* x;
     int h, w, c, pixel;
-    const T* scale = nullptr;
-    const T* shift = nullptr;
+    const Compute<S>* scale = nullptr;
+    const Compute<S>* shift = nullptr;
     int fold = 1;
-    GammaBeta<T> affine = {};  // with a scale only
+    GammaBeta<Compute<S>> affine = {};  // with a scale only
 };
 
 enum class BranchKind {
@@ -53,74 +55,74 @@ enum class BranchKind {
 };
 
 /// One branch. z is (n, out_h, out_w, c_out); for a pool c_out = c.
-template <class T>
+template <class S>
 struct Branch {
     BranchKind kind;
     int source;  // index into the sources; branches of one source stand together
     int c_out;
-    int k = 1, dilation = 1, stride = 1;  // k odd, at most 7
-    const T* depth = nullptr;             // (k, k, c)
-    const T* point = nullptr;             // (c, c_out); reduce: (c, c_out / 2) of the even pixels
-    const T* point_odd = nullptr;         // reduce: (c, c_out / 2) of the odd pixels
-    T* z = nullptr;
+    int k = 1, dilation = 1, stride = 1;    // k odd, at most 7
+    const Compute<S>* depth = nullptr;      // (k, k, c)
+    const Compute<S>* point = nullptr;      // (c, c_out); reduce: (c, c_out / 2) of the even pixels
+    const Compute<S>* point_odd = nullptr;  // reduce: (c, c_out / 2) of the odd pixels
+    S* z = nullptr;
     std::uint8_t* tap = nullptr;  // max_pool: which of the 9 pixels, row by row: as kernels/pool_plain.h
     // The batch-norm of z without gamma and beta, from this batch: scale = rstd, shift = -mean * rstd. All null: not
     // computed (evaluation).
     double* mean = nullptr;
     double* rstd = nullptr;
-    T* scale = nullptr;
-    T* shift = nullptr;
+    Compute<S>* scale = nullptr;
+    Compute<S>* shift = nullptr;
 
     int out_h(int h) const { return kind == BranchKind::reduce ? h / 2 : (h - 1) / stride + 1; }
     int out_w(int w) const { return out_h(w); }
 };
 
 /// z, taps and norms of all branches. `workspace` as branches_forward_workspace, 64-byte aligned.
-template <class T>
-void branches_forward(const Stream&, int n, double eps, std::span<const Source<T>> sources,
-                      std::span<const Branch<T>> branches, void* workspace);
-template <class T>
-std::size_t branches_forward_workspace(const Stream&, int n, std::span<const Source<T>> sources,
-                                       std::span<const Branch<T>> branches);
+template <class S>
+void branches_forward(const Stream&, int n, double eps, std::span<const Source<S>> sources,
+                      std::span<const Branch<S>> branches, void* workspace);
+template <class S>
+std::size_t branches_forward_workspace(const Stream&, int n, std::span<const Source<S>> sources,
+                                       std::span<const Branch<S>> branches);
 
 /// A summand of a node: weight[0] * ((z * scale + shift) * gamma + beta). With a null scale z itself, with a null
-/// weight 1, with a null gamma 1 and 0.
-template <class T>
+/// weight 1, with a null gamma 1 and 0. A null z (the gpu only) stands for zeros: with a scale, a constant.
+template <class S>
 struct MixedTerm {
-    const T* z;
+    const S* z;
     int pixel;  // elements from pixel to pixel
-    const T* scale = nullptr;
-    const T* shift = nullptr;
-    const T* weight = nullptr;
-    GammaBeta<T> affine = {};  // with a scale only
+    const Compute<S>* scale = nullptr;
+    const Compute<S>* shift = nullptr;
+    const Compute<S>* weight = nullptr;
+    GammaBeta<Compute<S>> affine = {};  // with a scale only
 };
 
 /// A summand that is not stored (the cpu only): weight[0] * (z * scale + shift) with z = ReLU(x) . w, a 1x1
 /// convolution. `w` is (c, c) of one picture's channels; scale and shift are of all c of the node.
-template <class T>
+template <class S>
 struct MixedPoint {
-    const T* x;
+    const S* x;
     int pixel;  // elements from pixel to pixel
-    const T* w;
-    const T* scale;
-    const T* shift;
-    const T* weight;
+    const Compute<S>* w;
+    const Compute<S>* scale;
+    const Compute<S>* shift;
+    const Compute<S>* weight;
 };
 
 /// y (pixels, c), `pixel` elements apart, = sum of the terms, in their order, then of the points; y overlaps none of
 /// them.
-template <class T>
+template <class S>
 struct MixedNode {
-    T* y;
+    S* y;
     int pixel;
-    std::span<const MixedTerm<T>> terms;
-    std::span<const MixedPoint<T>> points = {};
+    std::span<const MixedTerm<S>> terms;
+    std::span<const MixedPoint<S>> points = {};
     int fold = 1;  // as a source's
 };
 
 /// Several nodes of one size in one pass; `pixels` counts those of all n pictures.
-template <class T>
-void nodes_forward(const Stream&, std::size_t pixels, int c, std::span<const MixedNode<T>> nodes);
+template <class S>
+void nodes_forward(const Stream&, std::size_t pixels, int c, std::span<const MixedNode<S>> nodes);
 
 /// What a node's gradient g is to a branch: dz = g * scale + z * slope + shift per channel.
 template <class T>
@@ -135,100 +137,100 @@ struct NormMap {
 /// shift = 0. dweight[0] (overwritten; null: not wanted) is the sum of g * ((z * scale + shift) * gamma + beta),
 /// gamma's and beta's gradients (of a term with a gamma) are weight * sum of g * (z * scale + shift) and weight * sum
 /// of g.
-template <class T>
+template <class S>
 struct MixedTermGradient {
-    MixedTerm<T> term;
+    MixedTerm<S> term;
     const double* mean = nullptr;
     const double* rstd = nullptr;
-    NormMap<T> map = {};
-    T* dweight = nullptr;
-    GammaBetaGradient<T> affine = {};
+    NormMap<Compute<S>> map = {};
+    Compute<S>* dweight = nullptr;
+    GammaBetaGradient<Compute<S>> affine = {};
 };
 
 /// A point on the way back, likewise; `map` is always made. `moments` (c + 1, c) of one picture's channels are the sums
 /// of products of ReLU(x)'s channels and, last, of the channels themselves; null only where mean is. dw (overwritten or
 /// added to; null: not wanted) is w's gradient.
-template <class T>
+template <class S>
 struct MixedPointGradient {
-    MixedPoint<T> point;
+    MixedPoint<S> point;
     const double* mean = nullptr;
     const double* rstd = nullptr;
     const double* moments = nullptr;
-    NormMap<T> map = {};
-    T* dweight = nullptr;
-    T* dw = nullptr;
+    NormMap<Compute<S>> map = {};
+    Compute<S>* dweight = nullptr;
+    Compute<S>* dw = nullptr;
     bool accumulate_dw = false;
 };
 
-template <class T>
+template <class S>
 struct MixedNodeGradient {
-    const T* g;  // of y
+    const S* g;  // of y
     int pixel;
-    std::span<const MixedTermGradient<T>> terms;
+    std::span<const MixedTermGradient<S>> terms;
     int fold = 1;  // as a source's
-    std::span<const MixedPointGradient<T>> points = {};
+    std::span<const MixedPointGradient<S>> points = {};
 };
 
 /// One read of g and z for the maps and weights of all terms. `workspace` as nodes_backward_workspace.
-template <class T>
-void nodes_backward(const Stream&, std::size_t pixels, int c, std::span<const MixedNodeGradient<T>> nodes,
+template <class S>
+void nodes_backward(const Stream&, std::size_t pixels, int c, std::span<const MixedNodeGradient<S>> nodes,
                     void* workspace);
-template <class T>
+template <class S>
 std::size_t nodes_backward_workspace(const Stream&, std::size_t pixels, int c,
-                                     std::span<const MixedNodeGradient<T>> nodes);
+                                     std::span<const MixedNodeGradient<S>> nodes);
 
 /// One gradient that reaches a branch, through a node's map.
-template <class T>
+template <class S>
 struct BranchGradient {
-    const T* g;
+    const S* g;
     int pixel;
-    NormMap<T> map;
+    NormMap<Compute<S>> map;
 };
 
 /// A branch on the way back: dz is the sum of its gradients through their maps; separable, pointwise and reduce have
 /// one, a pool has one of every edge that shares it. Gradients of weights are overwritten, or added to; null: not
 /// wanted.
-template <class T>
+template <class S>
 struct BranchBackward {
-    Branch<T> branch;
-    std::span<const BranchGradient<T>> gradients;
-    T* ddepth = nullptr;
-    T* dpoint = nullptr;
-    T* dpoint_odd = nullptr;
+    Branch<S> branch;
+    std::span<const BranchGradient<S>> gradients;
+    Compute<S>* ddepth = nullptr;
+    Compute<S>* dpoint = nullptr;
+    Compute<S>* dpoint_odd = nullptr;
     bool accumulate_depth = false, accumulate_point = false, accumulate_point_odd = false;
 };
 
 /// A gradient that goes round the branches: weight[0] * g (null: g).
-template <class T>
+template <class S>
 struct Skip {
-    const T* g;
+    const S* g;
     int pixel;
-    const T* weight = nullptr;
+    const Compute<S>* weight = nullptr;
 };
 
 /// What a source gets: da = the sum of its skips and of what comes through the branches, masked where a ReLU was shut
 /// (not-a-number passes). Each pixel is written once; `da` may be one of the skips' g. Null: not wanted.
-template <class T>
+template <class S>
 struct SourceBackward {
-    Source<T> source;
-    T* da = nullptr;
+    Source<S> source;
+    S* da = nullptr;
     int pixel = 0;
-    std::span<const Skip<T>> skips;
+    std::span<const Skip<S>> skips;
     // A source with a scale is a branch's z: `map` and `affine` become its norm's gradients, from sums of da and da *
     // x, with `mean` and `rstd` null as in MixedTermGradient. Gamma's and beta's are only made where the map is.
     const double* mean = nullptr;
     const double* rstd = nullptr;
-    NormMap<T> map = {};
-    GammaBetaGradient<T> affine = {};
+    NormMap<Compute<S>> map = {};
+    GammaBetaGradient<Compute<S>> affine = {};
 };
 
 /// Branches stand in the order of their sources.
-template <class T>
-void branches_backward(const Stream&, int n, std::span<const SourceBackward<T>> sources,
-                       std::span<const BranchBackward<T>> branches, void* workspace);
-template <class T>
-std::size_t branches_backward_workspace(const Stream&, int n, std::span<const SourceBackward<T>> sources,
-                                        std::span<const BranchBackward<T>> branches);
+template <class S>
+void branches_backward(const Stream&, int n, std::span<const SourceBackward<S>> sources,
+                       std::span<const BranchBackward<S>> branches, void* workspace);
+template <class S>
+std::size_t branches_backward_workspace(const Stream&, int n, std::span<const SourceBackward<S>> sources,
+                                        std::span<const BranchBackward<S>> branches);
 
 /// Running statistics of one batch-norm over `count` pixels a batch, c channels.
 template <class T>

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/element.h"
 #include "kernels/node.h"
 
 namespace nascent::kernels {
@@ -12,8 +13,8 @@ namespace nascent::kernels {
 /// Shuffles channels in `groups` groups (`groups` divides c): y channel i * groups + g = x channel g * (c / groups) +
 /// i, `inverse` the way back. x and y (pixels, c), `x_pixel` and `y_pixel` elements from one pixel to the next; no
 /// overlap.
-template <class T>
-void channel_shuffle(const Stream&, std::size_t pixels, int c, int groups, bool inverse, const T* x, int x_pixel, T* y,
+template <class S>
+void channel_shuffle(const Stream&, std::size_t pixels, int c, int groups, bool inverse, const S* x, int x_pixel, S* y,
                      int y_pixel, bool accumulate);
 
 /// Any order of channels: channel i of the result is channel at[i].
@@ -23,17 +24,17 @@ struct ChannelOrder {
     std::uint16_t at[kMost] = {};
 };
 /// y channel i = x channel order.at[i], `inverse` the way back; else as channel_shuffle.
-template <class T>
-void channel_permute(const Stream&, std::size_t pixels, const ChannelOrder& order, bool inverse, const T* x,
-                     int x_pixel, T* y, int y_pixel, bool accumulate);
+template <class S>
+void channel_permute(const Stream&, std::size_t pixels, const ChannelOrder& order, bool inverse, const S* x,
+                     int x_pixel, S* y, int y_pixel, bool accumulate);
 
 /// The maximum of 2 x 2 pixels and its place in them, row by row, as max_pool_plain_forward's: x (n, h, w, c) of even h
 /// and w, `x_pixel` elements from one pixel to the next; z and tap (n, h / 2, w / 2, c).
-template <class T>
-void halve_forward(const Stream&, const Image& x_shape, const T* x, int x_pixel, T* z, std::uint8_t* tap);
+template <class S>
+void halve_forward(const Stream&, const Image& x_shape, const S* x, int x_pixel, S* z, std::uint8_t* tap);
 /// dx = dz where the taps say, 0 elsewhere.
-template <class T>
-void halve_backward(const Stream&, const Image& x_shape, const std::uint8_t* tap, const T* dz, T* dx, int dx_pixel);
+template <class S>
+void halve_backward(const Stream&, const Image& x_shape, const std::uint8_t* tap, const S* dz, S* dx, int dx_pixel);
 
 /// Edges in the order of their nodes: node i has `first` + i.
 struct EdgeRows {

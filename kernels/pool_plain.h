@@ -30,9 +30,9 @@ void max_pool_plain_backward(const Stream&, const PoolShape&, const std::uint8_t
                              bool accumulate);
 
 /// pooled (n, c) = mean over pixels.
-template <class T>
-void global_avg_pool_forward(const Stream&, const Image&, const T* x, T* pooled);
-template <class T>
-void global_avg_pool_backward(const Stream&, const Image&, const T* dpooled, T* dx, bool accumulate);
+template <class S>
+void global_avg_pool_forward(const Stream&, const Image&, const S* x, Compute<S>* pooled);
+template <class S>
+void global_avg_pool_backward(const Stream&, const Image&, const Compute<S>* dpooled, S* dx, bool accumulate);
 
 }  // namespace nascent::kernels

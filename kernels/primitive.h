@@ -6,16 +6,16 @@
 
 namespace nascent::kernels {
 
-template <class T>
-void relu_forward(const Stream&, std::size_t size, const T* x, T* y);
-template <class T>
-void relu_backward(const Stream&, std::size_t size, const T* x, const T* dy, T* dx, bool accumulate);
+template <class S>
+void relu_forward(const Stream&, std::size_t size, const S* x, S* y);
+template <class S>
+void relu_backward(const Stream&, std::size_t size, const S* x, const S* dy, S* dx, bool accumulate);
 
 /// min(6, max(0, x)), with a gradient where 0 < x < 6.
-template <class T>
-void relu6_forward(const Stream&, std::size_t size, const T* x, T* y);
-template <class T>
-void relu6_backward(const Stream&, std::size_t size, const T* x, const T* dy, T* dx, bool accumulate);
+template <class S>
+void relu6_forward(const Stream&, std::size_t size, const S* x, S* y);
+template <class S>
+void relu6_backward(const Stream&, std::size_t size, const S* x, const S* dy, S* dx, bool accumulate);
 
 /// y = a + b; copy_or_add is its gradient: dx (+)= dy.
 template <class S>

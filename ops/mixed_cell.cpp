@@ -6,13 +6,13 @@
 namespace nascent {
 
 Tensor MixedCell::forward(Inputs in, Saved& saved) const {
-    return with_type(in[1].dtype,
-                     [&](auto zero) { return cell::Cells<decltype(zero)>(*this, in, cell::Keeping(saved)).forward(); });
+    return with_stored(
+        in[1].dtype, [&](auto zero) { return cell::Cells<decltype(zero)>(*this, in, cell::Keeping(saved)).forward(); });
 }
 
 void MixedCell::backward(const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) const {
-    with_type(dy.dtype,
-              [&](auto zero) { cell::Cells<decltype(zero)>(*this, in, cell::Keeping(saved)).backward(dy, into); });
+    with_stored(dy.dtype,
+                [&](auto zero) { cell::Cells<decltype(zero)>(*this, in, cell::Keeping(saved)).backward(dy, into); });
 }
 
 namespace {

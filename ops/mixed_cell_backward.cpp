@@ -12,27 +12,27 @@ kernels::NormMap<T> make_map(int channels) {
 
 }  // namespace
 
-template <class T>
-void BranchesBackward<T>::run(int n) const {
+template <class S>
+void BranchesBackward<S>::run(int n) const {
     if (sources.empty()) return;
     ScratchScope scratch(current_arena());
     const kernels::Stream stream = kernel_stream();
-    kernels::branches_backward<T>(stream, n, sources, branches,
-                                  workspace(kernels::branches_backward_workspace<T>(stream, n, sources, branches)));
+    kernels::branches_backward<S>(stream, n, sources, branches,
+                                  workspace(kernels::branches_backward_workspace<S>(stream, n, sources, branches)));
 }
 
-template <class T>
-void NodesBackward<T>::run(std::size_t pixels, int channels) const {
+template <class S>
+void NodesBackward<S>::run(std::size_t pixels, int channels) const {
     if (nodes.empty()) return;
     ScratchScope scratch(current_arena());
     const kernels::Stream stream = kernel_stream();
-    kernels::nodes_backward<T>(stream, pixels, channels, nodes,
-                               workspace(kernels::nodes_backward_workspace<T>(stream, pixels, channels, nodes)));
+    kernels::nodes_backward<S>(stream, pixels, channels, nodes,
+                               workspace(kernels::nodes_backward_workspace<S>(stream, pixels, channels, nodes)));
 }
 
-template <class T>
-kernels::BranchBackward<T> Cell<T>::branch_backward(const kernels::Branch<T>& b, std::size_t at) const {
-    kernels::BranchBackward<T> back{b, {}};
+template <class S>
+kernels::BranchBackward<S> Cell<S>::branch_backward(const kernels::Branch<S>& b, std::size_t at) const {
+    kernels::BranchBackward<S> back{b, {}};
     if (b.kind == kernels::BranchKind::separable) {
         back.ddepth = into_[at].as<T>(), back.accumulate_depth = into_[at].accumulate();
         at++;
@@ -43,14 +43,14 @@ kernels::BranchBackward<T> Cell<T>::branch_backward(const kernels::Branch<T>& b,
     return back;
 }
 
-template <class T>
-void Cell<T>::begin_backward(const Tensor& dy, std::span<Into> into, T* dweights) {
+template <class S>
+void Cell<S>::begin_backward(const Tensor& dy, std::span<Into> into, T* dweights) {
     into_ = into;
-    dy_ = dy.as<T>() + before_mine(dy);
+    dy_ = dy.as<S>() + before_mine(dy);
     dweights_ = dweights;
     const int nodes = op_.shape.nodes;
     states_.resize(static_cast<std::size_t>(nodes) + 2);
-    states_.back() = {const_cast<T*>(dy_) + static_cast<std::ptrdiff_t>(nodes - 1) * c_, nodes * c_};
+    states_.back() = {const_cast<S*>(dy_) + static_cast<std::ptrdiff_t>(nodes - 1) * c_, nodes * c_};
     reach_.resize(branches_.size());
     middle_.resize(branches_.size());
     middle_map_.resize(branches_.size());
@@ -61,14 +61,14 @@ void Cell<T>::begin_backward(const Tensor& dy, std::span<Into> into, T* dweights
 
 /// From a node's gradient to the maps of its terms and the weights' gradients, and through the second halves of its
 /// separable convolutions.
-template <class T>
-void Cell<T>::add_node_gradient(int node, NodesBackward<T>& to, BranchesBackward<T>& seconds) {
+template <class S>
+void Cell<S>::add_node_gradient(int node, NodesBackward<S>& to, BranchesBackward<S>& seconds) {
     const Gradient& mine = states_[static_cast<std::size_t>(node)];
-    std::vector<kernels::MixedTermGradient<T>> terms;
+    std::vector<kernels::MixedTermGradient<S>> terms;
     for (std::size_t i = 0; i < branches_.size(); i++) {
-        const EdgeBranch<T>& e = branches_[i];
+        const EdgeBranch<S>& e = branches_[i];
         if (e.edge->to != node) continue;
-        const kernels::Source<T> from = state(e.edge->from);
+        const kernels::Source<S> from = state(e.edge->from);
         T* dweight = dweights_ && e.op->weight >= 0 ? dweights_ + e.op->weight : nullptr;
         if (!e.has_branch()) {
             terms.push_back({{from.x, from.pixel, nullptr, nullptr, weight(*e.op)}, nullptr, nullptr, {}, dweight});
@@ -84,7 +84,7 @@ void Cell<T>::add_node_gradient(int node, NodesBackward<T>& to, BranchesBackward
         if (!e.twice()) continue;
         middle_[i] = {scratch(size(node), seen_), width_};
         middle_map_[i] = make_map<T>(width_);
-        kernels::SourceBackward<T> source{middle_source(e), middle_[i].g, width_, {}};
+        kernels::SourceBackward<S> source{middle_source(e), middle_[i].g, width_, {}};
         source.mean = e.middle.mean, source.rstd = e.middle.rstd, source.map = middle_map_[i];
         source.affine = affine_gradient(e.middle_gamma);
         seconds.add(source, {});
@@ -94,11 +94,11 @@ void Cell<T>::add_node_gradient(int node, NodesBackward<T>& to, BranchesBackward
 }
 
 /// The gradient of a state whose nodes are done; folded, only what comes through its operators.
-template <class T>
-void Cell<T>::add_state_gradient(int s, BranchesBackward<T>& to) {
-    std::vector<kernels::Skip<T>> around;
+template <class S>
+void Cell<S>::add_state_gradient(int s, BranchesBackward<S>& to) {
+    std::vector<kernels::Skip<S>> around;
     if (s >= 2 && !folded()) around.push_back({dy_ + static_cast<std::ptrdiff_t>(s - 2) * c_, pixel(s)});
-    for (const EdgeBranch<T>& e : branches_) {
+    for (const EdgeBranch<S>& e : branches_) {
         if (e.edge->from != s || e.has_branch()) continue;
         const Gradient& node = states_[static_cast<std::size_t>(e.edge->to)];
         around.push_back({node.g, node.pixel, weight(*e.op)});
@@ -107,9 +107,9 @@ void Cell<T>::add_state_gradient(int s, BranchesBackward<T>& to) {
     if (op_.shape.partial == 1) mine = states_[static_cast<std::size_t>(s)] = {scratch(size(s), c_), c_};
     if (folded()) mine = {folded_gradient_[static_cast<std::size_t>(s)] = scratch(size(s), seen_), width_};
     to.add({state(s), mine.g, mine.pixel, {}}, std::move(around));
-    std::vector<kernels::BranchGradient<T>> pools[2];
+    std::vector<kernels::BranchGradient<S>> pools[2];
     for (std::size_t i = 0; i < branches_.size(); i++) {
-        const EdgeBranch<T>& e = branches_[i];
+        const EdgeBranch<S>& e = branches_[i];
         if (e.edge->from != s || !e.has_branch()) continue;
         if (e.pooled())
             pools[e.op->kind == CellOpKind::max_pool ? 0 : 1].push_back(reach_[i]);
@@ -122,8 +122,8 @@ void Cell<T>::add_state_gradient(int s, BranchesBackward<T>& to) {
         if (!pools[p].empty()) to.add({pools_[static_cast<std::size_t>(2 * s) + p], {}}, std::move(pools[p]));
 }
 
-template <class T>
-void Cell<T>::add_preprocessed_gradient(NodesBackward<T>& to) {
+template <class S>
+void Cell<S>::add_preprocessed_gradient(NodesBackward<S>& to) {
     for (std::size_t i : {0, 1}) {
         before_reach_[i] = {states_[i].g, c_, make_map<T>(c_)};
         const Norm<T>& n = before_norm_[i];
@@ -137,24 +137,24 @@ void Cell<T>::add_preprocessed_gradient(NodesBackward<T>& to) {
     }
 }
 
-template <class T>
-void Cell<T>::add_input_gradient(int i, BranchesBackward<T>& to) {
+template <class S>
+void Cell<S>::add_input_gradient(int i, BranchesBackward<S>& to) {
     const auto at = static_cast<std::size_t>(i);
-    const kernels::Source<T> x = input(at);
+    const kernels::Source<S> x = input(at);
     const Into& into = into_[at];
-    T* const dx = into ? into.as<T>() + before_mine(in_[at]) : nullptr;
-    std::vector<kernels::Skip<T>> before;
+    S* const dx = into ? into.as<S>() + before_mine(in_[at]) : nullptr;
+    std::vector<kernels::Skip<S>> before;
     if (into.accumulate() && dx) before.push_back({dx, x.c});
     to.add({x, dx, x.c, {}}, std::move(before));
     to.add(branch_backward(before_[at], before_parameter_[at]), {before_reach_[at]});
 }
 
-template <class T>
-void Cells<T>::node_backward(int node) {
+template <class S>
+void Cells<S>::node_backward(int node) {
     const std::size_t pixels = sizes_.pixels(sizes_.state[2]);
-    NodesBackward<T> terms, around;
-    BranchesBackward<T> seconds;
-    for (Cell<T>& c : cells_) {
+    NodesBackward<S> terms, around;
+    BranchesBackward<S> seconds;
+    for (Cell<S>& c : cells_) {
         if (op_.shape.partial > 1) c.unshuffle_gradient(node);
         c.add_node_gradient(node, terms, seconds);
         c.add_bypass_weights(node, around);
@@ -164,38 +164,38 @@ void Cells<T>::node_backward(int node) {
     seconds.run(pictures());
 }
 
-template <class T>
-void Cells<T>::states_backward(std::span<const int> states) {
-    BranchesBackward<T> all;
+template <class S>
+void Cells<S>::states_backward(std::span<const int> states) {
+    BranchesBackward<S> all;
     for (int s : states) {
         if (op_.shape.partial > 1) {
-            Nodes<T> around;
-            for (Cell<T>& c : cells_) c.add_bypass_gradient(s, around);
+            Nodes<S> around;
+            for (Cell<S>& c : cells_) c.add_bypass_gradient(s, around);
             around.run(sizes_.pixels(cells_[0].bypass_size(s)), this->around());
-            for (const Cell<T>& c : cells_) c.double_gradient(s);
+            for (const Cell<S>& c : cells_) c.double_gradient(s);
         }
-        for (Cell<T>& c : cells_) c.add_state_gradient(s, all);
+        for (Cell<S>& c : cells_) c.add_state_gradient(s, all);
     }
     all.run(pictures());
     for (int s : states)
-        for (Cell<T>& c : cells_) c.unfold_gradient(s);
+        for (Cell<S>& c : cells_) c.unfold_gradient(s);
 }
 
-template <class T>
-void Cells<T>::preprocessing_backward() {
-    NodesBackward<T> nodes;
-    for (Cell<T>& c : cells_) c.add_preprocessed_gradient(nodes);
+template <class S>
+void Cells<S>::preprocessing_backward() {
+    NodesBackward<S> nodes;
+    for (Cell<S>& c : cells_) c.add_preprocessed_gradient(nodes);
     nodes.run(sizes_.pixels(sizes_.state[0]), op_.shape.channels);
     // Where one value is both inputs, the second adds to what the first wrote.
     const bool same = into_[0] && into_[0].grad.data == into_[1].grad.data;
-    BranchesBackward<T> inputs[2];
+    BranchesBackward<S> inputs[2];
     for (int i : {0, 1})
-        for (Cell<T>& c : cells_) c.add_input_gradient(i, inputs[same ? i : 0]);
-    for (const BranchesBackward<T>& pass : inputs) pass.run(sizes_.n);
+        for (Cell<S>& c : cells_) c.add_input_gradient(i, inputs[same ? i : 0]);
+    for (const BranchesBackward<S>& pass : inputs) pass.run(sizes_.n);
 }
 
-template <class T>
-void Cells<T>::backward(const Tensor& dy, std::span<Into> into) {
+template <class S>
+void Cells<S>::backward(const Tensor& dy, std::span<Into> into) {
     into_ = into;
     ScratchScope scratch(current_arena());
     const std::size_t count = in_[2].size();
@@ -221,11 +221,15 @@ void Cells<T>::backward(const Tensor& dy, std::span<Into> into) {
 
 template struct BranchesBackward<float>;
 template struct BranchesBackward<double>;
+template struct BranchesBackward<kernels::BFloat16>;
 template struct NodesBackward<float>;
 template struct NodesBackward<double>;
+template struct NodesBackward<kernels::BFloat16>;
 template class Cell<float>;
 template class Cell<double>;
+template class Cell<kernels::BFloat16>;
 template class Cells<float>;
 template class Cells<double>;
+template class Cells<kernels::BFloat16>;
 
 }  // namespace nascent::cell

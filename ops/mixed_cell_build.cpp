@@ -18,9 +18,10 @@ void check_inputs(const MixedCell& op, Inputs in) {
                   runtime, "a cell's inputs are {} and {}: the first must be {} as the second{}", before.shape.text(),
                   previous.shape.text(), s.reduce_before ? "twice as high and wide" : "as high and wide",
                   s.reduce_before ? ", whose preprocessing halves it: even sizes only" : "");
+    const DType vectors = compute_type(previous.dtype);
     for (std::size_t i = kFirstParameter; i < in.size(); i++)
-        NASCENT_CHECK(in[i].dtype == previous.dtype, runtime, "parameter {} is {}, the input {}", i - kFirstParameter,
-                      name_of(in[i].dtype), name_of(previous.dtype));
+        NASCENT_CHECK(in[i].dtype == vectors, runtime, "parameter {} is {}, expected {} for an input of {}",
+                      i - kFirstParameter, name_of(in[i].dtype), name_of(vectors), name_of(previous.dtype));
     NASCENT_CHECK(s.partial >= 1 && s.channels % s.partial == 0, runtime,
                   "operators see one channel in {}, which does not divide {}", s.partial, s.channels);
     if (!s.order.empty()) {
@@ -82,29 +83,29 @@ Sizes sizes_of(const MixedCell& op, Inputs in) {
     return sizes;
 }
 
-template <class T>
-kernels::Branch<T> Cell<T>::reduce(std::size_t at, int c_out) const {
-    kernels::Branch<T> b{kernels::BranchKind::reduce, 0, c_out};
+template <class S>
+kernels::Branch<S> Cell<S>::reduce(std::size_t at, int c_out) const {
+    kernels::Branch<S> b{kernels::BranchKind::reduce, 0, c_out};
     b.point = parameter(at), b.point_odd = parameter(at + 1);
     return b;
 }
 
-template <class T>
-void Cell<T>::check_affine(std::size_t gamma, int channels) const {
+template <class S>
+void Cell<S>::check_affine(std::size_t gamma, int channels) const {
     for (std::size_t p = gamma; op_.shape.affine && p < gamma + 2; p++)
         NASCENT_CHECK(in_[p].shape == Shape{channels}, runtime,
                       "parameter {} is a batch-norm's gamma or beta of shape {}, expected ({})", p - kFirstParameter,
                       in_[p].shape.text(), channels);
 }
 
-template <class T>
-void Cell<T>::build_preprocessing() {
+template <class S>
+void Cell<S>::build_preprocessing() {
     const auto copy = static_cast<std::size_t>(copy_), copies = static_cast<std::size_t>(op_.copies);
     std::size_t at = kFirstParameter + copy * ((in_.size() - kFirstParameter) / copies);
     for (int i : {0, 1}) {
         const bool halve = i == 0 && op_.shape.reduce_before;
         before_parameter_[i] = at;
-        kernels::Branch<T>& b = before_[i];
+        kernels::Branch<S>& b = before_[i];
         b = {kernels::BranchKind::pointwise, 0, c_};
         if (halve)
             b = reduce(at, c_);
@@ -129,7 +130,7 @@ void Cell<T>::build_preprocessing() {
             if (o.kind == CellOpKind::bypass) bypasses_.push_back({&e, &o});
             if (o.kind == CellOpKind::none || o.kind == CellOpKind::bypass) continue;
             const auto parameters = static_cast<std::size_t>(cell_op_parameters(o, e.stride, op_.shape.affine));
-            EdgeBranch<T>& b = branches_.emplace_back(EdgeBranch<T>{&e, &o, at, norm});
+            EdgeBranch<S>& b = branches_.emplace_back(EdgeBranch<S>{&e, &o, at, norm});
             b.second = at + parameters / 2;
             if (op_.shape.affine && cell_op_norms(o, e.stride) > 0) {
                 b.end_gamma = at + parameters - 2;
@@ -143,18 +144,18 @@ void Cell<T>::build_preprocessing() {
 }
 
 /// The branches of the edges that leave a state; its own pools come first.
-template <class T>
-void Cell<T>::build_edges(int from) {
+template <class S>
+void Cell<S>::build_edges(int from) {
     using kernels::BranchKind;
     const StateSize s = size(from);
     StateSize out = s;
-    for (EdgeBranch<T>& e : branches_) {
+    for (EdgeBranch<S>& e : branches_) {
         if (e.edge->from != from || !e.pooled()) continue;
         const int stride = e.edge->stride;
         out = {(s.h - 1) / stride + 1, (s.w - 1) / stride + 1};
         const bool max = e.op->kind == CellOpKind::max_pool;
         const auto place = static_cast<std::size_t>(2 * from + (max ? 0 : 1));
-        kernels::Branch<T>& pool = pools_[place];
+        kernels::Branch<S>& pool = pools_[place];
         if (!pool.z) {
             pool = {max ? BranchKind::max_pool : BranchKind::avg_pool, 0, width_};
             pool.stride = stride;
@@ -166,11 +167,11 @@ void Cell<T>::build_edges(int from) {
         e.last = pool;
         e.end = op_.training ? pool_norms_[place] : norm(width_);
     }
-    for (EdgeBranch<T>& e : branches_) {
+    for (EdgeBranch<S>& e : branches_) {
         if (e.edge->from != from || e.pooled()) continue;
         const int stride = e.edge->stride;
         out = {(s.h - 1) / stride + 1, (s.w - 1) / stride + 1};
-        auto give_z = [&](kernels::Branch<T>& b, Norm<T>& n) {
+        auto give_z = [&](kernels::Branch<S>& b, Norm<T>& n) {
             b.z = nodes_tensor(out, seen_);
             n = norm(width_);
             give(b, n);
@@ -184,7 +185,7 @@ void Cell<T>::build_edges(int from) {
             give_z(e.last, e.end);
             continue;
         }
-        kernels::Branch<T>& b = e.twice() ? e.first : e.last;
+        kernels::Branch<S>& b = e.twice() ? e.first : e.last;
         b = {BranchKind::separable, 0, width_};
         b.k = e.op->k, b.stride = stride, b.dilation = e.twice() ? 1 : 2;
         b.depth = parameter(e.parameter), b.point = parameter(e.parameter + 1);
@@ -197,8 +198,8 @@ void Cell<T>::build_edges(int from) {
     }
 }
 
-template <class T>
-Cell<T>::Cell(const MixedCell& op, Inputs in, int copy, const Sizes& sizes, const Tensor& y, Keeping& keeping)
+template <class S>
+Cell<S>::Cell(const MixedCell& op, Inputs in, int copy, const Sizes& sizes, const Tensor& y, Keeping& keeping)
     : op_(op),
       in_(in),
       copy_(copy),
@@ -207,7 +208,7 @@ Cell<T>::Cell(const MixedCell& op, Inputs in, int copy, const Sizes& sizes, cons
       width_(seen_ * sizes.fold),
       sizes_(sizes),
       keeping_(&keeping) {
-    y_ = y.as<T>() + before_mine(y);
+    y_ = y.as<S>() + before_mine(y);
     for (auto first = op.shape.order.begin(); first != op.shape.order.end(); first += c_) {
         orders_.push_back({c_, {}});
         std::copy_n(first, c_, orders_.back().at);
@@ -226,15 +227,15 @@ Cell<T>::Cell(const MixedCell& op, Inputs in, int copy, const Sizes& sizes, cons
     keeping_ = nullptr;
 }
 
-template <class T>
-kernels::Source<T> Cell<T>::input(std::size_t i) const {
+template <class S>
+kernels::Source<S> Cell<S>::input(std::size_t i) const {
     const Tensor& x = in_[i];
     const int c = static_cast<int>(x.shape[3]);
-    return {x.as<T>() + before_mine(x), static_cast<int>(x.shape[1]), static_cast<int>(x.shape[2]), c, c};
+    return {x.as<S>() + before_mine(x), static_cast<int>(x.shape[1]), static_cast<int>(x.shape[2]), c, c};
 }
 
-template <class T>
-kernels::Source<T> Cell<T>::state(int s) const {
+template <class S>
+kernels::Source<S> Cell<S>::state(int s) const {
     if (folded())
         return {
             folded_[static_cast<std::size_t>(s)], size(s).h, size(s).w, width_, width_, nullptr, nullptr, sizes_.fold};
@@ -242,13 +243,14 @@ kernels::Source<T> Cell<T>::state(int s) const {
 }
 
 /// The first half of a separable convolution, normalised, as what the second half reads.
-template <class T>
-kernels::Source<T> Cell<T>::middle_source(const EdgeBranch<T>& e) const {
+template <class S>
+kernels::Source<S> Cell<S>::middle_source(const EdgeBranch<S>& e) const {
     const StateSize s = size(e.edge->to);
     return {e.first.z, s.h, s.w, width_, width_, e.middle.scale, e.middle.shift, sizes_.fold, affine(e.middle_gamma)};
 }
 
 template class Cell<float>;
 template class Cell<double>;
+template class Cell<kernels::BFloat16>;
 
 }  // namespace nascent::cell

@@ -37,8 +37,9 @@ struct Norm {
 };
 
 /// One summand of an edge. Which of its parts there are depends on its kind.
-template <class T>
+template <class S>
 struct EdgeBranch {
+    using T = kernels::Compute<S>;
     const CellEdge* edge;
     const CellOp* op;
     std::size_t parameter = 0;  // index of its first input
@@ -46,9 +47,9 @@ struct EdgeBranch {
     // Inputs of an affine cell: the gammas, which betas follow; and those of a separable one's second half.
     std::size_t middle_gamma = 0, end_gamma = 0, second = 0;
     // The branch that ends in the node: of a pool the state's, of a separable one the second half. None of an identity.
-    kernels::Branch<T> last = {};
+    kernels::Branch<S> last = {};
     Norm<T> end = {};  // of what reaches the node; of a pool in evaluation the edge's own
-    kernels::Branch<T> first = {};
+    kernels::Branch<S> first = {};
     Norm<T> middle = {};
     bool has_branch() const { return last.z; }
     bool pooled() const { return op->kind == CellOpKind::max_pool || op->kind == CellOpKind::avg_pool; }
@@ -61,9 +62,9 @@ struct Bypass {
     const CellOp* op;
 };
 /// What stride 2 leaves of a state for them: the maximum of 2 x 2.
-template <class T>
+template <class S>
 struct Halved {
-    T* z = nullptr;
+    S* z = nullptr;
     std::uint8_t* tap = nullptr;
 };
 
@@ -98,21 +99,22 @@ class Keeping {
     std::size_t next_ = 0;
 };
 
-/// One copy of the cell. What it has for a pass it adds to that of all copies.
-template <class T>
+/// One copy of the cell, whose pictures are stored as S. What it has for a pass it adds to that of all copies.
+template <class S>
 class Cell {
   public:
+    using T = kernels::Compute<S>;  // of parameters and vectors
     /// y: of all copies.
     Cell(const MixedCell& op, Inputs in, int copy, const Sizes& sizes, const Tensor& y, Keeping& keeping);
 
-    void add_inputs(Branches<T>& to) const;
-    void add_preprocessed(Nodes<T>& to) const;
-    void add_leaving(int state, Branches<T>& firsts, Branches<T>& seconds) const;
-    void add_node(int node, Nodes<T>& to) const;
+    void add_inputs(Branches<S>& to) const;
+    void add_preprocessed(Nodes<S>& to) const;
+    void add_leaving(int state, Branches<S>& firsts, Branches<S>& seconds) const;
+    void add_node(int node, Nodes<S>& to) const;
     // With partial channels instead: a node before its shuffle, `around` the operators, and the shuffle.
     void halve(int state) const;
     void fold_input(int input) const;
-    void add_partial_node(int node, Nodes<T>& seen, Nodes<T>& around);
+    void add_partial_node(int node, Nodes<S>& seen, Nodes<S>& around);
     void shuffle_node(int node) const;
     /// Running statistics, moved towards this batch's, or read (evaluation).
     void update_running() const;
@@ -120,19 +122,19 @@ class Cell {
 
     /// dweights, null where they are not wanted: of this copy.
     void begin_backward(const Tensor& dy, std::span<Into> into, T* dweights);
-    void add_node_gradient(int node, NodesBackward<T>& terms, BranchesBackward<T>& seconds);
-    void add_state_gradient(int state, BranchesBackward<T>& to);
+    void add_node_gradient(int node, NodesBackward<S>& terms, BranchesBackward<S>& seconds);
+    void add_state_gradient(int state, BranchesBackward<S>& to);
     // With partial channels before them: a node's gradient before its shuffle, the weights of what went round the
     // operators, and its gradient.
     void unshuffle_gradient(int node);
-    void add_bypass_weights(int node, NodesBackward<T>& to) const;
-    void add_bypass_gradient(int state, Nodes<T>& to);
+    void add_bypass_weights(int node, NodesBackward<S>& to) const;
+    void add_bypass_gradient(int state, Nodes<S>& to);
     /// Of what goes round a state's operators, where it reaches the nodes.
     StateSize bypass_size(int state) const;
     void double_gradient(int state) const;
     void unfold_gradient(int state);
-    void add_preprocessed_gradient(NodesBackward<T>& to);
-    void add_input_gradient(int input, BranchesBackward<T>& to);
+    void add_preprocessed_gradient(NodesBackward<S>& to);
+    void add_input_gradient(int input, BranchesBackward<S>& to);
 
   private:
     /// `fold` pictures' channels side by side, alike.
@@ -145,20 +147,20 @@ class Cell {
         n.rstd = n.mean + channels;
         return n;
     }
-    static void give(kernels::Branch<T>& b, const Norm<T>& n) {
+    static void give(kernels::Branch<S>& b, const Norm<T>& n) {
         b.mean = n.mean, b.rstd = n.rstd;
         if (n.mean) b.scale = n.scale, b.shift = n.shift;
     }
-    T* nodes_tensor(StateSize s, int channels) {
-        return keeping_->tensor({sizes_.n, s.h, s.w, channels}, dtype_of<T>()).template as<T>();
+    S* nodes_tensor(StateSize s, int channels) {
+        return keeping_->tensor({sizes_.n, s.h, s.w, channels}, dtype_of<S>()).template as<S>();
     }
     std::uint8_t* taps(StateSize s, int channels) {
         const auto bytes = static_cast<std::int64_t>(sizes_.pixels(s) * static_cast<std::size_t>(channels));
         return static_cast<std::uint8_t*>(keeping_->tensor({(bytes + 3) / 4}, DType::i32).data);
     }
     /// A tensor of the current execution.
-    T* scratch(StateSize s, int channels) const {
-        return empty({sizes_.n, s.h, s.w, channels}, dtype_of<T>()).template as<T>();
+    S* scratch(StateSize s, int channels) const {
+        return empty({sizes_.n, s.h, s.w, channels}, dtype_of<S>()).template as<S>();
     }
     const T* parameter(std::size_t i) const { return in_[i].as<T>(); }
     kernels::GammaBeta<T> affine(std::size_t gamma) const {
@@ -176,26 +178,26 @@ class Cell {
         return static_cast<std::size_t>(copy_) * (t.size() / static_cast<std::size_t>(op_.copies));
     }
     StateSize size(int state) const { return sizes_.state[static_cast<std::size_t>(state)]; }
-    kernels::Source<T> input(std::size_t i) const;
-    kernels::Source<T> state(int s) const;
+    kernels::Source<S> input(std::size_t i) const;
+    kernels::Source<S> state(int s) const;
     /// All channels of a state, `pixel(s)` apart.
-    const T* unfolded(int s) const { return s < 2 ? preprocessed_[s] : y_ + static_cast<std::ptrdiff_t>(s - 2) * c_; }
+    const S* unfolded(int s) const { return s < 2 ? preprocessed_[s] : y_ + static_cast<std::ptrdiff_t>(s - 2) * c_; }
     int pixel(int s) const { return s < 2 ? c_ : op_.shape.nodes * c_; }
-    kernels::Source<T> middle_source(const EdgeBranch<T>& e) const;
+    kernels::Source<S> middle_source(const EdgeBranch<S>& e) const;
 
     void build_preprocessing();
     void check_affine(std::size_t gamma, int channels) const;
     void build_edges(int from);
-    kernels::Branch<T> reduce(std::size_t parameter, int c_out) const;
+    kernels::Branch<S> reduce(std::size_t parameter, int c_out) const;
     void build_bypass(int from);
-    kernels::MixedTerm<T> bypass_term(const Bypass& b) const;
-    std::vector<kernels::Around<T>> around_gradients(int state) const;
+    kernels::MixedTerm<S> bypass_term(const Bypass& b) const;
+    std::vector<kernels::Around<S>> around_gradients(int state) const;
     bool halved(int state) const { return halved_[static_cast<std::size_t>(state)].z; }
-    std::vector<kernels::MixedTerm<T>> terms(int node) const;
+    std::vector<kernels::MixedTerm<S>> terms(int node) const;
     /// f(running statistics, norm, size) of every batch-norm that has running statistics.
     template <class F>
     void for_each_running(F&& f) const;
-    kernels::BranchBackward<T> branch_backward(const kernels::Branch<T>& b, std::size_t parameter) const;
+    kernels::BranchBackward<S> branch_backward(const kernels::Branch<S>& b, std::size_t parameter) const;
 
     bool folded() const { return sizes_.fold > 1; }
     /// Of a state; a node has its order of channels.
@@ -207,7 +209,7 @@ class Cell {
         return state < 2 || orders_.empty() ? nullptr : &orders_[static_cast<std::size_t>(state - 2)];
     }
     /// A node's channels between their sums and their places, where several pictures' are not folded.
-    void shuffle(int node, bool inverse, const T* x, int x_pixel, T* to, int to_pixel) const;
+    void shuffle(int node, bool inverse, const S* x, int x_pixel, S* to, int to_pixel) const;
 
     const MixedCell& op_;
     Inputs in_;
@@ -215,48 +217,50 @@ class Cell {
     const Sizes& sizes_;
     Keeping* keeping_;  // while it is built
 
-    T* y_;
-    T* preprocessed_[2] = {};
-    kernels::Branch<T> before_[2];
+    S* y_;
+    S* preprocessed_[2] = {};
+    kernels::Branch<S> before_[2];
     Norm<T> before_norm_[2];
     std::size_t before_parameter_[2] = {}, before_gamma_[2] = {};
-    std::vector<EdgeBranch<T>> branches_;    // by edge and op; `none` has none
-    std::vector<kernels::Branch<T>> pools_;  // by state: (max, avg), where an edge has one
+    std::vector<EdgeBranch<S>> branches_;    // by edge and op; `none` has none
+    std::vector<kernels::Branch<S>> pools_;  // by state: (max, avg), where an edge has one
     std::vector<Norm<T>> pool_norms_;
     std::vector<Bypass> bypasses_;
-    std::vector<Halved<T>> halved_;  // by state
+    std::vector<Halved<S>> halved_;  // by state
     struct {
-        T* y = nullptr;
+        S* y = nullptr;
         int pixel = 0;
     } sum_;                                      // of a node before its shuffle; folded: of its operators
     std::vector<kernels::ChannelOrder> orders_;  // by node; empty: in groups
-    std::vector<T*> folded_;                     // by state: what operators see, where pictures are folded
+    std::vector<S*> folded_;                     // by state: what operators see, where pictures are folded
 
     // Of the backward.
     struct Gradient {
-        T* g = nullptr;
+        S* g = nullptr;
         int pixel = 0;
     };
     std::span<Into> into_;
-    const T* dy_ = nullptr;
+    const S* dy_ = nullptr;
     T* dweights_ = nullptr;
     std::vector<Gradient> states_;
     std::vector<Gradient> around_;                   // by node: of what goes round its operators
-    std::vector<T*> folded_gradient_;                // by state
-    std::vector<kernels::BranchGradient<T>> reach_;  // by branch: what reaches it from its node
+    std::vector<S*> folded_gradient_;                // by state
+    std::vector<kernels::BranchGradient<S>> reach_;  // by branch: what reaches it from its node
     std::vector<Gradient> middle_;                   // by branch: gradient of a separable one's middle
     std::vector<kernels::NormMap<T>> middle_map_;
-    kernels::BranchGradient<T> before_reach_[2];
-    std::vector<T*> halved_gradient_;  // by state
+    kernels::BranchGradient<S> before_reach_[2];
+    std::vector<S*> halved_gradient_;  // by state
 };
 
 extern template class Cell<float>;
 extern template class Cell<double>;
+extern template class Cell<kernels::BFloat16>;
 
 /// All copies, in step.
-template <class T>
+template <class S>
 class Cells {
   public:
+    using T = kernels::Compute<S>;
     Cells(const MixedCell& op, Inputs in, Keeping keeping);
     Tensor forward();
     void backward(const Tensor& dy, std::span<Into> into);
@@ -279,11 +283,12 @@ class Cells {
     std::span<Into> into_;
     Sizes sizes_;
     Tensor y_;
-    std::vector<Cell<T>> cells_;
+    std::vector<Cell<S>> cells_;
 };
 
 extern template class Cells<float>;
 extern template class Cells<double>;
+extern template class Cells<kernels::BFloat16>;
 
 }  // namespace cell
 }  // namespace nascent

@@ -72,6 +72,7 @@ Case sample(const std::string& what, const CellShape& s, const Shape& before, co
             }
     }
     c.image = {previous[0], previous[1], previous[2], ch};
+    c.activations = same ? 1 : 2;
     c.run = [s, same, weights, norms, copies](Inputs in) {
         std::size_t at = same ? 1 : 2;
         const Tensor w = weights > 0 ? in[at++] : Tensor{};

@@ -205,6 +205,7 @@ std::vector<Case> WeighedCell::cases() {
         return weighed_cell(in[0], in[1], terms, true, 0, 1, {2, true});
     };
     all.push_back(many);
+    for (Case& c : all) c.activations = 1;
     return all;
 }
 
@@ -217,6 +218,9 @@ Tensor weighed_cell(const Tensor& x, const Tensor& weights, std::span<const Weig
     NASCENT_CHECK(partial.of >= 1 && x.shape[3] % partial.of == 0, runtime,
                   "weighed_cell: operators see one channel in {}, which does not divide {}", partial.of, x.shape[3]);
     const std::int64_t seen = op.channels(x);
+    const DType vectors = compute_type(x.dtype);
+    NASCENT_CHECK(weights.dtype == vectors, runtime, "weighed_cell: weights are {}, expected {} for x of {}",
+                  name_of(weights.dtype), name_of(vectors), name_of(x.dtype));
     const std::size_t each = terms.size() / static_cast<std::size_t>(copies);
     std::vector<Tensor> inputs{x, weights};
     for (std::size_t i = 0; i < terms.size(); i++) {
@@ -240,6 +244,9 @@ Tensor weighed_cell(const Tensor& x, const Tensor& weights, std::span<const Weig
                       "weighed_cell: a constant {} for {} channels", t.kernel.shape.text(), seen);
         NASCENT_CHECK(t.op != EdgeOp::conv || ((k == 1 || k == 3) && t.kernel.shape == Shape({k, k, seen, seen})),
                       runtime, "weighed_cell: a kernel {} for {} channels", t.kernel.shape.text(), seen);
+        NASCENT_CHECK(!term.has_kernel() || t.kernel.dtype == vectors, runtime,
+                      "weighed_cell: a kernel is {}, expected {} for x of {}", name_of(t.kernel.dtype),
+                      name_of(vectors), name_of(x.dtype));
         if (term.has_kernel()) inputs.push_back(t.kernel);
     }
     NASCENT_CHECK(op.nodes > 1, runtime, "weighed_cell: no terms");

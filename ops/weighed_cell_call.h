@@ -74,18 +74,20 @@ namespace cell {
 /// What the forward keeps, by its place in `saved`: the nodes behind the input (the last alone where they are mapped),
 /// what is packed of nodes, pools, moments (kernels::NormedConv) of what convolutions read whose z are not stored, then
 /// of each convolution z, scale and shift, mean and rstd; each of all copies.
-template <class T>
+template <class S>
 struct WeighedKept {
+    using T = kernels::Compute<S>;  // of vectors and weights
     struct Conv {
-        std::size_t kernel;    // index into the inputs; a constant's too
-        T *z, *scale, *shift;  // z: null where it is not stored
+        std::size_t kernel;  // index into the inputs; a constant's too
+        S* z;                // null where it is not stored
+        T *scale, *shift;
         double *mean, *rstd;
     };
     int copies, seen, channels;           // channels that operators see, all
     int fold, width;                      // pictures side by side, what operators see of all of them
     std::size_t whole_image, image;       // elements of a copy's node, and of what operators see of it
-    std::vector<T*> whole;                // nodes of the first copy, the others' behind it
-    std::vector<T*> node, pool;           // what operators see of them, and its pool
+    std::vector<S*> whole;                // nodes of the first copy, the others' behind it
+    std::vector<S*> node, pool;           // what operators see of them, and its pool
     std::vector<double*> moments;         // of that, (seen + 1, seen) a copy; null: not needed
     std::vector<std::vector<Conv>> conv;  // by copy, by term; none where it is none
 
@@ -100,12 +102,12 @@ struct WeighedKept {
         std::size_t next = 0, kernel = 2;
         for (int i = 0; i < op.nodes; i++) {
             const bool unwritten = op.mapped() && i > 0 && i + 1 < op.nodes;
-            whole.push_back(i == 0 ? in[0].as<T>() : unwritten ? nullptr : saved[next++].as<T>());
+            whole.push_back(i == 0 ? in[0].as<S>() : unwritten ? nullptr : saved[next++].as<S>());
         }
         for (int i = 0; i < op.nodes; i++)
-            node.push_back(op.packs(i) ? saved[next++].as<T>() : whole[static_cast<std::size_t>(i)]);
+            node.push_back(op.packs(i) ? saved[next++].as<S>() : whole[static_cast<std::size_t>(i)]);
         const auto c = static_cast<std::size_t>(width);
-        for (int i = 0; i < op.nodes; i++) pool.push_back(op.pooled(i) ? saved[next++].as<T>() : nullptr);
+        for (int i = 0; i < op.nodes; i++) pool.push_back(op.pooled(i) ? saved[next++].as<S>() : nullptr);
         for (int i = 0; i < op.nodes; i++)
             moments.push_back(op.unstored_of(in[0], i) ? saved[next++].as<double>() : nullptr);
         for (std::size_t copy = 0; copy < static_cast<std::size_t>(copies); copy++) {
@@ -115,15 +117,15 @@ struct WeighedKept {
                 all.push_back({});
                 if (t.op == EdgeOp::constant) all.back().kernel = kernel++;
                 if (t.op != EdgeOp::conv) continue;
-                T* const z = op.unstored(in[0], t) ? nullptr : saved[at++].as<T>() + copy * image;
+                S* const z = op.unstored(in[0], t) ? nullptr : saved[at++].as<S>() + copy * image;
                 T* const affine = saved[at++].as<T>() + copy * 2 * c;
                 double* const batch = saved[at++].as<double>() + copy * 2 * c;
                 all.back() = {kernel++, z, affine, affine + c, batch, batch + c};
             }
         }
     }
-    T* node_of(int copy, int i) const { return node[static_cast<std::size_t>(i)] + before(copy); }
-    T* whole_of(int copy, int i) const {
+    S* node_of(int copy, int i) const { return node[static_cast<std::size_t>(i)] + before(copy); }
+    S* whole_of(int copy, int i) const {
         return whole[static_cast<std::size_t>(i)] + static_cast<std::size_t>(copy) * whole_image;
     }
     std::size_t before(int copy) const { return static_cast<std::size_t>(copy) * image; }
@@ -133,21 +135,27 @@ struct WeighedKept {
     }
     const Conv& conv_of(int copy, std::size_t term) const { return conv[static_cast<std::size_t>(copy)][term]; }
     /// A term whose z is not stored.
-    kernels::MixedPoint<T> point(const WeighedCell& op, Inputs in, int copy, std::size_t i) const {
+    kernels::MixedPoint<S> point(const WeighedCell& op, Inputs in, int copy, std::size_t i) const {
         const WeighedCell::Term& t = op.terms[i];
         const Conv& own = conv_of(copy, i);
         return {node_of(copy, t.from),   width, in[own.kernel].template as<T>(), own.scale, own.shift,
                 in[1].as<T>() + t.weight};
     }
     /// Any other.
-    kernels::MixedTerm<T> term(const WeighedCell& op, Inputs in, int copy, std::size_t i) const {
+    kernels::MixedTerm<S> term(const WeighedCell& op, Inputs in, int copy, std::size_t i) const {
         const WeighedCell::Term& t = op.terms[i];
         const T* weight = t.weight < 0 ? nullptr : in[1].as<T>() + t.weight;
         const Conv& own = conv_of(copy, i);
         if (t.bypass()) return {whole_of(copy, t.from) + seen, channels, nullptr, nullptr, weight};
-        if (t.op == EdgeOp::constant) return {in[own.kernel].template as<T>(), 0, nullptr, nullptr, weight};
+        if (t.op == EdgeOp::constant) {
+            const T* const values = in[own.kernel].template as<T>();
+            if constexpr (std::is_same_v<S, T>)
+                return {values, 0, nullptr, nullptr, weight};
+            else
+                return {nullptr, 0, values, values, weight};  // 0 * values + values
+        }
         if (t.op == EdgeOp::conv) return {own.z, width, own.scale, own.shift, weight};
-        const T* from = (t.op == EdgeOp::pool ? pool : node)[static_cast<std::size_t>(t.from)] + before(copy);
+        const S* from = (t.op == EdgeOp::pool ? pool : node)[static_cast<std::size_t>(t.from)] + before(copy);
         return {from, width, nullptr, nullptr, weight};
     }
 };

@@ -43,29 +43,29 @@ class NodeChannels {
 };
 
 /// Collects one call of sum_channels.
-template <class T>
+template <class S>
 struct ChannelSums {
-    std::vector<kernels::SummedState<const T>> sources = {};
-    std::vector<kernels::SummedState<T>> results = {};
+    std::vector<kernels::SummedState<const S>> sources = {};
+    std::vector<kernels::SummedState<S>> results = {};
     std::vector<kernels::ChannelSummand> summands = {};
 
     void add(int to, int from, int factor) {
         if (factor != 0) summands.push_back({to, from, factor});
     }
-    void run(const WeighedPartial<T>& p, bool accumulate = false) const {
+    void run(const WeighedPartial<S>& p, bool accumulate = false) const {
         const kernels::FoldedShape s = p.shape();
-        kernels::sum_channels<T>(p.stream, {s.n, s.pixels, s.fold}, sources, summands, results, accumulate);
+        kernels::sum_channels<S>(p.stream, {s.n, s.pixels, s.fold}, sources, summands, results, accumulate);
     }
 };
 
-template <class T>
-struct MappedForward : WeighedPartial<T> {
-    using Base = WeighedPartial<T>;
+template <class S>
+struct MappedForward : WeighedPartial<S> {
+    using Base = WeighedPartial<S>;
     using Base::op, Base::kept;
     NodeChannels nodes{op, kept.channels};
-    std::vector<T*> sums;    // by node: of its operators
+    std::vector<S*> sums;    // by node: of its operators
     std::vector<int> aside;  // channels of the input that go round operators into nodes that others see
-    T* folded_aside = nullptr;
+    S* folded_aside = nullptr;
     int aside_pixel = 0;
 
     /// Memory of the current execution, until the cell is done.
@@ -80,16 +80,16 @@ struct MappedForward : WeighedPartial<T> {
             }
         sums.push_back(nullptr);
         for (int node = 1; node < op.nodes; node++) sums.push_back(this->dense());
-        constexpr int line = static_cast<int>(64 / sizeof(T));  // pixels begin at lines
+        constexpr int line = static_cast<int>(64 / sizeof(S));  // pixels begin at lines
         aside_pixel = (static_cast<int>(aside.size()) * kept.fold + line - 1) / line * line;
         folded_aside =
             empty({static_cast<std::int64_t>(this->image.pixels()) * op.copies, aside_pixel}, this->in[0].dtype)
-                .template as<T>();
+                .template as<S>();
     }
 
     /// What operators see of the input, and what goes round them to where others see it.
     void begin() const {
-        ChannelSums<T> all{{{kept.whole[0], kept.channels, kept.channels, false}}};
+        ChannelSums<S> all{{{kept.whole[0], kept.channels, kept.channels, false}}};
         int to = 0;
         if (op.packs(0)) {
             all.results.push_back({kept.node[0], kept.seen, kept.width, true});
@@ -103,7 +103,7 @@ struct MappedForward : WeighedPartial<T> {
         this->sum(to, sums[static_cast<std::size_t>(to)]);
         const bool last = to == op.nodes - 1;
         if (!last && !op.packs(to)) return;
-        ChannelSums<T> all;
+        ChannelSums<S> all;
         int first = kept.channels;  // of the sums among the sources
         if (last) {
             all.sources.push_back({kept.whole[0], kept.channels, kept.channels, false});
@@ -124,19 +124,19 @@ struct MappedForward : WeighedPartial<T> {
     }
 };
 
-template <class T>
-struct MappedBackward : WeighedPartial<T> {
-    using Base = WeighedPartial<T>;
+template <class S>
+struct MappedBackward : WeighedPartial<S> {
+    using Base = WeighedPartial<S>;
     using Base::op, Base::kept;
     NodeChannels nodes{op, kept.channels};
     // By node: gradients of the operators' sums, and of what operators see.
-    std::vector<T*> of_sums, of_seen;
+    std::vector<S*> of_sums, of_seen;
 
     /// Memory of the current execution; what of dy reaches the sums.
-    MappedBackward(const Base& base, const T* dy) : Base(base) {
+    MappedBackward(const Base& base, const S* dy) : Base(base) {
         of_sums.push_back(nullptr);
         of_seen.assign(static_cast<std::size_t>(op.nodes), nullptr);
-        ChannelSums<T> all{{{dy, kept.channels, kept.channels, false}}};
+        ChannelSums<S> all{{{dy, kept.channels, kept.channels, false}}};
         for (int node = 1; node < op.nodes; node++) {
             of_sums.push_back(this->dense());
             all.results.push_back({of_sums.back(), kept.seen, kept.width, true});
@@ -148,7 +148,7 @@ struct MappedBackward : WeighedPartial<T> {
     }
     /// To the gradient of a node's sum is added what reaches it through what operators see of it and of those behind.
     void part(int node) const {
-        ChannelSums<T> all;
+        ChannelSums<S> all;
         all.results.push_back({of_sums[static_cast<std::size_t>(node)], kept.seen, kept.width, true});
         std::vector<int> behind;
         for (int i = node; i < op.nodes; i++) {
@@ -160,8 +160,8 @@ struct MappedBackward : WeighedPartial<T> {
         if (!all.summands.empty()) all.run(*this, true);
     }
     /// The input's gradient.
-    void join(const T* dy, T* to, bool accumulate) const {
-        ChannelSums<T> all{{{dy, kept.channels, kept.channels, false}}, {{to, kept.channels, kept.channels, false}}};
+    void join(const S* dy, S* to, bool accumulate) const {
+        ChannelSums<S> all{{{dy, kept.channels, kept.channels, false}}, {{to, kept.channels, kept.channels, false}}};
         std::vector<int> behind;
         for (int i = 0; i < op.nodes; i++) {
             if (!of_seen[static_cast<std::size_t>(i)]) continue;
@@ -176,7 +176,7 @@ struct MappedBackward : WeighedPartial<T> {
     }
 
   private:
-    void seen(ChannelSums<T>& all, int to, int first, const std::vector<int>& behind, int column) const {
+    void seen(ChannelSums<S>& all, int to, int first, const std::vector<int>& behind, int column) const {
         for (std::size_t b = 0; b < behind.size(); b++)
             for (int c = 0; c < kept.seen; c++)
                 all.add(to, first + static_cast<int>(b) * kept.seen + c, nodes.factor(behind[b], c, column));

@@ -20,15 +20,16 @@ kernels::ConvShape shape_of(const kernels::Image& image, int fold, int k) {
 }
 const NormArgs kNorm{};  // eps and momentum
 
-template <class T>
+template <class S>
 struct Forward {
+    using T = kernels::Compute<S>;
     const WeighedCell& op;
     Inputs in;
-    const WeighedKept<T>& kept;
+    const WeighedKept<S>& kept;
     kernels::Image image = image_of_copy(op, in[0]);
     kernels::Stream stream = kernel_stream();
-    WeighedPartial<T> partial{op, in, kept};
-    std::optional<MappedForward<T>> mapped = {};
+    WeighedPartial<S> partial{op, in, kept};
+    std::optional<MappedForward<S>> mapped = {};
 
     void begin() {
         if (op.mapped())
@@ -45,17 +46,17 @@ struct Forward {
     void pool(int node) const {
         const auto at = static_cast<std::size_t>(node);
         const int n = image.n * op.copies;
-        const kernels::Source<T> source[] = {{kept.node[at], image.h, image.w, image.c, image.c}};
-        kernels::Branch<T> pool[] = {{kernels::BranchKind::avg_pool, 0, image.c}};
+        const kernels::Source<S> source[] = {{kept.node[at], image.h, image.w, image.c, image.c}};
+        kernels::Branch<S> pool[] = {{kernels::BranchKind::avg_pool, 0, image.c}};
         pool[0].z = kept.pool[at];
         ScratchScope scratch(current_arena());
-        kernels::branches_forward<T>(stream, n, 0, source, pool,
-                                     workspace(kernels::branches_forward_workspace<T>(stream, n, source, pool)));
+        kernels::branches_forward<S>(stream, n, 0, source, pool,
+                                     workspace(kernels::branches_forward_workspace<S>(stream, n, source, pool)));
     }
     /// All convolutions that leave the node, of any size together (k = 0) or those with k x k kernels.
     void convs(int node, int k) const {
         int largest = 1;
-        std::vector<kernels::NormedConv<T>> all;
+        std::vector<kernels::NormedConv<S>> all;
         for (int copy = 0; copy < op.copies; copy++)
             for (std::size_t i = 0; i < op.terms.size(); i++) {
                 const auto& conv = kept.conv_of(copy, i);
@@ -72,7 +73,7 @@ struct Forward {
                     kernels::running_scales<T>(stream, kNorm.eps, scale);
                     continue;
                 }
-                kernels::NormedConv<T>& c = all.back();
+                kernels::NormedConv<S>& c = all.back();
                 if (!c.z) c.moments = kept.moments_of(copy, node);
                 c.mean = conv.mean, c.rstd = conv.rstd, c.scale = conv.scale, c.shift = conv.shift;
                 if (running.mean.defined())
@@ -81,17 +82,18 @@ struct Forward {
         if (all.empty()) return;
         const kernels::ConvShape s = shape_of(image, kept.fold, largest);
         ScratchScope scratch(current_arena());
-        kernels::normed_convs_forward<T>(
+        kernels::normed_convs_forward<S>(
             stream, s, kNorm.eps, kNorm.momentum, all,
-            workspace(kernels::normed_convs_forward_workspace(stream, s, sizeof(T), all.size())));
+            workspace(kernels::normed_convs_forward_workspace(stream, s, sizeof(S), all.size())));
     }
 };
 
-template <class T>
+template <class S>
 Tensor run_forward(const WeighedCell& op, Inputs in, Saved& saved) {
     const Tensor& x = in[0];
     for (int i = op.mapped() ? op.nodes - 1 : 1; i < op.nodes; i++) saved.push_back(empty(x.shape, x.dtype));
     const Tensor y = saved.back();
+    const DType of_vectors = compute_type(x.dtype);
     const Shape seen{x.shape[0], x.shape[1], x.shape[2], op.channels(x)}, vectors{2 * op.copies, seen[3] * op.fold(x)};
     for (int i = 0; i < op.nodes; i++)
         if (op.packs(i)) saved.push_back(empty(seen, x.dtype));
@@ -102,11 +104,11 @@ Tensor run_forward(const WeighedCell& op, Inputs in, Saved& saved) {
     for (const auto& t : op.terms) {
         if (t.op != EdgeOp::conv) continue;
         if (!op.unstored(x, t)) saved.push_back(empty(seen, x.dtype));
-        saved.insert(saved.end(), {empty(vectors, x.dtype), empty(vectors, DType::f64)});
+        saved.insert(saved.end(), {empty(vectors, of_vectors), empty(vectors, DType::f64)});
     }
-    const WeighedKept<T> kept(op, in, saved);
+    const WeighedKept<S> kept(op, in, saved);
     ScratchScope scratch(current_arena());
-    Forward<T> forward{op, in, kept};
+    Forward<S> forward{op, in, kept};
     for (int node = 0; node < op.nodes; node++) {
         if (node == 0)
             forward.begin();
@@ -122,25 +124,26 @@ Tensor run_forward(const WeighedCell& op, Inputs in, Saved& saved) {
     return y;
 }
 
-template <class T>
+template <class S>
 struct Backward {
+    using T = kernels::Compute<S>;
     const WeighedCell& op;
     Inputs in;
-    const WeighedKept<T>& kept;
+    const WeighedKept<S>& kept;
     std::span<Into> into;
-    const T* dy;
+    const S* dy;
     T* dweights;                                         // (copies, weights); null: not wanted
-    std::vector<T*> g;                                   // of the nodes but the last, all copies'
+    std::vector<S*> g;                                   // of the nodes but the last, all copies'
     std::vector<std::vector<kernels::NormMap<T>>> maps;  // by copy, by term
     kernels::Image image = image_of_copy(op, in[0]);
     kernels::Stream stream = kernel_stream();
-    WeighedPartialBackward<T> partial{{op, in, kept}, {}, {}};
-    std::optional<MappedBackward<T>> mapped = {};
+    WeighedPartialBackward<S> partial{{op, in, kept}, {}, {}};
+    std::optional<MappedBackward<S>> mapped = {};
 
     /// Of all channels of a node.
-    const T* whole(int node) const { return node == op.nodes - 1 ? dy : g[static_cast<std::size_t>(node)]; }
+    const S* whole(int node) const { return node == op.nodes - 1 ? dy : g[static_cast<std::size_t>(node)]; }
     /// Of what operators see of a node's sum.
-    const T* gradient(int copy, int node) const {
+    const S* gradient(int copy, int node) const {
         const auto at = static_cast<std::size_t>(node);
         return (op.partial.of == 1 ? whole(node)
                 : mapped           ? mapped->of_sums[at]
@@ -150,9 +153,9 @@ struct Backward {
 
     /// The maps and weights' gradients of what a node sums.
     void of_terms(int node) const {
-        std::vector<std::vector<kernels::MixedTermGradient<T>>> terms(static_cast<std::size_t>(op.copies));
-        std::vector<std::vector<kernels::MixedPointGradient<T>>> points(terms.size());
-        std::vector<kernels::MixedNodeGradient<T>> nodes;
+        std::vector<std::vector<kernels::MixedTermGradient<S>>> terms(static_cast<std::size_t>(op.copies));
+        std::vector<std::vector<kernels::MixedPointGradient<S>>> points(terms.size());
+        std::vector<kernels::MixedNodeGradient<S>> nodes;
         for (int copy = 0; copy < op.copies; copy++) {
             const auto c = static_cast<std::size_t>(copy);
             for (std::size_t i = 0; i < op.terms.size(); i++) {
@@ -163,7 +166,7 @@ struct Backward {
                     points[c].push_back(point(copy, i, dweight));
                     continue;
                 }
-                kernels::MixedTermGradient<T> t{kept.term(op, in, copy, i)};
+                kernels::MixedTermGradient<S> t{kept.term(op, in, copy, i)};
                 if (term.op == EdgeOp::conv && op.training)
                     t.mean = kept.conv[c][i].mean, t.rstd = kept.conv[c][i].rstd;
                 if (term.op == EdgeOp::conv || term.op == EdgeOp::pool) t.map = maps[c][i];
@@ -174,17 +177,17 @@ struct Backward {
         }
         if (terms[0].empty() && points[0].empty()) return;
         ScratchScope own(current_arena());
-        kernels::nodes_backward<T>(
+        kernels::nodes_backward<S>(
             stream, image.pixels(), image.c, nodes,
-            workspace(kernels::nodes_backward_workspace<T>(stream, image.pixels(), image.c, nodes)));
+            workspace(kernels::nodes_backward_workspace<S>(stream, image.pixels(), image.c, nodes)));
     }
 
     /// The gradient of a node (where it is wanted) from those of the nodes that read it, and the kernels' gradients.
     void of_node(int node, bool accumulate) {
-        T* const whole = g[static_cast<std::size_t>(node)];
+        S* const whole = g[static_cast<std::size_t>(node)];
         if (op.partial.of == 1) return of_seen(node, whole, accumulate);
         ScratchScope scratch(current_arena());
-        T* const da = whole && (!mapped || op.packs(node)) ? partial.dense() : nullptr;
+        S* const da = whole && (!mapped || op.packs(node)) ? partial.dense() : nullptr;
         of_seen(node, da, false);
         if (mapped) {
             mapped->of_seen[static_cast<std::size_t>(node)] = da;
@@ -194,7 +197,7 @@ struct Backward {
         }
     }
     /// The same of what operators see of a node.
-    void of_seen(int node, T* da, bool accumulate) const {
+    void of_seen(int node, S* da, bool accumulate) const {
         ScratchScope scratch(current_arena());
         if (da) around_convolutions(node, da, accumulate);
         if (stream.where == kernels::Where::cpu)  // those of one copy have one da
@@ -218,16 +221,16 @@ struct Backward {
         }
         ScratchScope scratch(current_arena());
         const bool last = node == op.nodes - 1;
-        T* const da = last ? nullptr : partial.dense();
+        S* const da = last ? nullptr : partial.dense();
         if (da) of_seen(node, da, false);
         partial.part(node, last ? dy : nullptr, da, dweights);
     }
 
   private:
-    kernels::MixedPointGradient<T> point(int copy, std::size_t i, T* dweight) const {
+    kernels::MixedPointGradient<S> point(int copy, std::size_t i, T* dweight) const {
         const auto& conv = kept.conv_of(copy, i);
         const Into& dw = into[conv.kernel];
-        kernels::MixedPointGradient<T> p{kept.point(op, in, copy, i)};
+        kernels::MixedPointGradient<S> p{kept.point(op, in, copy, i)};
         if (op.training) {
             p.mean = conv.mean, p.rstd = conv.rstd;
             p.moments = kept.moments_of(copy, op.terms[i].from);
@@ -237,15 +240,15 @@ struct Backward {
         p.dw = dw.template as<T>(), p.accumulate_dw = dw.accumulate();
         return p;
     }
-    void around_convolutions(int node, T* of, bool accumulate) const {
+    void around_convolutions(int node, S* of, bool accumulate) const {
         const auto copies = static_cast<std::size_t>(op.copies);
-        std::vector<std::vector<kernels::Skip<T>>> skips(copies);
-        std::vector<std::vector<kernels::BranchGradient<T>>> pools(copies);
-        std::vector<kernels::SourceBackward<T>> sources;
-        std::vector<kernels::BranchBackward<T>> branches;
+        std::vector<std::vector<kernels::Skip<S>>> skips(copies);
+        std::vector<std::vector<kernels::BranchGradient<S>>> pools(copies);
+        std::vector<kernels::SourceBackward<S>> sources;
+        std::vector<kernels::BranchBackward<S>> branches;
         for (int copy = 0; copy < op.copies; copy++) {
             const auto c = static_cast<std::size_t>(copy);
-            T* const da = of + kept.before(copy);
+            S* const da = of + kept.before(copy);
             if (accumulate) skips[c].push_back({da, image.c});
             for (std::size_t i = 0; i < op.terms.size(); i++) {
                 const WeighedCell::Term& t = op.terms[i];
@@ -259,14 +262,14 @@ struct Backward {
             branches.back().branch.z = kept.pool[static_cast<std::size_t>(node)] + kept.before(copy);
         }
         ScratchScope scratch(current_arena());
-        kernels::branches_backward<T>(
+        kernels::branches_backward<S>(
             stream, image.n, sources, branches,
-            workspace(kernels::branches_backward_workspace<T>(stream, image.n, sources, branches)));
+            workspace(kernels::branches_backward_workspace<S>(stream, image.n, sources, branches)));
     }
     /// A node's convolutions that are `wanted`, of all copies; da: of the first, or null.
     template <class Wanted>
-    void convs(int node, T* da, const Wanted& wanted) const {
-        std::vector<kernels::NormedConvBackward<T>> all;
+    void convs(int node, S* da, const Wanted& wanted) const {
+        std::vector<kernels::NormedConvBackward<S>> all;
         int largest = 1;
         for (int copy = 0; copy < op.copies; copy++)
             for (std::size_t i = 0; i < op.terms.size(); i++) {
@@ -288,20 +291,21 @@ struct Backward {
             }
         if (all.empty()) return;
         const kernels::ConvShape s = shape_of(image, kept.fold, largest);
-        kernels::normed_convs_backward<T>(
-            stream, s, all, workspace(kernels::normed_convs_backward_workspace(stream, s, sizeof(T), all.size())));
+        kernels::normed_convs_backward<S>(
+            stream, s, all, workspace(kernels::normed_convs_backward_workspace(stream, s, sizeof(S), all.size())));
     }
 };
 
-template <class T>
+template <class S>
 void run_backward(const WeighedCell& op, const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) {
-    const WeighedKept<T> kept(op, in, saved);
+    using T = kernels::Compute<S>;
+    const WeighedKept<S> kept(op, in, saved);
     const std::int64_t c = kept.width;
     const std::size_t weights = in[1].size();
     ScratchScope scratch(current_arena());
-    Backward<T> back{op, in, kept, into, dy.as<T>(), nullptr, {}, {}};
+    Backward<S> back{op, in, kept, into, dy.as<S>(), nullptr, {}, {}};
     if (op.mapped())
-        back.mapped.emplace(back.partial, dy.as<T>());
+        back.mapped.emplace(back.partial, dy.as<S>());
     else if (op.partial.of > 1)
         back.partial.begin();
     if (into[1]) {  // what no term names has a gradient of zero
@@ -309,13 +313,13 @@ void run_backward(const WeighedCell& op, const Tensor& dy, std::span<Into> into,
         t.device->fill(t.data, 0, t.bytes());
         back.dweights = t.as<T>();
     }
-    back.g.push_back(into[0].as<T>());
+    back.g.push_back(into[0].as<S>());
     for (int node = 1; node + 1 < op.nodes && op.partial.of == 1; node++)
-        back.g.push_back(empty(dy.shape, dy.dtype).as<T>());
+        back.g.push_back(empty(dy.shape, dy.dtype).as<S>());
     for (int copy = 0; copy < op.copies; copy++) {
         auto& maps = back.maps.emplace_back();
         for (std::size_t i = 0; i < op.terms.size(); i++) {
-            T* m = empty({3, c}, dy.dtype).as<T>();
+            T* m = empty({3, c}, dtype_of<T>()).template as<T>();
             maps.push_back({m, m + c, m + 2 * c});
         }
     }
@@ -335,10 +339,10 @@ void run_backward(const WeighedCell& op, const Tensor& dy, std::span<Into> into,
 }  // namespace
 
 Tensor WeighedCell::forward(Inputs in, Saved& saved) const {
-    return with_type(in[0].dtype, [&](auto zero) { return run_forward<decltype(zero)>(*this, in, saved); });
+    return with_stored(in[0].dtype, [&](auto zero) { return run_forward<decltype(zero)>(*this, in, saved); });
 }
 void WeighedCell::backward(const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) const {
-    with_type(dy.dtype, [&](auto zero) { run_backward<decltype(zero)>(*this, dy, into, in, saved); });
+    with_stored(dy.dtype, [&](auto zero) { run_backward<decltype(zero)>(*this, dy, into, in, saved); });
 }
 
 }  // namespace nascent

@@ -9,6 +9,19 @@
 
 namespace nascent::kernels::gpu {
 
+/// load_channels and store_channels of four channels as they are stored, 8 bytes of BFloat16; IsWide as there.
+template <class S>
+__device__ Wide<Compute<S>> load_stored(const S* p, int count, bool is_wide) {
+    return widen(load_some<kGroup<S>>(p, count, is_wide));
+}
+/// Leaves in v what was stored: sums are of that.
+template <class S>
+__device__ void store_stored(S* p, Wide<Compute<S>>& v, int count, bool is_wide) {
+    const auto rounded = narrow<S>(v);
+    store_channels(p, rounded, count, is_wide);
+    v = widen(rounded);
+}
+
 /// How many blocks have come to the end of a sum. Zero between launches: the last block to come takes back what all
 /// have added, so that a captured launch can be replayed. A launch takes the next ones in turn, so that those of
 /// launches under way at once on a device differ, unless one of them was enqueued or captured 65,536 counts (hundreds
@@ -115,14 +128,16 @@ inline constexpr std::size_t kMixedShared = 96 * 1024;  // two blocks on a multi
 
 /// a = x * scale + shift, with gamma and beta (x * scale + shift) * gamma + beta, or its ReLU, as a source of
 /// load_window.
-template <class T, bool IsWide>
+template <class S, bool IsWide>
 struct StateSource {
-    const T *x, *scale, *shift;
+    using T = Compute<S>;
+    const S* x;
+    const T *scale, *shift;
     GammaBeta<T> affine;
     int h, w, c, pixel;
     bool relu;
 
-    __device__ StateSource(const Source<T>& s, bool with_relu)
+    __device__ StateSource(const Source<S>& s, bool with_relu)
         : x(s.x),
           scale(s.scale),
           shift(s.shift),
@@ -156,7 +171,7 @@ struct StateSource {
     }
     __device__ Raw fetch(int n, int row, int column, const Channels& k) const {
         const std::size_t at = (static_cast<std::size_t>(n) * h + row) * w + column;
-        return load_channels(x + at * pixel + k.first, c - k.first, IsWide);
+        return load_stored(x + at * pixel + k.first, c - k.first, IsWide);
     }
     __device__ Wide<T> value(const Raw& raw, const Channels& k) const {
         Wide<T> v = raw;

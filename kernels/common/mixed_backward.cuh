@@ -33,9 +33,10 @@ __device__ void for_outputs(const Taps& taps, const Extent& e, int ky, int kx, c
 }
 
 /// sum += what the depthwise convolution passes on of dd, where the state's ReLU is open.
-template <class T, bool IsWide>
-__device__ void through_depth(const BackwardOp<T>& op, int c, int channel, const Extent& e, const T* dd, const T* state,
-                              const OwnPixels& own, Wide<T> (&sum)[kPixels]) {
+template <class S, bool IsWide>
+__device__ void through_depth(const BackwardOp<S>& op, int c, int channel, const Extent& e, const Compute<S>* dd,
+                              const Compute<S>* state, const OwnPixels& own, Wide<Compute<S>> (&sum)[kPixels]) {
+    using T = Compute<S>;
     constexpr int V = kWide<T>;
     Wide<T> passed[kPixels] = {};
     const int k = op.taps.k;
@@ -66,9 +67,10 @@ __device__ void through_depth(const BackwardOp<T>& op, int c, int channel, const
 }
 
 /// sum += what a 3x3 pool passes on of dz.
-template <class T>
-__device__ void through_pool(const BackwardOp<T>& op, int n, int h, int w, int channel, const Extent& e, const T* dz,
-                             const OwnPixels& own, Wide<T> (&sum)[kPixels]) {
+template <class S>
+__device__ void through_pool(const BackwardOp<S>& op, int n, int h, int w, int channel, const Extent& e,
+                             const Compute<S>* dz, const OwnPixels& own, Wide<Compute<S>> (&sum)[kPixels]) {
+    using T = Compute<S>;
     constexpr int V = kWide<T>;
 #pragma unroll 1
     for (int tap = 0; tap < 9; tap++)
@@ -92,9 +94,11 @@ __device__ void through_pool(const BackwardOp<T>& op, int n, int h, int w, int c
 
 /// Writes the pixels' gradients, with what goes round the branches, and adds them to `total`, and their products with
 /// x.
-template <class T, bool IsWide>
-__device__ void finish_pixels(const BackwardPart<T>& part, const Skip<T>* skips, int channel, std::size_t first,
-                              const OwnPixels& own, Wide<T> (&sum)[kPixels], T (&total)[2 * kWide<T>]) {
+template <class S, bool IsWide>
+__device__ void finish_pixels(const BackwardPart<S>& part, const Skip<S>* skips, int channel, std::size_t first,
+                              const OwnPixels& own, Wide<Compute<S>> (&sum)[kPixels],
+                              Compute<S> (&total)[2 * kWide<Compute<S>>]) {
+    using T = Compute<S>;
     constexpr int V = kWide<T>;
     const int left = part.source.c - channel;
 #pragma unroll
@@ -104,13 +108,13 @@ __device__ void finish_pixels(const BackwardPart<T>& part, const Skip<T>* skips,
 #pragma unroll 1
         for (int i = 0; i < part.skips; i++) {
             const T weight = skips[i].weight ? *skips[i].weight : T(1);
-            const Wide<T> g = load_channels(skips[i].g + pixel * skips[i].pixel + channel, left, IsWide);
+            const Wide<T> g = load_stored(skips[i].g + pixel * skips[i].pixel + channel, left, IsWide);
 #pragma unroll
             for (int j = 0; j < V; j++) sum[r].v[j] = std::fma(weight, g.v[j], sum[r].v[j]);
         }
-        if (part.da) store_channels(part.da + pixel * part.da_pixel + channel, sum[r], left, IsWide);
+        if (part.da) store_stored(part.da + pixel * part.da_pixel + channel, sum[r], left, IsWide);
         if (!part.sums) continue;
-        const Wide<T> v = load_channels(part.source.x + pixel * part.source.pixel + channel, left, IsWide);
+        const Wide<T> v = load_stored(part.source.x + pixel * part.source.pixel + channel, left, IsWide);
 #pragma unroll
         for (int j = 0; j < V; j++) {
             total[j] += sum[r].v[j];
@@ -120,12 +124,12 @@ __device__ void finish_pixels(const BackwardPart<T>& part, const Skip<T>* skips,
 }
 
 /// What all blocks left of a chunk of channels, once they have. last: of the ops and then of the source.
-template <class T>
-__device__ void finish_chunk(const BackwardList<T>& list, const BackwardPart<T>& part, int c0, int channels,
-                             const bool* last, const double* sums, const T* partials, double* memory) {
-    const Source<T>& s = part.source;
+template <class S>
+__device__ void finish_chunk(const BackwardList<S>& list, const BackwardPart<S>& part, int c0, int channels,
+                             const bool* last, const double* sums, const Compute<S>* partials, double* memory) {
+    const Source<S>& s = part.source;
     for (int i = 0; i < part.ops; i++) {
-        const BackwardOp<T>& op = list.ops[part.first_op + i];
+        const BackwardOp<S>& op = list.ops[part.first_op + i];
         const int taps = op.depth_taps(), outputs = op.point_outputs();
         if (!last[i] || taps + outputs == 0) continue;
         const unsigned columns = static_cast<unsigned>(channels * (taps + outputs)),
@@ -154,24 +158,25 @@ __device__ void finish_chunk(const BackwardList<T>& list, const BackwardPart<T>&
                 });
 }
 
-template <class P>  // mixed_tensor.cuh
-__device__ void through_point_dense(const BackwardOp<float>& op, int c, int c0, int co, int pixels, const float* dz,
+template <class P, class S>  // mixed_tensor.cuh
+__device__ void through_point_dense(const BackwardOp<S>& op, int c, int c0, int co, int pixels, const float* dz,
                                     float* dd);
 template <class P>
 __device__ void point_gradient_dense(const Extent& e, int c_out, int co, int channels, const float* d, const float* dz,
                                      float* scratch, float* to, bool more);
 
-/// P: AsIs, or of tensor cores (float, wide).
-template <class T, bool IsWide, class P>
+/// P: AsIs, or of tensor cores (wide, computed with floats).
+template <class S, bool IsWide, class P>
 __global__ void __launch_bounds__(kThreads, 2)
-    backward_kernel(const __grid_constant__ BackwardList<T> list, double* sums, T* partials) {
+    backward_kernel(const __grid_constant__ BackwardList<S> list, double* sums, Compute<S>* partials) {
     SIMT_DYNAMIC_SHARED(double, memory);
     SIMT_SHARED(bool, last, [kBackwardOps + 1]);
+    using T = Compute<S>;
     constexpr int V = kWide<T>, C = kChunk<T>;
     int index = 0;
     while (index + 1 < list.count && list.parts[index + 1].first_block <= blockIdx.x) index++;
-    const BackwardPart<T>& part = list.parts[index];
-    const Source<T>& s = part.source;
+    const BackwardPart<S>& part = list.parts[index];
+    const Source<S>& s = part.source;
     const unsigned chunks = static_cast<unsigned>(part.chunks), block = blockIdx.x - part.first_block,
                    row = block / chunks, chunk = block % chunks;
     const int c0 = static_cast<int>(chunk) * C, channels = min(C, s.c - c0), groups = (channels + V - 1) / V;
@@ -199,16 +204,16 @@ __global__ void __launch_bounds__(kThreads, 2)
                             step * a.cols * kPitch<T>};
         if (part.window) {
             if (more) __syncthreads();  // the tile before has been read
-            const StateSource<T, IsWide> source(s, true);
+            const StateSource<S, IsWide> source(s, true);
             load_window(source, {n, y0 - a.halo, x0 - a.halo, 1, height, width, 1, list.n, s.h, s.w}, c0, groups,
                         kPitch<T>, a.at);
             __syncthreads();
         }
         Wide<T> sum[kPixels] = {};
         for (int i = 0; i < part.ops; i++) {
-            const BackwardOp<T>& op = list.ops[part.first_op + i];
+            const BackwardOp<S>& op = list.ops[part.first_op + i];
             const Extent e = extent(op, part.tile, y0, x0);
-            const BranchSource<T, IsWide> source{op, list.gradients + op.first_gradient};
+            const BranchSource<S, IsWide> source{op, list.gradients + op.first_gradient};
             const Window outputs{n, e.y0, e.x0, 1, e.rows, e.cols, 1, list.n, op.out_h, op.out_w};
             if (op.kind == BranchKind::max_pool || op.kind == BranchKind::avg_pool) {
                 load_window(source, outputs, c0, groups, kPitch<T>, dz);
@@ -229,7 +234,7 @@ __global__ void __launch_bounds__(kThreads, 2)
                 T* const to_point = to + taps * channels;
                 if constexpr (std::is_same_v<P, AsIs>) {
                     if (part.wanted || op.ddepth)
-                        through_point<T, IsWide>(op, s.c, c0, groups, co, e.rows * e.cols, dz, dd);
+                        through_point<S, IsWide>(op, s.c, c0, groups, co, e.rows * e.cols, dz, dd);
                     if (op.dpoint) point_gradient(e, op.c_out, co, channels, d, dz, scratch, to_point, more);
                 } else {
                     if (part.wanted || op.ddepth) through_point_dense<P>(op, s.c, c0, co, e.rows * e.cols, dz, dd);
@@ -238,11 +243,11 @@ __global__ void __launch_bounds__(kThreads, 2)
             }
             __syncthreads();
             if (part.wanted && group < channels)
-                through_depth<T, IsWide>(op, s.c, channel, e, dd + group, a.at, own, sum);
+                through_depth<S, IsWide>(op, s.c, channel, e, dd + group, a.at, own, sum);
             if (op.ddepth) depth_gradient(op.taps, e, channels, a, dd, scratch, to, more);
         }
         if (part.wanted)
-            finish_pixels<T, IsWide>(part, list.skips + part.first_skip, channel,
+            finish_pixels<S, IsWide>(part, list.skips + part.first_skip, channel,
                                      static_cast<std::size_t>(n) * s.h * s.w, own, sum, total);
     }
 

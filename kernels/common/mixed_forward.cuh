@@ -8,22 +8,23 @@ namespace nascent::kernels::gpu {
 inline constexpr int kForwardOps = 48;  // branches of a launch, a reduction being two
 
 /// A branch, or a half of a reduction: its outputs lie `pitch` apart.
-template <class T>
+template <class S>
 struct ForwardOp {
+    using T = Compute<S>;
     BranchKind kind;
     Taps taps;
     int c_out, pitch, out_h, out_w;
     const T *depth, *point;
-    T* z;
+    S* z;
     std::uint8_t* tap;
     double *mean, *rstd;
     T *scale, *shift;
     std::size_t partial;  // (rows, 2, c_out) sums of z and of z^2, one row a block
 };
 /// Some branches of a source, pools first, which take x as it is: blocks [first_block, first_block + rows).
-template <class T>
+template <class S>
 struct ForwardPart {
-    Source<T> source;
+    Source<S> source;
     int first_op, ops, pools;
     unsigned first_block, rows, tiles;
     int tiles_y, tiles_x, halo;
@@ -31,10 +32,10 @@ struct ForwardPart {
     bool resident;  // all channels of the tile are in shared memory at once
     bool deep;      // a depthwise convolution is among the branches
 };
-template <class T>
+template <class S>
 struct ForwardList {
-    ForwardOp<T> ops[kForwardOps];
-    ForwardPart<T> parts[kForwardOps];
+    ForwardOp<S> ops[kForwardOps];
+    ForwardPart<S> parts[kForwardOps];
     int count, n;
     unsigned arrival;
     double eps;
@@ -52,8 +53,9 @@ std::size_t window_elements(const MixedTile& t, int halo, int c, bool resident) 
 }
 template <class T>
 inline constexpr std::size_t kSumBytes = 2 * kWide<T>* kThreads * sizeof(double);
-template <class T>
-std::size_t forward_bytes(const ForwardPart<T>& p, const MixedTile& t) {
+template <class S>
+std::size_t forward_bytes(const ForwardPart<S>& p, const MixedTile& t) {
+    using T = Compute<S>;
     std::size_t elements = window_elements<T>(t, p.halo, p.source.c, p.resident);
     if (p.deep || !p.resident)
         elements += static_cast<std::size_t>(t.pixels()) * static_cast<std::size_t>(pitch_of<T>(p.source.c));
@@ -87,9 +89,10 @@ __device__ void add_sums(double (&sum)[2 * V], unsigned across, int channel, int
 }
 
 /// z = d * point, for four pixels times 16 bytes of channels a thread.
-template <class T, bool IsWide>
-__device__ void multiply(const ForwardOp<T>& op, const Outputs& o, int c, const Factors<T>& d, unsigned across,
+template <class S, bool IsWide>
+__device__ void multiply(const ForwardOp<S>& op, const Outputs& o, int c, const Factors<Compute<S>>& d, unsigned across,
                          double* part, double* row, bool more) {
+    using T = Compute<S>;
     constexpr int V = kWide<T>, R = 4;
     const int outputs = 1 << (o.h_log + o.w_log), runs = (outputs + R - 1) / R;
     for (int first = 0; first < op.c_out; first += static_cast<int>(across) * V) {
@@ -126,7 +129,7 @@ __device__ void multiply(const ForwardOp<T>& op, const Outputs& o, int c, const 
                 const int p = run * R + r, y = o.y + (p >> o.w_log), x = o.x + (p & ((1 << o.w_log) - 1));
                 if (p >= outputs || y >= op.out_h || x >= op.out_w) continue;
                 const std::size_t at = (static_cast<std::size_t>(o.n) * op.out_h + y) * op.out_w + x;
-                store_channels(op.z + at * op.pitch + co, z[r], op.c_out - co, IsWide);
+                store_stored(op.z + at * op.pitch + co, z[r], op.c_out - co, IsWide);
 #pragma unroll
                 for (int j = 0; j < V; j++) {
                     own[j] += z[r].v[j];
@@ -141,9 +144,10 @@ __device__ void multiply(const ForwardOp<T>& op, const Outputs& o, int c, const 
 }
 
 /// The 3x3 pools of the tile's pixels, which are as in memory.
-template <class T, bool IsWide>
-__device__ void pool(const ForwardOp<T>& op, const Outputs& o, int h, int w, int first, int groups,
-                     const HaloTile<T>& a, int tile_y, int tile_x, double* part, double* row, bool more) {
+template <class S, bool IsWide>
+__device__ void pool(const ForwardOp<S>& op, const Outputs& o, int h, int w, int first, int groups,
+                     const HaloTile<Compute<S>>& a, int tile_y, int tile_x, double* part, double* row, bool more) {
+    using T = Compute<S>;
     constexpr int V = kWide<T>;
     const int outputs = 1 << (o.h_log + o.w_log);
     const unsigned across = side_by_side(groups);
@@ -194,7 +198,7 @@ __device__ void pool(const ForwardOp<T>& op, const Outputs& o, int h, int w, int
 #pragma unroll
                 for (int i = 0; i < V; i++) best.v[i] /= count;
             }
-            store_channels(op.z + at, best, op.c_out - c, IsWide);
+            store_stored(op.z + at, best, op.c_out - c, IsWide);
 #pragma unroll
             for (int i = 0; i < V; i++) {
                 const double v = static_cast<double>(best.v[i]);
@@ -206,9 +210,10 @@ __device__ void pool(const ForwardOp<T>& op, const Outputs& o, int h, int w, int
     }
 }
 
-template <class T>
-__device__ void finish(const ForwardOp<T>& op, unsigned rows, double pixels, double eps, const double* partials,
+template <class S>
+__device__ void finish(const ForwardOp<S>& op, unsigned rows, double pixels, double eps, const double* partials,
                        double* part) {
+    using T = Compute<S>;
     const std::size_t c_out = static_cast<std::size_t>(op.c_out);
     add_rows<2>(partials + op.partial, rows, 2 * c_out, c_out, static_cast<unsigned>(op.c_out), part,
                 [&](unsigned c, const double(&sum)[2]) {
@@ -223,21 +228,22 @@ __device__ void finish(const ForwardOp<T>& op, unsigned rows, double pixels, dou
                 });
 }
 
-template <class P>  // mixed_tensor.cuh
-__device__ void multiply_dense(const ForwardOp<float>& op, const Outputs& o, int c, const Factors<float>& d,
-                               double* part, double* row, bool more);
+template <class P, class S>  // mixed_tensor.cuh
+__device__ void multiply_dense(const ForwardOp<S>& op, const Outputs& o, int c, const Factors<float>& d, double* part,
+                               double* row, bool more);
 
-/// P: AsIs, or of tensor cores (float, wide).
-template <class T, bool IsWide, class P>
+/// P: AsIs, or of tensor cores (wide, computed with floats).
+template <class S, bool IsWide, class P>
 __global__ void __launch_bounds__(kThreads, 2)
-    forward_kernel(const __grid_constant__ ForwardList<T> list, double* partials) {
+    forward_kernel(const __grid_constant__ ForwardList<S> list, double* partials) {
     SIMT_DYNAMIC_SHARED(double, memory);
     SIMT_SHARED(bool, last, [kForwardOps]);
+    using T = Compute<S>;
     constexpr int V = kWide<T>;
     int at = 0;
     while (at + 1 < list.count && list.parts[at + 1].first_block <= blockIdx.x) at++;
-    const ForwardPart<T>& part = list.parts[at];
-    const Source<T>& s = part.source;
+    const ForwardPart<S>& part = list.parts[at];
+    const Source<S>& s = part.source;
     const unsigned row = blockIdx.x - part.first_block;
     const int groups = (s.c + V - 1) / V, held = part.resident ? groups : kChunk<T> / V;
     const int d_pitch = (groups + 1) * V, height = (1 << part.tile.h_log) + 2 * part.halo,
@@ -251,7 +257,7 @@ __global__ void __launch_bounds__(kThreads, 2)
                   y = static_cast<int>(line % static_cast<unsigned>(part.tiles_y)) << part.tile.h_log,
                   x = static_cast<int>(t % static_cast<unsigned>(part.tiles_x)) << part.tile.w_log;
         for (int i = 0; i < part.ops; i++) {
-            const ForwardOp<T>& op = list.ops[part.first_op + i];
+            const ForwardOp<S>& op = list.ops[part.first_op + i];
             const bool pools = i < part.pools, direct = part.resident && !op.depth;
             const int half = op.taps.stride == 2;
             const Outputs o{n, y >> half, x >> half, part.tile.h_log - half, part.tile.w_log - half};
@@ -259,7 +265,7 @@ __global__ void __launch_bounds__(kThreads, 2)
             for (int first = 0; first < groups; first += held) {
                 const int here = min(held, groups - first);
                 if (i == 0 || !part.resident) {
-                    const StateSource<T, IsWide> source(s, !pools);
+                    const StateSource<S, IsWide> source(s, !pools);
                     load_window(source, {n, y - a.halo, x - a.halo, 1, height, width, 1, list.n, s.h, s.w}, first * V,
                                 here, a.pitch, a.at);
                     __syncthreads();
@@ -274,7 +280,7 @@ __global__ void __launch_bounds__(kThreads, 2)
                     __syncthreads();
                 }
                 if (pools) {
-                    pool<T, IsWide>(op, o, s.h, s.w, first * V, here, a, y, x, memory, sums, t > row);
+                    pool<S, IsWide>(op, o, s.h, s.w, first * V, here, a, y, x, memory, sums, t > row);
                     if (!op.scale) __syncthreads();  // else sums have waited
                 } else if (!direct) {
                     depthwise<T, IsWide>(op.taps, op.depth, s.c, first * V, here, a, o.h_log, o.w_log, d + first * V,
@@ -289,7 +295,7 @@ __global__ void __launch_bounds__(kThreads, 2)
                 factors = {a.at + first * (a.cols + 1) * a.pitch, step * a.cols, step};
             }
             if constexpr (std::is_same_v<P, AsIs>)
-                multiply<T, IsWide>(op, o, s.c, factors, side_by_side((op.c_out + V - 1) / V), memory, sums, t > row);
+                multiply<S, IsWide>(op, o, s.c, factors, side_by_side((op.c_out + V - 1) / V), memory, sums, t > row);
             else
                 multiply_dense<P>(op, o, s.c, factors, memory, sums, t > row);
             if (!op.scale) __syncthreads();
@@ -299,7 +305,7 @@ __global__ void __launch_bounds__(kThreads, 2)
     const unsigned count = static_cast<unsigned>(part.ops);
     arrive(list.arrival + static_cast<unsigned>(part.first_op), count, part.rows, last);
     for (int i = 0; i < part.ops; i++) {
-        const ForwardOp<T>& op = list.ops[part.first_op + i];
+        const ForwardOp<S>& op = list.ops[part.first_op + i];
         if (last[i] && op.scale)
             finish(op, part.rows, static_cast<double>(list.n) * op.out_h * op.out_w, list.eps, partials, memory);
     }

@@ -7,12 +7,14 @@ namespace nascent::kernels::gpu {
 inline constexpr int kBackwardOps = 48, kBackwardLinks = 96;  // of a launch
 
 /// A branch, or a half of a reduction: its outputs lie `pitch` apart.
-template <class T>
+template <class S>
 struct BackwardOp {
+    using T = Compute<S>;
     BranchKind kind;
     Taps taps;
     int c_out, pitch, out_h, out_w;
-    const T *depth, *point, *z;
+    const T *depth, *point;
+    const S* z;
     const std::uint8_t* tap;
     T *ddepth, *dpoint;
     bool accumulate_depth, accumulate_point;
@@ -22,10 +24,11 @@ struct BackwardOp {
     __device__ int point_outputs() const { return dpoint ? c_out : 0; }
 };
 /// A source: blocks [first_block, first_block + rows * chunks).
-template <class T>
+template <class S>
 struct BackwardPart {
-    Source<T> source;
-    T* da;
+    using T = Compute<S>;
+    Source<S> source;
+    S* da;
     int da_pixel, first_skip, skips;
     const double *mean, *rstd;
     NormMap<T> map;
@@ -39,12 +42,12 @@ struct BackwardPart {
     int dz, dd, d, scratch;  // where they lie in shared memory, in elements behind the window
     std::size_t partial;     // (rows, 2, c) sums of da and of da * x
 };
-template <class T>
+template <class S>
 struct BackwardList {
-    BackwardOp<T> ops[kBackwardOps];
-    BackwardPart<T> parts[kBackwardOps];
-    BranchGradient<T> gradients[kBackwardLinks];
-    Skip<T> skips[kBackwardLinks];
+    BackwardOp<S> ops[kBackwardOps];
+    BackwardPart<S> parts[kBackwardOps];
+    BranchGradient<S> gradients[kBackwardLinks];
+    Skip<S> skips[kBackwardLinks];
     int count, n;
     unsigned arrival;
 };
@@ -56,10 +59,11 @@ inline constexpr int kScratch = 8 * kChunk<T>* kChunk<T> > static_cast<int>(kThr
                                     : static_cast<int>(kThreads) * kWide<T>;
 
 /// dz of a branch as a source of load_window.
-template <class T, bool IsWide>
+template <class S, bool IsWide>
 struct BranchSource {
-    const BackwardOp<T>& op;
-    const BranchGradient<T>* gradients;
+    using T = Compute<S>;
+    const BackwardOp<S>& op;
+    const BranchGradient<S>* gradients;
 
     struct Channels {
         Wide<T> scale, slope, shift;  // of the first map
@@ -75,13 +79,13 @@ struct BranchSource {
     __device__ Raw fetch(int n, int row, int column, const Channels& k) const {
         const std::size_t at = (static_cast<std::size_t>(n) * op.out_h + row) * op.out_w + column;
         const int left = op.c_out - k.first;
-        const Wide<T> z = load_channels(op.z + at * op.pitch + k.first, left, IsWide);
+        const Wide<T> z = load_stored(op.z + at * op.pitch + k.first, left, IsWide);
         Wide<T> dz = {};
 #pragma unroll 1
         for (int i = 0; i < op.gradients; i++) {
-            const BranchGradient<T>& from = gradients[i];
+            const BranchGradient<S>& from = gradients[i];
             const Channels m = i == 0 ? k : map(from.map, k.first);
-            const Wide<T> g = load_channels(from.g + at * from.pixel + k.first, left, IsWide);
+            const Wide<T> g = load_stored(from.g + at * from.pixel + k.first, left, IsWide);
 #pragma unroll
             for (int j = 0; j < kWide<T>; j++)
                 dz.v[j] += std::fma(g.v[j], m.scale.v[j], std::fma(z.v[j], m.slope.v[j], m.shift.v[j]));
@@ -109,8 +113,8 @@ __device__ inline int first_output(int pixel, const Taps& t) {
 __device__ inline int end_output(int pixel_end, const Taps& t, int outputs) {
     return min(outputs, (pixel_end - 1 - t.offset + t.k / 2 * t.dilation) / t.stride + 1);
 }
-template <class T>
-__device__ Extent extent(const BackwardOp<T>& op, const MixedTile& tile, int y, int x) {
+template <class S>
+__device__ Extent extent(const BackwardOp<S>& op, const MixedTile& tile, int y, int x) {
     const int half = op.taps.stride == 2, y0 = first_output(y, op.taps), x0 = first_output(x, op.taps);
     return {y0,
             x0,
@@ -124,11 +128,12 @@ __device__ Extent extent(const BackwardOp<T>& op, const MixedTile& tile, int y, 
             op.out_w};
 }
 
-/// dd (+)= dz * point^T: kChunk channels of dz, from co on, to `groups` groups of channels from c0 on. Four pixels a
+/// dd (+)= dz * point^S: kChunk channels of dz, from co on, to `groups` groups of channels from c0 on. Four pixels a
 /// thread share the weights; a thread comes back to the pixels it had.
-template <class T, bool IsWide>
-__device__ void through_point(const BackwardOp<T>& op, int c, int c0, int groups, int co, int pixels, const T* dz,
-                              T* dd) {
+template <class S, bool IsWide>
+__device__ void through_point(const BackwardOp<S>& op, int c, int c0, int groups, int co, int pixels,
+                              const Compute<S>* dz, Compute<S>* dd) {
+    using T = Compute<S>;
     constexpr int V = kWide<T>, R = 4, kLanes = kThreads / 4;
     const int group = static_cast<int>(threadIdx.x % 4), outputs = min(op.c_out - co, kChunk<T>);
     if (group >= groups) return;

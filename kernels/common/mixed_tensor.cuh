@@ -18,9 +18,9 @@ __device__ void load_rounded(unsigned (&a)[4], const float* row, int k, int end)
 }
 
 /// z = d * point, as multiply().
-template <class P>
-__device__ void multiply_dense(const ForwardOp<float>& op, const Outputs& o, int c, const Factors<float>& d,
-                               double* part, double* row, bool more) {
+template <class P, class S>
+__device__ void multiply_dense(const ForwardOp<S>& op, const Outputs& o, int c, const Factors<float>& d, double* part,
+                               double* row, bool more) {
     constexpr int kTiles = kColumns / 8;
     const int warp = static_cast<int>(threadIdx.x / 32), lane = static_cast<int>(threadIdx.x % 32);
     const int outputs = 1 << (o.h_log + o.w_log), columns = (1 << o.w_log) - 1;
@@ -55,10 +55,10 @@ __device__ void multiply_dense(const ForwardOp<float>& op, const Outputs& o, int
             const std::size_t at = (static_cast<std::size_t>(o.n) * op.out_h + y) * op.out_w + x;
 #pragma unroll
             for (int t = 0; t < kTiles; t++) {
-                const Wide<float> z = own_row(sum[t]);
+                Wide<float> z = own_row(sum[t]);
                 const int co = first + 8 * t + own_column_of_8();
                 if (own >= outputs || y >= op.out_h || x >= op.out_w || co >= op.c_out) continue;
-                store(op.z + at * op.pitch + co, z);
+                store_stored(op.z + at * op.pitch + co, z, 4, true);
 #pragma unroll
                 for (int j = 0; j < 4; j++) {
                     const double v = static_cast<double>(z.v[j]);
@@ -85,8 +85,8 @@ __device__ void multiply_dense(const ForwardOp<float>& op, const Outputs& o, int
 }
 
 /// dd (+)= dz * point^T, as through_point().
-template <class P>
-__device__ void through_point_dense(const BackwardOp<float>& op, int c, int c0, int co, int pixels, const float* dz,
+template <class P, class S>
+__device__ void through_point_dense(const BackwardOp<S>& op, int c, int c0, int co, int pixels, const float* dz,
                                     float* dd) {
     constexpr int kTiles = kColumns / 8;
     static_assert(kChunk<float> == kColumns);

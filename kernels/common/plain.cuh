@@ -9,6 +9,12 @@ __device__ void put(T& to, double value, bool accumulate) {
     to = static_cast<T>(accumulate ? static_cast<double>(to) + value : value);
 }
 
+/// to (+)= value, added as they are computed with.
+template <class S>
+__device__ void put_stored(S& to, const S& value, bool accumulate) {
+    to = accumulate ? narrow<S>(widen(to) + widen(value)) : value;
+}
+
 /// Element (n, h, w, c) of an image tensor.
 struct Element {
     int n, h, w, c;

@@ -105,7 +105,7 @@ void max_pool_plain_backward(const Stream& stream, const PoolShape& s, const std
 }
 
 template <class T>
-void global_avg_pool_forward(const Stream&, const Image& s, const T* x, T* pooled) {
+void global_avg_pool_forward(const Stream&, const Image& s, const T* x, Compute<T>* pooled) {
     const Size pixels = Size(s.h) * s.w;
     for (int n = 0; n < s.n; n++)
         for (int c = 0; c < s.c; c++) {
@@ -115,7 +115,7 @@ void global_avg_pool_forward(const Stream&, const Image& s, const T* x, T* poole
         }
 }
 template <class T>
-void global_avg_pool_backward(const Stream&, const Image& s, const T* dpooled, T* dx, bool accumulate) {
+void global_avg_pool_backward(const Stream&, const Image& s, const Compute<T>* dpooled, T* dx, bool accumulate) {
     const Size pixels = Size(s.h) * s.w;
     for (int n = 0; n < s.n; n++)
         for (Size p = 0; p < pixels; p++)

@@ -8,14 +8,14 @@
 namespace nascent::kernels::gpu {
 namespace {
 
-template <class T>
+template <class S>
 struct Summed {
     int count;
-    SummedState<T> of[kMostSummedStates];
-    __device__ T& channel(const ChannelSumsShape& s, unsigned pixel, int c) const {
+    SummedState<S> of[kMostSummedStates];
+    __device__ S& channel(const ChannelSumsShape& s, unsigned pixel, int c) const {
         int i = 0;
         while (c >= of[i].c) c -= of[i++].c;
-        const SummedState<T>& state = of[i];
+        const SummedState<S>& state = of[i];
         if (!state.folded) return state.x[static_cast<std::size_t>(pixel) * state.pixel + c];
         const unsigned pixels = static_cast<unsigned>(s.pixels), fold = static_cast<unsigned>(s.fold);
         const unsigned n = pixel / pixels;
@@ -23,12 +23,12 @@ struct Summed {
                        static_cast<unsigned>(c) * fold + n % fold];
     }
 };
-template <class T>
-Summed<T> summed(std::span<const SummedState<T>> states) {
+template <class S>
+Summed<S> summed(std::span<const SummedState<S>> states) {
     if (states.size() > kMostSummedStates)
         throw simt::Error(std::to_string(states.size()) + " states are summed at once, at most " +
                           std::to_string(kMostSummedStates));
-    Summed<T> all{static_cast<int>(states.size()), {}};
+    Summed<S> all{static_cast<int>(states.size()), {}};
     std::copy(states.begin(), states.end(), all.of);
     return all;
 }
@@ -41,28 +41,29 @@ struct Slice {
     short factor[kSummands] = {};
 };
 
-template <class T>
-__global__ void sum_channels_kernel(unsigned size, ChannelSumsShape s, const __grid_constant__ Summed<const T> sources,
-                                    const __grid_constant__ Summed<T> results, const __grid_constant__ Slice slice,
+template <class S>
+__global__ void sum_channels_kernel(unsigned size, ChannelSumsShape s, const __grid_constant__ Summed<const S> sources,
+                                    const __grid_constant__ Summed<S> results, const __grid_constant__ Slice slice,
                                     bool accumulate) {
     if (item() >= size) return;
     const unsigned channels = static_cast<unsigned>(slice.channels), pixel = item() / channels, c = item() % channels;
-    T& out = results.channel(s, pixel, slice.first + static_cast<int>(c));
-    T sum = accumulate ? out : T(0);
+    S& out = results.channel(s, pixel, slice.first + static_cast<int>(c));
+    using T = Compute<S>;
+    T sum = accumulate ? widen(out) : T(0);
     for (int i = slice.begin[c]; i < slice.begin[c + 1]; i++)
-        sum = fma(sources.channel(s, pixel, slice.from[i]), static_cast<T>(slice.factor[i]), sum);
-    out = sum;
+        sum = fma(widen(sources.channel(s, pixel, slice.from[i])), static_cast<T>(slice.factor[i]), sum);
+    out = narrow<S>(sum);
 }
 
 }  // namespace
 
-template <class T>
-void sum_channels(const Stream& stream, const ChannelSumsShape& s, std::span<const SummedState<const T>> sources,
-                  std::span<const ChannelSummand> summands, std::span<const SummedState<T>> results, bool accumulate) {
-    const Summed<const T> from = summed(sources);
-    const Summed<T> to = summed(results);
+template <class S>
+void sum_channels(const Stream& stream, const ChannelSumsShape& s, std::span<const SummedState<const S>> sources,
+                  std::span<const ChannelSummand> summands, std::span<const SummedState<S>> results, bool accumulate) {
+    const Summed<const S> from = summed(sources);
+    const Summed<S> to = summed(results);
     int channels = 0;
-    for (const SummedState<T>& state : results) channels += state.c;
+    for (const SummedState<S>& state : results) channels += state.c;
     std::size_t next = 0;
     for (int c = 0; c < channels;) {
         Slice slice{c};
@@ -78,12 +79,15 @@ void sum_channels(const Stream& stream, const ChannelSumsShape& s, std::span<con
         }
         if (slice.channels == 0) throw simt::Error("a channel has more summands than a launch's arguments hold");
         const std::size_t size = product({s.n, s.pixels, slice.channels});
-        simt::launch(sum_channels_kernel<T>, items(stream, size), items(size), s, from, to, slice, accumulate);
+        simt::launch(sum_channels_kernel<S>, items(stream, size), items(size), s, from, to, slice, accumulate);
     }
 }
-template void sum_channels(const Stream&, const ChannelSumsShape&, std::span<const SummedState<const float>>,
-                           std::span<const ChannelSummand>, std::span<const SummedState<float>>, bool);
-template void sum_channels(const Stream&, const ChannelSumsShape&, std::span<const SummedState<const double>>,
-                           std::span<const ChannelSummand>, std::span<const SummedState<double>>, bool);
+#define NASCENT_SUM_CHANNELS(S)                                                                               \
+    template void sum_channels(const Stream&, const ChannelSumsShape&, std::span<const SummedState<const S>>, \
+                               std::span<const ChannelSummand>, std::span<const SummedState<S>>, bool);
+NASCENT_SUM_CHANNELS(float)
+NASCENT_SUM_CHANNELS(double)
+NASCENT_SUM_CHANNELS(BFloat16)
+#undef NASCENT_SUM_CHANNELS
 
 }  // namespace nascent::kernels::gpu

@@ -7,23 +7,23 @@ namespace {
 constexpr unsigned kRows = 128;  // partial sums of a weight
 
 /// What of a source or a branch is wanted.
-template <class T>
-bool wanted(const SourceBackward<T>& s) {
+template <class S>
+bool wanted(const SourceBackward<S>& s) {
     return s.da || s.map.scale;
 }
-template <class T>
-bool wanted(const BranchBackward<T>& b) {
+template <class S>
+bool wanted(const BranchBackward<S>& b) {
     return b.ddepth || b.dpoint || b.dpoint_odd;
 }
 
-template <class T>
-void add_op(BackwardList<T>& list, int& ops, int& links, const BranchBackward<T>& b, const Source<T>& s) {
-    auto add = [&](int part, int offset, const T* point, T* dpoint, bool accumulate) {
+template <class S>
+void add_op(BackwardList<S>& list, int& ops, int& links, const BranchBackward<S>& b, const Source<S>& s) {
+    auto add = [&](int part, int offset, const Compute<S>* point, Compute<S>* dpoint, bool accumulate) {
         const bool halves = b.branch.kind == BranchKind::reduce;
         const int c_out = halves ? b.branch.c_out / 2 : b.branch.c_out, first = part * c_out;
         const bool depth = b.branch.kind == BranchKind::separable,
                    pool = b.branch.kind == BranchKind::max_pool || b.branch.kind == BranchKind::avg_pool;
-        BackwardOp<T>& op = list.ops[ops++];
+        BackwardOp<S>& op = list.ops[ops++];
         op = {b.branch.kind,
               {depth  ? b.branch.k
                : pool ? 3
@@ -44,9 +44,9 @@ void add_op(BackwardList<T>& list, int& ops, int& links, const BranchBackward<T>
               links,
               static_cast<int>(b.gradients.size()),
               0};
-        for (BranchGradient<T> g : b.gradients) {
+        for (BranchGradient<S> g : b.gradients) {
             g.g += first;
-            for (T** p : {&g.map.scale, &g.map.slope, &g.map.shift}) *p += first;
+            for (Compute<S>** p : {&g.map.scale, &g.map.slope, &g.map.shift}) *p += first;
             list.gradients[links++] = g;
         }
     };
@@ -55,14 +55,15 @@ void add_op(BackwardList<T>& list, int& ops, int& links, const BranchBackward<T>
 }
 
 /// Its tiles, and what a block has in shared memory; returns the bytes.
-template <class T>
-std::size_t plan(const BackwardList<T>& list, BackwardPart<T>& p) {
-    const BackwardOp<T>*ops = list.ops + p.first_op, *end = ops + p.ops;
+template <class S>
+std::size_t plan(const BackwardList<S>& list, BackwardPart<S>& p) {
+    using T = Compute<S>;
+    const BackwardOp<S>*ops = list.ops + p.first_op, *end = ops + p.ops;
     auto bytes = [&](const MixedTile& t) {
         const int h = 1 << t.h_log, w = 1 << t.w_log;
         int extents = 0, outputs = 0;
         bool gradients = false;
-        for (const BackwardOp<T>* op = ops; op != end; op++) {
+        for (const BackwardOp<S>* op = ops; op != end; op++) {
             const int reach = 2 * (op->taps.k / 2 * op->taps.dilation), stride = op->taps.stride;
             extents = std::max(extents, std::min(op->out_h, (h - 1 + reach) / stride + 1) *
                                             std::min(op->out_w, (w - 1 + reach) / stride + 1));
@@ -91,11 +92,11 @@ struct Partials {
 };
 
 /// f(list, blocks, bytes of shared memory, arrivals) for each launch, usually one.
-template <class T, class F>
-Partials for_launches(int n, std::span<const SourceBackward<T>> sources, std::span<const BranchBackward<T>> branches,
+template <class S, class F>
+Partials for_launches(int n, std::span<const SourceBackward<S>> sources, std::span<const BranchBackward<S>> branches,
                       F&& f) {
     Partials partials;
-    BackwardList<T> list = {};
+    BackwardList<S> list = {};
     int ops = 0, links = 0, skips = 0;
     unsigned blocks = 0, arrivals_used = 0;
     std::size_t bytes = 0;
@@ -106,7 +107,7 @@ Partials for_launches(int n, std::span<const SourceBackward<T>> sources, std::sp
     };
     std::size_t at = 0;
     for (std::size_t i = 0; i < sources.size(); i++) {
-        const SourceBackward<T>& s = sources[i];
+        const SourceBackward<S>& s = sources[i];
         const std::size_t first = at;
         std::size_t own_ops = 0, own_links = 0;
         for (; at < branches.size() && static_cast<std::size_t>(branches[at].branch.source) == i; at++) {
@@ -124,7 +125,7 @@ Partials for_launches(int n, std::span<const SourceBackward<T>> sources, std::sp
             skips + s.skips.size() > kBackwardLinks)
             flush();
         list.n = n;
-        BackwardPart<T>& p = list.parts[list.count++];
+        BackwardPart<S>& p = list.parts[list.count++];
         p.source = s.source;
         p.da = s.da;
         p.da_pixel = s.pixel;
@@ -142,7 +143,7 @@ Partials for_launches(int n, std::span<const SourceBackward<T>> sources, std::sp
         for (std::size_t b = first; b < at; b++)
             if (p.wanted || wanted(branches[b])) add_op(list, ops, links, branches[b], s.source);
         p.ops = ops - p.first_op;
-        for (const BackwardOp<T>* op = list.ops + p.first_op; op != list.ops + ops; op++) {
+        for (const BackwardOp<S>* op = list.ops + p.first_op; op != list.ops + ops; op++) {
             p.window = p.window || (op->kind != BranchKind::max_pool && op->kind != BranchKind::avg_pool);
             p.halo = std::max(p.halo, op->taps.k / 2 * op->taps.dilation);
         }
@@ -153,7 +154,7 @@ Partials for_launches(int n, std::span<const SourceBackward<T>> sources, std::sp
         arrivals_used += static_cast<unsigned>((p.ops + 1) * p.chunks);
         p.partial = partials.sums;
         if (p.sums) partials.sums += p.rows * 2 * static_cast<std::size_t>(s.source.c);
-        for (BackwardOp<T>* op = list.ops + p.first_op; op != list.ops + ops; op++) {
+        for (BackwardOp<S>* op = list.ops + p.first_op; op != list.ops + ops; op++) {
             op->partial = partials.weights;
             const int each = (op->ddepth ? op->taps.k * op->taps.k : 0) + (op->dpoint ? op->c_out : 0);
             partials.weights += p.rows * static_cast<std::size_t>(s.source.c) * static_cast<std::size_t>(each);
@@ -163,61 +164,70 @@ Partials for_launches(int n, std::span<const SourceBackward<T>> sources, std::sp
     return partials;
 }
 
-template <class T>
-bool aligned(const SourceBackward<T>& s) {
-    bool all = wide<T>(s.source.c, {s.source.scale, s.source.shift, s.source.affine.gamma, s.source.affine.beta}) &&
-               wide<T>(s.source.pixel, {s.source.x}) && (!s.da || wide<T>(s.pixel, {s.da}));
-    for (const Skip<T>& k : s.skips) all = all && wide<T>(k.pixel, {k.g});
+template <class S>
+bool aligned(const SourceBackward<S>& s) {
+    const Source<S>& x = s.source;
+    bool all = wide<Compute<S>>(x.c, {x.scale, x.shift, x.affine.gamma, x.affine.beta}) &&
+               wide<S, kGroup<S>>(x.pixel, {x.x}) && (!s.da || wide<S, kGroup<S>>(s.pixel, {s.da}));
+    for (const Skip<S>& k : s.skips) all = all && wide<S, kGroup<S>>(k.pixel, {k.g});
     return all;
 }
-template <class T>
-bool aligned(const BranchBackward<T>& b, int c) {
+template <class S>
+bool aligned(const BranchBackward<S>& b, int c) {
     const bool halves = b.branch.kind == BranchKind::reduce;
-    bool all = wide<T>(c, {b.branch.depth}) &&
-               wide<T>(halves ? b.branch.c_out / 2 : b.branch.c_out, {b.branch.point, b.branch.point_odd, b.branch.z});
-    for (const BranchGradient<T>& g : b.gradients)
-        all = all && wide<T>(g.pixel, {g.g}) && wide<T>(b.branch.c_out, {g.map.scale, g.map.slope, g.map.shift});
+    const int c_out = halves ? b.branch.c_out / 2 : b.branch.c_out;
+    bool all = wide<Compute<S>>(c, {b.branch.depth}) && wide<Compute<S>>(c_out, {b.branch.point, b.branch.point_odd}) &&
+               wide<S, kGroup<S>>(c_out, {b.branch.z});
+    for (const BranchGradient<S>& g : b.gradients)
+        all = all && wide<S, kGroup<S>>(g.pixel, {g.g}) &&
+              wide<Compute<S>>(b.branch.c_out, {g.map.scale, g.map.slope, g.map.shift});
     return all;
 }
 
 }  // namespace
 
-template <class T>
-void branches_backward(const Stream& stream, int n, std::span<const SourceBackward<T>> sources,
-                       std::span<const BranchBackward<T>> branches, void* workspace) {
+template <class S>
+void branches_backward(const Stream& stream, int n, std::span<const SourceBackward<S>> sources,
+                       std::span<const BranchBackward<S>> branches, void* workspace) {
     bool is_wide = true;
-    for (const SourceBackward<T>& s : sources) is_wide = is_wide && aligned(s);
-    for (const BranchBackward<T>& b : branches)
+    for (const SourceBackward<S>& s : sources) is_wide = is_wide && aligned(s);
+    for (const BranchBackward<S>& b : branches)
         is_wide = is_wide && aligned(b, sources[static_cast<std::size_t>(b.branch.source)].source.c);
     double* const sums = static_cast<double*>(workspace);
-    T* const weights = reinterpret_cast<T*>(sums + for_launches(n, sources, branches, [](auto&&...) {}).sums);
+    Compute<S>* const weights =
+        reinterpret_cast<Compute<S>*>(sums + for_launches(n, sources, branches, [](auto&&...) {}).sums);
     for_launches(
-        n, sources, branches, [&](BackwardList<T>& list, unsigned blocks, std::size_t bytes, unsigned arrivals_used) {
+        n, sources, branches, [&](BackwardList<S>& list, unsigned blocks, std::size_t bytes, unsigned arrivals_used) {
             list.arrival = take_arrivals(arrivals_used);
             auto run = [&](auto kernel) {
                 simt::allow_shared(kernel, bytes);
                 simt::launch(kernel, {dim3(blocks), dim3(kThreads), bytes, static_cast<simt::stream_t>(stream.handle)},
                              list, sums, weights);
             };
-            if constexpr (std::is_same_v<T, float>)
-                if (is_wide && stream.precision == Precision::tf32) return run(backward_kernel<T, true, Tf32>);
-            is_wide ? run(backward_kernel<T, true, AsIs>) : run(backward_kernel<T, false, AsIs>);
+            if constexpr (std::is_same_v<S, BFloat16>) {
+                is_wide ? run(backward_kernel<S, true, Tf32>) : run(backward_kernel<S, false, AsIs>);
+            } else {
+                if constexpr (std::is_same_v<S, float>)
+                    if (is_wide && stream.precision == Precision::tf32) return run(backward_kernel<S, true, Tf32>);
+                is_wide ? run(backward_kernel<S, true, AsIs>) : run(backward_kernel<S, false, AsIs>);
+            }
         });
 }
-template <class T>
-std::size_t branches_backward_workspace(const Stream&, int n, std::span<const SourceBackward<T>> sources,
-                                        std::span<const BranchBackward<T>> branches) {
+template <class S>
+std::size_t branches_backward_workspace(const Stream&, int n, std::span<const SourceBackward<S>> sources,
+                                        std::span<const BranchBackward<S>> branches) {
     const Partials p = for_launches(n, sources, branches, [](auto&&...) {});
-    return p.sums * sizeof(double) + p.weights * sizeof(T);
+    return p.sums * sizeof(double) + p.weights * sizeof(Compute<S>);
 }
 
-#define NASCENT_MIXED_BACKWARD(T)                                                                            \
-    template void branches_backward(const Stream&, int, std::span<const SourceBackward<T>>,                  \
-                                    std::span<const BranchBackward<T>>, void*);                              \
-    template std::size_t branches_backward_workspace(const Stream&, int, std::span<const SourceBackward<T>>, \
-                                                     std::span<const BranchBackward<T>>);
+#define NASCENT_MIXED_BACKWARD(S)                                                                            \
+    template void branches_backward(const Stream&, int, std::span<const SourceBackward<S>>,                  \
+                                    std::span<const BranchBackward<S>>, void*);                              \
+    template std::size_t branches_backward_workspace(const Stream&, int, std::span<const SourceBackward<S>>, \
+                                                     std::span<const BranchBackward<S>>);
 NASCENT_MIXED_BACKWARD(float)
 NASCENT_MIXED_BACKWARD(double)
+NASCENT_MIXED_BACKWARD(BFloat16)
 #undef NASCENT_MIXED_BACKWARD
 
 }  // namespace nascent::kernels::gpu

@@ -11,17 +11,17 @@ constexpr std::size_t kFewOps = 4;          // of a block, where the tiles alone
 constexpr unsigned kRows = 256;             // partial sums of a branch
 
 /// A source's branches, pools first, and its tiles.
-template <class T>
+template <class S>
 struct Group {
-    ForwardPart<T> part = {};
-    std::vector<ForwardOp<T>> ops;
+    ForwardPart<S> part = {};
+    std::vector<ForwardOp<S>> ops;
     std::size_t bytes = 0;
 };
 
-template <class T>
-void expand(const Source<T>& s, const Branch<T>& b, Group<T>& group) {
+template <class S>
+void expand(const Source<S>& s, const Branch<S>& b, Group<S>& group) {
     const int out_h = b.out_h(s.h), out_w = b.out_w(s.w);
-    ForwardOp<T> op{b.kind,  {1, 1, b.stride, 0},
+    ForwardOp<S> op{b.kind,  {1, 1, b.stride, 0},
                     b.c_out, b.c_out,
                     out_h,   out_w,
                     b.depth, b.point,
@@ -58,17 +58,17 @@ void expand(const Source<T>& s, const Branch<T>& b, Group<T>& group) {
     group.ops.push_back(op);
 }
 
-template <class T>
-void tile(int n, Group<T>& group) {
-    ForwardPart<T>& p = group.part;
-    const Source<T>& s = p.source;
+template <class S>
+void tile(int n, Group<S>& group) {
+    ForwardPart<S>& p = group.part;
+    const Source<S>& s = p.source;
     auto choose = [&](bool resident) {
         p.resident = resident;
         p.tile = largest_tile(s.h, s.w, [&](const MixedTile& t) { return forward_bytes(p, t) <= kMixedShared; });
         group.bytes = forward_bytes(p, p.tile);
         return group.bytes <= kMixedShared;
     };
-    const bool fits = choose(true) && p.tile.pixels() >= std::min(32, s.h * s.w) && s.c <= 256 * kWide<T>;
+    const bool fits = choose(true) && p.tile.pixels() >= std::min(32, s.h * s.w) && s.c <= 256 * kGroup<S>;
     if (!fits && !choose(false))
         throw simt::Error("a branch of " + std::to_string(s.c) + " channels does not fit into shared memory");
     p.tiles_y = ((s.h - 1) >> p.tile.h_log) + 1;
@@ -77,29 +77,29 @@ void tile(int n, Group<T>& group) {
     p.rows = std::min(p.tiles, kRows);
 }
 
-template <class T>
-std::vector<Group<T>> groups_of(int n, std::span<const Source<T>> sources, std::span<const Branch<T>> branches) {
-    std::vector<Group<T>> groups;
+template <class S>
+std::vector<Group<S>> groups_of(int n, std::span<const Source<S>> sources, std::span<const Branch<S>> branches) {
+    std::vector<Group<S>> groups;
     for (std::size_t i = 0; i < branches.size(); i++) {
-        const Source<T>& s = sources[static_cast<std::size_t>(branches[i].source)];
+        const Source<S>& s = sources[static_cast<std::size_t>(branches[i].source)];
         if (i == 0 || branches[i].source != branches[i - 1].source) {
             groups.emplace_back();
             groups.back().part.source = s;
         }
         expand(s, branches[i], groups.back());
     }
-    for (Group<T>& g : groups) tile(n, g);
+    for (Group<S>& g : groups) tile(n, g);
     return groups;
 }
 
 /// f(list, blocks, bytes of shared memory) for each launch, usually one; returns how many partial sums they leave.
-template <class T, class F>
-std::size_t for_launches(int n, double eps, std::span<const Source<T>> sources, std::span<const Branch<T>> branches,
+template <class S, class F>
+std::size_t for_launches(int n, double eps, std::span<const Source<S>> sources, std::span<const Branch<S>> branches,
                          F&& f) {
-    std::vector<Group<T>> groups = groups_of(n, sources, branches);
+    std::vector<Group<S>> groups = groups_of(n, sources, branches);
     std::size_t tiles = 0, partial = 0, bytes = 0;
-    for (const Group<T>& g : groups) tiles += g.part.rows;
-    ForwardList<T> list = {};
+    for (const Group<S>& g : groups) tiles += g.part.rows;
+    ForwardList<S> list = {};
     int ops = 0;
     unsigned blocks = 0;
     auto flush = [&] {
@@ -107,7 +107,7 @@ std::size_t for_launches(int n, double eps, std::span<const Source<T>> sources, 
         list = {};
         ops = 0, blocks = 0, bytes = 0;
     };
-    for (Group<T>& g : groups) {
+    for (Group<S>& g : groups) {
         const std::size_t count = g.ops.size();
         // Branches go to several blocks where there would be too few, but no fewer than kFewOps to each.
         const std::size_t pieces = std::max(std::min((kWantedBlocks + tiles - 1) / tiles, count / kFewOps),
@@ -116,7 +116,7 @@ std::size_t for_launches(int n, double eps, std::span<const Source<T>> sources, 
         for (std::size_t first = 0; first < count; first += each) {
             const std::size_t here = std::min(each, count - first);
             if (static_cast<std::size_t>(ops) + here > kForwardOps) flush();
-            ForwardPart<T>& p = list.parts[list.count++] = g.part;
+            ForwardPart<S>& p = list.parts[list.count++] = g.part;
             p.first_op = ops;
             p.ops = static_cast<int>(here);
             p.pools = std::clamp(g.part.pools - static_cast<int>(first), 0, p.ops);
@@ -124,7 +124,7 @@ std::size_t for_launches(int n, double eps, std::span<const Source<T>> sources, 
             blocks += p.rows;
             bytes = std::max(bytes, g.bytes);
             for (std::size_t i = first; i < first + here; i++) {
-                ForwardOp<T>& op = list.ops[ops++] = g.ops[i];
+                ForwardOp<S>& op = list.ops[ops++] = g.ops[i];
                 op.partial = partial;
                 if (op.scale) partial += p.rows * 2 * static_cast<std::size_t>(op.c_out);
             }
@@ -138,41 +138,47 @@ std::size_t for_launches(int n, double eps, std::span<const Source<T>> sources, 
 
 }  // namespace
 
-template <class T>
-void branches_forward(const Stream& stream, int n, double eps, std::span<const Source<T>> sources,
-                      std::span<const Branch<T>> branches, void* workspace) {
+template <class S>
+void branches_forward(const Stream& stream, int n, double eps, std::span<const Source<S>> sources,
+                      std::span<const Branch<S>> branches, void* workspace) {
     bool is_wide = true;
-    for (const Branch<T>& b : branches) {
-        const Source<T>& s = sources[static_cast<std::size_t>(b.source)];
-        is_wide = is_wide && wide<T>(s.c, {s.scale, s.shift, s.affine.gamma, s.affine.beta, b.depth}) &&
-                  wide<T>(s.pixel, {s.x}) &&
-                  wide<T>(b.kind == BranchKind::reduce ? b.c_out / 2 : b.c_out, {b.point, b.point_odd, b.z});
+    for (const Branch<S>& b : branches) {
+        const Source<S>& s = sources[static_cast<std::size_t>(b.source)];
+        const int c_out = b.kind == BranchKind::reduce ? b.c_out / 2 : b.c_out;
+        is_wide = is_wide && wide<Compute<S>>(s.c, {s.scale, s.shift, s.affine.gamma, s.affine.beta, b.depth}) &&
+                  wide<S, kGroup<S>>(s.pixel, {s.x}) && wide<Compute<S>>(c_out, {b.point, b.point_odd}) &&
+                  wide<S, kGroup<S>>(c_out, {b.z});
     }
-    for_launches(n, eps, sources, branches, [&](ForwardList<T>& list, unsigned blocks, int ops, std::size_t bytes) {
+    for_launches(n, eps, sources, branches, [&](ForwardList<S>& list, unsigned blocks, int ops, std::size_t bytes) {
         list.arrival = take_arrivals(static_cast<std::size_t>(ops));
         auto run = [&](auto kernel) {
             simt::allow_shared(kernel, bytes);
             simt::launch(kernel, {dim3(blocks), dim3(kThreads), bytes, static_cast<simt::stream_t>(stream.handle)},
                          list, static_cast<double*>(workspace));
         };
-        if constexpr (std::is_same_v<T, float>)
-            if (is_wide && stream.precision == Precision::tf32) return run(forward_kernel<T, true, Tf32>);
-        is_wide ? run(forward_kernel<T, true, AsIs>) : run(forward_kernel<T, false, AsIs>);
+        if constexpr (std::is_same_v<S, BFloat16>) {
+            is_wide ? run(forward_kernel<S, true, Tf32>) : run(forward_kernel<S, false, AsIs>);
+        } else {
+            if constexpr (std::is_same_v<S, float>)
+                if (is_wide && stream.precision == Precision::tf32) return run(forward_kernel<S, true, Tf32>);
+            is_wide ? run(forward_kernel<S, true, AsIs>) : run(forward_kernel<S, false, AsIs>);
+        }
     });
 }
-template <class T>
-std::size_t branches_forward_workspace(const Stream&, int n, std::span<const Source<T>> sources,
-                                       std::span<const Branch<T>> branches) {
+template <class S>
+std::size_t branches_forward_workspace(const Stream&, int n, std::span<const Source<S>> sources,
+                                       std::span<const Branch<S>> branches) {
     return sizeof(double) * for_launches(n, 0, sources, branches, [](auto&&...) {});
 }
 
-#define NASCENT_MIXED_FORWARD(T)                                                                                       \
-    template void branches_forward(const Stream&, int, double, std::span<const Source<T>>, std::span<const Branch<T>>, \
+#define NASCENT_MIXED_FORWARD(S)                                                                                       \
+    template void branches_forward(const Stream&, int, double, std::span<const Source<S>>, std::span<const Branch<S>>, \
                                    void*);                                                                             \
-    template std::size_t branches_forward_workspace(const Stream&, int, std::span<const Source<T>>,                    \
-                                                    std::span<const Branch<T>>);
+    template std::size_t branches_forward_workspace(const Stream&, int, std::span<const Source<S>>,                    \
+                                                    std::span<const Branch<S>>);
 NASCENT_MIXED_FORWARD(float)
 NASCENT_MIXED_FORWARD(double)
+NASCENT_MIXED_FORWARD(BFloat16)
 #undef NASCENT_MIXED_FORWARD
 
 }  // namespace nascent::kernels::gpu

@@ -7,16 +7,16 @@ namespace {
 constexpr int kTerms = 64, kNodes = 16;   // of a launch
 constexpr int kShared = 4, kGroups = 48;  // terms that share a read of g; such groups of a launch
 
-template <class T>
+template <class S>
 struct NodeItem {
-    T* y;
+    S* y;
     int pixel, first, count;
     bool add;  // to what an earlier launch left
 };
-template <class T>
+template <class S>
 struct NodeList {
-    MixedTerm<T> terms[kTerms];
-    NodeItem<T> nodes[kNodes];
+    MixedTerm<S> terms[kTerms];
+    NodeItem<S> nodes[kNodes];
     int count;
 };
 
@@ -26,20 +26,22 @@ __device__ T weight_of(const T* weight) {
     return weight ? *weight : T(1);
 }
 
-template <int N, class T>
+template <int N, class S>
 __global__ void __launch_bounds__(kThreads)
-    nodes_kernel(unsigned size, unsigned groups, const __grid_constant__ NodeList<T> list) {
+    nodes_kernel(unsigned size, unsigned groups, const __grid_constant__ NodeList<S> list) {
+    using T = Compute<S>;
     if (item() >= size) return;
-    const NodeItem<T>& node = list.nodes[blockIdx.y];
+    const NodeItem<S>& node = list.nodes[blockIdx.y];
     const std::size_t p = item() / groups;
     const unsigned c = item() % groups * N;
-    T* const to = node.y + p * node.pixel + c;
+    S* const to = node.y + p * node.pixel + c;
     Pack<T, N> sum = {};
-    if (node.add) sum = load<N>(to);
+    if (node.add) sum = read<N>(to);
 #pragma unroll 4
     for (int k = 0; k < node.count; k++) {
-        const MixedTerm<T>& t = list.terms[node.first + k];
-        Pack<T, N> z = load<N>(t.z + p * t.pixel + c);
+        const MixedTerm<S>& t = list.terms[node.first + k];
+        Pack<T, N> z = {};
+        if (t.z) z = read<N>(t.z + p * t.pixel + c);
         if (t.scale) {
             const Pack<T, N> a = load<N>(t.scale + c), b = load<N>(t.shift + c);
             for (int i = 0; i < N; i++) z.v[i] = std::fma(z.v[i], a.v[i], b.v[i]);
@@ -51,38 +53,39 @@ __global__ void __launch_bounds__(kThreads)
         const T w = weight_of(t.weight);
         for (int i = 0; i < N; i++) sum.v[i] = std::fma(w, z.v[i], sum.v[i]);
     }
-    store(to, sum);
+    write(to, sum);
 }
 
 /// Some terms of a node. `sums`: bit k for those that need the sum of g * z.
-template <class T>
+template <class S>
 struct TermGroup {
-    const T* g;
+    const S* g;
     int pixel, count;
     unsigned sums;
-    MixedTermGradient<T> terms[kShared];
+    MixedTermGradient<S> terms[kShared];
 };
-template <class T>
+template <class S>
 struct GroupList {
-    TermGroup<T> groups[kGroups];
+    TermGroup<S> groups[kGroups];
     int count;
     unsigned arrival;
 };
 
 /// partials (groups, chunks, 1 + kShared, c): the sums of g and of g * z of a group's terms over the pixels of a chunk.
-/// `across` threads of a block stand side by side on channels, the others on pixels; runs of 64 pixels are summed in T,
-/// then double. The last block of a group makes maps and weights of them.
-template <int N, class T>
+/// `across` threads of a block stand side by side on channels, the others on pixels; runs of 64 pixels are summed in
+/// Compute<S>, then double. The last block of a group makes maps and weights of them.
+template <int N, class S>
 __global__ void __launch_bounds__(kThreads)
     nodes_gradient_kernel(std::size_t pixels, std::size_t chunk, int channels, unsigned across,
-                          const __grid_constant__ GroupList<T> list, double* partials) {
+                          const __grid_constant__ GroupList<S> list, double* partials) {
+    using T = Compute<S>;
     SIMT_SHARED(double, part, [kThreads * (1 + kShared)]);
     SIMT_SHARED(bool, last, [1]);
-    const TermGroup<T>& group = list.groups[blockIdx.z];
+    const TermGroup<S>& group = list.groups[blockIdx.z];
     const unsigned t = threadIdx.x, down = kThreads / across;
     if (blockIdx.x == 0 && blockIdx.y == 0)  // evaluation: g * weight * scale
         for (int k = 0; k < group.count; k++) {
-            const MixedTermGradient<T>& term = group.terms[k];
+            const MixedTermGradient<S>& term = group.terms[k];
             if (!term.map.scale || term.mean) continue;
             const T w = weight_of(term.term.weight);
             for (unsigned c = t; c < static_cast<unsigned>(channels); c += kThreads) {
@@ -101,13 +104,13 @@ __global__ void __launch_bounds__(kThreads)
     for (std::size_t start = begin + t / across; c < channels && start < end; start += step) {
         T run[1 + kShared][N] = {};
         for (std::size_t p = start; p < min(end, start + step); p += down) {
-            const Pack<T, N> g = load<N>(group.g + p * group.pixel + c);
+            const Pack<T, N> g = read<N>(group.g + p * group.pixel + c);
             for (int i = 0; i < N; i++) run[0][i] += g.v[i];
 #pragma unroll
             for (int k = 0; k < kShared; k++) {
-                if (!(group.sums >> k & 1)) continue;
-                const MixedTerm<T>& term = group.terms[k].term;
-                const Pack<T, N> z = load<N>(term.z + p * term.pixel + c);
+                const MixedTerm<S>& term = group.terms[k].term;
+                if (!(group.sums >> k & 1) || !term.z) continue;
+                const Pack<T, N> z = read<N>(term.z + p * term.pixel + c);
                 for (int i = 0; i < N; i++) run[1 + k][i] = std::fma(g.v[i], z.v[i], run[1 + k][i]);
             }
         }
@@ -132,7 +135,7 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
                               for (int k = 0; k < kShared; k++) {
                                   if (!(group.sums >> k & 1)) continue;
-                                  const MixedTermGradient<T>& term = group.terms[k];
+                                  const MixedTermGradient<S>& term = group.terms[k];
                                   const double a = term.term.scale ? static_cast<double>(term.term.scale[at]) : 1.0,
                                                b = term.term.scale ? static_cast<double>(term.term.shift[at]) : 0.0;
                                   const GammaBeta<T>& affine = term.term.affine;
@@ -157,30 +160,31 @@ __global__ void __launch_bounds__(kThreads)
             if (k < group.count && group.terms[k].dweight) *group.terms[k].dweight = static_cast<T>(dots[k]);
 }
 
-template <class T>
-bool wanted(const MixedTermGradient<T>& t) {
+template <class S>
+bool wanted(const MixedTermGradient<S>& t) {
     return t.map.scale || t.dweight || t.affine.wanted();
 }
-template <class T>
-bool aligned(int c, const MixedTerm<T>& t) {
-    return wide<T>(c, {t.scale, t.shift, t.affine.gamma, t.affine.beta}) && wide<T>(t.pixel, {t.z});
+/// N elements at a time.
+template <int N, class S>
+bool aligned(const MixedTerm<S>& t) {
+    return wide_vectors({t.scale, t.shift, t.affine.gamma, t.affine.beta}) && wide<S, N>(t.pixel, {t.z});
 }
 
 /// f(list, the partial sums of earlier launches) for each launch, usually one; returns the partial sums of all.
-template <class T, class F>
-std::size_t for_groups(std::size_t pixels, int c, std::span<const MixedNodeGradient<T>> nodes, F&& f) {
+template <class S, class F>
+std::size_t for_groups(std::size_t pixels, int c, std::span<const MixedNodeGradient<S>> nodes, F&& f) {
     const std::size_t each =
         PixelChunks(pixels).count * static_cast<std::size_t>(1 + kShared) * static_cast<std::size_t>(c);
-    GroupList<T> list = {};
+    GroupList<S> list = {};
     std::size_t before = 0;
     auto flush = [&] {
         if (list.count > 0) f(list, before);
         before += static_cast<std::size_t>(list.count) * each;
         list = {};
     };
-    for (const MixedNodeGradient<T>& node : nodes) {
-        TermGroup<T>* group = nullptr;
-        for (const MixedTermGradient<T>& term : node.terms) {
+    for (const MixedNodeGradient<S>& node : nodes) {
+        TermGroup<S>* group = nullptr;
+        for (const MixedTermGradient<S>& term : node.terms) {
             if (!wanted(term)) continue;
             if (!group || group->count == kShared) {
                 if (list.count == kGroups) flush();
@@ -198,27 +202,28 @@ std::size_t for_groups(std::size_t pixels, int c, std::span<const MixedNodeGradi
 
 }  // namespace
 
-template <class T>
-void nodes_forward(const Stream& stream, std::size_t pixels, int c, std::span<const MixedNode<T>> nodes) {
-    bool is_wide = c % kWide<T> == 0;
-    for (const MixedNode<T>& node : nodes) {
-        is_wide = is_wide && wide<T>(node.pixel, {node.y});
-        for (const MixedTerm<T>& t : node.terms) is_wide = is_wide && aligned(c, t);
+template <class S>
+void nodes_forward(const Stream& stream, std::size_t pixels, int c, std::span<const MixedNode<S>> nodes) {
+    constexpr int kOnce = kWide<S>;
+    bool is_wide = c % kOnce == 0;
+    for (const MixedNode<S>& node : nodes) {
+        is_wide = is_wide && wide<S, kOnce>(node.pixel, {node.y});
+        for (const MixedTerm<S>& t : node.terms) is_wide = is_wide && aligned<kOnce>(t);
     }
-    NodeList<T> list = {};
+    NodeList<S> list = {};
     int terms = 0;
     auto flush = [&] {
-        with_width<T>(is_wide, [&](auto n) {
+        with_width<S>(is_wide, [&](auto n) {
             const unsigned groups = static_cast<unsigned>(c / n);
             simt::Launch at = items(stream, pixels * groups);
             at.grid.y = static_cast<unsigned>(list.count);
-            if (list.count > 0) simt::launch(nodes_kernel<n, T>, at, items(pixels * groups), groups, list);
+            if (list.count > 0) simt::launch(nodes_kernel<n, S>, at, items(pixels * groups), groups, list);
         });
         list = {};
         terms = 0;
     };
-    for (const MixedNode<T>& node : nodes) {
-        std::span<const MixedTerm<T>> left = node.terms;
+    for (const MixedNode<S>& node : nodes) {
+        std::span<const MixedTerm<S>> left = node.terms;
         do {
             if (list.count == kNodes || terms + static_cast<int>(std::min<std::size_t>(left.size(), kTerms)) > kTerms)
                 flush();
@@ -232,39 +237,41 @@ void nodes_forward(const Stream& stream, std::size_t pixels, int c, std::span<co
     flush();
 }
 
-template <class T>
-void nodes_backward(const Stream& stream, std::size_t pixels, int c, std::span<const MixedNodeGradient<T>> nodes,
+template <class S>
+void nodes_backward(const Stream& stream, std::size_t pixels, int c, std::span<const MixedNodeGradient<S>> nodes,
                     void* workspace) {
-    bool is_wide = c % kWide<T> == 0;
-    for (const MixedNodeGradient<T>& node : nodes) {
-        is_wide = is_wide && wide<T>(node.pixel, {node.g});
-        for (const MixedTermGradient<T>& t : node.terms) is_wide = is_wide && (!wanted(t) || aligned(c, t.term));
+    constexpr int kOnce = kGroup<S>;  // of which a thread keeps sums
+    bool is_wide = c % kOnce == 0;
+    for (const MixedNodeGradient<S>& node : nodes) {
+        is_wide = is_wide && wide<S, kOnce>(node.pixel, {node.g});
+        for (const MixedTermGradient<S>& t : node.terms) is_wide = is_wide && (!wanted(t) || aligned<kOnce>(t.term));
     }
     const PixelChunks chunks(pixels);
-    for_groups(pixels, c, nodes, [&](GroupList<T>& list, std::size_t before) {
+    for_groups(pixels, c, nodes, [&](GroupList<S>& list, std::size_t before) {
         list.arrival = take_arrivals(static_cast<std::size_t>(list.count));
-        with_width<T>(is_wide, [&](auto n) {
+        with_width<Compute<S>>(is_wide, [&](auto n) {
             const unsigned groups = static_cast<unsigned>(c / n), across = threads_across(groups);
-            simt::launch(nodes_gradient_kernel<n, T>,
+            simt::launch(nodes_gradient_kernel<n, S>,
                          blocks(stream, dim3((groups + across - 1) / across, static_cast<unsigned>(chunks.count),
                                              static_cast<unsigned>(list.count))),
                          pixels, chunks.size, c, across, list, static_cast<double*>(workspace) + before);
         });
     });
 }
-template <class T>
+template <class S>
 std::size_t nodes_backward_workspace(const Stream&, std::size_t pixels, int c,
-                                     std::span<const MixedNodeGradient<T>> nodes) {
+                                     std::span<const MixedNodeGradient<S>> nodes) {
     return sizeof(double) * for_groups(pixels, c, nodes, [](auto&&...) {});
 }
 
-#define NASCENT_MIXED_NODES(T)                                                                                   \
-    template void nodes_forward(const Stream&, std::size_t, int, std::span<const MixedNode<T>>);                 \
-    template void nodes_backward(const Stream&, std::size_t, int, std::span<const MixedNodeGradient<T>>, void*); \
+#define NASCENT_MIXED_NODES(S)                                                                                   \
+    template void nodes_forward(const Stream&, std::size_t, int, std::span<const MixedNode<S>>);                 \
+    template void nodes_backward(const Stream&, std::size_t, int, std::span<const MixedNodeGradient<S>>, void*); \
     template std::size_t nodes_backward_workspace(const Stream&, std::size_t, int,                               \
-                                                  std::span<const MixedNodeGradient<T>>);
+                                                  std::span<const MixedNodeGradient<S>>);
 NASCENT_MIXED_NODES(float)
 NASCENT_MIXED_NODES(double)
+NASCENT_MIXED_NODES(BFloat16)
 #undef NASCENT_MIXED_NODES
 
 }  // namespace nascent::kernels::gpu

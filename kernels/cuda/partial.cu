@@ -7,56 +7,57 @@
 namespace nascent::kernels::gpu {
 namespace {
 
-template <class T>
-__global__ void channel_shuffle_kernel(unsigned size, unsigned c, unsigned groups, bool inverse, const T* x,
-                                       int x_pixel, T* y, int y_pixel, bool accumulate) {
+template <class S>
+__global__ void channel_shuffle_kernel(unsigned size, unsigned c, unsigned groups, bool inverse, const S* x,
+                                       int x_pixel, S* y, int y_pixel, bool accumulate) {
     if (item() >= size) return;
     const std::size_t pixel = item() / c;
     const unsigned to = item() % c, of = c / groups;
     const unsigned from = inverse ? to % of * groups + to / of : to % groups * of + to / groups;
-    T& out = y[pixel * y_pixel + to];
-    const T value = x[pixel * x_pixel + from];
-    out = accumulate ? out + value : value;
+    S& out = y[pixel * y_pixel + to];
+    const S value = x[pixel * x_pixel + from];
+    put_stored(out, value, accumulate);
 }
 
 /// A thread per element of x.
-template <class T>
-__global__ void channel_permute_kernel(unsigned size, ChannelOrder order, bool inverse, const T* x, int x_pixel, T* y,
+template <class S>
+__global__ void channel_permute_kernel(unsigned size, ChannelOrder order, bool inverse, const S* x, int x_pixel, S* y,
                                        int y_pixel, bool accumulate) {
     if (item() >= size) return;
     const std::size_t pixel = item() / static_cast<unsigned>(order.c);
     const unsigned i = item() % static_cast<unsigned>(order.c), other = order.at[i];
-    T& out = y[pixel * y_pixel + (inverse ? other : i)];
-    const T value = x[pixel * x_pixel + (inverse ? i : other)];
-    out = accumulate ? out + value : value;
+    S& out = y[pixel * y_pixel + (inverse ? other : i)];
+    const S value = x[pixel * x_pixel + (inverse ? i : other)];
+    put_stored(out, value, accumulate);
 }
 
-template <class T>
-__global__ void halve_kernel(unsigned size, Image x_shape, const T* x, int x_pixel, T* z, std::uint8_t* tap) {
+template <class S>
+__global__ void halve_kernel(unsigned size, Image x_shape, const S* x, int x_pixel, S* z, std::uint8_t* tap) {
     if (item() >= size) return;
     const Element o = element(item(), x_shape.h / 2, x_shape.w / 2, x_shape.c);
-    const T* const first =
+    const S* const first =
         x + (static_cast<std::size_t>(o.n * x_shape.h + 2 * o.h) * x_shape.w + 2 * o.w) * x_pixel + o.c;
-    T largest = *first;
+    using T = Compute<S>;
+    T largest = widen(*first);
     int at = 0;
     for (int i = 1; i < 4; i++) {
-        const T v = first[static_cast<std::size_t>(i / 2 * x_shape.w + i % 2) * x_pixel];
+        const T v = widen(first[static_cast<std::size_t>(i / 2 * x_shape.w + i % 2) * x_pixel]);
         if (v > largest || v != v) largest = v, at = i;
     }
-    z[item()] = largest;
+    z[item()] = narrow<S>(largest);
     tap[item()] = static_cast<std::uint8_t>(at);
 }
 
 /// A thread per element of dz writes its four of dx.
-template <class T>
-__global__ void halve_gradient_kernel(unsigned size, Image x_shape, const std::uint8_t* tap, const T* dz, T* dx,
+template <class S>
+__global__ void halve_gradient_kernel(unsigned size, Image x_shape, const std::uint8_t* tap, const S* dz, S* dx,
                                       int dx_pixel) {
     if (item() >= size) return;
     const Element o = element(item(), x_shape.h / 2, x_shape.w / 2, x_shape.c);
-    T* const first = dx + (static_cast<std::size_t>(o.n * x_shape.h + 2 * o.h) * x_shape.w + 2 * o.w) * dx_pixel + o.c;
-    const T g = dz[item()];
+    S* const first = dx + (static_cast<std::size_t>(o.n * x_shape.h + 2 * o.h) * x_shape.w + 2 * o.w) * dx_pixel + o.c;
+    const S g = dz[item()];
     for (int i = 0; i < 4; i++)
-        first[static_cast<std::size_t>(i / 2 * x_shape.w + i % 2) * dx_pixel] = tap[item()] == i ? g : T(0);
+        first[static_cast<std::size_t>(i / 2 * x_shape.w + i % 2) * dx_pixel] = tap[item()] == i ? g : S{};
 }
 
 struct NodeEdges {
@@ -111,31 +112,31 @@ __global__ void edge_weights_gradient_kernel(EdgeRows s, const T* weights, const
 
 }  // namespace
 
-template <class T>
-void channel_shuffle(const Stream& stream, std::size_t pixels, int c, int groups, bool inverse, const T* x, int x_pixel,
-                     T* y, int y_pixel, bool accumulate) {
+template <class S>
+void channel_shuffle(const Stream& stream, std::size_t pixels, int c, int groups, bool inverse, const S* x, int x_pixel,
+                     S* y, int y_pixel, bool accumulate) {
     const std::size_t size = pixels * static_cast<std::size_t>(c);
-    simt::launch(channel_shuffle_kernel<T>, items(stream, size), items(size), static_cast<unsigned>(c),
+    simt::launch(channel_shuffle_kernel<S>, items(stream, size), items(size), static_cast<unsigned>(c),
                  static_cast<unsigned>(groups), inverse, x, x_pixel, y, y_pixel, accumulate);
 }
 
-template <class T>
-void channel_permute(const Stream& stream, std::size_t pixels, const ChannelOrder& order, bool inverse, const T* x,
-                     int x_pixel, T* y, int y_pixel, bool accumulate) {
+template <class S>
+void channel_permute(const Stream& stream, std::size_t pixels, const ChannelOrder& order, bool inverse, const S* x,
+                     int x_pixel, S* y, int y_pixel, bool accumulate) {
     const std::size_t size = pixels * static_cast<std::size_t>(order.c);
-    simt::launch(channel_permute_kernel<T>, items(stream, size), items(size), order, inverse, x, x_pixel, y, y_pixel,
+    simt::launch(channel_permute_kernel<S>, items(stream, size), items(size), order, inverse, x, x_pixel, y, y_pixel,
                  accumulate);
 }
 
-template <class T>
-void halve_forward(const Stream& stream, const Image& s, const T* x, int x_pixel, T* z, std::uint8_t* tap) {
+template <class S>
+void halve_forward(const Stream& stream, const Image& s, const S* x, int x_pixel, S* z, std::uint8_t* tap) {
     const std::size_t size = s.size() / 4;
-    simt::launch(halve_kernel<T>, items(stream, size), items(size), s, x, x_pixel, z, tap);
+    simt::launch(halve_kernel<S>, items(stream, size), items(size), s, x, x_pixel, z, tap);
 }
-template <class T>
-void halve_backward(const Stream& stream, const Image& s, const std::uint8_t* tap, const T* dz, T* dx, int dx_pixel) {
+template <class S>
+void halve_backward(const Stream& stream, const Image& s, const std::uint8_t* tap, const S* dz, S* dx, int dx_pixel) {
     const std::size_t size = s.size() / 4;
-    simt::launch(halve_gradient_kernel<T>, items(stream, size), items(size), s, tap, dz, dx, dx_pixel);
+    simt::launch(halve_gradient_kernel<S>, items(stream, size), items(size), s, tap, dz, dx, dx_pixel);
 }
 
 template <class T>
@@ -149,17 +150,22 @@ void edge_weights_backward(const Stream& stream, const EdgeRows& s, const T* wei
                  accumulate_dweights, dbetas, accumulate_dbetas);
 }
 
-#define NASCENT_PARTIAL(T)                                                                                          \
-    template void channel_permute(const Stream&, std::size_t, const ChannelOrder&, bool, const T*, int, T*, int,    \
-                                  bool);                                                                            \
-    template void halve_forward(const Stream&, const Image&, const T*, int, T*, std::uint8_t*);                     \
-    template void halve_backward(const Stream&, const Image&, const std::uint8_t*, const T*, T*, int);              \
-    template void channel_shuffle(const Stream&, std::size_t, int, int, bool, const T*, int, T*, int, bool);        \
+#define NASCENT_PARTIAL(S)                                                                                       \
+    template void channel_permute(const Stream&, std::size_t, const ChannelOrder&, bool, const S*, int, S*, int, \
+                                  bool);                                                                         \
+    template void halve_forward(const Stream&, const Image&, const S*, int, S*, std::uint8_t*);                  \
+    template void halve_backward(const Stream&, const Image&, const std::uint8_t*, const S*, S*, int);           \
+    template void channel_shuffle(const Stream&, std::size_t, int, int, bool, const S*, int, S*, int, bool);
+NASCENT_PARTIAL(float)
+NASCENT_PARTIAL(double)
+NASCENT_PARTIAL(BFloat16)
+#undef NASCENT_PARTIAL
+#define NASCENT_EDGE_WEIGHTS(T)                                                                                     \
     template void edge_weights_forward(const Stream&, const EdgeRows&, const T*, const T*, T*, T*);                 \
     template void edge_weights_backward(const Stream&, const EdgeRows&, const T*, const T*, const T*, T*, bool, T*, \
                                         bool);
-NASCENT_PARTIAL(float)
-NASCENT_PARTIAL(double)
-#undef NASCENT_PARTIAL
+NASCENT_EDGE_WEIGHTS(float)
+NASCENT_EDGE_WEIGHTS(double)
+#undef NASCENT_EDGE_WEIGHTS
 
 }  // namespace nascent::kernels::gpu

@@ -80,20 +80,22 @@ __global__ void max_pool_gradient_kernel(unsigned size, PoolShape s, int oh, int
     put(dx[item()], sum, accumulate);
 }
 
-template <class T>
-__global__ void mean_kernel(unsigned size, std::size_t pixels, int channels, const T* x, T* pooled) {
+template <class S>
+__global__ void mean_kernel(unsigned size, std::size_t pixels, int channels, const S* x, Compute<S>* pooled) {
     if (item() >= size) return;
     const unsigned n = item() / static_cast<unsigned>(channels), c = item() % static_cast<unsigned>(channels);
     double sum = 0;
-    for (std::size_t p = 0; p < pixels; p++) sum += x[(n * pixels + p) * channels + c];
-    pooled[item()] = static_cast<T>(sum / static_cast<double>(pixels));
+    for (std::size_t p = 0; p < pixels; p++) sum += widen(x[(n * pixels + p) * channels + c]);
+    pooled[item()] = static_cast<Compute<S>>(sum / static_cast<double>(pixels));
 }
-template <class T>
-__global__ void mean_gradient_kernel(unsigned size, unsigned pixels, unsigned channels, const T* dpooled, T* dx,
-                                     bool accumulate) {
+template <class S>
+__global__ void mean_gradient_kernel(unsigned size, unsigned pixels, unsigned channels, const Compute<S>* dpooled,
+                                     S* dx, bool accumulate) {
     if (item() >= size) return;
     const unsigned n = item() / channels / pixels, c = item() % channels;
-    put(dx[item()], dpooled[n * static_cast<std::size_t>(channels) + c] / static_cast<double>(pixels), accumulate);
+    Compute<S> sum = accumulate ? widen(dx[item()]) : Compute<S>(0);
+    put(sum, dpooled[n * static_cast<std::size_t>(channels) + c] / static_cast<double>(pixels), accumulate);
+    dx[item()] = narrow<S>(sum);
 }
 
 std::size_t windows(const PoolShape& s) { return product({s.x.n, s.out_h(), s.out_w(), s.x.c}); }
@@ -121,14 +123,14 @@ void max_pool_plain_backward(const Stream& stream, const PoolShape& s, const std
                  tap, dy, dx, accumulate);
 }
 
-template <class T>
-void global_avg_pool_forward(const Stream& stream, const Image& s, const T* x, T* pooled) {
+template <class S>
+void global_avg_pool_forward(const Stream& stream, const Image& s, const S* x, Compute<S>* pooled) {
     const std::size_t size = product({s.n, s.c});
-    simt::launch(mean_kernel<T>, items(stream, size), items(size), product({s.h, s.w}), s.c, x, pooled);
+    simt::launch(mean_kernel<S>, items(stream, size), items(size), product({s.h, s.w}), s.c, x, pooled);
 }
-template <class T>
-void global_avg_pool_backward(const Stream& stream, const Image& s, const T* dpooled, T* dx, bool accumulate) {
-    simt::launch(mean_gradient_kernel<T>, items(stream, s.size()), items(s.size()), items(product({s.h, s.w})),
+template <class S>
+void global_avg_pool_backward(const Stream& stream, const Image& s, const Compute<S>* dpooled, S* dx, bool accumulate) {
+    simt::launch(mean_gradient_kernel<S>, items(stream, s.size()), items(s.size()), items(product({s.h, s.w})),
                  static_cast<unsigned>(s.c), dpooled, dx, accumulate);
 }
 
@@ -142,5 +144,7 @@ void global_avg_pool_backward(const Stream& stream, const Image& s, const T* dpo
 NASCENT_POOL_PLAIN(float)
 NASCENT_POOL_PLAIN(double)
 #undef NASCENT_POOL_PLAIN
+template void global_avg_pool_forward(const Stream&, const Image&, const BFloat16*, float*);
+template void global_avg_pool_backward(const Stream&, const Image&, const float*, BFloat16*, bool);
 
 }  // namespace nascent::kernels::gpu

@@ -8,29 +8,29 @@
 namespace nascent::kernels::gpu {
 namespace {
 
-template <class T>
-__global__ void relu_kernel(unsigned size, const T* x, T* y) {
+template <class S>
+__global__ void relu_kernel(unsigned size, const S* x, S* y) {
     const unsigned i = item();
-    if (i < size) y[i] = x[i] <= T(0) ? T(0) : x[i];
+    if (i < size) y[i] = widen(x[i]) <= 0 ? S{} : x[i];
 }
-template <class T>
-__global__ void relu_gradient_kernel(unsigned size, const T* x, const T* dy, T* dx, bool accumulate) {
+template <class S>
+__global__ void relu_gradient_kernel(unsigned size, const S* x, const S* dy, S* dx, bool accumulate) {
     const unsigned i = item();
     if (i >= size) return;
-    const T g = x[i] <= T(0) ? T(0) : dy[i];
-    dx[i] = accumulate ? dx[i] + g : g;
+    const Compute<S> g = widen(x[i]) <= 0 ? Compute<S>(0) : widen(dy[i]);
+    dx[i] = narrow<S>(accumulate ? widen(dx[i]) + g : g);
 }
-template <class T>
-__global__ void relu6_kernel(unsigned size, const T* x, T* y) {
+template <class S>
+__global__ void relu6_kernel(unsigned size, const S* x, S* y) {
     const unsigned i = item();
-    if (i < size) y[i] = x[i] <= T(0) ? T(0) : x[i] >= T(6) ? T(6) : x[i];
+    if (i < size) y[i] = widen(x[i]) <= 0 ? S{} : widen(x[i]) >= 6 ? narrow<S>(6) : x[i];
 }
-template <class T>
-__global__ void relu6_gradient_kernel(unsigned size, const T* x, const T* dy, T* dx, bool accumulate) {
+template <class S>
+__global__ void relu6_gradient_kernel(unsigned size, const S* x, const S* dy, S* dx, bool accumulate) {
     const unsigned i = item();
     if (i >= size) return;
-    const T g = x[i] <= T(0) || x[i] >= T(6) ? T(0) : dy[i];
-    dx[i] = accumulate ? dx[i] + g : g;
+    const Compute<S> v = widen(x[i]), g = v <= 0 || v >= 6 ? Compute<S>(0) : widen(dy[i]);
+    dx[i] = narrow<S>(accumulate ? widen(dx[i]) + g : g);
 }
 template <class S>
 __global__ void add_kernel(unsigned size, const S* a, const S* b, S* y) {
@@ -110,21 +110,21 @@ __global__ void running_kernel(NormShape s, const T* mean, const T* rstd, T* run
 
 }  // namespace
 
-template <class T>
-void relu_forward(const Stream& stream, std::size_t size, const T* x, T* y) {
-    simt::launch(relu_kernel<T>, items(stream, size), items(size), x, y);
+template <class S>
+void relu_forward(const Stream& stream, std::size_t size, const S* x, S* y) {
+    simt::launch(relu_kernel<S>, items(stream, size), items(size), x, y);
 }
-template <class T>
-void relu_backward(const Stream& stream, std::size_t size, const T* x, const T* dy, T* dx, bool accumulate) {
-    simt::launch(relu_gradient_kernel<T>, items(stream, size), items(size), x, dy, dx, accumulate);
+template <class S>
+void relu_backward(const Stream& stream, std::size_t size, const S* x, const S* dy, S* dx, bool accumulate) {
+    simt::launch(relu_gradient_kernel<S>, items(stream, size), items(size), x, dy, dx, accumulate);
 }
-template <class T>
-void relu6_forward(const Stream& stream, std::size_t size, const T* x, T* y) {
-    simt::launch(relu6_kernel<T>, items(stream, size), items(size), x, y);
+template <class S>
+void relu6_forward(const Stream& stream, std::size_t size, const S* x, S* y) {
+    simt::launch(relu6_kernel<S>, items(stream, size), items(size), x, y);
 }
-template <class T>
-void relu6_backward(const Stream& stream, std::size_t size, const T* x, const T* dy, T* dx, bool accumulate) {
-    simt::launch(relu6_gradient_kernel<T>, items(stream, size), items(size), x, dy, dx, accumulate);
+template <class S>
+void relu6_backward(const Stream& stream, std::size_t size, const S* x, const S* dy, S* dx, bool accumulate) {
+    simt::launch(relu6_gradient_kernel<S>, items(stream, size), items(size), x, dy, dx, accumulate);
 }
 template <class T>
 void add_forward(const Stream& stream, std::size_t size, const T* a, const T* b, T* y) {
@@ -176,6 +176,10 @@ void batch_norm_plain_running(const Stream& stream, const NormShape& s, const T*
 NASCENT_PRIMITIVE(float)
 NASCENT_PRIMITIVE(double)
 #undef NASCENT_PRIMITIVE
+template void relu_forward(const Stream&, std::size_t, const BFloat16*, BFloat16*);
+template void relu_backward(const Stream&, std::size_t, const BFloat16*, const BFloat16*, BFloat16*, bool);
+template void relu6_forward(const Stream&, std::size_t, const BFloat16*, BFloat16*);
+template void relu6_backward(const Stream&, std::size_t, const BFloat16*, const BFloat16*, BFloat16*, bool);
 template void add_forward(const Stream&, std::size_t, const BFloat16*, const BFloat16*, BFloat16*);
 template void copy_or_add(const Stream&, std::size_t, const BFloat16*, BFloat16*, bool);
 template void store_as(const Stream&, std::size_t, const float*, float*);

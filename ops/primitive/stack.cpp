@@ -18,7 +18,7 @@ struct Stack {
             n += t.shape[0];
         }
         const Tensor y = empty(in[0].shape.with_first(n), in[0].dtype);
-        with_type(y.dtype, [&](auto zero) {
+        with_stored(y.dtype, [&](auto zero) {
             using T = decltype(zero);
             T* to = y.as<T>();
             for (const Tensor& t : in) {
@@ -29,7 +29,7 @@ struct Stack {
         return y;
     }
     void backward(const Tensor& dy, std::span<Into> into, Inputs in, const Saved&) const {
-        with_type(dy.dtype, [&](auto zero) {
+        with_stored(dy.dtype, [&](auto zero) {
             using T = decltype(zero);
             const T* from = dy.as<T>();
             for (std::size_t i = 0; i < in.size(); i++) {
@@ -41,15 +41,17 @@ struct Stack {
     }
     static std::vector<Case> cases() {
         auto run = [](Inputs in) { return stack(in); };
-        return {{"two", {{2, 3, 5, 3}, {3, 3, 5, 3}}, run},
-                {"one", {{1, 3, 2, 3}}, run},
-                {"several chunks", {{37, 2, 1, 3}, {35, 2, 1, 3}}, run},
-                {"rows", {{2, 7}, {1, 7}, {4, 7}}, run},
-                {"one wanted", {{2, 2, 2, 3}, {1, 2, 2, 3}, {2, 2, 2, 3}}, run, {false, true, false}},
-                {"one twice", {{2, 3, 2, 3}, {1, 3, 2, 3}}, [](Inputs in) {
-                     const Tensor parts[] = {in[0], in[1], in[0]};
-                     return stack(parts);
-                 }}};
+        std::vector<Case> all{{"two", {{2, 3, 5, 3}, {3, 3, 5, 3}}, run},
+                              {"one", {{1, 3, 2, 3}}, run},
+                              {"several chunks", {{37, 2, 1, 3}, {35, 2, 1, 3}}, run},
+                              {"rows", {{2, 7}, {1, 7}, {4, 7}}, run},
+                              {"one wanted", {{2, 2, 2, 3}, {1, 2, 2, 3}, {2, 2, 2, 3}}, run, {false, true, false}},
+                              {"one twice", {{2, 3, 2, 3}, {1, 3, 2, 3}}, [](Inputs in) {
+                                   const Tensor parts[] = {in[0], in[1], in[0]};
+                                   return stack(parts);
+                               }}};
+        for (Case& c : all) c.activations = static_cast<int>(c.inputs.size());
+        return all;
     }
 };
 

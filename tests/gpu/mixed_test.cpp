@@ -63,30 +63,6 @@ const std::vector<Case>& cases() {
     return all;
 }
 
-/// A norm's mean, rstd, scale and shift from z, with the magnitudes that bound their roundings.
-template <class T>
-std::array<std::vector<Bounded>, 4> norm_of(const Guarded<T>& z, int c_out, double eps) {
-    std::array<std::vector<Bounded>, 4> want;
-    const std::size_t c = static_cast<std::size_t>(c_out), pixels = z.size() / c;
-    for (std::size_t i = 0; i < c; i++) {
-        Real sum = 0, magnitude = 0, squares = 0, about = 0;
-        for (std::size_t p = 0; p < pixels; p++) {
-            const Real v = z[p * c + i];
-            sum += v, magnitude += std::fabs(v), squares += v * v;
-        }
-        const Real n = static_cast<Real>(pixels), m = sum / n;
-        for (std::size_t p = 0; p < pixels; p++) about += (z[p * c + i] - m) * (z[p * c + i] - m);
-        const Real r = 1 / std::sqrt(about / n + eps);
-        // The variance is the mean square less the squared mean; d rstd = rstd^3 / 2 d variance.
-        const Real r_magnitude = r + r * r * r / 2 * (squares / n + 2 * std::fabs(m) * magnitude / n);
-        want[0].push_back({m, magnitude / n});
-        want[1].push_back({r, r_magnitude});
-        want[2].push_back({r, r_magnitude});
-        want[3].push_back({-m * r, magnitude / n * r + std::fabs(m) * r_magnitude});
-    }
-    return want;
-}
-
 /// Returns the outputs.
 template <class T>
 std::vector<Guarded<T>> check_case(const Case& of, unsigned seed, Products products) {

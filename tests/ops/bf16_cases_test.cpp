@@ -92,6 +92,19 @@ TEST_CASE("ops in bf16 on the gpu are as far from float64's as their roundings m
             };
             check(got.value, exact.value, moved.value);
             REQUIRE(got.gradients.size() == exact.gradients.size());
+            if (op.name == std::string("mixed_cell") || op.name == std::string("weighed_cell")) {
+                // Some gradients all but vanish, because a batch-norm of few pixels follows; what of them is left is
+                // what the others' roundings leave. So of all together.
+                Numbers all_got, all_exact;
+                double squares = 0;
+                for (const auto& [i, g] : exact.gradients) {
+                    all_exact.insert(all_exact.end(), g.begin(), g.end());
+                    all_got.insert(all_got.end(), got.gradients.at(i).begin(), got.gradients.at(i).end());
+                    squares += std::pow(moved.gradients.at(i), 2);
+                }
+                check(all_got, all_exact, std::sqrt(squares));
+                continue;
+            }
             for (const auto& [i, g] : exact.gradients) {
                 CAPTURE(i);
                 check(got.gradients.at(i), g, moved.gradients.at(i));

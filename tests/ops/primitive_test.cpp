@@ -84,7 +84,11 @@ TEST_CASE("primitive ops refuse shapes that do not fit") {
 }
 
 TEST_CASE("a batch has less than 2^31 pixels") {
-    auto pictures = [](std::int64_t n) { return Tensor{{n, 256, 512, 1}}; };
+    auto pictures = [](std::int64_t n) {
+        Tensor t;
+        t.shape = {n, 256, 512, 1};
+        return t;
+    };
     CHECK(image_of(pictures((1 << 14) - 1)).n == (1 << 14) - 1);
     says([&] { image_of(pictures(1 << 14), "pictures"); },
          "pictures (16384, 256, 512, 1): 2147483648 pixels in a batch, expected less than 2^31; a smaller batch");
