@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/error.h"
 #include "tests/nas/block_costs.h"
 
 using namespace nascent;
