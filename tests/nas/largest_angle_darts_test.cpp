@@ -2,6 +2,7 @@
 // the whole.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <limits>
 #include <map>
