@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 
+#include "engine/base/error.h"
 #include "nas/algo/darts_optimum.h"
 #include "nas/algo/gene_spaces.h"
 #include "nas/algo/largest_angle.h"
