@@ -14,7 +14,7 @@ using namespace nascent::test;
 
 namespace {
 
-constexpr auto pause = std::chrono::milliseconds(5);
+constexpr auto tick = std::chrono::milliseconds(5);
 
 /// CIFAR-10's archive with two pictures in each file.
 std::string small_archive(const std::string& folder) {
@@ -39,7 +39,7 @@ Outcome interrupted_while_reading(const std::vector<std::string>& arguments, con
     int to = -1;
     for (int i = 0; i < 12'000 && to < 0; i++) {  // until it has opened the other end
         to = open(pipe.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-        if (to < 0) std::this_thread::sleep_for(pause);
+        if (to < 0) std::this_thread::sleep_for(tick);
     }
     kill(pid, signal);
     if (to >= 0) {
@@ -95,7 +95,7 @@ TEST_CASE("a pack that is cut under a running training ends it as damaged data d
                              "--steps", "1000000", "--batch", "4", "--out", run},
                             output.path(), {}, NASCENT_SPOS);
     for (int i = 0; i < 12'000 && !contains(read_text(run + "/events.jsonl"), "\"epoch\""); i++)
-        std::this_thread::sleep_for(pause);
+        std::this_thread::sleep_for(tick);
     fs::resize_file(packs + "/train.pack", 1000);
     const Outcome o = finish(pid, output.path());
     INFO(o.err);

@@ -148,9 +148,8 @@ TEST_CASE("spos trains on class folders, with pictures held out of them") {
     std::vector<std::string> both = with({"--holdout", "7", "--holdout-from-train", "--out", folder / "both"});
     both[0] = "run";
     both.insert(both.end(),
-                {"--size",      "32", "--population",   "2", "--select",      "1", "--mutation",          "1",
-                 "--crossover", "0",  "--generations",  "1", "--calibration", "4", "--calibration-batch", "4",
-                 "--pictures",  "4",  "--search-batch", "4"});
+                {"--population", "2", "--select", "1", "--mutation", "1", "--crossover", "0", "--generations", "1",
+                 "--calibration", "4", "--calibration-batch", "4", "--pictures", "4", "--search-batch", "4"});
     const Outcome searched = spos(both);
     INFO(searched.err);
     CHECK(searched.code == 0);

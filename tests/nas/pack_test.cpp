@@ -2,6 +2,8 @@
 #include "nas/data/pack.h"
 
 #include <atomic>
+#include <chrono>
+#include <filesystem>
 #include <thread>
 
 #include "nas/data/dataset.h"

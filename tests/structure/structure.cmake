@@ -39,6 +39,6 @@ foreach(header IN LISTS headers)
 endforeach()
 add_library(header_check OBJECT ${units})
 # What some test headers take from their target.
-target_compile_definitions(header_check PRIVATE NASCENT_RLNAS="" NASCENT_KILL_SHIM="" NASCENT_GOLDEN="" NASCENT_DARTS_SEARCH="" NASCENT_SOURCE_DIR="" NASCENT_BINARY_DIR="")
+target_compile_definitions(header_check PRIVATE NASCENT_RLNAS="" NASCENT_KILL_SHIM="" NASCENT_GOLDEN="" NASCENT_DARTS_SEARCH="" NASCENT_SPOS="" NASCENT_SOURCE_DIR="" NASCENT_BINARY_DIR="")
 target_link_libraries(header_check PRIVATE nascent_flags fmt::fmt random123 Threads::Threads Eigen3::Eigen CLI11::CLI11
     nlohmann_json::nlohmann_json doctest::doctest PkgConfig::hwy)
