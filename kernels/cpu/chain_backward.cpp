@@ -9,6 +9,7 @@
 #include "kernels/cpu/chain_depth-inl.h"
 #include "kernels/cpu/chain_products-inl.h"
 #include "kernels/cpu/chain_rows-inl.h"
+#include "kernels/cpu/weight_tiles-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace nascent {

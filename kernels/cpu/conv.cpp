@@ -9,7 +9,6 @@
 #include "kernels/cpu/conv_plan.h"
 #include "kernels/cpu/dispatch.h"
 #include "kernels/cpu/folded.h"
-#include "kernels/cpu/point.h"
 #include "kernels/cpu/winograd.h"
 #include "kernels/cpu/winograd_plan.h"
 #undef HWY_TARGET_INCLUDE
@@ -20,8 +19,8 @@
 
 #include "kernels/cpu/conv_fill-inl.h"
 #include "kernels/cpu/conv_gradients-inl.h"
+#include "kernels/cpu/conv_points-inl.h"
 #include "kernels/cpu/conv_tiles-inl.h"
-#include "kernels/cpu/point_runs-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace nascent {
@@ -68,17 +67,6 @@ void forward_image(const ConvPlan& p, const Taps<T>& taps, const T* plane, T* z,
                             static_cast<std::size_t>(p.co_padded)});
         if (!row_sums || ((y + 1) % rows != 0 && y + 1 < p.oh)) continue;
         for (int c = 0; c < 2 * p.co_padded; c++) partial[c] += static_cast<double>(row_sums[c]), row_sums[c] = 0;
-    }
-}
-
-/// An image's part of the sums of products of ReLU(x)'s channels, and of the channels: (c + 1, c * fold).
-template <class T>
-void add_moments(PointRuns<T>& runs, const T* x, int pixels, int width, double* to) {
-    for (int first = 0; first < pixels; first += kPointRun) {
-        const int count = std::min(kPointRun, pixels - first);
-        runs.fill(0, x + static_cast<std::size_t>(first) * width, static_cast<std::size_t>(width), count);
-        runs.add_own_products(count, to);
-        runs.add_sums(count, to + runs.products());
     }
 }
 
@@ -136,52 +124,6 @@ void forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<
     }
 }
 
-/// What 1x1s whose z is not stored give back: those that go along with another convolution of the same dy, by it.
-template <class T>
-struct GroupPoints {
-    std::vector<const T*> along;  // their weights by dy, (c_out, ci_padded); null: none
-    std::vector<char> goes_along;
-    const T* by_input = nullptr;  // of all together: weights by ReLU(x), (c_in, ci_padded)
-    const T* shift = nullptr;     // (ci_padded)
-
-    GroupPoints(const ConvPlan& p, std::span<const cpu::GroupConvBackward<T>> convs, const BackwardLayout& layout,
-                void* workspace, std::vector<const T*>& weights)
-        : along(convs.size(), nullptr), goes_along(convs.size(), 0) {
-        const ConvShape& s = p.s;
-        PointBack back(s.c_in);
-        std::vector<T> own(static_cast<std::size_t>(s.c_in) * s.c_in);
-        bool any = false;
-        for (std::size_t i = 0; i < convs.size(); i++) {
-            const cpu::GroupConvBackward<T>& c = convs[i];
-            if (!c.point()) continue;
-            back.add(c.w, s.fold, c.fold.scale, c.fold.slope, c.fold.shift, own.data());
-            T* const to = at_bytes<T>(workspace, layout.w + layout.w_size * i);
-            fold_rows(p, own.data(), to);
-            weights[i] = to;
-            for (std::size_t k = 0; k < convs.size() && !goes_along[i]; k++) {
-                if (convs[k].point() || convs[k].dy != c.dy || along[k]) continue;
-                along[k] = to, goes_along[i] = 1;
-            }
-            any = true;
-        }
-        if (!any) return;
-        T* const of_input = at_bytes<T>(workspace, layout.by_input);
-        T* const shifts = of_input + static_cast<std::size_t>(s.c_in) * p.ci_padded;
-        std::copy(back.by_input.begin(), back.by_input.end(), own.begin());
-        fold_rows(p, own.data(), of_input);
-        std::copy(back.shift.begin(), back.shift.end(), own.begin());
-        fold_row(own.data(), 1, s.c_in, s.fold, p.ci_padded, shifts);
-        by_input = of_input, shift = shifts;
-    }
-
-  private:
-    static void fold_rows(const ConvPlan& p, const T* w, T* to) {
-        for (int r = 0; r < p.s.c_in; r++)
-            fold_row(w + static_cast<std::size_t>(r) * p.s.c_in, 1, p.s.c_in, p.s.fold, p.ci_padded,
-                     to + static_cast<std::size_t>(r) * p.ci_padded);
-    }
-};
-
 template <class T>
 void backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue,
               std::span<const cpu::GroupConvBackward<T>> convs, T* da, bool accumulate_da, void* workspace) {
@@ -195,8 +137,7 @@ void backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue
         T* const to = at_bytes<T>(workspace, layout.w + layout.w_size * weights.size());
         weights.push_back(da && !c.point() ? transposed(p, c.w, c.k, to) : nullptr);
     }
-    const GroupPoints<T> points(p, da ? convs : std::span<const cpu::GroupConvBackward<T>>(), layout, workspace,
-                                weights);
+    const GroupPoints<T> points(p, convs, da != nullptr, layout, workspace, weights);
     T* const partials = at_bytes<T>(workspace, layout.partials);  // (chunks, convolutions, taps, ci_padded, co_padded)
     const std::size_t step = convs.size() * layout.partial_size;
     parallel(stream, p.chunks, [&](int chunk, int worker) HWY_ATTR {
@@ -218,16 +159,15 @@ void backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue
             for (std::size_t i = 0; i < convs.size(); i++) {
                 const cpu::GroupConvBackward<T>& c = convs[i];
                 if (da ? points.goes_along[i] != 0 : !c.dw) continue;
-                if (c.fold.z)
+                if (points.along[i] && c.fold.z)
+                    fill_plane(p.dz, p.oh, p.ow, s.out(), out, FillBoth<T>{{c.dy, c.fold}, dy - dz}, dz);
+                else if (c.fold.z)
                     fill_plane(p.dz, p.oh, p.ow, s.out(), out, FillDz<T>{c.dy, c.fold}, dz);
                 else
                     fill_plane(p.dz, p.oh, p.ow, s.out(), out, FillDy<T>{c.dy}, dz);
                 if (da) {
                     GradientTaps<T> taps{dz, c.k, weights[i]};
-                    if (points.along[i]) {
-                        fill_plane(p.dz, p.oh, p.ow, s.out(), out, FillDy<T>{c.dy}, dy);
-                        taps.add(dy, points.along[i]);
-                    }
+                    if (points.along[i]) taps.add(c.fold.z ? dy : dz, points.along[i]);
                     if (first && points.by_input) taps.add(a, points.by_input), taps.start = points.shift;
                     data_gradient(p, taps, a, prologue.relu, da + in, accumulate_da || !first);
                     first = false;

@@ -78,6 +78,11 @@ struct FillDz {
                           hn::MulAdd(load_first(fold.z + at, count), k.slope, k.shift));
     }
 };
+/// dz, and dy itself as many elements behind it.
+template <class T>
+struct FillBoth : FillDz<T> {
+    std::ptrdiff_t behind;
+};
 template <class T>
 struct FillDy {  // dz = dy
     const T* dy;
@@ -88,6 +93,18 @@ struct FillDy {  // dz = dy
         return load_first(dy + at, count);
     }
 };
+
+/// A vector of a pixel's channels to its place.
+template <class T, class Fill>
+HWY_INLINE void put(const Fill& fill, const typename Fill::Constants& constants, std::size_t at, int count, T* to) {
+    store<T>(fill(constants, at, count), to);
+}
+template <class T>
+HWY_INLINE void put(const FillBoth<T>& fill, const typename FillDz<T>::Constants& k, std::size_t at, int count, T* to) {
+    const Vector<T> dy = load_first(fill.dy + at, count), z = load_first(fill.fold.z + at, count);
+    store<T>(hn::MulAdd(dy, k.scale, hn::MulAdd(z, k.slope, k.shift)), to);
+    store<T>(dy, to + fill.behind);
+}
 
 /// Fills a plane with one image (h, w, channels) that starts `base` elements into the tensor.
 template <class T, class Fill>
@@ -106,11 +123,11 @@ HWY_NOINLINE void fill_plane(const Plane& plane, int h, int w, int channels, std
                 if (count >= L) {
                     for (int x = x0; x < w; x += plane.stride, at += step, q += kBlock<T>) {
                         fill.prefetch(at + kFillAhead * step);
-                        store<T>(fill(constants, at, L), q);
+                        put<T>(fill, constants, at, L, q);
                     }
                 } else {
                     for (int x = x0; x < w; x += plane.stride, at += step, q += kBlock<T>)
-                        store<T>(fill(constants, at, count), q);
+                        put<T>(fill, constants, at, count, q);
                 }
             }
         }

@@ -13,6 +13,7 @@
 #include "kernels/cpu/conv_group.h"
 #include "kernels/cpu/conv_tiles-inl.h"
 #include "kernels/cpu/folded.h"
+#include "kernels/cpu/weight_tiles-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace nascent {

@@ -11,6 +11,7 @@
 #include "kernels/cpu/depthwise-inl.h"
 #include "kernels/cpu/folded.h"
 #include "kernels/cpu/mixed_fill-inl.h"
+#include "kernels/cpu/weight_tiles-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace nascent {

@@ -6,7 +6,6 @@
 #include "kernels/cpu/chunks.h"
 #include "kernels/cpu/conv_plan.h"
 #include "kernels/cpu/dispatch.h"
-#include "kernels/cpu/folded.h"
 #include "kernels/cpu/mixed_norm.h"
 #include "kernels/cpu/point.h"
 #include "kernels/mixed.h"
@@ -14,10 +13,9 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/mixed_nodes.cpp"
 #include <hwy/foreach_target.h>
 // After foreach_target.h.
-#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
-#include "kernels/cpu/point_runs-inl.h"
+#include "kernels/cpu/mixed_sums-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace nascent {
@@ -26,121 +24,6 @@ namespace HWY_NAMESPACE {
 
 /// Runs of pixels whose sums are taken in T before they are added to doubles.
 inline constexpr std::size_t kRun = kPointRun;
-
-/// A node's terms with their weights multiplied in: y = sum of z * scale + shift.
-template <class T>
-struct Weighed {
-    std::vector<T> scales;                  // (terms, padded)
-    std::vector<T> shift;                   // (padded), of all terms and points
-    hwy::AlignedFreeUniquePtr<T[]> points;  // (points, c, blocks of channels): their weights, with scales
-    std::size_t point_stride = 0;
-};
-
-/// The points' part of that: their weights times their scales, and to `shift` their shifts.
-template <class T>
-void weigh_points(const MixedNode<T>& node, int channels, Weighed<T>& w, std::vector<double>& shift) {
-    const int of = channels / node.fold;
-    w.point_stride = round_up(static_cast<std::size_t>(channels), kBlock<T>);
-    w.points = hwy::AllocateAligned<T>(node.points.size() * static_cast<std::size_t>(of) * w.point_stride);
-    std::vector<T> row(static_cast<std::size_t>(of));
-    T* to = w.points.get();
-    for (const MixedPoint<T>& point : node.points) {
-        const double weight = point.weight ? static_cast<double>(point.weight[0]) : 1.0;
-        for (int i = 0; i < of; i++, to += w.point_stride) {
-            for (int o = 0; o < of; o++)
-                row[static_cast<std::size_t>(o)] =
-                    static_cast<T>(weight * point.scale[o * node.fold] * static_cast<double>(point.w[i * of + o]));
-            fold_row(row.data(), 1, of, node.fold, static_cast<int>(w.point_stride), to);
-        }
-        for (int c = 0; c < channels; c++) shift[static_cast<std::size_t>(c)] += weight * point.shift[c];
-    }
-}
-
-template <class T>
-Weighed<T> weigh(const MixedNode<T>& node, int channels, std::size_t padded) {
-    Weighed<T> w{std::vector<T>(node.terms.size() * padded, T(0)), std::vector<T>(padded, T(0)), {}};
-    std::vector<double> shift(padded, 0.0);
-    for (std::size_t t = 0; t < node.terms.size(); t++) {
-        const MixedTerm<T>& term = node.terms[t];
-        const double weight = term.weight ? static_cast<double>(term.weight[0]) : 1.0;
-        for (int c = 0; c < channels; c++) {
-            const double gamma = term.affine.gamma ? static_cast<double>(term.affine.gamma[c]) : 1.0;
-            w.scales[t * padded + c] = static_cast<T>(term.scale ? weight * gamma * term.scale[c] : weight);
-            if (term.shift) shift[c] += weight * gamma * term.shift[c];
-            if (term.affine.beta) shift[c] += weight * static_cast<double>(term.affine.beta[c]);
-        }
-    }
-    if (!node.points.empty()) weigh_points(node, channels, w, shift);
-    std::copy(shift.begin(), shift.end(), w.shift.begin());
-    return w;
-}
-
-/// The points of some pixels are added to y.
-template <class T>
-void add_points(const MixedNode<T>& node, const Weighed<T>& w, PointRuns<T>& runs, std::size_t at, int pixels,
-                int channels) {
-    const auto y_pixel = static_cast<std::size_t>(node.pixel);
-    const int of = channels / node.fold;
-    for (std::size_t i = 0; i < node.points.size(); i++) {
-        const auto pixel = static_cast<std::size_t>(node.points[i].pixel);
-        runs.fill(i, node.points[i].x + at * pixel, pixel, pixels);
-    }
-    for (std::size_t first = 0; first < node.points.size(); first += kMostTaps) {
-        Taps<T> taps;
-        taps.count = static_cast<int>(std::min<std::size_t>(kMostTaps, node.points.size() - first));
-        taps.channels = of;
-        taps.block_size = runs.block_size();
-        taps.stride = w.point_stride;
-        taps.group = node.fold;
-        for (int t = 0; t < taps.count; t++) {
-            const std::size_t i = first + static_cast<std::size_t>(t);
-            taps.offset[t] = static_cast<std::ptrdiff_t>(i * runs.input_size());
-            taps.w[t] = w.points.get() + i * static_cast<std::size_t>(of) * w.point_stride;
-        }
-        gemm_taps(taps, runs.input(0), pixels,
-                  StoreGradient<T>{node.y + at * y_pixel, node.pixel, channels, true, nullptr, 0});
-    }
-}
-
-/// y of some pixels, one vector of channels, from the shift on: two terms at a time, so that each is read in long runs.
-template <bool Full, class T>
-HWY_INLINE void weighed_run(const MixedNode<T>& node, const Weighed<T>& w, std::size_t padded, std::size_t at,
-                            std::size_t pixels, int c, int count) {
-    const auto y_pixel = static_cast<std::size_t>(node.pixel);
-    T* const y = node.y + at * y_pixel + c;
-    auto read = [&](const T* p) HWY_ATTR { return Full ? load(p) : load_first(p, count); };
-    auto write = [&](Vector<T> v, T* p) HWY_ATTR {
-        if constexpr (Full)
-            store<T>(v, p);
-        else
-            store_first<T>(v, p, count);
-    };
-    const Vector<T> shift = load(w.shift.data() + c);
-    const std::size_t terms = node.terms.size();
-    for (std::size_t t = 0; t < terms || t == 0; t += 2) {
-        if (t == terms) {
-            for (std::size_t p = 0; p < pixels; p++) write(shift, y + p * y_pixel);
-            break;
-        }
-        const auto pixel = static_cast<std::size_t>(node.terms[t].pixel);
-        const T* z = node.terms[t].z + at * pixel + c;
-        const Vector<T> scale = load(w.scales.data() + t * padded + c);
-        if (t + 1 == terms) {
-            for (std::size_t p = 0; p < pixels; p++)
-                write(hn::MulAdd(read(z + p * pixel), scale, t == 0 ? shift : read(y + p * y_pixel)), y + p * y_pixel);
-            break;
-        }
-        const auto second_pixel = static_cast<std::size_t>(node.terms[t + 1].pixel);
-        const T* second = node.terms[t + 1].z + at * second_pixel + c;
-        const Vector<T> second_scale = load(w.scales.data() + (t + 1) * padded + c);
-        for (std::size_t p = 0; p < pixels; p++) {
-            hwy::Prefetch(z + (p + kAhead) * pixel);
-            hwy::Prefetch(second + (p + kAhead) * second_pixel);
-            const Vector<T> sum = hn::MulAdd(read(z + p * pixel), scale, t == 0 ? shift : read(y + p * y_pixel));
-            write(hn::MulAdd(read(second + p * second_pixel), second_scale, sum), y + p * y_pixel);
-        }
-    }
-}
 
 template <class T>
 void nodes(const Stream& stream, std::size_t pixels, int channels, std::span<const MixedNode<T>> all) {
@@ -193,33 +76,6 @@ HWY_INLINE void run_sums(const T* g, std::size_t pixel, const T* const* z, const
 template <class T>
 bool has_sums(const MixedTermGradient<T>& t) {
     return t.dweight || t.affine.wanted() || (t.map.scale && t.mean);
-}
-
-/// sz (channels), the sums of g * z, from `products` (c, channels) of ReLU(x) and g: z = ReLU(x) . w.
-template <class T>
-void sum_point(int channels, int fold, const T* w, const double* products, double* sz) {
-    const int of = channels / fold;
-    for (int c = 0; c < channels; c++) {
-        sz[c] = 0;
-        for (int i = 0; i < of; i++) sz[c] += static_cast<double>(w[i * of + c / fold]) * products[i * channels + c];
-    }
-}
-
-/// The map and the weights' gradient of a point from the sums of all pixels and pictures.
-template <class T>
-void finish_point(int channels, double count, int fold, const MixedPointGradient<T>& g, const double* s,
-                  const double* sz, const double* products) {
-    const auto c_count = static_cast<std::size_t>(channels);
-    std::vector<double> map(3 * c_count);
-    const NormMap<double> exact{map.data(), map.data() + c_count, map.data() + 2 * c_count};
-    const NormParts<T> norm{g.mean, g.rstd, g.point.scale, g.point.shift, {}};
-    norm_map(channels, count, g.point.weight ? static_cast<double>(g.point.weight[0]) : 1.0, s, sz, norm, exact);
-    std::copy_n(exact.scale, c_count, g.map.scale);
-    std::copy_n(exact.slope, c_count, g.map.slope);
-    std::copy_n(exact.shift, c_count, g.map.shift);
-    if (g.dw)
-        point_gradient(channels / fold, fold, g.mean ? g.moments : nullptr, g.point.w, products, exact, g.dw,
-                       g.accumulate_dw);
 }
 
 template <class T>

@@ -1,10 +1,11 @@
 // The algebra of a 1x1 convolution behind a ReLU whose result is not stored: z = a . w, a = ReLU(x). All that is a sum
 // over pixels follows from sums of products of a's channels, in double; c x c numbers each.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <vector>
 
-#include "kernels/mixed.h"
+#include "kernels/cpu/mixed_norm.h"
 
 namespace nascent::kernels {
 
@@ -40,6 +41,33 @@ void point_gradient(int c, int fold, const double* moments, const T* w, const do
             T& to = dw[i * c + o];
             to = static_cast<T>(accumulate ? static_cast<double>(to) + sum : sum);
         }
+}
+
+/// sz (channels), the sums of g * z, from `products` (c, channels) of ReLU(x) and g: z = ReLU(x) . w.
+template <class T>
+void sum_point(int channels, int fold, const T* w, const double* products, double* sz) {
+    const int of = channels / fold;
+    for (int c = 0; c < channels; c++) {
+        sz[c] = 0;
+        for (int i = 0; i < of; i++) sz[c] += static_cast<double>(w[i * of + c / fold]) * products[i * channels + c];
+    }
+}
+
+/// The map and the weights' gradient of a point from the sums of all pixels and pictures.
+template <class T>
+void finish_point(int channels, double count, int fold, const MixedPointGradient<T>& g, const double* s,
+                  const double* sz, const double* products) {
+    const auto c_count = static_cast<std::size_t>(channels);
+    std::vector<double> map(3 * c_count);
+    const NormMap<double> exact{map.data(), map.data() + c_count, map.data() + 2 * c_count};
+    const NormParts<T> norm{g.mean, g.rstd, g.point.scale, g.point.shift, {}};
+    norm_map(channels, count, g.point.weight ? static_cast<double>(g.point.weight[0]) : 1.0, s, sz, norm, exact);
+    std::copy_n(exact.scale, c_count, g.map.scale);
+    std::copy_n(exact.slope, c_count, g.map.slope);
+    std::copy_n(exact.shift, c_count, g.map.shift);
+    if (g.dw)
+        point_gradient(channels / fold, fold, g.mean ? g.moments : nullptr, g.point.w, products, exact, g.dw,
+                       g.accumulate_dw);
 }
 
 /// What such a convolution gives back to a (masked by the ReLU later on): g . by_gradient + a . by_input + shift.

@@ -11,8 +11,8 @@
 
 #include <vector>
 
-#include "kernels/cpu/conv_tiles-inl.h"
 #include "kernels/cpu/mixed_fill-inl.h"
+#include "kernels/cpu/weight_tiles-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace nascent {

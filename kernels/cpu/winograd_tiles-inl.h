@@ -8,6 +8,7 @@
 
 #include "kernels/cpu/conv_fill-inl.h"
 #include "kernels/cpu/conv_tiles-inl.h"
+#include "kernels/cpu/weight_tiles-inl.h"
 #include "kernels/cpu/winograd_transforms-inl.h"
 
 HWY_BEFORE_NAMESPACE();
