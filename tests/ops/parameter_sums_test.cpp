@@ -134,3 +134,16 @@ TEST_CASE("sums for angles are those of the weights as they would be read") {
             check_angle_sums(dtype, momentum, decay);
         }
 }
+
+TEST_CASE("the factors of an unrolled step's difference quotient") {
+    Bench b(1, DType::f32);
+    const Tensor squares = b.arena.tensor({1}, DType::f64), lr = b.arena.tensor({1}, DType::f64),
+                 factors = b.arena.tensor({9}, DType::f64);
+    from_host(squares, {6.25});  // e = 0.01 / 2.5
+    from_host(lr, {0.5});
+    for (bool twin : {false, true}) {
+        quotient_factors(b.store, squares.as<double>(), lr.as<double>(), twin, factors.as<double>());
+        const Numbers expected{1, 0.004, 0, 1, -0.004, 0, 1, -62.5, twin ? 0 : 62.5}, got = to_host(factors);
+        for (std::size_t i = 0; i < 9; i++) CHECK(std::abs(got[i] - expected[i]) <= 4 * DBL_EPSILON * 62.5);
+    }
+}
