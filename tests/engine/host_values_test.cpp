@@ -34,14 +34,14 @@ void check(Device& device) {
     CHECK(read<double>(device, rate) == 0.5);
     CHECK(read<std::int32_t>(device, labels.as<std::int32_t>() + 2) == 9);
     const void* later = values.take(std::size_t{1} << 20);  // the first stay where they are
+    std::vector<char> zeros(std::size_t{1} << 20, 1);
+    device.copy_out(zeros.data(), later, zeros.size());
+    CHECK(std::count(zeros.begin(), zeros.end(), 0) == std::ptrdiff_t{1} << 20);
     CHECK(read<double>(device, rate) == 0.5);
     values.write(rate, 0.25);
     values.send();
     CHECK(read<double>(device, rate) == 0.25);
     CHECK(read<std::int32_t>(device, labels.data) == 7);
-    std::vector<char> zeros(std::size_t{1} << 20, 1);
-    device.copy_out(zeros.data(), later, zeros.size());
-    CHECK(std::count(zeros.begin(), zeros.end(), 0) == std::ptrdiff_t{1} << 20);
     CHECK(values.bytes() > std::size_t{1} << 20);
     double outside = 0;
     CHECK_THROWS_AS(values.write(&outside, 1.0), Error);

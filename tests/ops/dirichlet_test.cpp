@@ -146,6 +146,8 @@ TEST_CASE("kept components of small concentrations stay finite, and one alone is
             CHECK(std::abs(kept[i] + kept[i + 1] - 1) < (dtype == DType::f64 ? 1e-15 : 1e-6));
             CHECK((kept[i + 2] == 0 && alone[i] == 0 && alone[i + 1] == 1 && alone[i + 2] == 0));
         }
+        const Tensor single = constants({4, 1}, dtype, Numbers(4, 0.25));
+        CHECK(numbers_of(dirichlet(single, dirichlet_draw(single, {1, 2, 3, 0}))) == Numbers(4, 1));
     }
 }
 

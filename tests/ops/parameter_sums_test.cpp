@@ -77,48 +77,73 @@ TEST_CASE("tensors copied at once are copies, each of its size") {
     arena.check_red_zones();
 }
 
+namespace {
+
+/// Of parameters that coast with this momentum and weight decay.
+void check_angle_sums(DType dtype, double momentum, double weight_decay) {
+    Bench b(6, dtype);
+    ParameterStore old(*b.device, dtype);
+    for (int r = 0; r < 6; r++) {
+        old.begin_range("r" + std::to_string(r));
+        old.add("w" + std::to_string(r), {Bench::length});
+    }
+    old.allocate();
+    for (int r = 0; r < 6; r++) from_host(old.raw(r), to_host(b.store.raw(r)));
+    Sgd sgd(b.store, {momentum, weight_decay, true, 0, SgdOptions::Inactive::coast}, rate);
+    for (int s = 0; s < 9; s++) {
+        std::vector<int> on{s % 4};  // the others coast; 4 and 5 never begin
+        b.step(sgd, on);
+    }
+    std::vector<Numbers> stored;
+    for (int r = 0; r < 6; r++) stored.push_back(to_host(b.store.raw(r)));
+    const auto plain = angle_sums(old, b.store), peeked = angle_sums(old, b.store, &sgd);
+    REQUIRE(plain.size() == 6);
+    REQUIRE(peeked.size() == 6);
+    bool differ = false;
+    for (int r = 0; r < 6; r++) {
+        CAPTURE(r);
+        const auto at = static_cast<std::size_t>(r);
+        CHECK(to_host(b.store.raw(r)) == stored[at]);  // looking changes nothing
+        std::vector<std::byte> bytes(Bench::length * size_of(dtype));
+        sgd.peek(r, bytes.data());
+        Tensor peek = b.arena.tensor({Bench::length}, dtype);
+        b.device->copy_in(peek.data, bytes.data(), bytes.size());
+        const Numbers w = to_host(old.raw(r));
+        for (const auto& [now, sums] : {std::pair{stored[at], plain[at]}, std::pair{to_host(peek), peeked[at]}}) {
+            double product = 0, mine = 0, other = 0;
+            for (std::size_t i = 0; i < w.size(); i++)
+                product += w[i] * now[i], mine += w[i] * w[i], other += now[i] * now[i];
+            const double tolerance = 2 * Bench::length * DBL_EPSILON * (mine + other);  // two orders of a sum
+            CHECK(std::abs(sums[0] - product) <= tolerance);
+            CHECK(std::abs(sums[1] - mine) <= tolerance);
+            CHECK(std::abs(sums[2] - other) <= tolerance);
+        }
+        differ = differ || plain[at] != peeked[at];
+    }
+    CHECK(differ);
+}
+
+}  // namespace
+
 TEST_CASE("sums for angles are those of the weights as they would be read") {
-    for (DType dtype : {DType::f64, DType::f32}) {
-        CAPTURE(name_of(dtype));
-        Bench b(6, dtype);
-        ParameterStore old(*b.device, dtype);
-        for (int r = 0; r < 6; r++) {
-            old.begin_range("r" + std::to_string(r));
-            old.add("w" + std::to_string(r), {Bench::length});
+    for (DType dtype : {DType::f64, DType::f32})
+        for (const auto& [momentum, decay] : {std::pair{0.9, 5e-2}, std::pair{0.9, 0.0}, std::pair{0.0, 5e-2}}) {
+            CAPTURE(name_of(dtype));
+            CAPTURE(momentum);
+            CAPTURE(decay);
+            check_angle_sums(dtype, momentum, decay);
         }
-        old.allocate();
-        for (int r = 0; r < 6; r++) from_host(old.raw(r), to_host(b.store.raw(r)));
-        Sgd sgd(b.store, {0.9, 5e-2, true, 0, SgdOptions::Inactive::coast}, rate);
-        for (int s = 0; s < 9; s++) {
-            std::vector<int> on{s % 4};  // the others coast; 4 and 5 never begin
-            b.step(sgd, on);
-        }
-        std::vector<Numbers> stored;
-        for (int r = 0; r < 6; r++) stored.push_back(to_host(b.store.raw(r)));
-        const auto plain = angle_sums(old, b.store), peeked = angle_sums(old, b.store, &sgd);
-        REQUIRE(plain.size() == 6);
-        REQUIRE(peeked.size() == 6);
-        bool differ = false;
-        for (int r = 0; r < 6; r++) {
-            CAPTURE(r);
-            const auto at = static_cast<std::size_t>(r);
-            CHECK(to_host(b.store.raw(r)) == stored[at]);  // looking changes nothing
-            std::vector<std::byte> bytes(Bench::length * size_of(dtype));
-            sgd.peek(r, bytes.data());
-            Tensor peek = b.arena.tensor({Bench::length}, dtype);
-            b.device->copy_in(peek.data, bytes.data(), bytes.size());
-            const Numbers w = to_host(old.raw(r));
-            for (const auto& [now, sums] : {std::pair{stored[at], plain[at]}, std::pair{to_host(peek), peeked[at]}}) {
-                double product = 0, mine = 0, other = 0;
-                for (std::size_t i = 0; i < w.size(); i++)
-                    product += w[i] * now[i], mine += w[i] * w[i], other += now[i] * now[i];
-                const double tolerance = 2 * Bench::length * DBL_EPSILON * (mine + other);  // two orders of a sum
-                CHECK(std::abs(sums[0] - product) <= tolerance);
-                CHECK(std::abs(sums[1] - mine) <= tolerance);
-                CHECK(std::abs(sums[2] - other) <= tolerance);
-            }
-            differ = differ || plain[at] != peeked[at];
-        }
-        CHECK(differ);
+}
+
+TEST_CASE("the factors of an unrolled step's difference quotient") {
+    Bench b(1, DType::f32);
+    const Tensor squares = b.arena.tensor({1}, DType::f64), lr = b.arena.tensor({1}, DType::f64),
+                 factors = b.arena.tensor({9}, DType::f64);
+    from_host(squares, {6.25});  // e = 0.01 / 2.5
+    from_host(lr, {0.5});
+    for (bool twin : {false, true}) {
+        quotient_factors(b.store, squares.as<double>(), lr.as<double>(), twin, factors.as<double>());
+        const Numbers expected{1, 0.004, 0, 1, -0.004, 0, 1, -62.5, twin ? 0 : 62.5}, got = to_host(factors);
+        for (std::size_t i = 0; i < 9; i++) CHECK(std::abs(got[i] - expected[i]) <= 4 * DBL_EPSILON * 62.5);
     }
 }
