@@ -170,7 +170,7 @@ void resolve(RlnasConfig& c, bool training) {
         check_source(c.data);
         check_pipeline_option(c.data);
     }
-    check_precision(c.train.precision, c.train.dtype, c.run, cells ? "" : "space = " + c.space);
+    check_precision(c.train.precision, c.train.dtype, c.run, chain ? "space = " + c.space : "");
     NASCENT_CHECK(c.train.lr_min <= c.train.lr, usage, "train.lr_min = {} is above train.lr = {}", c.train.lr_min,
                   c.train.lr);
     // NumPy's seeds: labels and the search's draws start from them.

@@ -135,7 +135,7 @@ OptionTable search_options(SearchConfig& c) {
 void check(const SearchConfig& c) {
     check_source(c.data);
     check_pipeline_option(c.data);
-    check_precision(c.train.precision, c.train.dtype, c.run, "mixed networks");
+    check_precision(c.train.precision, c.train.dtype, c.run, "");
     NASCENT_CHECK(c.train.lr_min <= c.train.lr, usage, "train.lr_min = {} is above train.lr = {}", c.train.lr_min,
                   c.train.lr);
     NASCENT_CHECK(!c.train.nesterov || c.train.momentum > 0, usage, "train.nesterov needs train.momentum > 0, it is 0");

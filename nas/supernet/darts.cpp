@@ -4,6 +4,7 @@
 
 #include "nas/supernet/copies.h"
 #include "ops/conv_norm.h"
+#include "ops/picture_stem.h"
 #include "ops/reference.h"
 
 namespace nascent {
@@ -164,8 +165,9 @@ Tensor DartsNet::run_cell(const darts::Cell& cell, const Tensor& before, const T
 std::pair<Tensor, Tensor> DartsNet::stems(const Tensor& x, bool training) {
     const Group* second = group(Part::stem, -1, 1, -1);
     std::vector<Tensor> ends;
+    const Tensor pictures = as_activations(x);
     const Tensor first = stack_copies(store_, [&](int) {
-        const Tensor y = run(*group(Part::stem, -1, 0, -1), x, training);
+        const Tensor y = run(*group(Part::stem, -1, 0, -1), pictures, training);
         if (second) ends.push_back(run(*second, y, training));
         return y;
     });

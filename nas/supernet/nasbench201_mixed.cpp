@@ -64,7 +64,7 @@ std::vector<Tensor> Nb201MixedNet::logits_of_copies(const Tensor& x, bool traini
     NASCENT_CHECK(!shape_.edge_weights || !arch.sums, runtime, "numbers that are added to nodes have no edge");
     if (shape_.edge_weights) arch.weights = edge_weights(arch.weights, store().read(betas_), nb201::kNodes - 1, 1);
     Tensor ones;  // as many as any cell has channels
-    if (arch.sums) ones = constants({4 * config().channels}, x.dtype, 1);
+    if (arch.sums) ones = constants({4 * config().channels}, store().dtype(), 1);
     return run_blocks(
         x,
         [&](std::size_t cell, const Tensor& input, std::size_t& number) {

@@ -14,6 +14,7 @@
 #include "nas/supernet/initialise.h"
 #include "ops/kernel_stream.h"
 #include "ops/reference.h"
+#include "tests/gpu_device.h"
 
 using namespace nascent;
 using kernels::BranchKind;
@@ -25,7 +26,8 @@ struct Bytes {
     bool operator==(const Bytes&) const = default;
 };
 
-/// Takes from an arena what a step would, and touches none of it. float32, on one thread of the CPU.
+/// Takes from an arena what a step would, and touches none of it. Pictures are stored as S, all else is float32.
+template <class S>
 class Count {
   public:
     Count(Device& device, const darts::Net& net, int n)
@@ -36,11 +38,12 @@ class Count {
         const darts::Cell &first = net_.cells.front(), &last = net_.cells.back();
         const std::size_t classes = batch(static_cast<std::size_t>(net_.config.classes));
         for (int i = 0; i < 2; i++) take(weights());
+        if (!std::is_same_v<S, float>) store(state(first.in_size, 3));
         const kernels::ConvShape stem{n_, first.in_size, first.in_size, 3, first.previous_channels, 3, 1};
-        take(state(first.in_size, stem.c_out)), take(state(first.in_size, stem.c_out));
+        store(state(first.in_size, stem.c_out)), store(state(first.in_size, stem.c_out));
         for (std::size_t element : {4, 4, 8, 8}) take(static_cast<std::size_t>(stem.c_out), element);
         scratch({2 * sizeof(double) * static_cast<std::size_t>(stem.c_out),
-                 kernels::conv_forward_workspace(stream(), stem, sizeof(float))});
+                 kernels::conv_forward_workspace(stream(), stem, sizeof(S))});
         for (const darts::Cell& c : net_.cells) forward(c);
         take(batch(static_cast<std::size_t>(last.out_channels))), take(classes);  // pooled, logits
         take(1), take(classes);                                                   // loss, probabilities
@@ -64,17 +67,18 @@ class Count {
         take(2 * static_cast<std::size_t>(stem.c_out), sizeof(double));
         take(kernels::norm_sums_workspace(stream(), {n_, first.in_size, first.in_size, stem.c_out}, 1), 1);
         for (int i = 0; i < 3; i++) take(static_cast<std::size_t>(stem.c_out));
-        take(kernels::conv_backward_workspace(stream(), stem, sizeof(float)), 1);
+        take(kernels::conv_backward_workspace(stream(), stem, sizeof(S)), 1);
         all.high_water = arena_.high_water();
         return all;
     }
 
   private:
-    using Branch = kernels::Branch<float>;
-    using Source = kernels::Source<float>;
+    using Branch = kernels::Branch<S>;
+    using Source = kernels::Source<S>;
 
     kernels::Stream stream() const { return kernel_stream(device_); }
     void take(std::size_t count, std::size_t element = sizeof(float)) { arena_.allocate(count * element); }
+    void store(std::size_t count) { take(count, sizeof(S)); }
     void scratch(std::initializer_list<std::size_t> bytes) {
         const ScratchScope scope(arena_);
         for (std::size_t b : bytes) take(b, 1);
@@ -88,7 +92,7 @@ class Count {
         if (dstate_.contains(cell)) return;
         const darts::Cell& c = net_.cells[static_cast<std::size_t>(std::max(cell, 0))];
         const std::size_t count = cell < 0 ? state(c.in_size, c.previous_channels) : state(c.out_size, c.out_channels);
-        dstate_[cell] = slots_.take(count * sizeof(float));
+        dstate_[cell] = slots_.take(count * sizeof(S));
     }
     void norm(int c) { take(2 * static_cast<std::size_t>(c)), take(2 * static_cast<std::size_t>(c), sizeof(double)); }
     void map(int c) { take(3 * static_cast<std::size_t>(c)); }
@@ -140,31 +144,31 @@ class Count {
     }
 
     std::size_t forward_work(std::span<const Source> sources, std::span<const Branch> branches) const {
-        return kernels::branches_forward_workspace<float>(stream(), n_, sources, branches);
+        return kernels::branches_forward_workspace<S>(stream(), n_, sources, branches);
     }
     std::size_t backward_work(std::span<const Source> sources, std::span<const Branch> branches) const {
-        std::vector<kernels::SourceBackward<float>> s;
-        std::vector<kernels::BranchBackward<float>> b;
+        std::vector<kernels::SourceBackward<S>> s;
+        std::vector<kernels::BranchBackward<S>> b;
         for (const Source& x : sources) s.push_back({x, nullptr, x.pixel, {}});
         for (const Branch& x : branches) b.push_back({x, {}});
-        return kernels::branches_backward_workspace<float>(stream(), n_, s, b);
+        return kernels::branches_backward_workspace<S>(stream(), n_, s, b);
     }
     std::size_t node_work(int size, int c, std::size_t nodes, std::size_t terms) const {
-        const std::vector<kernels::MixedTermGradient<float>> each(terms);
-        const std::vector<kernels::MixedNodeGradient<float>> all(nodes, {nullptr, c, each});
-        return kernels::nodes_backward_workspace<float>(stream(), state(size, 1), c, all);
+        const std::vector<kernels::MixedTermGradient<S>> each(terms);
+        const std::vector<kernels::MixedNodeGradient<S>> all(nodes, {nullptr, c, each});
+        return kernels::nodes_backward_workspace<S>(stream(), state(size, 1), c, all);
     }
 
     void forward(const darts::Cell& c) {
         const std::size_t s = state(c.out_size, c.channels), in = state(c.in_size, c.channels);
-        take(state(c.out_size, c.out_channels));
-        for (int i = 0; i < 2; i++) take(in), norm(c.channels), take(in);
+        store(state(c.out_size, c.out_channels));
+        for (int i = 0; i < 2; i++) store(in), norm(c.channels), store(in);
         for (int from = 0; from < kLast; from++) {
-            take(s), take(s), take((s + 3) / 4);  // a maximum's place is a byte
+            store(s), store(s), take((s + 3) / 4);  // a maximum's place is a byte
             norm(c.channels), norm(c.channels);
         }
         for (const darts::Edge& e : c.edges)
-            for (int z = 0; z < (e.stride == 2 ? 7 : 6); z++) take(s), norm(c.channels);
+            for (int z = 0; z < (e.stride == 2 ? 7 : 6); z++) store(s), norm(c.channels);
         const Inputs inputs = preprocessing(c);
         scratch({forward_work(inputs.sources, inputs.branches)});
         for (int from = 0; from < kLast; from++) {
@@ -179,7 +183,7 @@ class Count {
         std::vector<Source> sources;
         std::vector<Branch> branches;
         for (int s : states) {
-            take(state(size_of_state(c, s), c.channels));
+            store(state(size_of_state(c, s), c.channels));
             for (const Branch& b : leaving(c, s, static_cast<int>(sources.size()))) branches.push_back(b);
             sources.push_back(source(size_of_state(c, s), c.channels));
         }
@@ -194,7 +198,7 @@ class Count {
             for (const darts::Edge& e : c.edges) {
                 if (e.to != node) continue;
                 for (int i = 0; i < (e.stride == 2 ? 7 : 6); i++) map(c.channels);  // pools, skip, convolutions
-                for (int i = 0; i < 2; i++) take(state(c.out_size, c.channels)), map(c.channels);
+                for (int i = 0; i < 2; i++) store(state(c.out_size, c.channels)), map(c.channels);
             }
             scratch({node_work(c.out_size, c.channels, 1, 7 * edges),
                      backward_work(std::vector(2 * edges, source(c.out_size, c.channels)), halves(c, edges))});
@@ -227,6 +231,7 @@ darts::Net small_net(int channels, int size, int layers) {
     return darts::search_net(config);
 }
 
+/// On a device whose memory the host may touch between work, as the emulated gpu's with copies.
 Bytes measured(Device& device, const darts::Net& description, int n) {
     DartsNet net(device, DType::f32, description);
     initialise(net.store(), 3);
@@ -234,8 +239,12 @@ Bytes measured(Device& device, const darts::Net& description, int n) {
     ExecutionScope execution(arena);
     const std::int64_t size = description.config.input_size;
     const Tensor x = empty({n, size, size, 3}, DType::f32), labels = empty({n}, DType::i32);
-    for (std::size_t i = 0; i < x.size(); i++) x.as<float>()[i] = static_cast<float>(i % 17) / 8 - 1;
-    for (int i = 0; i < n; i++) labels.as<std::int32_t>()[i] = i % 10;
+    std::vector<float> pixels(x.size());
+    std::vector<std::int32_t> classes(static_cast<std::size_t>(n));
+    for (std::size_t i = 0; i < pixels.size(); i++) pixels[i] = static_cast<float>(i % 17) / 8 - 1;
+    for (std::size_t i = 0; i < classes.size(); i++) classes[i] = static_cast<std::int32_t>(i % 10);
+    device.copy_in(x.data, pixels.data(), x.bytes());
+    device.copy_in(labels.data, classes.data(), labels.bytes());
     const std::size_t start = arena.used();
     Tape tape(arena, &net.store(), Tape::Gradients::parameters_fixed);
     TapeScope recording(&tape);
@@ -245,31 +254,53 @@ Bytes measured(Device& device, const darts::Net& description, int n) {
     return {forward, arena.high_water() - start};
 }
 
+struct Small {
+    int channels, size, layers, n;
+};
+/// On a gpu what the forward keeps: its backward has workspaces of its own, which are more than a small network's
+/// cells.
+template <class S>
+void check_count(Device& device, std::initializer_list<Small> nets) {
+    for (const auto& [channels, size, layers, n] : nets) {
+        CAPTURE(channels);
+        const darts::Net net = small_net(channels, size, layers);
+        const Bytes counted = Count<S>(device, net, n).step(), real = measured(device, net, n);
+        CHECK(counted.forward == real.forward);
+        if (device.kind() == DeviceKind::cpu) CHECK(counted.high_water == real.high_water);
+    }
+}
+
 }  // namespace
 
 TEST_CASE("the arena's high-water mark is the count of the DARTS network's tensors") {
     const auto device = make_device("cpu", 1);
-    struct {
-        int channels, size, layers, n;
-    } nets[] = {{4, 8, 8, 2}, {6, 16, 3, 3}, {16, 8, 4, 1}, {2, 4, 3, 35}};
-    for (const auto& [channels, size, layers, n] : nets) {
-        CAPTURE(channels);
-        const darts::Net net = small_net(channels, size, layers);
-        const Bytes counted = Count(*device, net, n).step(), real = measured(*device, net, n);
-        CHECK(counted.forward == real.forward);
-        CHECK(counted.high_water == real.high_water);
-    }
+    check_count<float>(*device, {{4, 8, 8, 2}, {6, 16, 3, 3}, {16, 8, 4, 1}, {2, 4, 3, 35}});
+}
+
+TEST_CASE("what a forward keeps on the gpu is the count of the DARTS network's tensors, in float32 and bf16") {
+    const auto device = testing::gpu_device();
+    if (!device) return;
+    check_count<float>(*device, {{4, 8, 3, 2}});
+    device->kernel_options.precision = Precision::bf16;
+    check_count<kernels::BFloat16>(*device, {{4, 8, 3, 2}, {2, 4, 3, 3}});
 }
 
 TEST_CASE("docs say how much memory a DARTS step takes") {
     std::ifstream in(NASCENT_SOURCE_DIR "/docs/design.md");
     std::stringstream text;
     text << in.rdbuf();
-    const auto device = make_device("cpu", 1);
+    const auto device = make_device("cpu", 1), gpu = testing::gpu_device();
     const darts::Net net = darts::search_net(darts::search_config("cifar10"));
-    for (int n : {16, 64}) {
-        const Bytes b = Count(*device, net, n).step();
-        const std::string row = fmt::format("| {} | {} | {} |", n, b.forward, b.high_water);
+    auto check = [&](const std::string& row) {
         CHECK_MESSAGE(text.str().find(row) != std::string::npos, "docs/design.md lacks " << row);
+    };
+    for (int n : {16, 64}) {
+        const Bytes b = Count<float>(*device, net, n).step();
+        check(fmt::format("| cpu, float32 | {} | {} | {} |", n, b.forward, b.high_water));
+        if (!gpu) continue;
+        gpu->kernel_options.precision = Precision::float32;
+        check(fmt::format("| gpu, float32 | {} | {} | |", n, Count<float>(*gpu, net, n).step().forward));
+        gpu->kernel_options.precision = Precision::bf16;
+        check(fmt::format("| gpu, bf16 | {} | {} | |", n, Count<kernels::BFloat16>(*gpu, net, n).step().forward));
     }
 }

@@ -1,0 +1,202 @@
+// Steps of searches by gradients whose activations are stored as bf16.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <optional>
+#include <random>
+
+#include "nas/algo/bilevel.h"
+#include "nas/algo/search_pictures.h"
+#include "nas/supernet/initialise.h"
+#include "nas/supernet/training_state.h"
+#include "tests/gpu_device.h"
+#include "tests/temporary_folder.h"
+
+using namespace nascent;
+
+namespace {
+
+using Values = std::vector<double>;
+
+SearchConfig small(const char* name, int batch = 2, int channels = 4, int size = 8) {
+    SearchConfig c = preset(name);
+    c.train.batch = batch;
+    c.net.channels = channels;
+    c.net.layers = 3;
+    c.net.cells = 1;
+    c.data.size = size;
+    c.arch.begin = 0;
+    return c;
+}
+std::unique_ptr<Device> bf16_device() {
+    auto gpu = testing::gpu_device();
+    if (gpu) gpu->kernel_options.precision = Precision::bf16;
+    return gpu;
+}
+
+template <class T>
+struct Search {
+    SearchConfig config;
+    Pictured pictures;
+    std::unique_ptr<Device> device;
+    std::unique_ptr<SearchNet> net;
+    std::optional<BilevelTrainer> trainer;
+
+    Search(SearchConfig c, std::unique_ptr<Device> d, bool capture = true)
+        : config(of_type(std::move(c))), pictures(config), device(std::move(d)) {
+        net = space_of(config).make_net(*device, dtype_of<T>(), settings_of(config, 10, config.data.size));
+        initialise(net->store(), 1);
+        for_weights([](float w) { return w; });  // those of floats
+        BilevelTraining t = training_of(config);
+        t.capture = capture;
+        trainer.emplace(*net, pictures.train(config), pictures.alpha(config), t);
+    }
+    static SearchConfig of_type(SearchConfig c) {
+        c.train.dtype = dtype_of<T>() == DType::f64 ? "float64" : "float32";
+        return c;
+    }
+    Values read(const Tensor& t) const {
+        std::vector<T> host(t.size());
+        device->copy_out(host.data(), t.data, t.bytes());
+        return {host.begin(), host.end()};
+    }
+    bool is_alpha(std::size_t p) const {
+        const std::vector<int> alphas = net->alphas();
+        return std::find(alphas.begin(), alphas.end(), static_cast<int>(p)) != alphas.end();
+    }
+    /// Each weight of a convolution becomes f(it).
+    template <class F>
+    void for_weights(F&& f) {
+        const auto& parameters = net->store().parameters();
+        for (std::size_t p = 0; p < parameters.size(); p++) {
+            if (parameters[p].shape.rank() < 3) continue;
+            const Tensor t = net->store().raw(static_cast<int>(p));
+            std::vector<T> w;
+            for (double v : read(t)) w.push_back(static_cast<T>(f(static_cast<float>(v))));
+            device->copy_in(t.data, w.data(), t.bytes());
+        }
+    }
+    /// After a step from nothing: the weights' gradient, with what decay adds.
+    Values weights() const {
+        Values all;
+        for (std::size_t p = 0; p < net->store().parameters().size(); p++) {
+            if (is_alpha(p)) continue;
+            for (double v : read(net->store().raw_momentum(static_cast<int>(p)))) all.push_back(v);
+        }
+        return all;
+    }
+    /// Half of the alphas'.
+    Values alphas() {
+        Values all;
+        for (int a : net->alphas())
+            for (double v : read(trainer->arch_optimizer()
+                                     .state(net->store().parameters()[static_cast<std::size_t>(a)].range)
+                                     .first))
+                all.push_back(v);
+        return all;
+    }
+    TrainingState state() {
+        auto* nb201 = dynamic_cast<Nb201Supernet*>(net.get());
+        return TrainingState::of(net->store(), trainer->optimizer(), nb201 ? &nb201->batch_counts() : nullptr,
+                                 &trainer->arch_optimizer());
+    }
+    std::string bytes() {
+        std::string all;
+        const TrainingState kept = state();
+        for (const SafeTensor& t : kept.tensors())
+            all.append(reinterpret_cast<const char*>(t.bytes.data()), t.bytes.size());
+        return all;
+    }
+};
+
+double distance(const Values& a, const Values& b) {
+    REQUIRE(a.size() == b.size());
+    double sum = 0;
+    for (std::size_t i = 0; i < a.size(); i++) sum += (a[i] - b[i]) * (a[i] - b[i]);
+    return std::sqrt(sum);
+}
+double length(const Values& a) { return distance(a, Values(a.size())); }
+
+}  // namespace
+
+// As bf16_step_test.cpp: numbers are off by at most a part of 2^-8. What that does is measured in float64, with every
+// weight of the convolutions off by as much in a random direction, in every pixel alike. Ten parts: forward a state and
+// the two z of its longest branch, a pool, the node's sum; backward the gradients of a node, of a middle, of a state,
+// and of what two cells add to; and the factors of products, together.
+TEST_CASE("a search step in bf16 is as far from float64's as its roundings make it, in either space") {
+    constexpr double kRoundoff = 0x1p-8;
+    constexpr int kDraws = 4;
+    for (const char* name : {"smoke/darts-1st", "smoke/nb201-1st"}) {
+        CAPTURE(std::string(name));
+        auto gpu = bf16_device(), strict_gpu = testing::gpu_device();
+        if (!gpu) return;
+        const SearchConfig c = small(name, 16, 8, 8);
+        auto cpu = [] { return make_device("cpu", 1); };
+        Search<double> exact(c, cpu());
+        const double loss = exact.trainer->step().score.mean_loss();
+        const Values weights = exact.weights(), alphas = exact.alphas();
+        double losses = 0, of_weights = 0, of_alphas = 0;
+        std::mt19937 random(5);
+        for (int i = 0; i < kDraws; i++) {
+            Search<double> off(c, cpu());
+            off.for_weights([&](double w) { return w * (1 + (random() & 1 ? kRoundoff : -kRoundoff)); });
+            losses += std::pow(off.trainer->step().score.mean_loss() - loss, 2) / kDraws;
+            of_weights += std::pow(distance(off.weights(), weights), 2) / kDraws;
+            of_alphas += std::pow(distance(off.alphas(), alphas), 2) / kDraws;
+        }
+        const double parts = std::sqrt(10.0);
+        Search<float> bf16(c, std::move(gpu)), strict(c, std::move(strict_gpu));
+        const double loss_error = std::abs(bf16.trainer->step().score.mean_loss() - loss);
+        strict.trainer->step();
+        auto check = [&](const char* what, const Values& got, const Values& want, const Values& strictly,
+                         double squares) {
+            const double error = distance(got, want), bound = 2 * parts * std::sqrt(squares),
+                         strict_error = distance(strictly, want);
+            MESSAGE(std::string(name), ", ", std::string(what), ": ", length(want), ", off by ", error, " of ", bound,
+                    ", in float32 by ", strict_error);
+            CHECK(error <= bound);
+            CHECK(error < length(want) / 2);   // it points where it should
+            CHECK(error > 64 * strict_error);  // they are rounded
+        };
+        CHECK(loss_error <= 6 * parts * std::sqrt(losses));
+        check("weights", bf16.weights(), weights, strict.weights(), of_weights);
+        check("alphas", bf16.alphas(), alphas, strict.alphas(), of_alphas);
+        MESSAGE("memory of a step: ", bf16.trainer->high_water(), " bytes of float32's ", strict.trainer->high_water());
+    }
+}
+
+TEST_CASE("search steps in bf16 have the same bits captured and not") {
+    for (const char* name : {"smoke/gdas", "smoke/nb201-2nd", "smoke/darts-2nd"}) {
+        CAPTURE(std::string(name));
+        const SearchConfig c = small(name);
+        if (!testing::gpu_device()) return;
+        Search<float> whole(c, bf16_device()), eager(c, bf16_device(), false);
+        for (int i = 0; i < 3; i++) {
+            const double loss = whole.trainer->step().score.mean_loss();
+            CHECK(eager.trainer->step().score.mean_loss() == loss);
+        }
+        CHECK(whole.trainer->replayed_steps() == (whole.trainer->not_whole().empty() ? 1 : 0));
+        CHECK(whole.bytes() == eager.bytes());
+        for (const auto& row : whole.trainer->alphas())
+            for (double v : row) CHECK(!std::isnan(v));
+    }
+}
+
+TEST_CASE("a search in bf16 goes on from a state as if it had not stopped") {
+    for (const char* name : {"smoke/darts-1st", "smoke/nb201-1st"}) {
+        CAPTURE(std::string(name));
+        const SearchConfig c = small(name);
+        if (!testing::gpu_device()) return;
+        Search<float> straight(c, bf16_device()), first(c, bf16_device()), then(c, bf16_device());
+        for (int i = 0; i < 3; i++) straight.trainer->step();
+        for (int i = 0; i < 2; i++) first.trainer->step();
+        test::TemporaryFolder folder;
+        const std::string path = folder / "state.safetensors";
+        write_safetensors(path, first.state().tensors());
+        auto* nb201 = dynamic_cast<Nb201Supernet*>(then.net.get());
+        TrainingState::restore(SafeTensors::read(path), then.net->store(), then.trainer->optimizer(),
+                               nb201 ? &nb201->batch_counts() : nullptr, &then.trainer->arch_optimizer());
+        then.trainer->step();
+        CHECK(then.bytes() == straight.bytes());
+    }
+}
