@@ -46,14 +46,14 @@ struct PictureStem {
         saved = {z, state.scale, state.shift, state.mean, state.rstd};
         ScratchScope scratch(current_arena());
         double* sums = norm.training ? doubles(2 * static_cast<std::size_t>(s.c_out)) : nullptr;
-        HeldSums held(kernel_stream(), norm.training);
+        FinishWithin within(state, norm, s.pixels(), sums, in[1], in[2]);
         with_type(y.dtype, [&](auto zero) {
             using T = decltype(zero);
             const kernels::Stream stream = kernel_stream();
             kernels::picture_conv_forward<T>(stream, s, batch_of<T>(pictures), in[0].as<T>(), z.as<T>(), sums,
                                              workspace(kernels::picture_conv_forward_workspace(stream, s, sizeof(T))));
         });
-        finish_held(state, norm, s.pixels(), held, sums, in[1], in[2]);
+        within.finish();
         state.normalise(z, y);
         return y;
     }

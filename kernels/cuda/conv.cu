@@ -1,6 +1,5 @@
-#include "kernels/common/convolve.cuh"
 #include "kernels/common/dense_conv.cuh"
-#include "kernels/common/partials.cuh"
+#include "kernels/common/summed.cuh"
 #include "kernels/conv.h"
 
 namespace nascent::kernels::gpu {
@@ -13,21 +12,18 @@ void conv_forward(const Stream& stream, const ConvShape& shape, const T* x, Prol
     const ConvPlan plan = plan_convolution<T>(shape, false);
     const ConvTiles& s = plan.s;
     const auto handle = static_cast<simt::stream_t>(stream.handle);
-    double* partials = sums ? static_cast<double*>(workspace) : nullptr;
     with_width<T>(wide<T>(s.in_c, {x, prologue.scale, prologue.shift}), [&](auto n) {
         using Source = PrologueSource<T, (n > 1)>;
-        simt::launch(convolve_kernel<false, T, Source, StoreZ<T>>, {plan.grid, plan.threads, plan.shared_bytes, handle},
-                     s, Source{x, s.in_h, s.in_w, s.in_c, prologue}, w, wide<T>(s.out_c, {w}),
-                     StoreZ<T>{z, s.out_h, s.out_w, s.out_c, wide<T>(s.out_c, {z})}, partials);
+        launch_summed<T>(handle, plan, Source{x, s.in_h, s.in_w, s.in_c, prologue}, w, wide<T>(s.out_c, {w}),
+                         StoreZ<T>{z, s.out_h, s.out_w, s.out_c, wide<T>(s.out_c, {z})}, sums, workspace);
     });
-    if (sums) add_partials(handle, partials, plan.grid.x, 2 * static_cast<std::size_t>(s.out_c), sums, false);
 }
 
 std::size_t conv_forward_workspace(const Stream& stream, const ConvShape& shape, std::size_t element) {
     const ConvPlan plan =
         element == sizeof(float) ? plan_convolution<float>(shape, false) : plan_convolution<double>(shape, false);
-    const std::size_t strict = std::size_t{plan.grid.x} * 2 * static_cast<std::size_t>(shape.c_out) * sizeof(double);
-    return std::max(strict, element == sizeof(float) ? dense_forward_workspace(stream, shape) : 0);
+    return std::max(summed_workspace(plan.grid.x, shape.c_out),
+                    element == sizeof(float) ? dense_forward_workspace(stream, shape) : 0);
 }
 
 #define NASCENT_CONV(T) \

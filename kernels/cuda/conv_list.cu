@@ -1,10 +1,9 @@
-// Convolutions of one shape in one launch, and their batch-norms in another.
+// Convolutions of one shape in one launch, whose last blocks finish their batch-norms.
 #include <vector>
 
 #include "kernels/common/conv_gradient.cuh"
-#include "kernels/common/dense.cuh"
 #include "kernels/common/dense_conv.cuh"
-#include "kernels/common/mixed.cuh"
+#include "kernels/common/summed.cuh"
 #include "kernels/conv_list.h"
 
 namespace nascent::kernels::gpu {
@@ -30,39 +29,101 @@ struct ConvItems {
     ConvItem<T, Source, Sink> of[kConvs];
 };
 
-/// As convolve_kernel; the blocks of an item and phase follow each other in z.
-template <bool IsGradient, class T, class Source, class Sink>
-__global__ void __launch_bounds__(kConvThreads, 5)
-    convolve_all_kernel(ConvTiles s, const __grid_constant__ ConvItems<T, Source, Sink> items, bool is_wide) {
-    SIMT_DYNAMIC_SHARED(double, memory);
-    const int phases = IsGradient ? s.stride * s.stride : 1, z = static_cast<int>(blockIdx.z);
-    const ConvItem<T, Source, Sink>& item = items.of[z / phases];
-    convolve<IsGradient>(s, item.source, item.w, is_wide, item.sink, item.partials, z % phases, memory);
+/// The norms of a launch's convolutions. Those that move one pair of running statistics are a chain: the last block of
+/// all of them finishes them in turn. Items without partials have none.
+template <class T>
+struct ListEnd {
+    NormFinish<T> norms[kConvs];
+    std::uint8_t first[kConvs], count[kConvs];  // of an item: its chain's members
+    std::uint8_t members[kConvs];               // chain by chain, in the list's order
+    RowGroups groups;
+    unsigned arrival;
+};
+
+/// As end_convolution, for item `i`.
+template <class T, class Items>
+__device__ void end_item(const ListEnd<T>& e, const Items& items, unsigned i, int channels, int columns,
+                         double* memory) {
+    const int first = static_cast<int>(blockIdx.y) * columns;
+    const SumColumns c{
+        channels, 2, 1, 2, static_cast<unsigned>(first), static_cast<unsigned>(min(columns, channels - first))};
+    const std::uint8_t* const chain = e.members + e.first[i];
+    const unsigned each = e.groups.count + 1, own = e.arrival + (i * gridDim.y + blockIdx.y) * each,
+                   of_chain = e.arrival + (chain[0] * gridDim.y + blockIdx.y) * each + e.groups.count;
+    if (!end_group(e.groups, c, blockIdx.x, own, items.of[i].partials, memory)) return;
+    bool* const last = reinterpret_cast<bool*>(memory);
+    arrive(of_chain, 1, e.groups.count * e.count[i], last);
+    if (!last[0]) return;
+    for (unsigned m = 0; m < e.count[i]; m++) {
+        if (m > 0) __syncthreads();  // the sums before have been read
+        add_rows_of(c, items.of[chain[m]].partials + e.groups.rows * c.pitch(), e.groups.count, memory + 1);
+        for (unsigned k = threadIdx.x; k < c.columns; k += blockDim.x)
+            finish_channel(e.norms[chain[m]], first + static_cast<int>(k), memory[1 + k], memory[1 + c.columns + k]);
+    }
 }
 
-/// As dense_kernel.
-template <class P, int OfWarp, bool IsGradient, class Source, class Sink>
-__global__ void __launch_bounds__(kDenseThreads, 2)
-    dense_all_kernel(DenseTiles d, const __grid_constant__ ConvItems<float, Source, Sink> items) {
+/// As convolve_summed_kernel; an item has the blocks of one z.
+template <class T, class Source, class Sink>
+__global__ void __launch_bounds__(kConvThreads, 5)
+    forward_all_kernel(ConvTiles s, const __grid_constant__ ConvItems<T, Source, Sink> items, bool is_wide,
+                       const __grid_constant__ ListEnd<T> end) {
     SIMT_DYNAMIC_SHARED(double, memory);
-    const int phases = IsGradient ? d.s.stride * d.s.stride : 1, z = static_cast<int>(blockIdx.z);
-    const ConvItem<float, Source, Sink>& item = items.of[z / phases];
-    convolve_dense<P, OfWarp, IsGradient>(d, item.source, item.w, item.sink, item.partials, z % phases, memory);
+    const ConvItem<T, Source, Sink>& item = items.of[blockIdx.z];
+    convolve<false>(s, item.source, item.w, is_wide, item.sink, item.partials, 0, memory);
+    if (item.partials) end_item(end, items, blockIdx.z, s.out_c, s.across * kWide<T>, memory);
 }
-template <bool IsGradient, class Source, class Sink>
+/// As convolve_kernel backwards; the blocks of an item and phase follow each other in z.
+template <class T, class Source, class Sink>
+__global__ void __launch_bounds__(kConvThreads, 5)
+    gradient_all_kernel(ConvTiles s, const __grid_constant__ ConvItems<T, Source, Sink> items, bool is_wide) {
+    SIMT_DYNAMIC_SHARED(double, memory);
+    const int phases = s.stride * s.stride, z = static_cast<int>(blockIdx.z);
+    const ConvItem<T, Source, Sink>& item = items.of[z / phases];
+    convolve<true>(s, item.source, item.w, is_wide, item.sink, item.partials, z % phases, memory);
+}
+
+/// As dense_summed_kernel and dense_kernel.
+template <class P, int OfWarp, class Source, class Sink>
+__global__ void __launch_bounds__(kDenseThreads, 2)
+    dense_forward_all_kernel(DenseTiles d, const __grid_constant__ ConvItems<float, Source, Sink> items,
+                             const __grid_constant__ ListEnd<float> end) {
+    SIMT_DYNAMIC_SHARED(double, memory);
+    const ConvItem<float, Source, Sink>& item = items.of[blockIdx.z];
+    convolve_dense<P, OfWarp, false>(d, item.source, item.w, item.sink, item.partials, 0, memory);
+    if (item.partials) end_item(end, items, blockIdx.z, d.s.out_c, d.columns, memory);
+}
+template <class P, int OfWarp, class Source, class Sink>
+__global__ void __launch_bounds__(kDenseThreads, 2)
+    dense_gradient_all_kernel(DenseTiles d, const __grid_constant__ ConvItems<float, Source, Sink> items) {
+    SIMT_DYNAMIC_SHARED(double, memory);
+    const int phases = d.s.stride * d.s.stride, z = static_cast<int>(blockIdx.z);
+    const ConvItem<float, Source, Sink>& item = items.of[z / phases];
+    convolve_dense<P, OfWarp, true>(d, item.source, item.w, item.sink, item.partials, z % phases, memory);
+}
+/// With an end: forward.
+template <class Source, class Sink, class... End>
 void launch_dense_all(const Stream& stream, const DensePlan& plan, const ConvItems<float, Source, Sink>& items,
-                      unsigned count) {
+                      unsigned count, const End&... end) {
     dim3 grid = plan.grid;
     grid.z *= count;
-    auto launch = [&](auto kernel) {
-        if (plan.shared_bytes > kSharedBytes) simt::allow_shared(kernel, plan.shared_bytes);
-        simt::launch(kernel, {grid, plan.threads, plan.shared_bytes, static_cast<simt::stream_t>(stream.handle)},
-                     plan.d, items);
+    constexpr bool kForward = sizeof...(End) > 0;
+    const std::size_t bytes =
+        kForward ? summed_bytes(plan.shared_bytes, plan.threads, plan.d.columns) : plan.shared_bytes;
+    auto launch = [&](auto of_warp) {
+        auto with = [&](auto kernel) {
+            if (bytes > kSharedBytes) simt::allow_shared(kernel, bytes);
+            simt::launch(kernel, {grid, plan.threads, bytes, static_cast<simt::stream_t>(stream.handle)}, plan.d, items,
+                         end...);
+        };
+        if constexpr (kForward)
+            with(dense_forward_all_kernel<Tf32, of_warp, Source, Sink>);
+        else
+            with(dense_gradient_all_kernel<Tf32, of_warp, Source, Sink>);
     };
     if (plan.d.of_warp == 2)
-        launch(dense_all_kernel<Tf32, 2, IsGradient, Source, Sink>);
+        launch(std::integral_constant<int, 2>{});
     else
-        launch(dense_all_kernel<Tf32, 4, IsGradient, Source, Sink>);
+        launch(std::integral_constant<int, 4>{});
 }
 
 /// f(items of a launch) for runs of the list; `make` makes an item.
@@ -77,74 +138,43 @@ void for_runs(std::span<const Item> list, Make&& make, F&& f) {
     }
 }
 
-/// What a convolution's blocks left, partials (rows, 2, channels), and where its norm goes.
+/// What ends a launch of these, with `rows` and `parts` blocks each in x and y.
 template <class T>
-struct NormItem {
-    const double* partials;
-    double *mean, *rstd;
-    T *scale, *shift, *running_mean, *running_var;
-};
-/// Those of one chain move one pair of running statistics, one after the other.
-template <class T>
-struct NormChains {
-    NormItem<T> items[kConvs];
-    unsigned first[kConvs + 1];
-    unsigned count;
-};
-
-/// A block takes a chain and 32 channels.
-template <class T>
-__global__ void __launch_bounds__(kThreads) norms_kernel(const __grid_constant__ NormChains<T> chains, unsigned rows,
-                                                         int channels, double n, double eps, double momentum) {
-    SIMT_SHARED(double, part, [2 * kThreads]);
-    const unsigned c0 = blockIdx.y * 32, columns = min(32u, static_cast<unsigned>(channels) - c0);
-    const std::size_t width = static_cast<std::size_t>(channels);
-    for (unsigned k = chains.first[blockIdx.x]; k < chains.first[blockIdx.x + 1]; k++) {
-        const NormItem<T>& item = chains.items[k];
-        add_rows<2>(
-            item.partials + c0, rows, 2 * width, width, columns, part, [&](unsigned column, const double(&sum)[2]) {
-                const unsigned c = c0 + column;
-                const double m = sum[0] / n;
-                // Rounding may leave a constant channel's variance a little below zero.
-                const double raw = sum[1] / n - m * m, var = raw > 0 ? raw : 0.0;
-                const double r = 1 / std::sqrt(var + eps);
-                item.mean[c] = m;
-                item.rstd[c] = r;
-                item.scale[c] = static_cast<T>(r);
-                item.shift[c] = static_cast<T>(-m * r);
-                if (!item.running_mean) return;
-                const double unbiased = n > 1 ? var * n / (n - 1) : var;
-                item.running_mean[c] = static_cast<T>((1 - momentum) * item.running_mean[c] + momentum * m);
-                item.running_var[c] = static_cast<T>((1 - momentum) * item.running_var[c] + momentum * unbiased);
-            });
-    }
-}
-
-/// The norms of some convolutions, whose partial sums lie one after another.
-template <class T>
-void norms(const Stream& stream, std::span<const NormedConv<T>> convs, const double* partials, std::size_t each,
-           unsigned rows, const ConvShape& s, double eps, double momentum) {
-    NormChains<T> chains = {};
-    unsigned used = 0;
+ListEnd<T> list_end(std::span<const NormedConv<T>> convs, unsigned rows, unsigned parts, const ConvShape& s, double eps,
+                    double momentum) {
+    ListEnd<T> end{{}, {}, {}, {}, RowGroups(rows), 0};
+    if (!convs[0].mean) return end;
+    end.arrival = take_arrivals(convs.size() * parts * (end.groups.count + 1));
+    std::size_t used = 0;
     std::vector<bool> taken(convs.size(), false);
     for (std::size_t i = 0; i < convs.size(); i++) {
+        const NormedConv<T>& c = convs[i];
+        end.norms[i] = {{s.c_out, s.pixels(), eps, momentum},
+                        nullptr,
+                        nullptr,
+                        c.running_mean,
+                        c.running_var,
+                        c.mean,
+                        c.rstd,
+                        c.scale,
+                        c.shift};
         if (taken[i]) continue;
-        chains.first[chains.count++] = used;
+        const std::size_t first = used;
         for (std::size_t j = i; j < convs.size(); j++) {
-            const NormedConv<T>& c = convs[j];
-            if (j > i && (taken[j] || !c.running_mean || c.running_mean != convs[i].running_mean)) continue;
+            if (j > i && (taken[j] || !convs[j].running_mean || convs[j].running_mean != c.running_mean)) continue;
             taken[j] = true;
-            chains.items[used++] = {partials + j * each, c.mean,       c.rstd, c.scale, c.shift,
-                                    c.running_mean,      c.running_var};
+            end.members[used++] = static_cast<std::uint8_t>(j);
+        }
+        for (std::size_t m = first; m < used; m++) {
+            end.first[end.members[m]] = static_cast<std::uint8_t>(first);
+            end.count[end.members[m]] = static_cast<std::uint8_t>(used - first);
         }
     }
-    chains.first[chains.count] = used;
-    simt::launch(norms_kernel<T>, blocks(stream, dim3(chains.count, (static_cast<unsigned>(s.c_out) + 31) / 32)),
-                 chains, rows, s.c_out, static_cast<double>(s.pixels()), eps, momentum);
+    return end;
 }
 
 std::size_t partial_sums(unsigned rows, const ConvShape& s) {
-    return std::size_t{rows} * 2 * static_cast<std::size_t>(s.c_out);
+    return RowGroups(rows).stored() * 2 * static_cast<std::size_t>(s.c_out);
 }
 /// Whether tensor cores may compute it, if all that it reads is wide.
 template <class T>
@@ -167,7 +197,8 @@ void normed_convs_forward(const Stream& stream, const ConvShape& shape, double e
     const ConvPlan plan = plan_convolution<T>(shape, false);
     const DensePlan dense = is_dense ? plan_dense(flattened(shape), false) : DensePlan{};
     const ConvTiles& s = is_dense ? dense.d.s : plan.s;
-    const unsigned rows = is_dense ? dense.grid.x : plan.grid.x;
+    dim3 grid = is_dense ? dense.grid : plan.grid;
+    const unsigned rows = grid.x;
     const std::size_t each = partial_sums(rows, shape);
     with_width<T>(wide_x, [&](auto n) {
         using Source = PrologueSource<T, (n > 1)>;
@@ -183,18 +214,16 @@ void normed_convs_forward(const Stream& stream, const ConvShape& shape, double e
                                                   c.mean ? own : nullptr};
         };
         for_runs<Items>(convs, make, [&](const Items& items, unsigned count) {
-            if constexpr (std::is_same_v<T, float> && n > 1)
-                if (is_dense) launch_dense_all<false>(stream, dense, items, count);
-            dim3 grid = plan.grid;
-            grid.z = count;
-            if (!is_dense)
-                simt::launch(convolve_all_kernel<false, T, Source, StoreZ<T>>,
-                             {grid, plan.threads, plan.shared_bytes, static_cast<simt::stream_t>(stream.handle)}, s,
-                             items, wide_w);
-            const std::span<const NormedConv<T>> here = left.first(count);
+            const ListEnd<T> end = list_end(left.first(count), rows, grid.y, shape, eps, momentum);
             left = left.subspan(count);
             partials = static_cast<double*>(workspace);
-            if (here[0].mean) norms(stream, here, partials, each, rows, shape, eps, momentum);
+            if constexpr (std::is_same_v<T, float> && n > 1)
+                if (is_dense) return launch_dense_all(stream, dense, items, count, end);
+            grid.z = count;
+            simt::launch(forward_all_kernel<T, Source, StoreZ<T>>,
+                         {grid, plan.threads, summed_bytes(plan.shared_bytes, plan.threads, s.across * kWide<T>),
+                          static_cast<simt::stream_t>(stream.handle)},
+                         s, items, wide_w, end);
         });
     });
 }
@@ -236,11 +265,11 @@ void normed_convs_backward(const Stream& stream, const ConvShape& shape, std::sp
             };
             for_runs<Items>(convs, make, [&](const Items& items, unsigned count) {
                 if constexpr (std::is_same_v<T, float> && n > 1)
-                    if (is_dense) launch_dense_all<true>(stream, plan_dense(at, true), items, count);
+                    if (is_dense) launch_dense_all(stream, plan_dense(at, true), items, count);
                 if (is_dense) return;
                 dim3 grid = plan.grid;
                 grid.z *= count;
-                simt::launch(convolve_all_kernel<true, T, Source, Sink>,
+                simt::launch(gradient_all_kernel<T, Source, Sink>,
                              {grid, plan.threads, plan.shared_bytes, static_cast<simt::stream_t>(stream.handle)},
                              plan.s, items, wide_w);
             });

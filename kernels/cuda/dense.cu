@@ -2,6 +2,7 @@
 #include "kernels/common/dense_conv.cuh"
 #include "kernels/common/dense_gradient.cuh"
 #include "kernels/common/partials.cuh"
+#include "kernels/common/summed.cuh"
 
 namespace nascent::kernels::gpu {
 namespace {
@@ -27,10 +28,8 @@ bool dense_forward(const Stream& stream, const ConvShape& shape, const float* x,
         return false;
     const ConvShape s = flattened(shape);
     const DensePlan plan = plan_dense(s, false);
-    double* partials = sums ? static_cast<double*>(workspace) : nullptr;
-    launch_dense<Tf32, false>(handle(stream), plan, input(s, x, prologue), w,
-                              StoreZ<float>{z, s.out_h(), s.out_w(), s.c_out, true}, partials);
-    if (sums) add_partials(handle(stream), partials, plan.grid.x, 2 * static_cast<std::size_t>(s.c_out), sums, false);
+    launch_dense_summed<Tf32>(handle(stream), plan, input(s, x, prologue), w,
+                              StoreZ<float>{z, s.out_h(), s.out_w(), s.c_out, true}, sums, workspace);
     return true;
 }
 
@@ -67,7 +66,7 @@ bool dense_weight_gradient(const Stream& stream, const ConvShape& shape, const f
 
 std::size_t dense_forward_workspace(const Stream& stream, const ConvShape& s) {
     if (!has_dense(stream, s.c_in, s.c_out)) return 0;
-    return std::size_t{plan_dense(flattened(s), false).grid.x} * 2 * static_cast<std::size_t>(s.c_out) * sizeof(double);
+    return summed_workspace(plan_dense(flattened(s), false).grid.x, s.c_out);
 }
 std::size_t dense_backward_workspace(const Stream& stream, const ConvShape& s) {
     if (!has_dense(stream, s.c_in, s.c_out)) return 0;

@@ -2,6 +2,7 @@
 #include "kernels/common/bf16_conv.cuh"
 #include "kernels/common/dense_gradient.cuh"
 #include "kernels/common/partials.cuh"
+#include "kernels/common/summed.cuh"
 
 namespace nascent::kernels::gpu {
 namespace {
@@ -13,10 +14,8 @@ void bf16_conv_forward(const Stream& stream, const ConvShape& shape, const std::
                        void* workspace) {
     const ConvShape s = flattened(shape);
     const DensePlan plan = plan_dense<Bf16>(s, false);
-    double* partials = sums ? static_cast<double*>(workspace) : nullptr;
-    launch_dense<Bf16, false>(handle(stream), plan, StoredSource{x, s.h, s.w, s.c_in, prologue}, w,
-                              StoreZStored{z, s.out_h(), s.out_w(), s.c_out}, partials);
-    if (sums) add_partials(handle(stream), partials, plan.grid.x, 2 * static_cast<std::size_t>(s.c_out), sums, false);
+    launch_dense_summed<Bf16>(handle(stream), plan, StoredSource{x, s.h, s.w, s.c_in, prologue}, w,
+                              StoreZStored{z, s.out_h(), s.out_w(), s.c_out}, sums, workspace);
 }
 
 void bf16_conv_backward(const Stream& stream, const ConvShape& shape, const std::uint16_t* x,
@@ -40,8 +39,7 @@ void bf16_conv_backward(const Stream& stream, const ConvShape& shape, const std:
 }
 
 std::size_t bf16_forward_workspace(const ConvShape& s) {
-    return std::size_t{plan_dense<Bf16>(flattened(s), false).grid.x} * 2 * static_cast<std::size_t>(s.c_out) *
-           sizeof(double);
+    return summed_workspace(plan_dense<Bf16>(flattened(s), false).grid.x, s.c_out);
 }
 std::size_t bf16_backward_workspace(const ConvShape& s) {
     return std::size_t{plan_dense_gradient<Bf16>(flattened(s)).grid.x} * static_cast<std::size_t>(s.k * s.k) * s.c_in *
