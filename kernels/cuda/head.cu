@@ -46,7 +46,7 @@ __global__ void __launch_bounds__(kThreads)
 
 /// partials (chunks, 2, channels): of the pixels of a chunk, g and g * x. `area`: pixels of a picture.
 template <int N, class S, class T = Compute<S>>
-__global__ void __launch_bounds__(kThreads, 4)
+__global__ void __launch_bounds__(kThreads, N > 4 ? 3 : 4)  // as registers allow
     pool_sums_kernel(unsigned pixels, unsigned area, unsigned chunk, int channels, unsigned across, const S* x,
                      const T* scale, const T* shift, const T* dpooled, double* partials,
                      const __grid_constant__ PixelSumsEnd<T> after) {
