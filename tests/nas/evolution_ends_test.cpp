@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <set>
 
 #include "engine/base/error.h"
 #include "tests/nas/gene_landscapes.h"

@@ -2,10 +2,12 @@
 // the whole.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <limits>
 #include <map>
 
+#include "engine/base/error.h"
 #include "nas/algo/darts_optimum.h"
 #include "nas/algo/gene_spaces.h"
 #include "nas/algo/largest_angle.h"

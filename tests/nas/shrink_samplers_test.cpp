@@ -5,6 +5,7 @@
 #include <cmath>
 #include <set>
 
+#include "engine/base/error.h"
 #include "nas/algo/darts_paths.h"
 #include "nas/algo/shrink.h"
 #include "nas/algo/shrink_nb201.h"
