@@ -1,5 +1,5 @@
-// What the convolutions of a node have in common, in one launch for all of them: the second stage of their sums, their
-// batch-norms, and what their gradients leave.
+// What needs no launch of its own: batch-norms are finished by the launch that makes their sums, and what the gradients
+// of a node's convolutions leave is added in one launch for all of them.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -9,21 +9,8 @@
 
 namespace nascent::kernels {
 
-/// Sums over rows that may not have been added yet: sum j of `count` is that of partials[i * count + j] over the rows,
-/// added in `down` runs of every down-th row, then run by run.
-struct HeldSums {
-    const double* partials;
-    std::size_t rows = 1;
-    unsigned down = 1;
-};
-
-/// From now on conv_forward and norm_backward_sums of this thread may leave their `sums` unwritten and their workspace
-/// to take_sums(), which tells where those of the last call are and ends it. On the CPU they are written as ever.
-void hold_sums(const Stream&);
-HeldSums take_sums(const Stream&, const double* sums);
-
-/// The same of the weights' gradients of conv_backward: they are complete after add_gradients(), until which workspaces
-/// are kept. No call in between reads them.
+/// From now on conv_backward of this thread may leave weights' gradients to add_gradients(), until which workspaces are
+/// kept. No call in between reads them.
 template <class T>
 void hold_gradients(const Stream&);
 template <class T>
@@ -36,15 +23,18 @@ void forget_gradients(const Stream&);
 template <class T>
 struct NormFinish {
     NormShape shape;
-    HeldSums sums;
     const T *gamma, *beta;
     T *running_mean, *running_var;
     double *mean, *rstd;
     T *scale, *shift;
 };
-/// norm_finish of each, of as many channels; in the list's order where some share running statistics.
+/// The next conv_forward, picture_conv_forward or channel_sums of this thread that is given these `sums` may finish the
+/// norm in its own launch, and leaves `sums` as they are then.
 template <class T>
-void norms_finish(const Stream&, std::span<const NormFinish<T>> norms);
+void offer_finish(const Stream&, const double* sums, const NormFinish<T>& norm);
+/// Ends the offer. Whether it was taken; if not, `sums` are there and norm_finish is the caller's.
+template <class T>
+bool finish_taken(const Stream&);
 
 /// What norm_fold takes of one of several batch-norms with one gradient g.
 template <class T>
@@ -55,9 +45,12 @@ struct NormFoldOf {
     T *scale, *slope, *shift, *dgamma, *dbeta;
     bool accumulate_dgamma, accumulate_dbeta;
 };
-/// norm_fold of each, with the sums of g and then of g * z of each of them, as norm_backward_sums orders them.
+/// The same of the next norm_backward_sums, which has as many z, or norm_relu_pool_backward_sums: norm_fold of each,
+/// in turn. `folds` must live until folds_taken().
 template <class T>
-void norms_fold(const Stream&, const HeldSums& sums, std::span<const NormFoldOf<T>> norms);
+void offer_folds(const Stream&, const double* sums, std::span<const NormFoldOf<T>> folds);
+template <class T>
+bool folds_taken(const Stream&);
 
 /// What node_input_gradient takes of one of a node's inputs.
 template <class S>

@@ -21,14 +21,14 @@ struct ConvNorm {
         saved = {z, state.scale, state.shift, state.mean, state.rstd};
         ScratchScope scratch(current_arena());
         double* sums = norm.training ? doubles(2 * static_cast<std::size_t>(s.c_out)) : nullptr;
-        HeldSums held(kernel_stream(), norm.training);
+        FinishWithin within(state, norm, s.pixels(), sums, in[2], in[3]);
         with_stored(y.dtype, [&](auto zero) {
             using S = decltype(zero);
             const kernels::Stream stream = kernel_stream();
             kernels::conv_forward<S>(stream, s, in[0].as<S>(), {}, in[1].as<kernels::Compute<S>>(), z.as<S>(), sums,
                                      workspace(kernels::conv_forward_workspace(stream, s, sizeof(S))));
         });
-        finish_held(state, norm, s.pixels(), held, sums, in[2], in[3]);
+        within.finish();
         state.normalise(z, y);
         return y;
     }

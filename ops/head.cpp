@@ -1,6 +1,7 @@
 #include "ops/head.h"
 
 #include "kernels/head.h"
+#include "ops/norm_list.h"
 #include "ops/reference.h"
 
 namespace nascent {
@@ -33,11 +34,12 @@ struct Head {
             using S = decltype(zero);
             using T = kernels::Compute<S>;
             const kernels::Stream stream = kernel_stream();
-            double* sums = doubles(2 * static_cast<std::size_t>(image.c));
+            double* sums = norm.training ? doubles(2 * static_cast<std::size_t>(image.c)) : nullptr;
+            FinishWithin within(state, norm, image.pixels(), sums, in[gamma], in[beta]);
             if (norm.training)
                 kernels::channel_sums<S>(stream, image, in[x].as<S>(), sums,
                                          workspace(kernels::norm_sums_workspace(stream, image, 1)));
-            state.finish(norm, image.pixels(), sums, in[gamma], in[beta]);
+            within.finish();
             kernels::norm_relu_pool<S>(stream, image, in[x].as<S>(), state.scale.as<T>(), state.shift.as<T>(),
                                        pooled.as<T>());
             kernels::linear_forward<T>(stream, image.n, image.c, out, pooled.as<T>(), in[weight].as<T>(),
@@ -60,11 +62,13 @@ struct Head {
             if (!through) return;
             const NormState state{saved[1], saved[2], saved[3], saved[4]};
             double* sums = doubles(2 * static_cast<std::size_t>(image.c));
-            kernels::norm_relu_pool_backward_sums<S>(stream, image, in[x].as<S>(), state.scale.as<T>(),
-                                                     state.shift.as<T>(), dpooled.as<T>(), sums,
-                                                     workspace(kernels::norm_sums_workspace(stream, image, 1)));
-            const NormGradient g = NormGradient::make(norm, state, image.pixels(), sums, sums + image.c, in[gamma],
-                                                      into[gamma], into[beta]);
+            void* space = workspace(kernels::norm_sums_workspace(stream, image, 1));
+            NormGradient g;
+            fold_within<T>(
+                stream, sums, {fold_of<T>(g, norm, state, image.pixels(), in[gamma], into[gamma], into[beta])}, [&] {
+                    kernels::norm_relu_pool_backward_sums<S>(stream, image, in[x].as<S>(), state.scale.as<T>(),
+                                                             state.shift.as<T>(), dpooled.as<T>(), sums, space);
+                });
             if (!into[x]) return;
             kernels::norm_relu_pool_backward<S>(stream, image, in[x].as<S>(), state.scale.as<T>(), state.shift.as<T>(),
                                                 dpooled.as<T>(), g.scale.as<T>(), g.slope.as<T>(), g.shift.as<T>(),

@@ -2,7 +2,6 @@
 
 #include <array>
 
-#include "kernels/norm.h"
 #include "ops/norm_list.h"
 
 namespace nascent {
@@ -19,11 +18,17 @@ NormState NormState::make(int channels, DType dtype) {
             empty({channels}, DType::f64)};
 }
 
+kernels::NormShape NormState::checked_shape(const NormArgs& args, std::size_t count, const Tensor& gamma,
+                                            const Tensor& beta) const {
+    const int channels = static_cast<int>(scale.size());
+    if (gamma.defined()) check_vector(gamma, channels, scale.dtype, "batch-norm weight");
+    if (beta.defined()) check_vector(beta, channels, scale.dtype, "batch-norm bias");
+    return {channels, count, args.eps, args.momentum, args.pooled};
+}
+
 void NormState::finish(const NormArgs& args, std::size_t count, const double* sums, const Tensor& gamma,
                        const Tensor& beta) {
-    const kernels::NormShape shape{static_cast<int>(scale.size()), count, args.eps, args.momentum, args.pooled};
-    if (gamma.defined()) check_vector(gamma, shape.channels, scale.dtype, "batch-norm weight");
-    if (beta.defined()) check_vector(beta, shape.channels, scale.dtype, "batch-norm bias");
+    const kernels::NormShape shape = checked_shape(args, count, gamma, beta);
     NASCENT_CHECK(args.training || args.running_mean.defined(), runtime, "evaluation needs running statistics");
     with_type(scale.dtype, [&](auto zero) {
         using T = decltype(zero);
@@ -56,11 +61,9 @@ NormGradient NormGradient::make(const NormArgs& args, const NormState& state, co
         using S = decltype(zero);
         using T = kernels::Compute<S>;
         const std::array one{static_cast<const S*>(z.as<S>())};
-        HeldSums held(stream, true);
-        kernels::norm_backward_sums<S>(stream, image, dy.as<S>(), one, sums,
-                                       workspace(kernels::norm_sums_workspace(stream, image, 1)));
-        const auto fold = fold_of<T>(g, args, state, image.pixels(), gamma, dgamma, dbeta);
-        kernels::norms_fold<T>(stream, held.take(sums), std::span(&fold, 1));
+        void* space = workspace(kernels::norm_sums_workspace(stream, image, 1));
+        fold_within<T>(stream, sums, {fold_of<T>(g, args, state, image.pixels(), gamma, dgamma, dbeta)},
+                       [&] { kernels::norm_backward_sums<S>(stream, image, dy.as<S>(), one, sums, space); });
     });
     return g;
 }

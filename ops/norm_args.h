@@ -1,5 +1,6 @@
 // What every op with a batch-norm inside takes and keeps.
 #pragma once
+#include "kernels/norm.h"
 #include "ops/kernel_stream.h"
 
 namespace nascent {
@@ -21,6 +22,9 @@ struct NormState {
     static NormState make(int channels, DType dtype);
     /// From the sums of a training batch (count pixels), or from the running statistics in evaluation.
     void finish(const NormArgs& args, std::size_t count, const double* sums, const Tensor& gamma, const Tensor& beta);
+    /// What kernels take of it; checks gamma and beta.
+    kernels::NormShape checked_shape(const NormArgs& args, std::size_t count, const Tensor& gamma,
+                                     const Tensor& beta) const;
     /// y = z * scale + shift, (n, h, w, c).
     void normalise(const Tensor& z, const Tensor& y) const;
 };

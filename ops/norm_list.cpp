@@ -11,23 +11,6 @@ T* pointer(const Tensor& t) {
 }  // namespace
 
 template <class T>
-kernels::NormFinish<T> finish_of(const NormState& state, const NormArgs& args, std::size_t count,
-                                 const kernels::HeldSums& sums, const Tensor& gamma, const Tensor& beta) {
-    const kernels::NormShape shape{static_cast<int>(state.scale.size()), count, args.eps, args.momentum, args.pooled};
-    if (gamma.defined()) check_vector(gamma, shape.channels, state.scale.dtype, "batch-norm weight");
-    if (beta.defined()) check_vector(beta, shape.channels, state.scale.dtype, "batch-norm bias");
-    return {shape,
-            sums,
-            pointer<T>(gamma),
-            pointer<T>(beta),
-            pointer<T>(args.running_mean),
-            pointer<T>(args.running_var),
-            state.mean.as<double>(),
-            state.rstd.as<double>(),
-            state.scale.as<T>(),
-            state.shift.as<T>()};
-}
-template <class T>
 kernels::NormFoldOf<T> fold_of(NormGradient& g, const NormArgs& args, const NormState& state, std::size_t count,
                                const Tensor& gamma, const Into& dgamma, const Into& dbeta) {
     NASCENT_CHECK(args.training, runtime, "a batch-norm in evaluation mode has no backward");
@@ -46,35 +29,47 @@ kernels::NormFoldOf<T> fold_of(NormGradient& g, const NormArgs& args, const Norm
             dbeta.accumulate()};
 }
 
+template <class T>
+void fold_sums(const kernels::Stream& stream, const double* sums, const std::vector<kernels::NormFoldOf<T>>& folds) {
+    const double* of_products = sums;
+    for (const kernels::NormFoldOf<T>& f : folds) {
+        of_products += f.shape.channels;
+        kernels::norm_fold<T>(stream, f.shape, sums, of_products, f.mean, f.rstd, f.gamma, f.scale, f.slope, f.shift,
+                              f.dgamma, f.accumulate_dgamma, f.dbeta, f.accumulate_dbeta);
+    }
+}
+
 #define NASCENT_NORM_LIST(T)                                                                               \
-    template kernels::NormFinish<T> finish_of(const NormState&, const NormArgs&, std::size_t,              \
-                                              const kernels::HeldSums&, const Tensor&, const Tensor&);     \
     template kernels::NormFoldOf<T> fold_of(NormGradient&, const NormArgs&, const NormState&, std::size_t, \
-                                            const Tensor&, const Into&, const Into&);
+                                            const Tensor&, const Into&, const Into&);                      \
+    template void fold_sums(const kernels::Stream&, const double*, const std::vector<kernels::NormFoldOf<T>>&);
 NASCENT_NORM_LIST(float)
 NASCENT_NORM_LIST(double)
 #undef NASCENT_NORM_LIST
 
-HeldSums::HeldSums(const kernels::Stream& stream, bool held) : stream_(stream), held_(held) {
-    if (held_) kernels::hold_sums(stream_);
-}
-HeldSums::~HeldSums() {
-    if (held_) kernels::take_sums(stream_, nullptr);
-}
-kernels::HeldSums HeldSums::take(const double* sums) {
-    held_ = false;
-    return kernels::take_sums(stream_, sums);
-}
-
-void finish_held(NormState& state, const NormArgs& args, std::size_t count, HeldSums& held, const double* sums,
-                 const Tensor& gamma, const Tensor& beta) {
-    const kernels::HeldSums taken = held.take(sums);
-    if (!args.training) return state.finish(args, count, nullptr, gamma, beta);
+FinishWithin::FinishWithin(NormState& state, const NormArgs& args, std::size_t count, const double* sums,
+                           const Tensor& gamma, const Tensor& beta)
+    : state_(state), args_(args), count_(count), sums_(sums), gamma_(gamma), beta_(beta), offered_(args.training) {
+    if (!offered_) return;
+    const kernels::NormShape shape = state.checked_shape(args, count, gamma, beta);
     with_type(state.scale.dtype, [&](auto zero) {
         using T = decltype(zero);
-        const auto one = finish_of<T>(state, args, count, taken, gamma, beta);
-        kernels::norms_finish<T>(kernel_stream(), std::span(&one, 1));
+        kernels::offer_finish<T>(
+            kernel_stream(), sums,
+            {shape, pointer<T>(gamma), pointer<T>(beta), pointer<T>(args.running_mean), pointer<T>(args.running_var),
+             state.mean.as<double>(), state.rstd.as<double>(), state.scale.as<T>(), state.shift.as<T>()});
     });
+}
+FinishWithin::~FinishWithin() {
+    if (offered_)
+        with_type(state_.scale.dtype, [](auto zero) { kernels::finish_taken<decltype(zero)>(kernel_stream()); });
+}
+void FinishWithin::finish() {
+    bool taken = false;
+    if (std::exchange(offered_, false))
+        with_type(state_.scale.dtype,
+                  [&](auto zero) { taken = kernels::finish_taken<decltype(zero)>(kernel_stream()); });
+    if (!taken) state_.finish(args_, count_, sums_, gamma_, beta_);
 }
 
 template <class T>

@@ -47,7 +47,7 @@ struct PictureStem {
         saved = {z, state.scale, state.shift, state.mean, state.rstd};
         ScratchScope scratch(current_arena());
         double* sums = norm.training ? doubles(2 * static_cast<std::size_t>(s.c_out)) : nullptr;
-        HeldSums held(kernel_stream(), norm.training);
+        FinishWithin within(state, norm, s.pixels(), sums, in[1], in[2]);
         with_stored(y.dtype, [&](auto zero) {
             using S = decltype(zero);
             const kernels::Stream stream = kernel_stream();
@@ -55,7 +55,7 @@ struct PictureStem {
                                              z.as<S>(), sums,
                                              workspace(kernels::picture_conv_forward_workspace(stream, s, sizeof(S))));
         });
-        finish_held(state, norm, s.pixels(), held, sums, in[1], in[2]);
+        within.finish();
         state.normalise(z, y);
         return y;
     }

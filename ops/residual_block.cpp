@@ -62,9 +62,10 @@ struct ResidualBlock {
                                  int w, const Tensor& z, const NormArgs& norm, NormState& state) {
                 const auto at = static_cast<std::size_t>(w);  // gamma and beta follow
                 ScratchScope inner(current_arena());
-                HeldSums held(stream, norm.training);
-                conv(shape, input, prologue, in[at], z, norm.training ? sums : nullptr);
-                finish_held(state, norm, s.out.pixels(), held, sums, in[at + 1], in[at + 2]);
+                double* const to = norm.training ? sums : nullptr;
+                FinishWithin within(state, norm, s.out.pixels(), to, in[at + 1], in[at + 2]);
+                conv(shape, input, prologue, in[at], z, to);
+                within.finish();
             };
             conv_norm(s.a, in[x], {nullptr, nullptr, true}, conv_a, za, norm_a, a);
             conv_norm(s.b, za, {a.scale.as<T>(), a.shift.as<T>(), true}, conv_b, zb, norm_b, b);

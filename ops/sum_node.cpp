@@ -55,8 +55,6 @@ struct SumNode {
         const kernels::Stream stream = kernel_stream();
         std::vector<kernels::NormTerm<S>> norms;
         std::vector<const S*> pools, skips;
-        std::vector<kernels::NormFinish<T>> finishes;  // in one launch, for which what sums are made of is kept
-        const ScratchScope of_all(current_arena());
         for (const Term& t : terms) {
             if (t.op == EdgeOp::pool) pools.push_back(in[t.source].as<S>());
             if (t.op == EdgeOp::skip) skips.push_back(in[t.source].as<S>());
@@ -66,21 +64,15 @@ struct SumNode {
             NASCENT_CHECK(s.c_out == s.c_in, runtime, "weights {} change the number of channels",
                           in[t.weight].shape.text());
             NormState state{saved[at + 1], saved[at + 2], saved[at + 3], saved[at + 4]};
-            const bool one_by_one = stream.where == kernels::Where::cpu || !t.norm.training;
-            std::optional<ScratchScope> own;
-            if (one_by_one) own.emplace(current_arena());
+            const ScratchScope own(current_arena());
             double* sums = t.norm.training ? doubles(2 * static_cast<std::size_t>(s.c_out)) : nullptr;
-            HeldSums held(stream, !one_by_one);
+            FinishWithin within(state, t.norm, s.pixels(), sums, gamma(in, t), beta(in, t));
             kernels::conv_forward<S>(stream, s, in[t.source].as<S>(), {nullptr, nullptr, true}, in[t.weight].as<T>(),
                                      saved[at].as<S>(), sums,
                                      workspace(kernels::conv_forward_workspace(stream, s, sizeof(S))));
-            if (one_by_one)
-                state.finish(t.norm, s.pixels(), sums, gamma(in, t), beta(in, t));
-            else
-                finishes.push_back(finish_of<T>(state, t.norm, s.pixels(), held.take(sums), gamma(in, t), beta(in, t)));
+            within.finish();
             norms.push_back({saved[at].as<S>(), state.scale.as<T>(), state.shift.as<T>()});
         }
-        if (!finishes.empty()) kernels::norms_finish<T>(stream, finishes);
         kernels::node_combine<S>(stream, image, norms, pools, skips, y.as<S>());
     }
 
@@ -105,15 +97,13 @@ struct SumNode {
         if (z.empty()) return;
         double* sums = doubles((1 + z.size()) * channels);
         const bool one_by_one = stream.where == kernels::Where::cpu;
-        std::vector<NormGradient> folds;
+        std::vector<NormGradient> maps;
+        const std::vector<kernels::NormFoldOf<T>> folds = all_folds<T>(maps, into, in, saved, image);
         {
-            HeldSums held(stream, !one_by_one);
-            std::optional<ScratchScope> own;
-            if (one_by_one) own.emplace(current_arena());
-            kernels::norm_backward_sums<S>(
-                stream, image, dy.as<S>(), z, sums,
-                workspace(kernels::norm_sums_workspace(stream, image, static_cast<int>(z.size()))));
-            if (!one_by_one) folds = fold_all<T>(held.take(sums), into, in, saved, image);
+            const ScratchScope own(current_arena());
+            void* space = workspace(kernels::norm_sums_workspace(stream, image, static_cast<int>(z.size())));
+            fold_within<T>(stream, sums, folds,
+                           [&] { kernels::norm_backward_sums<S>(stream, image, dy.as<S>(), z, sums, space); });
         }
         HeldGradients<T> held(stream, !one_by_one);
         std::size_t conv = 0;
@@ -123,12 +113,7 @@ struct SumNode {
             const kernels::ConvShape s = conv_shape(in[t.source], in[t.weight], 1);
             std::optional<ScratchScope> own;
             if (one_by_one) own.emplace(current_arena());
-            const NormState state{saved[at + 1], saved[at + 2], saved[at + 3], saved[at + 4]};
-            const NormGradient g =
-                one_by_one
-                    ? NormGradient::make(t.norm, state, image.pixels(), sums, sums + conv * channels, gamma(in, t),
-                                         t.affine ? into[t.weight + 1] : Into{}, t.affine ? into[t.weight + 2] : Into{})
-                    : folds[conv - 1];
+            const NormGradient& g = maps[conv - 1];
             Into& dx = into[t.source];
             Into& dw = into[t.weight];
             kernels::conv_backward<S>(
@@ -140,11 +125,10 @@ struct SumNode {
         held.add();
     }
 
-    /// The batch-norms' maps of all convolutions, in one launch.
+    /// The batch-norms' maps of all convolutions, and what computes them.
     template <class T>
-    std::vector<NormGradient> fold_all(const kernels::HeldSums& sums, std::span<Into> into, Inputs in,
-                                       const Saved& saved, const kernels::Image& image) const {
-        std::vector<NormGradient> all;
+    std::vector<kernels::NormFoldOf<T>> all_folds(std::vector<NormGradient>& all, std::span<Into> into, Inputs in,
+                                                  const Saved& saved, const kernels::Image& image) const {
         std::vector<kernels::NormFoldOf<T>> list;
         for (const Term& t : terms) {
             if (t.op != EdgeOp::conv) continue;
@@ -154,8 +138,7 @@ struct SumNode {
                                       image.pixels(), gamma(in, t), t.affine ? into[t.weight + 1] : Into{},
                                       t.affine ? into[t.weight + 2] : Into{}));
         }
-        kernels::norms_fold<T>(kernel_stream(), sums, list);
-        return all;
+        return list;
     }
 
     /// A source's first pass, and the others of a source that is named twice.

@@ -53,6 +53,7 @@ DenseGradientPlan plan_dense_gradient(const ConvShape& shape, int inputs, int ou
     const int chunks =
         std::min(s.tiles, static_cast<int>(std::clamp<double>(read / (8.0 * k * k * s.c_in * s.c_out), least, most)));
     s.tiles_per_chunk = parts(s.tiles, chunks);
+    if (parts(s.tiles, s.tiles_per_chunk) < std::min(s.tiles, least)) s.tiles_per_chunk = s.tiles / chunks;
     s.groups = std::max(1, std::min((k == 1 ? 8 : P::kGradientWarps) / (inputs * outputs), 8));
     s.window =
         s.images * ((s.tile_h - 1) * step + k) * ((s.tile_w - 1) * step + k) * fragment_pitch(inputs * kDenseRole);

@@ -5,6 +5,7 @@
 #include "kernels/common/dense_conv.cuh"
 #include "kernels/common/dense_gradient.cuh"
 #include "kernels/common/partials.cuh"
+#include "kernels/common/summed.cuh"
 
 namespace nascent::kernels::gpu {
 namespace {
@@ -28,10 +29,8 @@ bool dense_forward(const Stream& stream, const ConvShape& shape, const S* x, con
     using P = typename Dense<S>::Products;
     const ConvShape s = flattened(shape);
     const DensePlan plan = plan_dense<P>(s, false);
-    double* partials = sums ? static_cast<double*>(workspace) : nullptr;
-    launch_dense<P, false>(handle(stream), plan, typename Dense<S>::Input{x, s.h, s.w, s.c_in, prologue}, w,
-                           StoreZ<S>{z, s.out_h(), s.out_w(), s.c_out, true}, partials);
-    if (sums) add_partials(handle(stream), partials, plan.grid.x, 2 * static_cast<std::size_t>(s.c_out), sums, false);
+    launch_dense_summed<P>(handle(stream), plan, typename Dense<S>::Input{x, s.h, s.w, s.c_in, prologue}, w,
+                           StoreZ<S>{z, s.out_h(), s.out_w(), s.c_out, true}, sums, workspace);
     return true;
 }
 
@@ -73,8 +72,7 @@ bool dense_weight_gradient(const Stream& stream, const ConvShape& shape, const S
 template <class S>
 std::size_t dense_forward_workspace(const Stream& stream, const ConvShape& s) {
     if (!has_dense<S>(stream, s.c_in, s.c_out)) return 0;
-    return std::size_t{plan_dense<typename Dense<S>::Products>(flattened(s), false).grid.x} * 2 *
-           static_cast<std::size_t>(s.c_out) * sizeof(double);
+    return summed_workspace(plan_dense<typename Dense<S>::Products>(flattened(s), false).grid.x, s.c_out);
 }
 template <class S>
 std::size_t dense_backward_workspace(const Stream& stream, const ConvShape& s) {

@@ -1,8 +1,7 @@
-// What the passes of a mixed cell share: sums that the last block to arrive finishes, tiles of a state in shared
+// What the passes of a mixed cell share: sums over blocks, tiles of a state in shared
 // memory, and the depthwise convolution there.
 #pragma once
-#include <atomic>
-
+#include "kernels/common/last_block.cuh"
 #include "kernels/common/plain.cuh"
 #include "kernels/common/tile.cuh"
 #include "kernels/mixed.h"
@@ -20,33 +19,6 @@ __device__ void store_stored(S* p, Wide<Compute<S>>& v, int count, bool is_wide)
     const auto rounded = narrow<S>(v);
     store_channels(p, rounded, count, is_wide);
     v = widen(rounded);
-}
-
-/// How many blocks have come to the end of a sum. Zero between launches: the last block to come takes back what all
-/// have added, so that a captured launch can be replayed. A launch takes the next ones in turn, so that those of
-/// launches under way at once on a device differ, unless one of them was enqueued or captured 65,536 counts (hundreds
-/// of launches) before the other: on one stream, which is what a device of the engine has, that is never so.
-inline constexpr unsigned kArrivals = 1 << 16;
-SIMT_GLOBAL(unsigned, arrivals, [kArrivals]);
-
-/// `count` of them for one launch.
-inline unsigned take_arrivals(std::size_t count) {
-    static std::atomic<unsigned> next{0};
-    return next.fetch_add(static_cast<unsigned>(count), std::memory_order_relaxed) % kArrivals;
-}
-
-/// last[i] (shared) = whether this block is the last of `expected` to come to arrival first + i. All threads of the
-/// block call it once; what the other blocks wrote before is then seen.
-__device__ inline void arrive(unsigned first, unsigned count, unsigned expected, bool* last) {
-    __syncthreads();  // all have left what they summed
-    for (unsigned i = threadIdx.x; i < count; i += kThreads) {
-        __threadfence();
-        unsigned* at = &arrivals[(first + i) % kArrivals];
-        last[i] = atomicAdd(at, 1u) == expected - 1;
-        if (last[i]) atomicAdd(at, 0u - expected);
-        __threadfence();
-    }
-    __syncthreads();
 }
 
 /// threads_across, on the device.

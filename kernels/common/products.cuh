@@ -45,6 +45,12 @@ struct Tf32 {
         b[0] = simt::to_bits(p[0]);
         b[1] = simt::to_bits(p[4 * pitch]);
     }
+    /// kDepth x 8 factors at at[column * pitch + depth].
+    __device__ static void load_columns(unsigned (&b)[2], const float* at, int pitch) {
+        const float* p = at + static_cast<int>(threadIdx.x % 32 / 4) * pitch + static_cast<int>(threadIdx.x % 4);
+        b[0] = simt::to_bits(p[0]);
+        b[1] = simt::to_bits(p[4]);
+    }
     __device__ static void multiply(float (&sum)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
         simt::mma_tf32(sum, a, b);
     }

@@ -36,7 +36,4 @@ __device__ void add_down(unsigned across, double* part, double (&value)[N]) {
     for (int i = 0; i < N; i++) value[i] = part[i * kThreads + t];
 }
 
-/// sums[i] = sum of partials[chunk * count + i] over the chunks in turn.
-void add_chunks(const Stream& stream, const double* partials, std::size_t chunks, std::size_t count, double* sums);
-
 }  // namespace nascent::kernels::gpu

@@ -1,6 +1,5 @@
-#include "kernels/common/convolve.cuh"
 #include "kernels/common/dense_conv.cuh"
-#include "kernels/common/partials.cuh"
+#include "kernels/common/summed.cuh"
 #include "kernels/conv.h"
 
 namespace nascent::kernels::gpu {
@@ -14,23 +13,18 @@ void conv_forward(const Stream& stream, const ConvShape& shape, const S* x, Prol
     const ConvPlan plan = plan_convolution<T>(shape, false);
     const ConvTiles& s = plan.s;
     const auto handle = static_cast<simt::stream_t>(stream.handle);
-    double* partials = sums ? static_cast<double*>(workspace) : nullptr;
     const bool is_wide = wide<S, kGroup<S>>(s.in_c, {x}) && wide_vectors({prologue.scale, prologue.shift});
     with_width<T>(is_wide, [&](auto n) {
         using Source = PrologueSource<S, (n > 1)>;
-        simt::launch(convolve_kernel<false, T, Source, StoreZ<S>>, {plan.grid, plan.threads, plan.shared_bytes, handle},
-                     s, Source{x, s.in_h, s.in_w, s.in_c, prologue}, w, wide<T>(s.out_c, {w}),
-                     StoreZ<S>{z, s.out_h, s.out_w, s.out_c, wide<S, kGroup<S>>(s.out_c, {z})}, partials);
+        launch_summed<T>(handle, plan, Source{x, s.in_h, s.in_w, s.in_c, prologue}, w, wide<T>(s.out_c, {w}),
+                         StoreZ<S>{z, s.out_h, s.out_w, s.out_c, wide<S, kGroup<S>>(s.out_c, {z})}, sums, workspace);
     });
-    if (sums) add_partials(handle, partials, plan.grid.x, 2 * static_cast<std::size_t>(s.out_c), sums, false);
 }
 
 std::size_t conv_forward_workspace(const Stream& stream, const ConvShape& shape, std::size_t element) {
     return of_element(element, [&](auto zero) {
         using S = decltype(zero);
-        const ConvPlan plan = plan_convolution<Compute<S>>(shape, false);
-        const std::size_t strict =
-            std::size_t{plan.grid.x} * 2 * static_cast<std::size_t>(shape.c_out) * sizeof(double);
+        const std::size_t strict = summed_workspace(plan_convolution<Compute<S>>(shape, false).grid.x, shape.c_out);
         if constexpr (std::is_same_v<S, double>)
             return strict;
         else

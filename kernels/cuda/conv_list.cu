@@ -1,9 +1,9 @@
-// Convolutions of one shape in one launch, and their batch-norms in another.
+// Convolutions of one shape in one launch, whose last blocks finish their batch-norms.
 #include <vector>
 
 #include "kernels/common/bf16.cuh"
 #include "kernels/common/dense_conv.cuh"
-#include "kernels/common/mixed.cuh"
+#include "kernels/common/summed.cuh"
 #include "kernels/conv_list.h"
 
 namespace nascent::kernels::gpu {
@@ -29,41 +29,102 @@ struct ConvItems {
     ConvItem<T, Source, Sink> of[kConvs];
 };
 
-/// As convolve_kernel; the blocks of an item and phase follow each other in z.
-template <bool IsGradient, class T, class Source, class Sink>
-__global__ void __launch_bounds__(kConvThreads, 5)
-    convolve_all_kernel(ConvTiles s, const __grid_constant__ ConvItems<T, Source, Sink> items, bool is_wide) {
-    SIMT_DYNAMIC_SHARED(double, memory);
-    const int phases = IsGradient ? s.stride * s.stride : 1, z = static_cast<int>(blockIdx.z);
-    const ConvItem<T, Source, Sink>& item = items.of[z / phases];
-    convolve<IsGradient>(s, item.source, item.w, is_wide, item.sink, item.partials, z % phases, memory);
+/// The norms of a launch's convolutions. Those that move one pair of running statistics are a chain: the last block of
+/// all of them finishes them in turn. Items without partials have none.
+template <class T>
+struct ListEnd {
+    NormFinish<T> norms[kConvs];
+    std::uint8_t first[kConvs], count[kConvs];  // of an item: its chain's members
+    std::uint8_t members[kConvs];               // chain by chain, in the list's order
+    RowGroups groups;
+    unsigned arrival;
+};
+
+/// As end_convolution, for item `i`.
+template <class T, class Items>
+__device__ void end_item(const ListEnd<T>& e, const Items& items, unsigned i, int channels, int columns,
+                         double* memory) {
+    const int first = static_cast<int>(blockIdx.y) * columns;
+    const SumColumns c{
+        channels, 2, 1, 2, static_cast<unsigned>(first), static_cast<unsigned>(min(columns, channels - first))};
+    const std::uint8_t* const chain = e.members + e.first[i];
+    const unsigned each = e.groups.count + 1, own = e.arrival + (i * gridDim.y + blockIdx.y) * each,
+                   of_chain = e.arrival + (chain[0] * gridDim.y + blockIdx.y) * each + e.groups.count;
+    if (!end_group(e.groups, c, blockIdx.x, own, items.of[i].partials, memory)) return;
+    bool* const last = reinterpret_cast<bool*>(memory);
+    arrive(of_chain, 1, e.groups.count * e.count[i], last);
+    if (!last[0]) return;
+    for (unsigned m = 0; m < e.count[i]; m++) {
+        if (m > 0) __syncthreads();  // the sums before have been read
+        add_rows_of(c, items.of[chain[m]].partials + e.groups.rows * c.pitch(), e.groups.count, memory + 1);
+        for (unsigned k = threadIdx.x; k < c.columns; k += blockDim.x)
+            finish_channel(e.norms[chain[m]], first + static_cast<int>(k), memory[1 + k], memory[1 + c.columns + k]);
+    }
 }
 
-/// As dense_kernel.
-template <class P, int OfWarp, bool IsGradient, class Source, class Sink>
-__global__ void __launch_bounds__(kDenseThreads, 2)
-    dense_all_kernel(DenseTiles d, const __grid_constant__ ConvItems<float, Source, Sink> items) {
+/// As convolve_summed_kernel; an item has the blocks of one z.
+template <class T, class Source, class Sink>
+__global__ void __launch_bounds__(kConvThreads, 5)
+    forward_all_kernel(ConvTiles s, const __grid_constant__ ConvItems<T, Source, Sink> items, bool is_wide,
+                       const __grid_constant__ ListEnd<T> end) {
     SIMT_DYNAMIC_SHARED(double, memory);
-    const int phases = IsGradient ? d.s.stride * d.s.stride : 1, z = static_cast<int>(blockIdx.z);
-    const ConvItem<float, Source, Sink>& item = items.of[z / phases];
-    constexpr unsigned kUnderWay = IsGradient && std::is_same_v<P, Bf16> ? 32 : 64;  // as registers allow
-    convolve_dense<P, OfWarp, IsGradient, kUnderWay>(d, item.source, item.w, item.sink, item.partials, z % phases,
-                                                     memory);
+    const ConvItem<T, Source, Sink>& item = items.of[blockIdx.z];
+    convolve<false>(s, item.source, item.w, is_wide, item.sink, item.partials, 0, memory);
+    if (item.partials) end_item(end, items, blockIdx.z, s.out_c, s.across * kWide<T>, memory);
 }
-template <class P, bool IsGradient, class Source, class Sink>
+/// As convolve_kernel backwards; the blocks of an item and phase follow each other in z.
+template <class T, class Source, class Sink>
+__global__ void __launch_bounds__(kConvThreads, 5)
+    gradient_all_kernel(ConvTiles s, const __grid_constant__ ConvItems<T, Source, Sink> items, bool is_wide) {
+    SIMT_DYNAMIC_SHARED(double, memory);
+    const int phases = s.stride * s.stride, z = static_cast<int>(blockIdx.z);
+    const ConvItem<T, Source, Sink>& item = items.of[z / phases];
+    convolve<true>(s, item.source, item.w, is_wide, item.sink, item.partials, z % phases, memory);
+}
+
+/// As dense_summed_kernel and dense_kernel.
+template <class P, int OfWarp, class Source, class Sink>
+__global__ void __launch_bounds__(kDenseThreads, 2)
+    dense_forward_all_kernel(DenseTiles d, const __grid_constant__ ConvItems<float, Source, Sink> items,
+                             const __grid_constant__ ListEnd<float> end) {
+    SIMT_DYNAMIC_SHARED(double, memory);
+    const ConvItem<float, Source, Sink>& item = items.of[blockIdx.z];
+    convolve_dense<P, OfWarp, false>(d, item.source, item.w, item.sink, item.partials, 0, memory);
+    if (item.partials) end_item(end, items, blockIdx.z, d.s.out_c, d.columns, memory);
+}
+template <class P, int OfWarp, class Source, class Sink>
+__global__ void __launch_bounds__(kDenseThreads, 2)
+    dense_gradient_all_kernel(DenseTiles d, const __grid_constant__ ConvItems<float, Source, Sink> items) {
+    SIMT_DYNAMIC_SHARED(double, memory);
+    const int phases = d.s.stride * d.s.stride, z = static_cast<int>(blockIdx.z);
+    const ConvItem<float, Source, Sink>& item = items.of[z / phases];
+    constexpr unsigned kUnderWay = std::is_same_v<P, Bf16> ? 32 : 64;  // as registers allow
+    convolve_dense<P, OfWarp, true, kUnderWay>(d, item.source, item.w, item.sink, item.partials, z % phases, memory);
+}
+/// With an end: forward.
+template <class P, class Source, class Sink, class... End>
 void launch_dense_all(const Stream& stream, const DensePlan& plan, const ConvItems<float, Source, Sink>& items,
-                      unsigned count) {
+                      unsigned count, const End&... end) {
     dim3 grid = plan.grid;
     grid.z *= count;
-    auto launch = [&](auto kernel) {
-        if (plan.shared_bytes > kSharedBytes) simt::allow_shared(kernel, plan.shared_bytes);
-        simt::launch(kernel, {grid, plan.threads, plan.shared_bytes, static_cast<simt::stream_t>(stream.handle)},
-                     plan.d, items);
+    constexpr bool kForward = sizeof...(End) > 0;
+    const std::size_t bytes =
+        kForward ? summed_bytes(plan.shared_bytes, plan.threads, plan.d.columns) : plan.shared_bytes;
+    auto launch = [&](auto of_warp) {
+        auto with = [&](auto kernel) {
+            if (bytes > kSharedBytes) simt::allow_shared(kernel, bytes);
+            simt::launch(kernel, {grid, plan.threads, bytes, static_cast<simt::stream_t>(stream.handle)}, plan.d, items,
+                         end...);
+        };
+        if constexpr (kForward)
+            with(dense_forward_all_kernel<P, of_warp, Source, Sink>);
+        else
+            with(dense_gradient_all_kernel<P, of_warp, Source, Sink>);
     };
     if (plan.d.of_warp == 2)
-        launch(dense_all_kernel<P, 2, IsGradient, Source, Sink>);
+        launch(std::integral_constant<int, 2>{});
     else
-        launch(dense_all_kernel<P, 4, IsGradient, Source, Sink>);
+        launch(std::integral_constant<int, 4>{});
 }
 
 /// f(items of a launch) for runs of the list; `make` makes an item.
@@ -78,88 +139,55 @@ void for_runs(std::span<const Item> list, Make&& make, F&& f) {
     }
 }
 
-/// What a convolution's blocks left, partials (rows, 2, channels), and where its norm goes.
-template <class T>
-struct NormItem {
-    const double* partials;
-    double *mean, *rstd;
-    T *scale, *shift, *running_mean, *running_var;
-};
-/// Those of one chain move one pair of running statistics, one after the other.
-template <class T>
-struct NormChains {
-    NormItem<T> items[kConvs];
-    unsigned first[kConvs + 1];
-    unsigned count;
-};
-
-/// A block takes a chain and 32 channels.
-template <class T>
-__global__ void __launch_bounds__(kThreads) norms_kernel(const __grid_constant__ NormChains<T> chains, unsigned rows,
-                                                         int channels, double n, double eps, double momentum) {
-    SIMT_SHARED(double, part, [2 * kThreads]);
-    const unsigned c0 = blockIdx.y * 32, columns = min(32u, static_cast<unsigned>(channels) - c0);
-    const std::size_t width = static_cast<std::size_t>(channels);
-    for (unsigned k = chains.first[blockIdx.x]; k < chains.first[blockIdx.x + 1]; k++) {
-        const NormItem<T>& item = chains.items[k];
-        add_rows<2>(
-            item.partials + c0, rows, 2 * width, width, columns, part, [&](unsigned column, const double(&sum)[2]) {
-                const unsigned c = c0 + column;
-                const double m = sum[0] / n;
-                // Rounding may leave a constant channel's variance a little below zero.
-                const double raw = sum[1] / n - m * m, var = raw > 0 ? raw : 0.0;
-                const double r = 1 / std::sqrt(var + eps);
-                item.mean[c] = m;
-                item.rstd[c] = r;
-                item.scale[c] = static_cast<T>(r);
-                item.shift[c] = static_cast<T>(-m * r);
-                if (!item.running_mean) return;
-                const double unbiased = n > 1 ? var * n / (n - 1) : var;
-                item.running_mean[c] = static_cast<T>((1 - momentum) * item.running_mean[c] + momentum * m);
-                item.running_var[c] = static_cast<T>((1 - momentum) * item.running_var[c] + momentum * unbiased);
-            });
-    }
-}
-
-/// The norms of some convolutions, whose partial sums lie one after another.
+/// What ends a launch of these, with `rows` and `parts` blocks each in x and y.
 template <class S>
-void norms(const Stream& stream, std::span<const NormedConv<S>> convs, const double* partials, std::size_t each,
-           unsigned rows, const ConvShape& s, double eps, double momentum) {
-    using T = Compute<S>;
-    NormChains<T> chains = {};
-    unsigned used = 0;
+ListEnd<Compute<S>> list_end(std::span<const NormedConv<S>> convs, unsigned rows, unsigned parts, const ConvShape& s,
+                             double eps, double momentum) {
+    ListEnd<Compute<S>> end{{}, {}, {}, {}, RowGroups(rows), 0};
+    if (!convs[0].mean) return end;
+    end.arrival = take_arrivals(convs.size() * parts * (end.groups.count + 1));
+    std::size_t used = 0;
     std::vector<bool> taken(convs.size(), false);
     for (std::size_t i = 0; i < convs.size(); i++) {
+        const NormedConv<S>& c = convs[i];
+        end.norms[i] = {{s.c_out, s.pixels(), eps, momentum},
+                        nullptr,
+                        nullptr,
+                        c.running_mean,
+                        c.running_var,
+                        c.mean,
+                        c.rstd,
+                        c.scale,
+                        c.shift};
         if (taken[i]) continue;
-        chains.first[chains.count++] = used;
+        const std::size_t first = used;
         for (std::size_t j = i; j < convs.size(); j++) {
-            const NormedConv<S>& c = convs[j];
-            if (j > i && (taken[j] || !c.running_mean || c.running_mean != convs[i].running_mean)) continue;
+            if (j > i && (taken[j] || !convs[j].running_mean || convs[j].running_mean != c.running_mean)) continue;
             taken[j] = true;
-            chains.items[used++] = {partials + j * each, c.mean,       c.rstd, c.scale, c.shift,
-                                    c.running_mean,      c.running_var};
+            end.members[used++] = static_cast<std::uint8_t>(j);
+        }
+        for (std::size_t m = first; m < used; m++) {
+            end.first[end.members[m]] = static_cast<std::uint8_t>(first);
+            end.count[end.members[m]] = static_cast<std::uint8_t>(used - first);
         }
     }
-    chains.first[chains.count] = used;
-    simt::launch(norms_kernel<T>, blocks(stream, dim3(chains.count, (static_cast<unsigned>(s.c_out) + 31) / 32)),
-                 chains, rows, s.c_out, static_cast<double>(s.pixels()), eps, momentum);
+    return end;
 }
 
 std::size_t partial_sums(unsigned rows, const ConvShape& s) {
-    return std::size_t{rows} * 2 * static_cast<std::size_t>(s.c_out);
+    return RowGroups(rows).stored() * 2 * static_cast<std::size_t>(s.c_out);
 }
 /// The prologue of all of them.
 template <class S>
 constexpr Prologue<S> kRelu{nullptr, nullptr, true};
 
-/// launch(items, count) for runs of the list, each followed by its norms. `s`: shapes as the launch has them, whose
-/// blocks leave `rows` partial sums.
+/// launch(items, count, end) for runs of the list. `s`: shapes as the launch has them, with blocks of `grid` for each.
 template <class S, class Source, class Launch>
-void forward_all(const Stream& stream, const ConvShape& shape, const ConvTiles& s, unsigned rows, bool wide_z,
-                 double eps, double momentum, std::span<const NormedConv<S>> convs, void* workspace, Launch&& launch) {
+void forward_all(const ConvShape& shape, const ConvTiles& s, const dim3& grid, bool wide_z, double eps, double momentum,
+                 std::span<const NormedConv<S>> convs, void* workspace, Launch&& launch) {
     using Item = ConvItem<Compute<S>, Source, StoreZ<S>>;
     using Items = ConvItems<Compute<S>, Source, StoreZ<S>>;
-    const std::size_t each = partial_sums(rows, shape);
+    const std::size_t each = partial_sums(grid.x, shape);
     std::span<const NormedConv<S>> left = convs;
     double* partials = static_cast<double*>(workspace);  // of a launch's, which the next may overwrite
     auto make = [&](const NormedConv<S>& c) {
@@ -171,11 +199,10 @@ void forward_all(const Stream& stream, const ConvShape& shape, const ConvTiles& 
                     c.mean ? own : nullptr};
     };
     for_runs<Items>(convs, make, [&](const Items& items, unsigned count) {
-        launch(items, count);
-        const std::span<const NormedConv<S>> here = left.first(count);
+        const ListEnd<Compute<S>> end = list_end<S>(left.first(count), grid.x, grid.y, shape, eps, momentum);
         left = left.subspan(count);
         partials = static_cast<double*>(workspace);
-        if (here[0].mean) norms<S>(stream, here, partials, each, rows, shape, eps, momentum);
+        launch(items, count, end);
     });
 }
 
@@ -210,20 +237,24 @@ void normed_convs_forward(const Stream& stream, const ConvShape& shape, double e
             using P = typename Dense<S>::Products;
             const DensePlan plan = plan_dense<P>(flattened(shape), false);
             return forward_all<S, typename Dense<S>::Input>(
-                stream, shape, plan.d.s, plan.grid.x, true, eps, momentum, convs, workspace,
-                [&](const auto& items, unsigned count) { launch_dense_all<P, false>(stream, plan, items, count); });
+                shape, plan.d.s, plan.grid, true, eps, momentum, convs, workspace,
+                [&](const auto& items, unsigned count, const ListEnd<T>& end) {
+                    launch_dense_all<P>(stream, plan, items, count, end);
+                });
         }
     const ConvPlan plan = plan_convolution<T>(shape, false);
     with_width<T>(some_x, [&](auto n) {
         using Source = PrologueSource<S, (n > 1)>;
         forward_all<S, Source>(
-            stream, shape, plan.s, plan.grid.x, some_z, eps, momentum, convs, workspace,
-            [&](const auto& items, unsigned count) {
+            shape, plan.s, plan.grid, some_z, eps, momentum, convs, workspace,
+            [&](const auto& items, unsigned count, const ListEnd<T>& end) {
                 dim3 grid = plan.grid;
                 grid.z = count;
-                simt::launch(convolve_all_kernel<false, T, Source, StoreZ<S>>,
-                             {grid, plan.threads, plan.shared_bytes, static_cast<simt::stream_t>(stream.handle)},
-                             plan.s, items, wide_w);
+                simt::launch(
+                    forward_all_kernel<T, Source, StoreZ<S>>,
+                    {grid, plan.threads, summed_bytes(plan.shared_bytes, plan.threads, plan.s.across * kWide<T>),
+                     static_cast<simt::stream_t>(stream.handle)},
+                    plan.s, items, wide_w, end);
             });
     });
 }
@@ -261,7 +292,7 @@ void normed_convs_backward(const Stream& stream, const ConvShape& shape, std::sp
             using P = typename Dense<S>::Products;
             const ConvShape at = flattened(shape);
             backward_all<S, typename Dense<S>::Gradient>(at, wide_in, convs, [&](const auto& items, unsigned count) {
-                launch_dense_all<P, true>(stream, plan_dense<P>(at, true), items, count);
+                launch_dense_all<P>(stream, plan_dense<P>(at, true), items, count);
             });
         }
     }
@@ -272,7 +303,7 @@ void normed_convs_backward(const Stream& stream, const ConvShape& shape, std::sp
             backward_all<S, Source>(shape, some_in, convs, [&](const auto& items, unsigned count) {
                 dim3 grid = plan.grid;
                 grid.z *= count;
-                simt::launch(convolve_all_kernel<true, T, Source, AddMasked<S>>,
+                simt::launch(gradient_all_kernel<T, Source, AddMasked<S>>,
                              {grid, plan.threads, plan.shared_bytes, static_cast<simt::stream_t>(stream.handle)},
                              plan.s, items, wide_w);
             });

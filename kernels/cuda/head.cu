@@ -1,5 +1,7 @@
 #include <cmath>
 
+#include "kernels/common/dense_linear.cuh"
+#include "kernels/common/last_block.cuh"
 #include "kernels/common/sums.cuh"
 #include "kernels/head.h"
 
@@ -44,10 +46,11 @@ __global__ void __launch_bounds__(kThreads)
 
 /// partials (chunks, 2, channels): of the pixels of a chunk, g and g * x. `area`: pixels of a picture.
 template <int N, class S, class T = Compute<S>>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, N > 4 ? 3 : 4)  // as registers allow
     pool_sums_kernel(unsigned pixels, unsigned area, unsigned chunk, int channels, unsigned across, const S* x,
-                     const T* scale, const T* shift, const T* dpooled, double* partials) {
-    SIMT_SHARED(double, part, [kThreads * N]);
+                     const T* scale, const T* shift, const T* dpooled, double* partials,
+                     const __grid_constant__ PixelSumsEnd<T> after) {
+    SIMT_SHARED(double, part, [kThreads * N + 1]);
     const unsigned t = threadIdx.x, down = kThreads / across;
     const int c = static_cast<int>(blockIdx.y * across + t % across) * N;
     const unsigned begin = blockIdx.x * chunk, end = begin + min(chunk, pixels - begin);
@@ -71,6 +74,9 @@ __global__ void __launch_bounds__(kThreads)
             for (int i = 0; i < N; i++)
                 partials[(static_cast<std::size_t>(blockIdx.x) * 2 + k) * channels + c + i] = sums[k][i] / area;
     }
+    const unsigned first = blockIdx.y * across * N;
+    after({channels, 2, 1, 2, first, min(across * N, static_cast<unsigned>(channels) - first)}, true, blockIdx.x,
+          blockIdx.y, partials, part);
 }
 
 template <int N, class S, class T = Compute<S>>
@@ -243,16 +249,17 @@ void norm_relu_pool(const Stream& stream, const Image& s, const S* x, const Comp
 template <class S>
 void norm_relu_pool_backward_sums(const Stream& stream, const Image& s, const S* x, const Compute<S>* scale,
                                   const Compute<S>* shift, const Compute<S>* dpooled, double* sums, void* workspace) {
+    using T = Compute<S>;
     const PixelChunks chunks(s.pixels());
     double* partials = static_cast<double*>(workspace);
     with_width<S>(wide<S>(s.c, {x}) && wide_vectors({scale, shift, dpooled}), [&](auto n) {
-        const unsigned groups = groups_of(s.c, n), across = threads_across(groups);
-        simt::launch(pool_sums_kernel<n, S>,
-                     blocks(stream, dim3(static_cast<unsigned>(chunks.count), blocks_across(groups, across))),
+        const unsigned groups = groups_of(s.c, n), across = threads_across(groups),
+                       down = blocks_across(groups, across);
+        simt::launch(pool_sums_kernel<n, S>, blocks(stream, dim3(static_cast<unsigned>(chunks.count), down)),
                      items(s.pixels()), static_cast<unsigned>(s.h * s.w), static_cast<unsigned>(chunks.size), s.c,
-                     across, x, scale, shift, dpooled, partials);
+                     across, x, scale, shift, dpooled, partials,
+                     PixelSumsEnd<T>(chunks.count, down, {sums, {}}, take_folds<T>(sums)));
     });
-    add_chunks(stream, partials, chunks.count, product(2, s.c), sums);
 }
 
 template <class S>
@@ -268,6 +275,8 @@ void norm_relu_pool_backward(const Stream& stream, const Image& s, const S* x, c
 
 template <class T>
 void linear_forward(const Stream& stream, int n, int in, int out, const T* x, const T* w, const T* bias, T* y) {
+    if constexpr (std::is_same_v<T, float>)
+        if (dense_linear_forward(stream, n, in, out, x, w, bias, y)) return;
     with_width<T>(wide<T>(in, {x, w}), [&](auto width) {
         const unsigned across = threads_across(groups_of(in, width));
         simt::launch(linear_kernel<width, T>, items(stream, product(n, out) * across), items(product(n, out)), in, out,
@@ -278,6 +287,10 @@ void linear_forward(const Stream& stream, int n, int in, int out, const T* x, co
 template <class T>
 void linear_backward(const Stream& stream, int n, int in, int out, const T* x, const T* w, const T* dy, T* dx,
                      bool accumulate_dx, T* dw, bool accumulate_dw, T* dbias, bool accumulate_dbias) {
+    if constexpr (std::is_same_v<T, float>) {
+        if (dx && dense_linear_dx(stream, n, in, out, w, dy, dx, accumulate_dx)) dx = nullptr;
+        if (dw && dense_linear_dw(stream, n, in, out, x, dy, dw, accumulate_dw)) dw = nullptr;
+    }
     if (dx)
         with_width<T>(wide<T>(in, {w, dx}), [&](auto width) {
             simt::launch(linear_dx_kernel<width, T>, items(stream, product(n, in) / width), n, in, out, w, dy, dx,

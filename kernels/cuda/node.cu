@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/common/held.cuh"
+#include "kernels/common/last_block.cuh"
+#include "kernels/common/sums.cuh"
 #include "kernels/node.h"
-#include "kernels/node_list.h"
 
 namespace nascent::kernels::gpu {
 namespace {
@@ -167,9 +167,10 @@ struct Factors {
 template <int N, class S>
 __global__ void __launch_bounds__(kThreads)
     sums_kernel(std::size_t pixels, std::size_t chunk, int channels, unsigned across, const S* x, Factors<S> factors,
-                bool plain, int first, int rows, double* partials) {
+                bool plain, int first, int rows, double* partials,
+                const __grid_constant__ PixelSumsEnd<Compute<S>> after) {
     using T = Compute<S>;
-    SIMT_SHARED(double, part, [kThreads * N]);
+    SIMT_SHARED(double, part, [kThreads * N + 1]);
     const unsigned t = threadIdx.x, down = kThreads / across;
     const int c = static_cast<int>(blockIdx.x * across + t % across) * N;
     const std::size_t begin = blockIdx.y * chunk, end = min(pixels, begin + chunk);
@@ -201,30 +202,13 @@ __global__ void __launch_bounds__(kThreads)
                 partials[(static_cast<std::size_t>(blockIdx.y) * rows + (k == 0 ? 0 : first + k - 1)) * channels + c +
                          i] = total[k][i];
     }
-}
-
-__global__ void __launch_bounds__(kThreads)
-    add_chunks_kernel(const double* partials, std::size_t chunks, std::size_t count, double* sums) {
-    if (item() >= count) return;
-    double sum = 0;
-    for (std::size_t i = 0; i < chunks; i++) sum += partials[i * count + item()];
-    sums[item()] = sum;
+    const SumColumns columns{
+        channels, 1 + factors.count,       first,
+        rows,     blockIdx.x * across * N, min(across * N, static_cast<unsigned>(channels) - blockIdx.x * across * N)};
+    after(columns, plain, blockIdx.y, blockIdx.x, partials, part);
 }
 
 }  // namespace
-
-HeldChunks& held_chunks() {
-    thread_local HeldChunks held;
-    return held;
-}
-
-void add_chunks(const Stream& stream, const double* partials, std::size_t chunks, std::size_t count, double* sums) {
-    if (HeldChunks& held = held_chunks(); held.on) {
-        held.partials = partials, held.rows = chunks, held.sums = sums;
-        return;
-    }
-    simt::launch(add_chunks_kernel, items(stream, count), partials, chunks, count, sums);
-}
 
 template <class S>
 void node_combine(const Stream& stream, const Image& s, std::span<const NormTerm<S>> norms,
@@ -279,26 +263,30 @@ void node_input_gradients(const Stream& stream, const Image& s, const S* dy, std
 template <class S>
 void norm_backward_sums(const Stream& stream, const Image& s, const S* dy, std::span<const S* const> z, double* sums,
                         void* workspace) {
+    using T = Compute<S>;
     const PixelChunks chunks(s.pixels());
     double* partials = static_cast<double*>(workspace);
     const int rows = 1 + static_cast<int>(z.size());
     bool is_wide = wide<S>(s.c, {dy});
     for (const S* p : z) is_wide = is_wide && wide<S>(s.c, {p});
+    std::span<const NormFoldOf<T>> folds = take_folds<T>(sums);
+    const FinishEnd<T> finish = take_finish<T>(sums);
     for (int first = 0; first == 0 || first < rows - 1; first += 3) {  // three products share a read of dy
         Factors<S> factors = {};
         factors.count = std::min(3, rows - 1 - first);
         std::copy_n(z.begin() + first, factors.count, factors.z);
+        const auto here = folds.first(std::min<std::size_t>(folds.size(), 3));
+        folds = folds.subspan(here.size());
         with_width<S>(is_wide, [&](auto n) {
             const unsigned groups = static_cast<unsigned>(s.c / n);
-            const unsigned across = threads_across(groups);
+            const unsigned across = threads_across(groups), blocks = (groups + across - 1) / across;
             simt::launch(sums_kernel<n, S>,
-                         {dim3((groups + across - 1) / across, static_cast<unsigned>(chunks.count)), dim3(kThreads), 0,
+                         {dim3(blocks, static_cast<unsigned>(chunks.count)), dim3(kThreads), 0,
                           static_cast<simt::stream_t>(stream.handle)},
-                         s.pixels(), chunks.size, s.c, across, dy, factors, first == 0, 1 + first, rows, partials);
+                         s.pixels(), chunks.size, s.c, across, dy, factors, first == 0, 1 + first, rows, partials,
+                         PixelSumsEnd<T>(chunks.count, blocks, finish, here));
         });
     }
-    const std::size_t count = static_cast<std::size_t>(rows) * static_cast<std::size_t>(s.c);
-    add_chunks(stream, partials, chunks.count, count, sums);
 }
 
 template <class S>
@@ -307,8 +295,8 @@ void channel_sums(const Stream& stream, const Image& s, const S* x, double* sums
 }
 
 std::size_t norm_sums_workspace(const Stream&, const Image& s, int terms) {
-    return PixelChunks(s.pixels()).count * static_cast<std::size_t>(1 + terms) * static_cast<std::size_t>(s.c) *
-           sizeof(double);
+    return RowGroups(PixelChunks(s.pixels()).count).stored() * static_cast<std::size_t>(1 + terms) *
+           static_cast<std::size_t>(s.c) * sizeof(double);
 }
 
 template <class S>

@@ -1,5 +1,5 @@
-#include "kernels/common/convolve.cuh"
 #include "kernels/common/partials.cuh"
+#include "kernels/common/summed.cuh"
 #include "kernels/common/weight_gradient.cuh"
 #include "kernels/picture.h"
 
@@ -72,12 +72,8 @@ void picture_conv_forward(const Stream& stream, const ConvShape& shape, PictureB
     const ConvPlan plan = plan_convolution<T>(shape, false);
     const ConvTiles& s = plan.s;
     const auto handle = static_cast<simt::stream_t>(stream.handle);
-    double* partials = sums ? static_cast<double*>(workspace) : nullptr;
-    simt::launch(convolve_kernel<false, T, PictureSource<S>, StoreZ<S>>,
-                 {plan.grid, plan.threads, plan.shared_bytes, handle}, s, PictureSource<S>{batch, s.in_h, s.in_w}, w,
-                 wide<T>(s.out_c, {w}), StoreZ<S>{z, s.out_h, s.out_w, s.out_c, wide<S, kGroup<S>>(s.out_c, {z})},
-                 partials);
-    if (sums) add_partials(handle, partials, plan.grid.x, 2 * static_cast<std::size_t>(s.out_c), sums, false);
+    launch_summed<T>(handle, plan, PictureSource<S>{batch, s.in_h, s.in_w}, w, wide<T>(s.out_c, {w}),
+                     StoreZ<S>{z, s.out_h, s.out_w, s.out_c, wide<S, kGroup<S>>(s.out_c, {z})}, sums, workspace);
 }
 
 template <class S>

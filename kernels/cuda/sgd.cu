@@ -2,6 +2,7 @@
 #include <limits>
 #include <vector>
 
+#include "kernels/common/last_block.cuh"
 #include "kernels/common/range_list.cuh"
 #include "kernels/sgd.h"
 
@@ -54,11 +55,20 @@ __global__ void __launch_bounds__(kThreads)
     });
 }
 
-/// partials (blocks): the sum of squares of each block's part.
+unsigned blocks_of(std::size_t count) { return gpu::items((count + kBlockElements - 1) / kBlockElements); }
+
+/// What `all` blocks of one launch or several leave, and where their sum goes.
+struct SquaresEnd {
+    double *partials, *sum;
+    unsigned all, arrival;
+};
+
+/// partials (blocks, from `first` on): the sum of squares of each block's part. The last of all blocks adds them up.
 template <class T, int Capacity>
 __global__ void __launch_bounds__(kThreads)
-    squares_kernel(const __grid_constant__ RangeList<GradientRange<T>, Capacity> list, double* partials) {
+    squares_kernel(const __grid_constant__ RangeList<GradientRange<T>, Capacity> list, unsigned first, SquaresEnd end) {
     SIMT_SHARED(double, shared, [kThreads]);
+    SIMT_SHARED(bool, last, [1]);
     const Part part = part_of_block(list);
     const T* g = list.items[part.item].g;
     double sum[1] = {};
@@ -71,15 +81,18 @@ __global__ void __launch_bounds__(kThreads)
         }
     });
     add_down<1>(1, shared, sum);
-    if (threadIdx.x == 0) partials[blockIdx.x] = sum[0];
+    if (threadIdx.x == 0) end.partials[first + blockIdx.x] = sum[0];
+    arrive(end.arrival, 1, end.all, last);
+    if (!last[0]) return;
+    sum[0] = 0;
+    for (unsigned i = threadIdx.x; i < end.all; i += kThreads) sum[0] += end.partials[i];
+    add_down<1>(1, shared, sum);
+    if (threadIdx.x == 0) end.sum[0] = sum[0];
 }
 
-__global__ void __launch_bounds__(kThreads) add_partials_kernel(unsigned count, const double* partials, double* sum) {
-    SIMT_SHARED(double, shared, [kThreads]);
-    double part[1] = {};
-    for (unsigned i = threadIdx.x; i < count; i += kThreads) part[0] += partials[i];
-    add_down<1>(1, shared, part);
-    if (threadIdx.x == 0) sum[0] = part[0];
+/// Of nothing.
+__global__ void no_squares_kernel(double* sum) {
+    if (item() == 0) sum[0] = 0;
 }
 
 }  // namespace
@@ -109,20 +122,21 @@ void sum_of_squares(const Stream& stream, std::span<const GradientRange<T>> rang
     std::vector<GradientRange<T>> items;
     for (const GradientRange<T>& r : ranges)
         if (r.count > 0 && r.g) items.push_back(r);
-    double* partials = static_cast<double*>(workspace);
-    unsigned count = 0;
+    if (items.empty()) return simt::launch(no_squares_kernel, gpu::items(stream, 1), sum);
+    SquaresEnd end{static_cast<double*>(workspace), sum, 0, take_arrivals(1)};
+    for (const GradientRange<T>& r : items) end.all += blocks_of(r.count);
+    unsigned first = 0;
     for_lists(std::span<const GradientRange<T>>(items),
               [&]<int N>(const RangeList<GradientRange<T>, N>& list, unsigned grid) {
-                  simt::launch(squares_kernel<T, N>, blocks(stream, dim3(grid)), list, partials + count);
-                  count += grid;
+                  simt::launch(squares_kernel<T, N>, blocks(stream, dim3(grid)), list, first, end);
+                  first += grid;
               });
-    simt::launch(add_partials_kernel, blocks(stream, dim3(1)), count, partials, sum);
 }
 template <class T>
 std::size_t sum_of_squares_workspace(const Stream&, std::span<const GradientRange<T>> ranges) {
     std::size_t count = 0;
     for (const GradientRange<T>& r : ranges)
-        if (r.g) count += (r.count + kBlockElements - 1) / kBlockElements;
+        if (r.g) count += blocks_of(r.count);
     return count * sizeof(double);
 }
 

@@ -1,14 +1,16 @@
-// Passes over several convolutions' norms and gradients have the bits of one pass for each.
+// What shares a launch has the bits of a launch for each.
 #include "kernels/node_list.h"
 
 #include "kernels/conv.h"
+#include "kernels/head.h"
 #include "tests/gpu/check.h"
 
 namespace nascent::test {
 namespace {
 
-/// One picture, odd sizes, channels off vectors, many pictures: few and many partial sums.
-constexpr kernels::Image kImages[] = {{1, 5, 7, 3}, {2, 4, 4, 16}, {40, 9, 7, 5}};
+/// One picture, odd sizes, channels off vectors, many pictures: partial sums of one block, of some, and of several
+/// groups of blocks.
+constexpr kernels::Image kImages[] = {{1, 5, 7, 3}, {2, 4, 4, 16}, {40, 3, 3, 35}, {136, 9, 7, 3}};
 constexpr int kConvs = 3;
 
 /// Convolutions of one image that leave a node, the first of 1x1 and the others of 3x3 pixels.
@@ -52,7 +54,7 @@ void together_as_apart(F&& f) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("norms of several convolutions finish as each by itself", T, float, double) {
+TEST_CASE_TEMPLATE("norms that convolutions finish are those of their sums", T, float, double) {
     for (const kernels::Image& image : kImages)
         for (bool shared : {false, true}) {  // running statistics of all
             CAPTURE(image.n);
@@ -64,27 +66,26 @@ TEST_CASE_TEMPLATE("norms of several convolutions finish as each by itself", T, 
                 std::vector<Guarded<double>> sums(kConvs, Guarded<double>(2 * node.channels)),
                     m(kConvs, Guarded<double>(node.channels)), r = m;
                 std::vector<Workspace> spaces;
-                std::vector<kernels::NormFinish<T>> list;
                 for (int k = 0; k < kConvs; k++)
                     spaces.emplace_back(kernels::conv_forward_workspace(kGpu, node.shape(k), sizeof(T)));
                 for (int i = 0; i < kConvs; i++) {
                     const auto k = static_cast<std::size_t>(i), running = shared ? 0 : k;
-                    if (together) kernels::hold_sums(kGpu);
-                    kernels::conv_forward<T>(kGpu, node.shape(i), node.x[k].data(), {nullptr, nullptr, true},
-                                             node.w[k].data(), z[k].data(), sums[k].data(), spaces[k].get());
                     const T *gamma = i == 1 ? nullptr : node.gamma[k].data(), *beta = i == 2 ? nullptr : gamma;
                     if (together)
-                        list.push_back({node.norm(), kernels::take_sums(kGpu, sums[k].data()), gamma, beta,
-                                        mean[running].data(), variance[running].data(), m[k].data(), r[k].data(),
-                                        scale[k].data(), shift[k].data()});
-                    else
+                        kernels::offer_finish<T>(
+                            kGpu, sums[k].data(),
+                            {node.norm(), gamma, beta, mean[running].data(), variance[running].data(), m[k].data(),
+                             r[k].data(), scale[k].data(), shift[k].data()});
+                    kernels::conv_forward<T>(kGpu, node.shape(i), node.x[k].data(), {nullptr, nullptr, true},
+                                             node.w[k].data(), z[k].data(), sums[k].data(), spaces[k].get());
+                    if (together) {
+                        CHECK(kernels::finish_taken<T>(kGpu));
+                        for (double s : sums[k]) CHECK(std::isnan(s));
+                    } else
                         kernels::norm_finish<T>(kGpu, node.norm(), sums[k].data(), gamma, beta, mean[running].data(),
                                                 variance[running].data(), m[k].data(), r[k].data(), scale[k].data(),
                                                 shift[k].data());
                 }
-                // Rows that several threads add, and rows that one does.
-                if (together) CHECK((list[2].sums.down > 1) == (image.n == 40));
-                if (together) kernels::norms_finish<T>(kGpu, list);
                 std::vector<Guarded<T>> out;
                 for (const auto* all : {&z, &scale, &shift, &mean, &variance})
                     out.insert(out.end(), all->begin(), all->end());
@@ -110,11 +111,8 @@ TEST_CASE_TEMPLATE("gradients through the norms of several convolutions are thos
                 Guarded<double> sums((1 + kConvs) * node.channels);
                 std::vector<const T*> z = pointers(node.x, 0, kConvs);
                 Workspace space(kernels::norm_sums_workspace(kGpu, image, kConvs));
-                if (together) kernels::hold_sums(kGpu);
-                kernels::norm_backward_sums<T>(kGpu, image, node.dy.data(), z, sums.data(), space.get());
-                const kernels::HeldSums held =
-                    together ? kernels::take_sums(kGpu, sums.data()) : kernels::HeldSums{sums.data()};
                 std::vector<kernels::NormFoldOf<T>> list;
+                if (!together) kernels::norm_backward_sums<T>(kGpu, image, node.dy.data(), z, sums.data(), space.get());
                 for (std::size_t k = 0; k < kConvs; k++) {
                     const std::size_t to = shared ? 0 : k;
                     const bool accumulate = k != 1;
@@ -128,7 +126,12 @@ TEST_CASE_TEMPLATE("gradients through the norms of several convolutions are thos
                                               slope[k].data(), shift[k].data(), dgamma[to].data(), accumulate,
                                               dbeta[to].data(), !accumulate);
                 }
-                if (together) kernels::norms_fold<T>(kGpu, held, list);
+                if (together) {
+                    kernels::offer_folds<T>(kGpu, sums.data(), list);
+                    kernels::norm_backward_sums<T>(kGpu, image, node.dy.data(), z, sums.data(), space.get());
+                    CHECK(kernels::folds_taken<T>(kGpu));
+                    for (double s : sums) CHECK(std::isnan(s));
+                }
 
                 std::vector<Workspace> spaces;
                 for (int k = 0; k < kConvs; k++)
@@ -170,17 +173,71 @@ TEST_CASE_TEMPLATE("gradients that pass a node go to all inputs as to each by it
     }
 }
 
-TEST_CASE("sums that were held are forgotten where nobody takes them") {
+TEST_CASE_TEMPLATE("the head's norm is finished and folded as from its sums", T, float, double) {
+    for (const kernels::Image& image : kImages) {
+        CAPTURE(image.n);
+        Node<T> node(image);
+        const T *gamma = node.gamma[0].data(), *beta = node.gamma[1].data();
+        Numbers numbers(7);
+        const Guarded<T> dpooled = numbers.uniform<T>(static_cast<std::size_t>(image.n) * node.channels);
+        together_as_apart<T>([&](bool together) {
+            std::vector<Guarded<T>> out(10, node.gamma[2]);
+            auto at = [&out](std::size_t i) { return out[i].data(); };
+            Guarded<double> sums(2 * node.channels), mean(node.channels), rstd(node.channels);
+            Workspace space(kernels::norm_sums_workspace(kGpu, image, 1));
+            auto forward = [&] { kernels::channel_sums<T>(kGpu, image, node.x[0].data(), sums.data(), space.get()); };
+            if (together) {
+                kernels::offer_finish<T>(
+                    kGpu, sums.data(),
+                    {node.norm(), gamma, beta, at(0), at(1), mean.data(), rstd.data(), at(2), at(3)});
+                forward();
+                CHECK(kernels::finish_taken<T>(kGpu));
+            } else {
+                forward();
+                kernels::norm_finish<T>(kGpu, node.norm(), sums.data(), gamma, beta, at(0), at(1), mean.data(),
+                                        rstd.data(), at(2), at(3));
+            }
+            auto backward = [&] {
+                kernels::norm_relu_pool_backward_sums<T>(kGpu, image, node.x[0].data(), at(2), at(3), dpooled.data(),
+                                                         sums.data(), space.get());
+            };
+            const std::vector<kernels::NormFoldOf<T>> folds{
+                {node.norm(), mean.data(), rstd.data(), gamma, at(4), at(5), at(6), at(7), at(8), true, false}};
+            if (together) {
+                kernels::offer_folds<T>(kGpu, sums.data(), folds);
+                backward();
+                CHECK(kernels::folds_taken<T>(kGpu));
+            } else {
+                backward();
+                kernels::norm_fold<T>(kGpu, node.norm(), sums.data(), sums.data() + node.channels, mean.data(),
+                                      rstd.data(), gamma, at(4), at(5), at(6), at(7), true, at(8), false);
+            }
+            out.push_back(bits_of<T>(mean));
+            out.push_back(bits_of<T>(rstd));
+            return out;
+        });
+    }
+}
+
+TEST_CASE("offers that nobody takes are forgotten, and are for their sums alone") {
     Node<float> node(kImages[1]);
     Guarded<float> z(node.image.size());
     Guarded<double> sums(2 * node.channels);
     Workspace space(kernels::conv_forward_workspace(kGpu, node.shape(0), sizeof(float)));
-    kernels::hold_sums(kGpu);
     kernels::hold_gradients<float>(kGpu);
-    CHECK(kernels::take_sums(kGpu, nullptr).partials == nullptr);
     kernels::forget_gradients<float>(kGpu);
+    const double other = 0;
+    for (const double* of : {static_cast<const double*>(sums.data()), &other}) {
+        kernels::offer_finish<float>(kGpu, of, {});
+        kernels::offer_folds<float>(kGpu, of, {});
+        if (of == &other) break;
+        CHECK(!kernels::finish_taken<float>(kGpu));
+        CHECK(!kernels::folds_taken<float>(kGpu));
+    }
     kernels::conv_forward<float>(kGpu, node.shape(0), node.x[0].data(), {}, node.w[0].data(), z.data(), sums.data(),
                                  space.get());
+    CHECK(!kernels::finish_taken<float>(kGpu));
+    CHECK(!kernels::folds_taken<float>(kGpu));
     for (double s : sums) CHECK(!std::isnan(s));
 }
 

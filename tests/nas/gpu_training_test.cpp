@@ -147,7 +147,7 @@ TEST_CASE("a path step of the whole benchmark network takes 100 launches on the 
     MESSAGE("at most " << most << " launches a step; " << nodes / paths << " kernels and fills in them");
     if (testing::counts_nodes(*run.device)) {
         CHECK(most == 100);
-        CHECK(nodes / paths == 343);
+        CHECK(nodes / paths == 276);
     }
     CHECK(most <= 200);
     CHECK(most > 50);
