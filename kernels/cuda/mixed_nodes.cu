@@ -27,7 +27,7 @@ __device__ T weight_of(const T* weight) {
 }
 
 template <int N, class S>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 3)
     nodes_kernel(unsigned size, unsigned groups, const __grid_constant__ NodeList<S> list) {
     using T = Compute<S>;
     if (item() >= size) return;
