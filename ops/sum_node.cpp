@@ -233,7 +233,7 @@ std::vector<Case> SumNode::cases() {
                           sample("30", {1, 3, 3, 16}),
                           sample("10", {40, 2, 3, 5}),
                           sample("3011", {3, 4, 4, 16}),
-                          sample("30p11031s1a", {2, 6, 5, 24}),
+                          sample("30p11031s1a", {2, 3, 3, 24}),
                           sample("s0p01030", {2, 4, 3, 6}),
                           sample("s0s0p0", odd),
                           sample("s0p01030s1p11131s2p21232", {2, 3, 4, 5}),
