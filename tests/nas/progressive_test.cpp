@@ -123,7 +123,8 @@ TEST_CASE("pruned operators are not computed, keep no memory, and have no gradie
                 return false;
             };
             const Work all = work(*net, {}), some = work(*net, kept);
-            CHECK(some.bytes < all.bytes * 3 / 4);
+            // Partial cells of NAS-Bench-201 store no result of a 1x1 on the CPU, pruned or not.
+            CHECK(some.bytes < (darts || partial == 1 ? all.bytes * 3 / 4 : all.bytes * 4 / 5));
             CHECK(some.loss != all.loss);
             // Weights that are not numbers change nothing where they are not read.
             std::set<std::string> expected;
