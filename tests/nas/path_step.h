@@ -75,4 +75,44 @@ inline double distance(const std::vector<double>& a, const std::vector<double>& 
     return std::sqrt(sum);
 }
 
+/// How far one step is off float64's, and how far its roundings may take it.
+struct StepErrors {
+    double loss, loss_bound, gradient, gradient_bound;
+    double length;  // of the gradient
+    double strict;  // the gradient's in float32
+};
+
+/// `parts`: how many roundings act at one time, none of which does more than `error()` of each weight of the
+/// convolutions, as a share of it, in a float64 step; what several such draws do is measured. Independent, they make
+/// the root of that number times its root mean square; a draw beyond six of those would not be met once in a lifetime.
+/// Both runs take a step.
+template <class Error>
+StepErrors step_errors(PathRun<float>& rounded, PathRun<float>& strict, int parts, Error&& error) {
+    constexpr int kDraws = 8;
+    PathRun<double> exact(make_device("cpu", 1));
+    const double loss = exact.trainer.step().loss;
+    const std::vector<double> gradient = exact.momenta();
+    double losses = 0, gradients = 0;
+    for (int i = 0; i < kDraws; i++) {
+        PathRun<double> off(make_device("cpu", 1));
+        off.for_weights([&](int, double w) { return w * (1 + error()); });
+        const double d = off.trainer.step().loss - loss;
+        losses += d * d / kDraws;
+        gradients += std::pow(distance(off.momenta(), gradient), 2) / kDraws;
+    }
+    StepErrors e{};
+    e.loss = std::abs(rounded.trainer.step().loss - loss);
+    e.loss_bound = 6 * std::sqrt(parts * losses);
+    e.gradient = distance(rounded.momenta(), gradient);
+    e.gradient_bound = 2 * std::sqrt(parts * gradients);
+    e.length = distance(gradient, std::vector<double>(gradient.size()));
+    strict.trainer.step();
+    e.strict = distance(strict.momenta(), gradient);
+    MESSAGE("loss " << loss << ", off by " << e.loss << " of " << e.loss_bound << "; gradient " << e.length
+                    << ", off by " << e.gradient << " of " << e.gradient_bound << ", in float32 by " << e.strict);
+    CHECK(e.loss <= e.loss_bound);
+    CHECK(e.gradient <= e.gradient_bound);
+    return e;
+}
+
 }  // namespace nascent::testing
