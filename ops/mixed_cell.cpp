@@ -1,9 +1,12 @@
 #include "ops/mixed_cell.h"
 
+#include "ops/kernel_stream.h"
 #include "ops/mixed_cell_call.h"
 #include "ops/reference.h"
 
 namespace nascent {
+
+bool MixedCell::keeps_pools() const { return shape.affine || kernel_stream().where == kernels::Where::cpu; }
 
 Tensor MixedCell::forward(Inputs in, Saved& saved) const {
     return with_stored(

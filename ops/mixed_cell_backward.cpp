@@ -59,6 +59,17 @@ void Cell<S>::begin_backward(const Tensor& dy, std::span<Into> into, T* dweights
     folded_gradient_.resize(states_.size());
 }
 
+template <class S>
+void Cell<S>::add_pools(Branches<S>& to) const {
+    for (std::size_t i = 0; i < pools_.size(); i++) {
+        if (pools_[i].c_out == 0) continue;
+        if (i % 2 == 0 || pools_[i - 1].c_out == 0) to.sources.push_back(state(static_cast<int>(i / 2)));
+        kernels::Branch<S> again = pools_[i];  // its norm is kept
+        again.mean = again.rstd = nullptr, again.scale = again.shift = nullptr;
+        to.add(again);
+    }
+}
+
 /// From a node's gradient to the maps of its terms and the weights' gradients, and through the second halves of its
 /// separable convolutions.
 template <class S>
@@ -127,13 +138,16 @@ void Cell<S>::add_preprocessed_gradient(NodesBackward<S>& to) {
     for (std::size_t i : {0, 1}) {
         before_reach_[i] = {states_[i].g, c_, make_map<T>(c_)};
         const Norm<T>& n = before_norm_[i];
-        to.add(states_[i].g, c_,
-               {{{before_[i].z, c_, n.scale, n.shift, nullptr, affine(before_gamma_[i])},
-                 n.mean,
-                 n.rstd,
-                 before_reach_[i].map,
-                 nullptr,
-                 affine_gradient(before_gamma_[i])}});
+        // The state is what the norm made of a z that is not kept.
+        const bool made = !op_.keeps_z() && op_.training;
+        to.add(
+            states_[i].g, c_,
+            {{{before_[i].z, c_, made ? nullptr : n.scale, made ? nullptr : n.shift, nullptr, affine(before_gamma_[i])},
+              n.mean,
+              n.rstd,
+              before_reach_[i].map,
+              nullptr,
+              affine_gradient(before_gamma_[i])}});
     }
 }
 
@@ -207,6 +221,14 @@ void Cells<S>::backward(const Tensor& dy, std::span<Into> into) {
     }
     for (std::size_t i = 0; i < cells_.size(); i++)
         cells_[i].begin_backward(dy, into, dweights ? dweights + i * count : nullptr);
+    if (!op_.keeps_pools()) {
+        Branches<S> pools;
+        for (Cell<S>& c : cells_) {
+            c.place_pools();
+            c.add_pools(pools);
+        }
+        pools.run(pictures());
+    }
     for (int node = op_.shape.nodes + 1; node >= 2; node--) {
         if (node < op_.shape.nodes + 1) states_backward({&node, 1});
         node_backward(node);

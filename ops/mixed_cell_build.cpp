@@ -118,10 +118,10 @@ void Cell<S>::build_preprocessing() {
         before_gamma_[i] = at + (halve ? 2 : 1);
         check_affine(before_gamma_[i], c_);
         at = before_gamma_[i] + (op_.shape.affine ? 2 : 0);
-        b.z = nodes_tensor(size(0), c_);
         before_norm_[i] = norm(c_);
         give(b, before_norm_[i]);
         preprocessed_[i] = nodes_tensor(size(0), c_);
+        b.z = op_.keeps_z() ? nodes_tensor(size(0), c_) : preprocessed_[i];
     }
     // The edges' parameters and batch-norms follow, edge by edge.
     std::size_t norm = copy * (op_.norms.size() / copies) + 2;
@@ -148,19 +148,14 @@ template <class S>
 void Cell<S>::build_edges(int from) {
     using kernels::BranchKind;
     const StateSize s = size(from);
-    StateSize out = s;
     for (EdgeBranch<S>& e : branches_) {
         if (e.edge->from != from || !e.pooled()) continue;
-        const int stride = e.edge->stride;
-        out = {(s.h - 1) / stride + 1, (s.w - 1) / stride + 1};
         const bool max = e.op->kind == CellOpKind::max_pool;
         const auto place = static_cast<std::size_t>(2 * from + (max ? 0 : 1));
         kernels::Branch<S>& pool = pools_[place];
-        if (!pool.z) {
+        if (pool.c_out == 0) {
             pool = {max ? BranchKind::max_pool : BranchKind::avg_pool, 0, width_};
-            pool.stride = stride;
-            pool.z = nodes_tensor(out, seen_);
-            if (max) pool.tap = taps(out, seen_);
+            pool.stride = e.edge->stride;
             if (op_.training) pool_norms_[place] = norm(width_);
             give(pool, pool_norms_[place]);
         }
@@ -170,7 +165,7 @@ void Cell<S>::build_edges(int from) {
     for (EdgeBranch<S>& e : branches_) {
         if (e.edge->from != from || e.pooled()) continue;
         const int stride = e.edge->stride;
-        out = {(s.h - 1) / stride + 1, (s.w - 1) / stride + 1};
+        const StateSize out{(s.h - 1) / stride + 1, (s.w - 1) / stride + 1};
         auto give_z = [&](kernels::Branch<S>& b, Norm<T>& n) {
             b.z = nodes_tensor(out, seen_);
             n = norm(width_);
@@ -224,7 +219,23 @@ Cell<S>::Cell(const MixedCell& op, Inputs in, int copy, const Sizes& sizes, cons
         build_edges(from);
         build_bypass(from);
     }
+    if (op.keeps_pools()) place_pools();
     keeping_ = nullptr;
+}
+
+template <class S>
+void Cell<S>::place_pools() {
+    for (std::size_t i = 0; i < pools_.size(); i++) {
+        kernels::Branch<S>& pool = pools_[i];
+        if (pool.c_out == 0) continue;
+        const int s = static_cast<int>(i / 2);
+        const StateSize out{pool.out_h(size(s).h), pool.out_w(size(s).w)};
+        pool.z = nodes_tensor(out, seen_);
+        if (pool.kind == kernels::BranchKind::max_pool) pool.tap = taps(out, seen_);
+    }
+    for (EdgeBranch<S>& e : branches_)
+        if (e.pooled())
+            e.last = pools_[static_cast<std::size_t>(2 * e.edge->from + (e.op->kind == CellOpKind::max_pool ? 0 : 1))];
 }
 
 template <class S>

@@ -6,6 +6,7 @@
 #include "kernels/mixed.h"
 #include "ops/mixed_cell.h"
 #include "ops/mixed_cell_lists.h"
+#include "ops/mixed_cell_parts.h"
 
 namespace nascent {
 
@@ -18,6 +19,11 @@ struct MixedCell {
     bool training;
     int copies;
 
+    /// Whether the forward keeps what the backward could have from the states: z of the preprocessings and the pools.
+    /// An affine cell's states do not tell z where a gamma is 0, and a path has little to keep.
+    bool keeps_z() const { return shape.affine; }
+    bool keeps_pools() const;
+
     Tensor forward(Inputs in, Saved& saved) const;
     void backward(const Tensor& dy, std::span<Into> into, Inputs in, const Saved& saved) const;
     Tensor reference(Inputs in) const;
@@ -28,45 +34,6 @@ namespace cell {
 
 inline constexpr double kEps = 1e-5, kMomentum = 0.1;  // torch.nn.BatchNorm2d's
 inline constexpr std::size_t kFirstParameter = 3;      // inputs: before, previous, weights
-
-/// A batch-norm but for gamma and beta: scale and shift, mean and rstd.
-template <class T>
-struct Norm {
-    T *scale = nullptr, *shift = nullptr;
-    double *mean = nullptr, *rstd = nullptr;
-};
-
-/// One summand of an edge. Which of its parts there are depends on its kind.
-template <class S>
-struct EdgeBranch {
-    using T = kernels::Compute<S>;
-    const CellEdge* edge;
-    const CellOp* op;
-    std::size_t parameter = 0;  // index of its first input
-    std::size_t norm = 0;       // of its first batch-norm
-    // Inputs of an affine cell: the gammas, which betas follow; and those of a separable one's second half.
-    std::size_t middle_gamma = 0, end_gamma = 0, second = 0;
-    // The branch that ends in the node: of a pool the state's, of a separable one the second half. None of an identity.
-    kernels::Branch<S> last = {};
-    Norm<T> end = {};  // of what reaches the node; of a pool in evaluation the edge's own
-    kernels::Branch<S> first = {};
-    Norm<T> middle = {};
-    bool has_branch() const { return last.z; }
-    bool pooled() const { return op->kind == CellOpKind::max_pool || op->kind == CellOpKind::avg_pool; }
-    bool twice() const { return op->kind == CellOpKind::separable; }
-};
-
-/// Channels that go round an edge's operators.
-struct Bypass {
-    const CellEdge* edge;
-    const CellOp* op;
-};
-/// What stride 2 leaves of a state for them: the maximum of 2 x 2.
-template <class S>
-struct Halved {
-    S* z = nullptr;
-    std::uint8_t* tap = nullptr;
-};
 
 struct StateSize {
     int h, w;
@@ -107,6 +74,9 @@ class Cell {
     /// y: of all copies.
     Cell(const MixedCell& op, Inputs in, int copy, const Sizes& sizes, const Tensor& y, Keeping& keeping);
 
+    /// Pools that are not kept: their memory, in scratch, and in the backward what they were.
+    void place_pools();
+    void add_pools(Branches<S>& to) const;
     void add_inputs(Branches<S>& to) const;
     void add_preprocessed(Nodes<S>& to) const;
     void add_leaving(int state, Branches<S>& firsts, Branches<S>& seconds) const;
@@ -151,12 +121,16 @@ class Cell {
         b.mean = n.mean, b.rstd = n.rstd;
         if (n.mean) b.scale = n.scale, b.shift = n.shift;
     }
+    /// Kept while the cell is built, scratch afterwards.
+    Tensor tensor(const Shape& shape, DType dtype) {
+        return keeping_ ? keeping_->tensor(shape, dtype) : empty(shape, dtype);
+    }
     S* nodes_tensor(StateSize s, int channels) {
-        return keeping_->tensor({sizes_.n, s.h, s.w, channels}, dtype_of<S>()).template as<S>();
+        return tensor({sizes_.n, s.h, s.w, channels}, dtype_of<S>()).template as<S>();
     }
     std::uint8_t* taps(StateSize s, int channels) {
         const auto bytes = static_cast<std::int64_t>(sizes_.pixels(s) * static_cast<std::size_t>(channels));
-        return static_cast<std::uint8_t*>(keeping_->tensor({(bytes + 3) / 4}, DType::i32).data);
+        return static_cast<std::uint8_t*>(tensor({(bytes + 3) / 4}, DType::i32).data);
     }
     /// A tensor of the current execution.
     S* scratch(StateSize s, int channels) const {
@@ -219,11 +193,11 @@ class Cell {
 
     S* y_;
     S* preprocessed_[2] = {};
-    kernels::Branch<S> before_[2];
+    kernels::Branch<S> before_[2];  // where no z is kept it becomes the state where it lies
     Norm<T> before_norm_[2];
     std::size_t before_parameter_[2] = {}, before_gamma_[2] = {};
     std::vector<EdgeBranch<S>> branches_;    // by edge and op; `none` has none
-    std::vector<kernels::Branch<S>> pools_;  // by state: (max, avg), where an edge has one
+    std::vector<kernels::Branch<S>> pools_;  // by state: (max, avg); no channels where no edge has one
     std::vector<Norm<T>> pool_norms_;
     std::vector<Bypass> bypasses_;
     std::vector<Halved<S>> halved_;  // by state

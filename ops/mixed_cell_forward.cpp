@@ -67,7 +67,7 @@ template <class S>
 void Cell<S>::add_leaving(int s, Branches<S>& firsts, Branches<S>& seconds) const {
     firsts.sources.push_back(state(s));
     for (std::size_t pool : {0, 1})
-        if (pools_[static_cast<std::size_t>(2 * s) + pool].z)
+        if (pools_[static_cast<std::size_t>(2 * s) + pool].c_out > 0)
             firsts.add(pools_[static_cast<std::size_t>(2 * s) + pool]);
     for (const EdgeBranch<S>& e : branches_) {
         if (e.edge->from != s || !e.has_branch() || e.pooled()) continue;
@@ -136,6 +136,9 @@ void Cells<S>::node(int node) {
 
 template <class S>
 Tensor Cells<S>::forward() {
+    ScratchScope scratch(current_arena());
+    if (!op_.keeps_pools())
+        for (Cell<S>& c : cells_) c.place_pools();
     if (!op_.training) {
         std::vector<kernels::RunningScale<T>> read;
         for (const Cell<S>& c : cells_) c.add_running(read);

@@ -32,7 +32,7 @@ struct NormParts {
 
 /// With s = sum of g and sz = sum of g * z, the gradient of z under weight * (gamma * norm(z) + beta): weight * gamma *
 /// rstd * (g - s / n - xhat * sum(g * xhat) / n), xhat = (z - mean) * rstd, as g * scale + z * slope + shift. With a
-/// null mean (running statistics) weight * gamma * scale * g.
+/// mean and a null scale z is xhat itself. With a null mean (running statistics) weight * gamma * scale * g.
 template <class T, class To>
 void norm_map(int channels, double n, double weight, const double* s, const double* sz, const NormParts<T>& norm,
               const NormMap<To>& map) {
@@ -44,11 +44,12 @@ void norm_map(int channels, double n, double weight, const double* s, const doub
             map.slope[c] = map.shift[c] = To(0);
             continue;
         }
+        const double m = norm.scale ? mean[c] : 0, r = norm.scale ? rstd[c] : 1;  // xhat = (z - m) * r
         const double a = by * rstd[c];
-        const double b = -a * rstd[c] * rstd[c] * (sz[c] - mean[c] * s[c]) / n;
+        const double b = -a * r * r * (sz[c] - m * s[c]) / n;
         map.scale[c] = static_cast<To>(a);
         map.slope[c] = static_cast<To>(b);
-        map.shift[c] = static_cast<To>(-a * s[c] / n - b * mean[c]);
+        map.shift[c] = static_cast<To>(-a * s[c] / n - b * m);
     }
 }
 

@@ -144,9 +144,12 @@ __global__ void __launch_bounds__(kThreads)
                                                weight = static_cast<double>(weight_of(term.term.weight));
                                   dots[k] += std::fma(std::fma(sum[1 + k], a, sum[0] * b), gamma, sum[0] * beta);
                                   const int channel = static_cast<int>(at);
-                                  if (term.map.scale && term.mean)
-                                      fold(term.map, channel, weight * gamma, term.mean[at], term.rstd[at],
-                                           static_cast<double>(pixels), sum[0], sum[1 + k]);
+                                  if (term.map.scale && term.mean) {
+                                      const bool made = !term.term.scale;  // z is what the norm made
+                                      const double rstd = term.rstd[at], by = weight * gamma;
+                                      fold(term.map, channel, made ? by * rstd : by, made ? 0.0 : term.mean[at],
+                                           made ? 1.0 : rstd, static_cast<double>(pixels), sum[0], sum[1 + k]);
+                                  }
                                   if (term.affine.gamma || term.affine.beta)
                                       put_affine(term.affine, channel, weight * sum[0],
                                                  weight * normed_sum(term.mean, term.rstd, term.term.scale,

@@ -1,6 +1,9 @@
 // The GPU's nodes of a mixed cell and their running statistics against plain loops, on the emulator in three orders of
 // the threads.
+#include <cstring>
+
 #include "tests/gpu/mixed_cell.h"
+#include "tests/gpu/stored.h"
 
 namespace nascent::test {
 namespace {
@@ -122,13 +125,41 @@ TEST_CASE_TEMPLATE("gpu nodes_forward", T, float, double) {
     }
 }
 
+TEST_CASE_TEMPLATE("gpu nodes_forward in the place of the only term", T, float, double, BFloat16) {
+    Numbers numbers(590);
+    for (const auto& [c, aligned] : {std::pair{16, true}, std::pair{24, true}, std::pair{5, false}}) {
+        CAPTURE(c);
+        const std::size_t channels = static_cast<std::size_t>(c);
+        constexpr std::size_t pixels = 70;
+        using V = kernels::Compute<T>;
+        const Guarded<V> scale = at_skew(numbers.uniform<V>(channels), aligned),
+                         shift = at_skew(numbers.uniform<V>(channels), aligned);
+        const Guarded<V> numbers_of_z = numbers.uniform<V>(pixels * channels);
+        std::vector<T> z(numbers_of_z.size()), y(z.size());
+        for (std::size_t i = 0; i < z.size(); i++)
+            if constexpr (std::is_same_v<T, BFloat16>)
+                z[i] = {simt::to_bf16(numbers_of_z[i])};
+            else
+                z[i] = numbers_of_z[i];
+        Counting device;
+        auto run = [&](T* to) {
+            const kernels::MixedTerm<T> term[] = {{z.data(), c, scale.data(), shift.data()}};
+            const kernels::MixedNode<T> node[] = {{to, c, term}};
+            kernels::nodes_forward<T>(device.stream(), pixels, c, node);
+        };
+        run(y.data());
+        run(z.data());
+        CHECK(std::memcmp(z.data(), y.data(), z.size() * sizeof(T)) == 0);
+    }
+}
+
 /// What is asked of a term: its map with batch statistics, in evaluation, or not; its weight's gradient.
 struct Asked {
     bool map, batch, dweight, affine;
 };
 Asked asked(int mode, std::size_t k) {
     const bool normed = k % 4 < 2;
-    if (mode == 0) return {normed, true, true, true};
+    if (mode == 0) return {true, true, true, true};           // z of those without a norm is what one made
     if (mode == 1) return {normed, false, k % 3 == 0, true};  // evaluation
     return {normed && k % 5 < 2, k % 5 == 0, k % 5 == 1, k % 8 == 0};
 }
@@ -209,11 +240,12 @@ TEST_CASE_TEMPLATE("gpu nodes_backward", T, float, double) {
                                 continue;
                             }
                             const Bounded mean = bounded(in.mean[channel]), rstd = bounded(in.rstd[channel]);
+                            const bool made = in.scale[i][k].size() == 0;
                             Bounded about = sz;
-                            about += minus * mean * s;
-                            const Bounded scale = weight * rstd, slope = minus * scale * rstd * rstd * about * share;
+                            if (!made) about = (about += minus * mean * s) * rstd * rstd;
+                            const Bounded scale = weight * rstd, slope = minus * scale * about * share;
                             Bounded shift = minus * scale * s * share;
-                            shift += minus * slope * mean;
+                            if (!made) shift += minus * slope * mean;
                             want[0].push_back(scale), want[1].push_back(slope), want[2].push_back(shift);
                         }
                         // Runs of up to 64 pixels of a thread in T, then in double, and one rounding of the result.

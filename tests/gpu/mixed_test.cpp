@@ -1,4 +1,6 @@
 // The GPU's passes of a mixed cell against plain loops, on the emulator in three orders of the threads.
+#include <cstring>
+
 #include "tests/gpu/mixed_cell.h"
 
 namespace nascent::test {
@@ -63,6 +65,35 @@ const std::vector<Case>& cases() {
     return all;
 }
 
+/// Pools by themselves, without norms, give the bits that they gave among all branches.
+template <class T>
+void check_pools_alone(const kernels::Stream& stream, int n, std::span<const kernels::Source<T>> sources,
+                       std::span<const kernels::Branch<T>> all) {
+    std::vector<kernels::Branch<T>> pools;
+    std::vector<std::size_t> sizes;
+    for (const kernels::Branch<T>& b : all) {
+        if (b.kind != max_pool && b.kind != avg_pool) continue;
+        const kernels::Source<T>& s = sources[static_cast<std::size_t>(b.source)];
+        sizes.push_back(static_cast<std::size_t>(n * b.out_h(s.h) * b.out_w(s.w) * b.c_out));
+        pools.push_back(b);
+    }
+    if (pools.empty()) return;
+    std::vector<Guarded<T>> z;
+    std::vector<Guarded<std::uint8_t>> tap;
+    std::vector<kernels::Branch<T>> alone = pools;
+    for (std::size_t i = 0; i < pools.size(); i++) {
+        z.emplace_back(sizes[i]), tap.emplace_back(pools[i].kind == max_pool ? sizes[i] : 0);
+        alone[i].mean = alone[i].rstd = nullptr, alone[i].scale = alone[i].shift = nullptr;
+    }
+    for (std::size_t i = 0; i < pools.size(); i++) alone[i].z = z[i].data(), alone[i].tap = data_of(tap[i]);
+    Workspace workspace(kernels::branches_forward_workspace<T>(stream, n, sources, alone));
+    kernels::branches_forward<T>(stream, n, 0, sources, alone, workspace.get());
+    for (std::size_t i = 0; i < pools.size(); i++) {
+        CHECK(std::memcmp(z[i].data(), pools[i].z, sizes[i] * sizeof(T)) == 0);
+        CHECK(std::equal(tap[i].begin(), tap[i].end(), pools[i].tap));
+    }
+}
+
 /// Returns the outputs.
 template <class T>
 std::vector<Guarded<T>> check_case(const Case& of, unsigned seed, Products products) {
@@ -100,6 +131,7 @@ std::vector<Guarded<T>> check_case(const Case& of, unsigned seed, Products produ
         kernels::branches_forward<T>(device.stream(), of.n, kEps, sources, branches, workspace.get());
         CHECK(device.launches == of.launches);
         CHECK(workspace.intact());
+        check_pools_alone<T>(device.stream(), of.n, sources, branches);
         std::vector<Guarded<T>> out;
         for (std::size_t b = 0; b < count; b++) {
             CAPTURE(b);

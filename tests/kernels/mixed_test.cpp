@@ -448,6 +448,14 @@ TEST_CASE_TEMPLATE("nodes weigh and sum, forward and backward", T, float, double
                     check_close(dense, want, 2 * all_terms + 6, "y");
                     for (std::size_t i = 0; i < y.size(); i++)  // channels beside the node's stay
                         if (i % static_cast<std::size_t>(y_pixel) >= c_count) CHECK(y[i] == T(7));
+                    if (all_terms == 1) {
+                        Guarded<T> in_place = z[0];
+                        MixedTerm<T> term[] = {terms[0]};
+                        term[0].z = in_place.data();
+                        const MixedNode<T> only[] = {{in_place.data(), channels, term}};
+                        nodes_forward<T>(stream, pixels, channels, only);
+                        CHECK((in_place.same_bits(dense) && in_place.intact()));
+                    }
                     std::vector<MixedTermGradient<T>> back;
                     Guarded<T> maps(3 * c_count * all_terms), dweight(all_terms), dgamma(c_count * all_terms),
                         dbeta(c_count * all_terms);
@@ -455,8 +463,10 @@ TEST_CASE_TEMPLATE("nodes weigh and sum, forward and backward", T, float, double
                     for (int t = 0; t < all_terms; t++) {
                         T* m = maps.data() + 3 * c_count * static_cast<std::size_t>(t);
                         MixedTermGradient<T> gradient{terms[t]};
-                        if (terms[t].scale || t == 2) gradient.map = {m, m + c_count, m + 2 * c_count};
-                        if (terms[t].scale && t != 1) gradient.mean = mean[t].data(), gradient.rstd = rstd[t].data();
+                        const bool made = t == 5;  // z is what the norm made
+                        if (terms[t].scale || t == 2 || made) gradient.map = {m, m + c_count, m + 2 * c_count};
+                        if (made || (terms[t].scale && t != 1))
+                            gradient.mean = mean[t].data(), gradient.rstd = rstd[t].data();
                         if (t != 3) gradient.dweight = dweight.data() + t;
                         const std::size_t first = c_count * static_cast<std::size_t>(t);
                         if (t != 3 && terms[t].affine.gamma)  // of 1 in evaluation
@@ -506,8 +516,9 @@ TEST_CASE_TEMPLATE("nodes weigh and sum, forward and backward", T, float, double
                                 CHECK((m[c_count + c] == 0 && m[2 * c_count + c] == 0));
                                 continue;
                             }
-                            const Real r = rstd[t][c], mu = mean[t][c];
-                            const Real slope = -w * r * r * r * (sz.value - mu * s.value) / count;
+                            const bool made = !terms[t].scale;
+                            const Real r = rstd[t][c], mu = made ? Real(0) : Real(mean[t][c]);
+                            const Real slope = -w * r * (made ? 1 : r * r) * (sz.value - mu * s.value) / count;
                             const Real off = 134 * eps * (sz.magnitude + s.magnitude) / count + 4 * eps;
                             CHECK(std::fabs(m[c] - w * r) <= 4 * eps);
                             CHECK(std::fabs(m[c_count + c] - slope) <= off);

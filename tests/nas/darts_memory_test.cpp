@@ -159,16 +159,21 @@ class Count {
         return kernels::nodes_backward_workspace<S>(stream(), state(size, 1), c, all);
     }
 
+    bool keeps_pools() const { return device_.kind() == DeviceKind::cpu; }
+    void pools(const darts::Cell& c) {
+        const std::size_t s = state(c.out_size, c.channels);
+        for (int from = 0; from < kLast; from++) store(s), take((s + 3) / 4), store(s);  // a maximum's place is a byte
+    }
     void forward(const darts::Cell& c) {
         const std::size_t s = state(c.out_size, c.channels), in = state(c.in_size, c.channels);
         store(state(c.out_size, c.out_channels));
-        for (int i = 0; i < 2; i++) store(in), norm(c.channels), store(in);
-        for (int from = 0; from < kLast; from++) {
-            store(s), store(s), take((s + 3) / 4);  // a maximum's place is a byte
-            norm(c.channels), norm(c.channels);
-        }
+        for (int i = 0; i < 2; i++) store(in), norm(c.channels);
+        for (int from = 0; from < kLast; from++) norm(c.channels), norm(c.channels);
         for (const darts::Edge& e : c.edges)
             for (int z = 0; z < (e.stride == 2 ? 7 : 6); z++) store(s), norm(c.channels);
+        if (keeps_pools()) pools(c);
+        const ScratchScope end(arena_);
+        if (!keeps_pools()) pools(c);
         const Inputs inputs = preprocessing(c);
         scratch({forward_work(inputs.sources, inputs.branches)});
         for (int from = 0; from < kLast; from++) {
@@ -192,6 +197,7 @@ class Count {
     void backward(const darts::Cell& c) {
         const ScratchScope end(arena_);
         take(weights());
+        if (!keeps_pools()) pools(c);
         for (int node = kLast; node >= 2; node--) {
             if (node < kLast) states_backward(c, {node});
             const std::size_t edges = count(c, &darts::Edge::to, node);

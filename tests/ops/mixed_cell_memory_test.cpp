@@ -3,6 +3,7 @@
 
 #include "engine/autograd/execution.h"
 #include "ops/mixed_cell.h"
+#include "tests/gpu_device.h"
 
 using namespace nascent;
 
@@ -32,14 +33,13 @@ struct Kept {
     std::size_t bytes;
     std::size_t norms;
 };
-Kept run(const CellShape& s, int n, int size) {
-    const auto device = make_device("cpu", 1);
-    Arena inputs(*device), arena(*device, std::size_t{1} << 38, false);
+Kept run(Device& device, const CellShape& s, int n, int size) {
+    Arena inputs(device), arena(device, std::size_t{1} << 38, false);
     std::vector<Tensor> parameters;
     std::size_t norms = 2;
     auto add = [&](const Shape& shape) {
         parameters.push_back(inputs.tensor(shape, DType::f32));
-        device->fill(parameters.back().data, 0, parameters.back().bytes());
+        device.fill(parameters.back().data, 0, parameters.back().bytes());
     };
     const std::int64_t c = s.channels;
     auto reduce = [&] { add({1, 1, c, c / 2}), add({1, 1, c, c / 2}); };
@@ -58,7 +58,7 @@ Kept run(const CellShape& s, int n, int size) {
     const int larger = s.reduce_before ? 2 * size : size;
     const Tensor before = inputs.tensor({n, larger, larger, c}, DType::f32);
     const Tensor previous = inputs.tensor({n, size, size, c}, DType::f32);
-    for (const Tensor& t : {before, previous}) device->fill(t.data, 0, t.bytes());
+    for (const Tensor& t : {before, previous}) device.fill(t.data, 0, t.bytes());
     ExecutionScope execution(arena);
     const Tensor y = mixed_cell(s, before, previous, {}, parameters, std::vector<CellNorm>(norms), true);
     CHECK(y.shape == Shape({n, size / s.edges[0].stride, size / s.edges[0].stride, 4 * c}));
@@ -67,21 +67,25 @@ Kept run(const CellShape& s, int n, int size) {
 
 }  // namespace
 
-TEST_CASE("the forward of a mixed cell keeps six tensors per edge, and pools once per state") {
+TEST_CASE("the forward of a mixed cell keeps six tensors per edge, and on the cpu pools once per state") {
     constexpr std::size_t edges = 14, outgoing = 5;  // states that an edge leaves: all but the last
     constexpr std::size_t norm = 2 * 16 * (sizeof(float) + sizeof(double));  // no rounding at 16 channels
     constexpr std::size_t norms = 2 + edges * 6 + 2 * outgoing;
-    for (int n : {1, 3})
-        for (int size : {8, 16}) {
-            // Of 16 channels in float32, as large as the cell's nodes.
-            const std::size_t state = static_cast<std::size_t>(n * size * size) * 16 * sizeof(float);
-            const std::size_t pools = outgoing * (2 * state + state / 4), z = edges * 6 * state, y = 4 * state;
-            const Kept normal = run(darts_cell(16, false, false), n, size);
-            CHECK(normal.bytes == y + 4 * state + z + pools + norms * norm);
-            CHECK(normal.norms == 2 + edges * 8);  // running statistics are every edge's
-            CHECK(run(darts_cell(16, false, true), n, size).bytes == normal.bytes);
-            // Its inputs are four times as large, and eight skips are convolutions.
-            const Kept reduction = run(darts_cell(16, true, false), n, 2 * size);
-            CHECK(reduction.bytes == y + 4 * 4 * state + z + 8 * state + pools + (norms + 8) * norm);
-        }
+    const auto cpu = make_device("cpu", 1), gpu = testing::gpu_device();
+    for (Device* device : {cpu.get(), gpu.get()})
+        for (int n : {1, 3})
+            for (int size : {8, 16}) {
+                if (!device || (device == gpu.get() && n * size > 8)) continue;  // the emulator is slow
+                // Of 16 channels in float32, as large as the cell's nodes.
+                const std::size_t state = static_cast<std::size_t>(n * size * size) * 16 * sizeof(float);
+                const std::size_t pools = device == cpu.get() ? outgoing * (2 * state + state / 4) : 0;
+                const std::size_t z = edges * 6 * state, y = 4 * state;
+                const Kept normal = run(*device, darts_cell(16, false, false), n, size);
+                CHECK(normal.bytes == y + 2 * state + z + pools + norms * norm);
+                CHECK(normal.norms == 2 + edges * 8);  // running statistics are every edge's
+                CHECK(run(*device, darts_cell(16, false, true), n, size).bytes == normal.bytes);
+                // Its inputs are four times as large, and eight skips are convolutions.
+                const Kept reduction = run(*device, darts_cell(16, true, false), n, 2 * size);
+                CHECK(reduction.bytes == y + 2 * 4 * state + z + 8 * state + pools + (norms + 8) * norm);
+            }
 }
