@@ -156,6 +156,7 @@ void Cell<S>::build_edges(int from) {
         if (pool.c_out == 0) {
             pool = {max ? BranchKind::max_pool : BranchKind::avg_pool, 0, width_};
             pool.stride = e.edge->stride;
+            if (op_.keeps_pools()) place_pool(place);
             if (op_.training) pool_norms_[place] = norm(width_);
             give(pool, pool_norms_[place]);
         }
@@ -219,20 +220,21 @@ Cell<S>::Cell(const MixedCell& op, Inputs in, int copy, const Sizes& sizes, cons
         build_edges(from);
         build_bypass(from);
     }
-    if (op.keeps_pools()) place_pools();
     keeping_ = nullptr;
 }
 
 template <class S>
+void Cell<S>::place_pool(std::size_t i) {
+    kernels::Branch<S>& pool = pools_[i];
+    const StateSize from = size(static_cast<int>(i / 2)), out{pool.out_h(from.h), pool.out_w(from.w)};
+    pool.z = nodes_tensor(out, seen_);
+    if (pool.kind == kernels::BranchKind::max_pool) pool.tap = taps(out, seen_);
+}
+
+template <class S>
 void Cell<S>::place_pools() {
-    for (std::size_t i = 0; i < pools_.size(); i++) {
-        kernels::Branch<S>& pool = pools_[i];
-        if (pool.c_out == 0) continue;
-        const int s = static_cast<int>(i / 2);
-        const StateSize out{pool.out_h(size(s).h), pool.out_w(size(s).w)};
-        pool.z = nodes_tensor(out, seen_);
-        if (pool.kind == kernels::BranchKind::max_pool) pool.tap = taps(out, seen_);
-    }
+    for (std::size_t i = 0; i < pools_.size(); i++)
+        if (pools_[i].c_out > 0) place_pool(i);
     for (EdgeBranch<S>& e : branches_)
         if (e.pooled())
             e.last = pools_[static_cast<std::size_t>(2 * e.edge->from + (e.op->kind == CellOpKind::max_pool ? 0 : 1))];

@@ -162,6 +162,7 @@ class Cell {
     void build_preprocessing();
     void check_affine(std::size_t gamma, int channels) const;
     void build_edges(int from);
+    void place_pool(std::size_t place);
     kernels::Branch<S> reduce(std::size_t parameter, int c_out) const;
     void build_bypass(int from);
     kernels::MixedTerm<S> bypass_term(const Bypass& b) const;
