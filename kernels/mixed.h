@@ -134,9 +134,9 @@ struct NormMap {
 
 /// A term on the way back. `map` (null: not wanted) becomes the weighed norm's gradient: with mean and rstd that of
 /// batch statistics, where a z without a scale is what the norm made, (what it read - mean) * rstd; without them
-/// (evaluation, or a term that has no norm) scale = weight * gamma * scale and slope = shift = 0. dweight[0] (overwritten; null: not wanted) is the sum of g * ((z * scale + shift) * gamma + beta),
-/// gamma's and beta's gradients (of a term with a gamma) are weight * sum of g * (z * scale + shift) and weight * sum
-/// of g.
+/// (evaluation, or a term that has no norm) scale = weight * gamma * scale and slope = shift = 0. dweight[0]
+/// (overwritten; null: not wanted) is the sum of g * ((z * scale + shift) * gamma + beta), gamma's and beta's gradients
+/// (of a term with a gamma) are weight * sum of g * (z * scale + shift) and weight * sum of g.
 template <class S>
 struct MixedTermGradient {
     MixedTerm<S> term;
