@@ -144,6 +144,30 @@ TEST_CASE("costs of a path are the sum of its blocks'") {
     CHECK_THROWS_AS(PathCosts(1, {{std::numeric_limits<std::int64_t>::max()}}), Error);
 }
 
+TEST_CASE("costs of a path by hand, and the largest that may be") {
+    const PathCosts c(10, {{3, -5, 7}, {-2}, {4, 4}});
+    CHECK(c.fixed() == 10);
+    CHECK(c.blocks() == 3);
+    for (int b = 0; b < 3; ++b) CHECK(c.choices(b).size() == std::size_t(b == 0 ? 3 : b));
+    CHECK(c.choices(0)[1] == -5);
+    CHECK(c.choices(1)[0] == -2);
+    CHECK(c.choices(2)[1] == 4);
+    CHECK(c.low() == 10 - 5 - 2 + 4);
+    CHECK(c.high() == 10 + 7 - 2 + 4);
+    CHECK(c.of(std::vector<int>{0, 0, 0}) == 10 + 3 - 2 + 4);
+    CHECK(c.of(std::vector<int>{1, 0, 1}) == c.low());
+    CHECK(c.of(std::vector<int>{2, 0, 1}) == c.high());
+    for (const std::vector<int>& none : {std::vector<int>{3, 0, 0}, {0, 1, 0}, {0, 0, 2}, {0, 0, 0, 0}})
+        CHECK_THROWS_AS(c.of(none), Error);
+    constexpr std::int64_t most = (std::int64_t{1} << 62) - 1;
+    CHECK(PathCosts(most - 1, {{-1, 1}}).high() == most);
+    CHECK(PathCosts(1 - most, {{1, -1}}).low() == -most);
+    CHECK_THROWS_AS(PathCosts(most, {{1}}), Error);
+    CHECK_THROWS_AS(PathCosts(most, {{-1}}), Error);  // magnitudes count, so that no partial sum is too large
+    CHECK_THROWS_AS(PathCosts(1, {{most, 0}}), Error);
+    CHECK_THROWS_AS(PathCosts(1, {{0, -most}}), Error);
+}
+
 TEST_CASE("shrunk spaces of chains") {
     const Space s = space("mobilenet");
     std::vector<std::vector<int>> ops(21, {4, 0});

@@ -151,6 +151,14 @@ TEST_CASE("MMRazor's subnet files") {
     CHECK(contains(refusal(s, with("layers.3.2", "layers.3.4")), "no such block"));
     CHECK(contains(refusal(s, with("layers.3.2", "layers.3.1")), "block 17 stands there twice"));
     CHECK(contains(refusal(s, with("layers.3.2", "layers.9999.1")), "expected a block of the space"));
+    CHECK(contains(refusal(s, with("layers.3.2", "layers.9.9")), "no such block"));
+    CHECK(contains(refusal(s, with("layers.3.2", "layers.3.x")), "expected a block of the space"));
+    CHECK(parse_architecture(s, with("layers.3.2", "layers.003.002")) == arch);
+    CHECK(contains(refusal(s, with("layers.3.2", "layers.3.0002")), "expected a block of the space"));
+    // A name has at most 16 parts.
+    CHECK(parse_architecture(s, with("backbone.layers.3.2", "a.a.a.a.a.a.a.a.a.a.a.a.backbone.layers.3.2")) == arch);
+    CHECK(contains(refusal(s, with("backbone.layers.3.2", "a.a.a.a.a.a.a.a.a.a.a.a.a.backbone.layers.3.2")),
+                   "at most 16 parts"));
     CHECK(contains(refusal(s, with("layers.3.2", "stage_4_block_2")), "line 37, column 1: expected one form of names"));
     CHECK(contains(refusal(s, with("shuffle_7x7", "shuffle_9x9")), "line 2, column 11: no operator"));
     CHECK(

@@ -194,6 +194,13 @@ TEST_CASE("errors in genotypes name the place and what was expected") {
     const std::string rest = "],normal_concat=[65],reduce=[('none',0),('none',1)],reduce_concat=[2]";
     CHECK(parse_genotype(many + rest).normal.size() == 2 * kMaxNodes);
     expect_error(many + ",('none',0)" + rest, {"more than 64 nodes"});
+    // All of them and both inputs can be put out.
+    std::string all = "0";
+    for (int state = 1; state < kInputs + kMaxNodes; ++state) all += "," + std::to_string(state);
+    for (const std::string& concat : {"[" + all + "]", std::string("range(66)"), std::string("range(0, 66)")})
+        CHECK(parse_genotype(many + replaced(rest, "[65]", concat)).normal_concat.size() == 66);
+    expect_error(many + replaced(rest, "[65]", "[" + all + ",0]"), {"normal_concat has too many states"});
+    expect_error(many + replaced(rest, "[65]", "range(67)"), {"state 67", "at most 64 nodes"});
 }
 
 TEST_CASE("mutilated genotypes are read or refused, never anything else") {
