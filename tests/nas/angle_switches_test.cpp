@@ -3,13 +3,17 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "engine/base/error.h"
 #include "engine/base/rng.h"
 #include "nas/algo/darts_paths.h"
+#include "nas/metric/correlation.h"
 #include "nas/metric/darts_angle_parts.h"
 
 using namespace nascent;
@@ -94,6 +98,74 @@ TEST_CASE("a table of switches") {
     CHECK_FALSE(to_json(c).text().empty());
 }
 
+TEST_CASE("a table of switches of NAS-Bench-201") {
+    using nb201::Op;
+    Nb201AngleTable table;
+    table.cells.push_back({.channels = 2, .ops = {}});
+    std::uint32_t i = 0;
+    for (auto& edge : table.cells[0].ops) {
+        for (Op op : {Op::nor_conv_1x1, Op::nor_conv_3x3}) edge[static_cast<std::size_t>(op)] = drawn(i++, 4, 1);
+    }
+    table.fixed = drawn(i++, 2, 1);
+    using Identity = AngleRules::Identity;
+    using Blocked = AngleRules::Blocked;
+    struct Row {
+        AngleRules base;
+        std::array<AngleRules, 3> others;
+        std::array<const char*, 3> names;
+    };
+    for (const Row& row : {Row{{true, Identity::none, Blocked::zero},
+                               {{{false, Identity::none, Blocked::zero},
+                                 {true, Identity::eye, Blocked::zero},
+                                 {true, Identity::none, Blocked::fixed_only}}},
+                               {"pools off", "identity eye", "cells without a path: fixed blocks"}},
+                           Row{{false, Identity::eye, Blocked::fixed_only},
+                               {{{true, Identity::eye, Blocked::fixed_only},
+                                 {false, Identity::none, Blocked::fixed_only},
+                                 {false, Identity::eye, Blocked::zero}}},
+                               {"pools on", "identity none", "cells without a path: 0"}}}) {
+        const AngleComparison c = compare_switches(table, row.base);
+        REQUIRE(c.variants.size() == 4);
+        CHECK(c.variants[0].angles == Nb201Angle(table, row.base).all_angles());
+        for (std::size_t v = 0; v < 3; ++v) {
+            CHECK(c.variants[v + 1].name == row.names[v]);
+            CHECK(c.variants[v + 1].angles == Nb201Angle(table, row.others[v]).all_angles());
+            CHECK(c.variants[v + 1].angles != c.variants[0].angles);
+        }
+    }
+}
+
+TEST_CASE("comparisons of angles by hand, as text and as JSON") {
+    const AngleComparison c = compare({{"up", {1, 2, 4}}, {"down", {5, 3, 1}}, {"mixed", {0, 2, 1}}});
+    const double third = kendall_tau_b(std::vector<double>{1, 2, 3}, std::vector<double>{0, 2, 1}).value;
+    CHECK(third == doctest::Approx(1.0 / 3).epsilon(1e-15));
+    const std::vector<double> mean = {7.0 / 3, 3, 1};
+    const std::vector<std::vector<double>> tau = {{1, -1, third}, {-1, 1, -third}, {third, -third, 1}};
+    CHECK(c.best == std::vector<int>{2, 0, 1});
+    REQUIRE(c.tau.size() == 3);
+    const auto j = nlohmann::json::parse(to_json(c).text());
+    CHECK(j.size() == 3);
+    const std::string matrix = tau_text(c), list = to_text(c);
+    for (std::size_t v = 0; v < 3; ++v) {
+        const std::string& name = c.variants[v].name;
+        CHECK(c.mean[v] == doctest::Approx(mean[v]).epsilon(1e-15));
+        CHECK(j.at(name).at("mean") == c.mean[v]);
+        CHECK(j.at(name).at("best") == c.best[v]);
+        std::string line = fmt::format("{:>3} {:<36}", v + 1, name);
+        for (std::size_t w = 0; w < 3; ++w) {
+            CHECK(c.tau[v][w] == doctest::Approx(tau[v][w]).epsilon(1e-15));
+            CHECK(j.at(name).at("tau_b").at(c.variants[w].name) == c.tau[v][w]);
+            line += fmt::format(" {:>7.4f}", tau[v][w]);
+        }
+        CHECK(matrix.find("\n" + line + "\n") != std::string::npos);
+        CHECK(list.find(fmt::format("\n{:<36} {:>10.6f} {:>8.4f} {:>6}\n", name, mean[v], tau[v][0], c.best[v])) !=
+              std::string::npos);
+    }
+    CHECK(matrix.find("       1       2       3\n") != std::string::npos);
+    CHECK(std::count(matrix.begin(), matrix.end(), '\n') == 4);
+    CHECK(std::count(list.begin(), list.end(), '\n') == 4);
+}
+
 TEST_CASE("a table of switches of a chain") {
     std::vector<std::vector<BottleneckSums>> blocks(5, std::vector<BottleneckSums>(3));
     std::uint32_t i = 1000;
@@ -147,6 +219,17 @@ TEST_CASE("a table of switches of a chain") {
     CHECK_THROWS_AS(anglenas.angle(std::vector<int>{0, 1}), Error);
     CHECK_THROWS_AS(anglenas.angle(std::vector<int>{0, 1, 2, 3, 1}), Error);
     CHECK_THROWS_AS(compare({{"a", {1, 2}}, {"b", {1}}}), Error);
+    ChainTable priced = table({});
+    priced.base_cost = 1000;
+    std::int64_t expected = 1000, least = 1000;
+    for (std::size_t b = 0; b < 5; ++b) {
+        for (std::size_t c = 0; c < 4; ++c)
+            priced.blocks[b][c].cost = static_cast<std::int64_t>(20 + 30 * b + 5 * (c * 3 % 4));
+        expected += priced.blocks[b][arch[b] < 0 ? 3 : static_cast<std::size_t>(arch[b])].cost;
+        least += static_cast<std::int64_t>(20 + 30 * b);
+    }
+    CHECK(cost_of(priced, arch) == expected);
+    CHECK(cheapest(priced) == least);
     ChainTable twice = table({});
     twice.blocks[1][0].op = 1;
     CHECK_THROWS_AS(ChainAngle{twice}, Error);

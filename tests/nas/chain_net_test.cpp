@@ -195,6 +195,23 @@ TEST_CASE("every layer of a chain reads what stands before it") {
     }
 }
 
+TEST_CASE("a chain drops out where its style says so") {
+    for (std::string_view name : kSpaces) {
+        const Space s = space(name);
+        for (const double rate : {0.0, 0.25}) {
+            Style style = supernet_style(s);
+            style.dropout = rate;
+            int dropouts = 0;
+            for (const Layer& l : supernet(s, style).layers) {
+                if (l.kind != LayerKind::dropout) continue;
+                ++dropouts;
+                CHECK(l.rate == rate);
+            }
+            CHECK(dropouts == (rate > 0));
+        }
+    }
+}
+
 TEST_CASE("inner widths of ShuffleNet blocks") {
     // Block, first out of its stage: MMRazor halves, the original keeps the input's width in the projection.
     const Space original = space("shufflenet"), mm = space("shufflenet-mmrazor");

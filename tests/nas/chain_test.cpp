@@ -67,6 +67,10 @@ TEST_CASE("channel scales") {
     const Architecture plain = parse_architecture(s, ops);
     CHECK(plain.scales == std::vector<int>(20, kUnscaled));
     CHECK(parse_architecture(s, to_string(plain)) == plain);
+    const std::string ends = "0 7" + scales.substr(3);  // the narrowest and the widest
+    CHECK(parse_architecture(s, ops + " / " + ends).scales[0] == 0);
+    CHECK(contains(refusal(s, ops + " / -1 5 3"), "of block 0, found -1"));
+    CHECK(contains(refusal(s, ops + " / ,6 5 3"), "of block 0, found ','"));
     CHECK(contains(refusal(s, ops + " / 8 5 3"), "expected the channel scale 0..7 of block 0, found 8"));
     CHECK(contains(refusal(s, ops + " / 6 5 3"), "of block 3, the text ends there"));
     CHECK(contains(refusal(space("shufflenet"), ops + " / " + scales), "expected nothing after the operators"));
@@ -87,6 +91,7 @@ TEST_CASE("what is no architecture of a chain is refused with the place and what
     CHECK(contains(refusal(s, "(2, shuffle_9x9)"), "nearest: shuffle_3x3"));
     CHECK(contains(refusal(s, "(2, 99999999999)"), "no operator of the space shufflenet is called '99999999999'"));
     CHECK(contains(refusal(s, "2,,1"), "block 1"));
+    CHECK(contains(refusal(s, ",2"), "column 1: expected the operator of block 0"));
     CHECK(contains(refusal(s, std::string(kReadme) + " 1"),
                    "expected nothing after the operators of 20 blocks, found '1'"));
     CHECK(contains(refusal(s, std::string(kReadme).substr(0, 59)), "expected ')', the text ends there"));
@@ -155,6 +160,11 @@ TEST_CASE("MMRazor's subnet files") {
     CHECK(contains(refusal(s, with("layers.3.2", "layers.3.x")), "expected a block of the space"));
     CHECK(parse_architecture(s, with("layers.3.2", "layers.003.002")) == arch);
     CHECK(contains(refusal(s, with("layers.3.2", "layers.3.0002")), "expected a block of the space"));
+    // A comment begins behind a blank.
+    CHECK(parse_architecture(s, with("shuffle_7x7\n", "shuffle_7x7 #x\n")) == arch);
+    CHECK(parse_architecture(s, "#x\n" + yaml) == arch);
+    CHECK(parse_architecture(s, yaml + "# and no more") == arch);
+    CHECK(contains(refusal(s, with("shuffle_7x7\n", "shuffle_7x7# x\n")), "found '#'"));
     // A name has at most 16 parts.
     CHECK(parse_architecture(s, with("backbone.layers.3.2", "a.a.a.a.a.a.a.a.a.a.a.a.backbone.layers.3.2")) == arch);
     CHECK(contains(refusal(s, with("backbone.layers.3.2", "a.a.a.a.a.a.a.a.a.a.a.a.a.backbone.layers.3.2")),

@@ -62,6 +62,17 @@ TEST_CASE("codes and genotypes go over into each other") {
 }
 
 TEST_CASE("what is no code says why") {
+    for (int node = 0, edge = 0; node < kNodes; ++node) {
+        for (int from = 0; from < kInputs + node; ++from, ++edge) {
+            const EdgePlace place = kEdgePlaces.at(static_cast<std::size_t>(edge));
+            CHECK((place.node == node && place.from == from));
+        }
+    }
+    Code code = published_codes()[0].code;
+    for (const int op : {kPrimitives - 1, kPrimitives}) {
+        code.reduce[0] = static_cast<std::uint8_t>(op);
+        CHECK(valid(code) == (op < kPrimitives));
+    }
     CHECK(contains(message("5 4 6"), "3 numbers; expected 28"));
     CHECK(contains(message("5 4 68"), "column 5"));
     CHECK(contains(message(std::string(60, '1')), "column 1"));

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -175,4 +176,16 @@ TEST_CASE("search networks") {
     CHECK(cell_params(imagenet) == List{18336, 18592, 50496, 50496, 52544, 156288, 156288, 164480});
     CHECK(part_params(imagenet, Part::head) == 257000);
     CHECK(cost_of(imagenet).macs() == 144392832);
+}
+
+TEST_CASE("what each convention counts of a DARTS network") {
+    Cost cost;
+    cost.conv_macs = 1000000, cost.linear_macs = 10000, cost.linear_outputs = 100, cost.batch_norm_outputs = 7,
+    cost.relu_outputs = 1;
+    const auto j = nlohmann::json::parse(macs_json(cost).text());
+    CHECK(j.size() == 4);
+    CHECK(j.at("mac") == 1010000);
+    CHECK(j.at("conv") == 1000000);
+    CHECK(j.at("pc_darts") == 1010000 + 2 * 7 + 1);
+    CHECK(j.at("thop") == 1000000 + 2 * 10000 - 100);
 }

@@ -106,6 +106,39 @@ TEST_CASE("softmax in rows") {
     CHECK_THROWS_AS(derive_genes(alphas), Error);
 }
 
+TEST_CASE("PC-DARTS's betas share out each node's edges") {
+    // Of two nodes; softmaxes of {0, ln 3} and {0, 0, ln 2}, the second with a shift that changes nothing.
+    const std::vector<double> betas = {0, std::log(3.0), 900, 900, 900 + std::log(2.0)}, expected = {1, 3, 1, 1, 2};
+    const std::vector<double> shares = softmax_edges(betas);
+    REQUIRE(shares.size() == 5);
+    std::vector<double> weights(5 * kPrimitives);
+    for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<double>(i + 1);
+    const std::vector<double> weighed = weigh_edges(weights, betas);
+    REQUIRE(weighed.size() == weights.size());
+    for (std::size_t e = 0; e < 5; ++e) {
+        CHECK(shares[e] == doctest::Approx(expected[e] / 4).epsilon(1e-12));  // ln 2 next to 900 has 2e-13 of error
+        for (std::size_t i = e * kPrimitives; i < (e + 1) * kPrimitives; ++i)
+            CHECK(weighed[i] == weights[i] * shares[e]);
+    }
+    auto refused = [](ErrorKind kind, const std::vector<double>& b) {
+        return error_of(kind, [&] { softmax_edges(b); });
+    };
+    CHECK(contains(refused(ErrorKind::usage, {0, 0, 0, 0}), "4 betas are not those of a cell's edges"));
+    for (const double bad : {NAN, INFINITY, -INFINITY}) {
+        CHECK(contains(refused(ErrorKind::runtime, {0, bad, 0, 0, 0}), "beta of edge 1 is"));
+        CHECK(contains(refused(ErrorKind::runtime, {0, 0, 0, 0, bad}), "beta of edge 4 is"));
+    }
+    CHECK_THROWS_AS(weigh_edges(weights, std::vector<double>{0, 0}), Error);
+}
+
+TEST_CASE("cells of more nodes than text may have are not derived") {
+    auto genes = [](int nodes) {
+        return derive_genes(std::vector<double>(static_cast<std::size_t>(edge_count(nodes) * kPrimitives))).size();
+    };
+    for (const int nodes : {1, 2, 5, kMaxNodes}) CHECK(genes(nodes) == 2 * static_cast<std::size_t>(nodes));
+    CHECK_THROWS_AS(genes(kMaxNodes + 1), Error);
+}
+
 TEST_CASE("skip-connects of published cells and collapse") {
     struct Row {
         const char* name;

@@ -167,6 +167,20 @@ TEST_CASE("edges of cells: strides, order, drop path") {
             }
         }
     }
+    // Of PC-DARTS only the strided edges pool what goes round their operators.
+    const Net partial = search_net(search_config("cifar10"), {.partial = 4});
+    for (const Cell& c : partial.cells) {
+        for (std::size_t e = 0; e < c.edges.size(); ++e) {
+            const std::string name = fmt::format("cells.{}._ops.{}.mp", c.index, e);
+            const auto pools = std::count_if(partial.layers.begin(), partial.layers.end(),
+                                             [&](const Layer& l) { return l.name == name; });
+            CHECK(pools == (c.edges[e].stride == 2));
+            if (pools)
+                CHECK((layer(partial, name).in == c.channels * 3 / 4 && layer(partial, name).out_size.h == c.out_size));
+        }
+    }
+    CHECK((SearchCell{}.operators() == 8 && SearchCell{.none = false}.operators() == 7));
+    CHECK((SearchCell{}.first_op() == 0 && SearchCell{.none = false}.first_op() == 1));
     const Net other = search_net({.channels = 8, .layers = 3, .stem_multiplier = 2}, {.nodes = 3, .multiplier = 2});
     CHECK(other.cells[0].edges.size() == 9);
     CHECK(other.cells[0].concat == std::vector<int>{3, 4});

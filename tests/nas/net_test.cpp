@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 
@@ -223,4 +224,26 @@ TEST_CASE("labels of a drawing lie inside it and apart from each other") {
             CHECK((a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top));
         }
     }
+}
+
+TEST_CASE("costs of NAS-Bench-201's layers by hand") {
+    using nb201::LayerKind;
+    const std::vector<nb201::Layer> layers = {
+        {.kind = LayerKind::conv, .name = "a", .block = 0, .in = 3, .out = 4, .kernel = 3, .out_size = 5, .bias = true},
+        {.kind = LayerKind::conv, .name = "b", .block = 0, .in = 4, .out = 2, .out_size = 5},
+        {.kind = LayerKind::batch_norm, .name = "c", .block = 0, .in = 2, .out = 2, .out_size = 5},
+        {.kind = LayerKind::linear, .name = "d", .block = 1, .in = 6, .out = 10, .bias = true}};
+    const Cost cost = cost_of(layers);
+    const std::int64_t a = 3 * 4 * 9, b = 4 * 2, d = 6 * 10;
+    CHECK(cost.params == a + 4 + b + 2 * 2 + d + 10);
+    const std::int64_t macs = (a + b) * 25 + d;
+    const auto j = nlohmann::json::parse(macs_json(cost).text());
+    CHECK(j.size() == 3);
+    CHECK(j.at("mac") == macs);
+    CHECK(j.at("nb201") == macs + 4 * 25 + 10);
+    CHECK(j.at("thop") == macs + 4 * 25 + (6 - 1) * 10);  // multiplications and additions of the linear layer
+    const auto k = nlohmann::json::parse(cost_json(nb201::Architecture{}, cost).text());
+    CHECK(k.at("params") == cost.params);
+    CHECK(k.at("macs") == j);
+    CHECK(contains(cost_text(nb201::Architecture{}, cost), fmt::format("nb201 {:>12}", macs + 4 * 25 + 10)));
 }

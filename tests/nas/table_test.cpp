@@ -157,3 +157,24 @@ TEST_CASE("mutilated tables are read or refused, never anything else") {
     CHECK(refused > 100);
     MESSAGE(read << " read, " << refused << " refused");
 }
+
+TEST_CASE("ranks, and the column of a data set") {
+    CHECK(rank_of({}, 5) == 1);
+    CHECK(rank_of({5, 7, 5, 9}, 9) == 1);
+    CHECK(rank_of({5, 7, 5, 9}, 5) == 3);
+    const BenchmarkTable table = BenchmarkTable::parse(csv(), "table.csv");
+    const int id = 97 * 3 + 40;  // of the accuracies 0.5..96.5 by id, how many are above 40.5
+    int above = 0;
+    for (int i = 0; i < kArchitectures; ++i) above += i % 97 > 40;
+    CHECK(table.standing("accuracy", id).accuracy == 40.5);
+    CHECK(table.standing("accuracy", id).rank == 1 + above);
+    int said = 0;
+    auto say = [&](const std::string&) { ++said; };
+    CHECK(chosen_column(table, "accuracy", 10, say) == "accuracy");
+    CHECK(said == 0);
+    const BenchmarkTable of_ten =
+        BenchmarkTable::parse(csv([](auto& lines) { lines[0] = "index,arch,cifar10_test_200,note"; }), "table.csv");
+    CHECK(chosen_column(of_ten, "", 10, say) == "cifar10_test_200");
+    CHECK(said == 1);
+    CHECK_THROWS_AS(chosen_column(of_ten, "", 100, say), Error);
+}
