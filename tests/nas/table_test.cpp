@@ -82,6 +82,9 @@ TEST_CASE("a wrong table is refused with file, line and column") {
     has(refusal("arch,a,a\n"), "column 3: 'a' is there twice");
     has(refusal("arch,,a\n"), "column 2");
     has(refusal("arch,accuracy\n"), "0 of 15625");
+    has(refusal("arch,accuracy\n" + nb201::to_string(Architecture::from_id(0)) + ",1\n"),
+        "1 of 15625 architectures; the first missing one is " + nb201::to_string(Architecture::from_id(1)));
+    has(refusal("arch\n\nx\n"), "line 2, column arch");  // of one column, an empty line is a row
     has(refusal(csv([](auto& lines) { lines.erase(lines.begin() + 100); })),
         "15624 of 15625 architectures; the first missing one is |");
     has(refusal(with(4, "3," + arch3 + ",1,x")), "table.csv, line 5, column arch: " + arch3 + " is also on line 4");
@@ -172,8 +175,13 @@ TEST_CASE("ranks, and the column of a data set") {
     auto say = [&](const std::string&) { ++said; };
     CHECK(chosen_column(table, "accuracy", 10, say) == "accuracy");
     CHECK(said == 0);
-    const BenchmarkTable of_ten =
-        BenchmarkTable::parse(csv([](auto& lines) { lines[0] = "index,arch,cifar10_test_200,note"; }), "table.csv");
+    const BenchmarkTable of_ten = BenchmarkTable::parse(csv([](auto& lines) {
+                                                            for (std::string& line : lines)
+                                                                line = line.substr(line.find(',') + 1);
+                                                            lines[0] = "arch,cifar10_test_200,note";
+                                                        }),
+                                                        "table.csv");
+    CHECK(of_ten.accuracy("cifar10_test_200") == table.accuracy("accuracy"));
     CHECK(chosen_column(of_ten, "", 10, say) == "cifar10_test_200");
     CHECK(said == 1);
     CHECK_THROWS_AS(chosen_column(of_ten, "", 100, say), Error);
