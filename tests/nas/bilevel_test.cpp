@@ -1,10 +1,14 @@
-// Steps of a search that leave the alphas alone.
+// Steps of a search that leave the alphas alone, and candidates of random search.
 #include "nas/algo/bilevel.h"
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
+#include <cstdlib>
 #include <cstring>
 
+#include "nas/algo/rsps.h"
 #include "nas/algo/search_pictures.h"
 #include "nas/supernet/initialise.h"
 
@@ -85,4 +89,59 @@ TEST_CASE("a step may leave the alphas alone") {
         search.trainer.step();
         CHECK(search.trainer.alphas() != alphas);
     }
+}
+
+TEST_CASE("operators are chosen uniformly, edge by edge") {
+    constexpr int kDraws = 3000, edges = 6, operators = 5;
+    ArchDraw draw{7};
+    std::array<std::array<int, operators>, edges> hits{};
+    int equal = 0;
+    for (int number = 0; number < kDraws; number++) {
+        draw.begin(Pass::weights, 0, number);
+        const std::vector<int> chosen = uniform_choice(draw, 0, edges, operators);
+        REQUIRE(chosen.size() == edges);
+        for (std::size_t e = 0; e < edges; e++) hits[e].at(static_cast<std::size_t>(chosen[e]))++;
+        equal += chosen[0] == chosen[1];
+        CHECK(uniform_choice(draw, 0, edges, operators) == chosen);
+        // Edge e's is element e of the matrix's draws in the architectures' stream.
+        for (std::uint32_t e = 0; e < edges; e++) {
+            const Random r(7, RandomStream::architecture, draw.step, ArchDraw::first(0) + e);
+            CHECK(chosen[e] == static_cast<int>(r.below(0, operators)));
+        }
+    }
+    // 600 expected of each, deviation 22.
+    for (const auto& edge : hits)
+        for (int n : edge) CHECK(std::abs(n - kDraws / operators) < 5 * 22);
+    CHECK(std::abs(equal - kDraws / operators) < 5 * 22);
+}
+
+TEST_CASE("of random candidates the one that classifies the largest share of its batch is chosen") {
+    Search search("smoke/rsps");
+    const AlphaMatrix matrix = space_of(search.config).matrices().at(0);
+    const BatchSource source = search.pictures.valid(search.config);
+    const auto never = [] { return false; };
+    const auto seed = static_cast<std::uint64_t>(search.config.run.seed);
+    auto share = [&](std::int64_t number) {
+        const Score s = search.trainer.evaluate_candidate(source, number);
+        return static_cast<double>(s.top1) / static_cast<double>(s.pictures);
+    };
+    bool one_hit = false, some_missed = false;
+    for (const auto& [epoch, count] : {std::pair{0, 1}, {0, 12}, {2, 12}, {5, 7}, {9, 3}}) {
+        std::int64_t best = epoch * count;
+        for (std::int64_t number = best; number < epoch * count + count; number++) {
+            if (share(number) > share(best)) best = number;
+            some_missed = some_missed || share(number) < share(best);
+        }
+        one_hit = one_hit || share(best) > 0;
+        const auto found = choose_candidate(search.trainer, source, seed, epoch, count, matrix, never);
+        REQUIRE(found);
+        ArchDraw draw{seed};
+        draw.begin(Pass::selection, epoch, best);
+        CHECK(found->chosen == uniform_choice(draw, 0, 6, 5));
+        CHECK(static_cast<double>(found->score.top1) / static_cast<double>(found->score.pictures) == share(best));
+    }
+    CHECK(one_hit);
+    CHECK(some_missed);
+    CHECK(!choose_candidate(search.trainer, source, seed, 0, 3, matrix, [] { return true; }));
+    CHECK(!choose_candidate(search.trainer, source, seed, 0, 0, matrix, never));
 }

@@ -4,9 +4,11 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "engine/base/error.h"
 #include "nas/algo/gene_spaces.h"
@@ -90,6 +92,47 @@ TEST_CASE("paths are uniform over two inputs and seven operators") {
             }
         }
     }
+}
+
+TEST_CASE("operators of all inputs of all nodes of both cells are drawn independently") {
+    // Of each node of each cell the operators of its two inputs, in pairs: 49 combinations alike, chi-square of 48
+    // degrees of freedom; mean, six deviations and more.
+    constexpr int kDraws = 6000;
+    constexpr std::size_t kSlots = 4 * kNodes;
+    std::vector<std::array<int, kSlots>> seen;
+    for (int step = 0; step < kDraws; ++step) {
+        auto& values = seen.emplace_back();
+        const Code code = training_path(2, step);
+        std::size_t slot = 0;
+        for (bool reduction : {false, true})
+            for (int node = 0; node < kNodes; ++node)
+                for (int from = 0; from < kInputs + node; ++from)
+                    if (const int op = code.cell(reduction)[static_cast<std::size_t>(edge_index(node, from))])
+                        values.at(slot++) = op - 1;
+        REQUIRE(slot == kSlots);
+    }
+    for (std::size_t a = 0; a < kSlots; ++a)
+        for (std::size_t b = 0; b < a; ++b) {
+            CAPTURE(a);
+            CAPTURE(b);
+            std::array<int, 49> both{};
+            for (const auto& v : seen) ++both[static_cast<std::size_t>(v[a] * 7 + v[b])];
+            double chi = 0;
+            for (int n : both) chi += std::pow(n - kDraws / 49.0, 2) / (kDraws / 49.0);
+            CHECK(chi < 48 + 6 * std::sqrt(96.0) + 12);
+        }
+}
+
+TEST_CASE("a choice without replacement takes a draw for each place but the last") {
+    std::map<std::vector<int>, int> seen;
+    for (std::uint64_t step = 0; step < 6000; ++step) {
+        PhiloxDraws random(3, RandomStream::test, step);
+        ++seen[random.choice(4, 2)];
+        const Random fourth(3, RandomStream::test, step, 3);  // after the elements 0 to 2
+        CHECK(random.below(1000) == static_cast<int>(fourth.below(0, 1000)));
+    }
+    CHECK(seen.size() == 12);  // ordered pairs, 500 expected of each, deviation 21.4
+    for (const auto& [pair, n] : seen) CHECK(std::abs(n - 500) < 6 * 21.4);
 }
 
 TEST_CASE("repair in shrunk spaces") {

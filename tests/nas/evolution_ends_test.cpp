@@ -8,6 +8,7 @@
 #include <set>
 
 #include "engine/base/error.h"
+#include "nas/algo/gene_spaces.h"
 #include "tests/nas/gene_landscapes.h"
 
 using namespace nascent;
@@ -100,6 +101,16 @@ TEST_CASE("a gene changes where the draw is below the probability, not where it 
     CHECK(Nb201Genes().mutate(parent, first, again)[0] == 77);
     NumpyRandom third(5);
     CHECK(Nb201Genes().mutate(parent, std::nextafter(first, 2), third)[0] != 77);
+    // The other spaces too.
+    const ChainTable table{{}, 0, {{{7, {}, 0}}, {{7, {}, 0}}}};
+    const ChainGenes chain(table, -1);
+    const DartsGenes darts(DartsGenes::imagenet(), {});
+    const Genes codes(28, 0);
+    NumpyRandom at(5), above(5), darts_at(5), darts_above(5);
+    CHECK(chain.mutate({0, 0}, first, at)[0] == 0);
+    CHECK(chain.mutate({0, 0}, std::nextafter(first, 2), above)[0] == 7);
+    CHECK(darts.mutate(codes, first, darts_at)[0] == 0);
+    CHECK(darts.mutate(codes, std::nextafter(first, 2), darts_above)[0] != 0);
 }
 
 TEST_CASE("a draw that finds nothing new is tried as often as patience says") {
