@@ -91,6 +91,28 @@ TEST_CASE("a step may leave the alphas alone") {
     }
 }
 
+TEST_CASE("an epoch's evaluation is that of its own batches") {
+    Search search("smoke/darts-1st");
+    const BatchSource source = search.pictures.valid(search.config);
+    REQUIRE(source.steps_per_epoch > 1);
+    const auto never = [] { return false; };
+    for (std::int64_t epoch : {0, 2}) {
+        Score sum;
+        for (std::int64_t i = 0; i < source.steps_per_epoch; i++) {
+            const Score batch = search.trainer.evaluate_candidate(source, epoch * source.steps_per_epoch + i);
+            sum.add(batch.mean_loss(), batch);
+        }
+        const Score all = search.trainer.evaluate(source, epoch, never);
+        CHECK(all.pictures == static_cast<std::int64_t>(search.pictures.halves.valid.size()));
+        CHECK(all.top1 == sum.top1);
+        CHECK(all.top5 == sum.top5);
+        CHECK(all.loss == doctest::Approx(sum.loss).epsilon(1e-13));
+    }
+    int batches = 0;
+    const Score stopped = search.trainer.evaluate(source, 0, [&] { return ++batches > 1; });
+    CHECK(stopped.pictures == 2);
+}
+
 TEST_CASE("operators are chosen uniformly, edge by edge") {
     constexpr int kDraws = 3000, edges = 6, operators = 5;
     ArchDraw draw{7};

@@ -37,6 +37,26 @@ TEST_CASE("training paths of the published DARTS code") {
     CHECK_NOTHROW(numpy_training_path(0xffffffffu - 27, 0));
 }
 
+TEST_CASE("one cell for all: each edge by the first draw after a seed of its own, repaired by the last generator") {
+    EdgeOperators operators = all_operators();
+    operators[4] = {0, 2, 7};
+    for (int step : {0, 3}) {
+        CellCode want{};
+        NumpyRandom random(0);
+        for (std::size_t e = 0; e < kEdges; ++e) {
+            random = NumpyRandom(static_cast<std::uint32_t>(6 + 14 * step + static_cast<int>(e)));
+            const auto& ops = operators[e];
+            want[e] =
+                static_cast<std::uint8_t>(ops[static_cast<std::size_t>(random.below(static_cast<int>(ops.size())))]);
+        }
+        repair(want, operators, random);
+        NumpyRandom left(99);
+        CHECK(numpy_training_cell(6, step, operators, &left) == want);
+        CHECK(left.state() == random.state());
+        CHECK(numpy_training_cell(6, step, operators) == want);
+    }
+}
+
 TEST_CASE("first candidates of the published DARTS search") {
     // Ten candidates of 28 genes are drawn before the first is repaired.
     const DartsGenes space(DartsGenes::cifar10(), {});
