@@ -160,3 +160,9 @@ TEST_CASE("the base is replaced where more operators were counted than the limit
     }
     CHECK(replaced == std::vector<bool>{false, false, true, false});  // 25, 50, 75, 100
 }
+
+TEST_CASE("operators that are truly alike rank in their order") {
+    const auto ranks = nb201_true_ranks(nb201_operators(), std::vector<double>(nb201::kArchitectures, 70.0));
+    REQUIRE(ranks.size() == 30);
+    for (const auto& [which, rank] : ranks) CHECK(rank == which.layer * 5 + which.op + 1);
+}
