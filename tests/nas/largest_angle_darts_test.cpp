@@ -6,6 +6,7 @@
 #include <chrono>
 #include <limits>
 #include <map>
+#include <string>
 
 #include "engine/base/error.h"
 #include "nas/algo/darts_optimum.h"
@@ -89,6 +90,8 @@ TEST_CASE("the largest angle in small DARTS spaces is the best of all candidates
                     high = std::max(high, cost);
                 }
             }
+            CHECK_THROWS_WITH_AS(DartsProblem(angle, costs, low - 1, operators),
+                                 doctest::Contains(std::to_string(low).c_str()), Error);
             for (std::int64_t limit : {low, low + (high - low) / 5, low + (high - low) / 2, std::int64_t{-1}})
                 best[limit];
             for (std::size_t n = 0; n < cells.size(); ++n) {

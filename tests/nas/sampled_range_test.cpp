@@ -104,7 +104,7 @@ TEST_CASE("what is drawn to be looked at is a function of seed and epoch, and no
     CHECK(std::set<double>(shown.begin(), shown.end()).size() > 10);
     auto rule = make_arch_rule(options(Algo::drnas));  // seed 3
     for (Pass pass : {Pass::architecture, Pass::weights, Pass::evaluation}) {
-        for (std::int64_t back : {0, 1}) {
+        for (std::int64_t back : {-1, 0, 1}) {
             Numbers searched;
             for (std::int64_t number = 1; number <= kEpochs; number++) {
                 const Numbers w = weights_of(*rule, *device, alphas, 0, pass, 0, number - back);
