@@ -113,6 +113,25 @@ TEST_CASE("an epoch's evaluation is that of its own batches") {
     CHECK(stopped.pictures == 2);
 }
 
+TEST_CASE("a label is hit among the first of seven different logits where sorting puts it there") {
+    auto device = make_device("cpu", 1);
+    Arena arena(*device);
+    ExecutionScope execution(arena);
+    const Tensor logits = empty({1, 7}, DType::f32), label = empty({1}, DType::i32);
+    for (int factor = 1; factor < 7; factor++)
+        for (int first = 0; first < 7; first++) {
+            std::array<float, 7> row{};
+            for (int c = 0; c < 7; c++) row[static_cast<std::size_t>(c)] = static_cast<float>((first + c * factor) % 7);
+            device->copy_in(logits.data, row.data(), logits.bytes());
+            for (std::int32_t wanted = 0; wanted < 7; wanted++) {
+                device->copy_in(label.data, &wanted, label.bytes());
+                const Score s = hits(logits, label);
+                CHECK(s.top1 == (row[static_cast<std::size_t>(wanted)] == 6));
+                CHECK(s.top5 == (row[static_cast<std::size_t>(wanted)] >= 2));
+            }
+        }
+}
+
 TEST_CASE("operators are chosen uniformly, edge by edge") {
     constexpr int kDraws = 3000, edges = 6, operators = 5;
     ArchDraw draw{7};
