@@ -137,7 +137,7 @@ TEST_CASE("linear problems over DARTS cells have the least value of all, and lis
     darts::EdgeOperators operators(kEdges, std::vector<int>{0});
     for (std::size_t e : {0u, 1u}) operators[e] = {1, 4};
     for (std::size_t e : {2u, 3u, 4u}) operators[e] = {0, 3, 5};
-    operators[5] = {2}, operators[7] = {7}, operators[12] = {4}, operators[13] = {1};
+    operators[5] = {2}, operators[7] = {7}, operators[12] = {4}, operators[13] = {6};
     const std::vector<darts::CellCode> cells = all_cells(operators);
     REQUIRE(cells.size() == 4 * 12);
     const darts::CodeCosts costs = darts::code_costs({.channels = 4, .layers = 4}, darts::MacConvention::thop);
@@ -146,6 +146,17 @@ TEST_CASE("linear problems over DARTS cells have the least value of all, and lis
     for (const darts::CellCode& n : cells)
         for (const darts::CellCode& r : cells) by_cost.push_back(costs.of(Code{n, r}));
     std::sort(by_cost.begin(), by_cost.end());
+    // Without a limit all edges are free, so that the least of each sum is what a candidate has.
+    AngleSums low{1e300, 1e300, 1e300};
+    for (const darts::CellCode& n : cells)
+        for (const darts::CellCode& r : cells) {
+            const AngleSums s = angle.sums(Code{n, r});
+            low = {std::min(low.dot, s.dot), std::min(low.n0, s.n0), std::min(low.n1, s.n1)};
+        }
+    const AngleSums least = DartsProblem(angle, costs, -1, operators).least();
+    CHECK(least.dot == doctest::Approx(low.dot).epsilon(1e-13));
+    CHECK(least.n0 == doctest::Approx(low.n0).epsilon(1e-13));
+    CHECK(least.n1 == doctest::Approx(low.n1).epsilon(1e-13));
     for (std::int64_t limit : {by_cost.front(), by_cost[by_cost.size() / 3], by_cost.back(), std::int64_t{-1}})
         for (const LinearWeights& w : {LinearWeights{1, -0.3, -0.2}, {-1, 0.4, 0.1}, {-1, 0, 0}, {0, 1, 0}}) {
             CAPTURE(limit);
