@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "nas/algo/rsps.h"
 #include "tests/nas/arch_rule_net.h"
 
 using namespace nascent;
@@ -50,6 +51,19 @@ TEST_CASE("what is drawn is a function of seed, pass, number and matrix") {
         }
     }
     CHECK(make_arch_rule(options(Algo::darts)) == nullptr);
+}
+
+TEST_CASE("random search chooses an operator for each edge, with weights of one") {
+    auto device = make_device("cpu", 1);
+    const auto rule = make_arch_rule(options(Algo::rsps));
+    ArchDraw draw{3};
+    for (int number = 0; number < 20; number++) {
+        std::vector<int> chosen;
+        const Numbers w = weights_of(*rule, *device, Numbers(edges * ops, 0.5), 1, Pass::weights, 0, number, &chosen);
+        CHECK(w == Numbers(edges * ops, 1.0));
+        draw.begin(Pass::weights, 0, number);
+        CHECK(chosen == uniform_choice(draw, 1, edges, ops));
+    }
 }
 
 TEST_CASE("Gumbel noise is what the Gumbel-max trick needs") {

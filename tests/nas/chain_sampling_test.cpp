@@ -125,6 +125,9 @@ TEST_CASE("buckets that cannot be are refused") {
     CHECK(m.find("260000000 to 270000000") != std::string::npos);
     CHECK(m.find("270359360 above") != std::string::npos);
     CHECK_NOTHROW(BucketPaths(costs, {.low = 260'000'000, .tries = 500}));
+    // Neighbours of an empty bucket, of which neither is in it.
+    CHECK_THROWS_WITH_AS(BucketPaths(PathCosts(0, {{5, 100}}), {0, 40, 20, 0}),
+                         doctest::Contains("5 below and 100 above"), Error);
 }
 
 TEST_CASE("strictly fair paths: each choice of a block once a round") {
@@ -179,4 +182,26 @@ TEST_CASE("uniform paths are uniform") {
         ++thirds[static_cast<std::size_t>(drawn / (n / 3 + 1))];
     }
     CHECK(chi_square(thirds, std::vector<double>(3, 1.0 / 3), 3000) < bound(2));
+}
+
+TEST_CASE("an index takes one element where nothing can be rejected, its lowest bits from the last word") {
+    auto element = [](std::uint32_t e) { return Random(9, RandomStream::test, 5, e); };
+    RandomIndex random(9, RandomStream::test, 5);
+    CHECK(random.below(1) == 0);
+    CHECK(random.below(4) == element(1).word(3) % 4);
+    CHECK(random.below(PathCount{1} << 32) == element(2).word(3));
+    CHECK(random.below(PathCount{1} << 96) ==
+          (PathCount{element(3).word(1)} << 64 | PathCount{element(3).word(2)} << 32 | element(3).word(3)));
+    CHECK(random.uniform() == element(4).uniform(0));
+    RandomIndex most(9, RandomStream::test, 5);
+    const PathCount all = ~PathCount{0};  // one number of 2^128 is rejected
+    CHECK(most.below(all) == (PathCount{element(0).word(0)} << 96 | PathCount{element(0).word(1)} << 64 |
+                              PathCount{element(0).word(2)} << 32 | element(0).word(3)));
+    // Of 3 a quarter of the draws are rejected: the third number is that of the first elements that fit.
+    RandomIndex three(9, RandomStream::test, 5);
+    std::uint32_t next = 0;
+    for (int i = 0; i < 50; ++i) {
+        while (element(next).word(3) % 4 == 3) ++next;
+        CHECK(three.below(3) == element(next++).word(3) % 4);
+    }
 }

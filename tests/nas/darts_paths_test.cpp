@@ -4,9 +4,11 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "engine/base/error.h"
 #include "nas/algo/gene_spaces.h"
@@ -33,6 +35,26 @@ TEST_CASE("training paths of the published DARTS code") {
     CHECK_THROWS_AS(numpy_training_path(0xffffffffu, 0), Error);
     CHECK_THROWS_AS(numpy_training_path(std::uint64_t{1} << 40, 0), Error);
     CHECK_NOTHROW(numpy_training_path(0xffffffffu - 27, 0));
+}
+
+TEST_CASE("one cell for all: each edge by the first draw after a seed of its own, repaired by the last generator") {
+    EdgeOperators operators = all_operators();
+    operators[4] = {0, 2, 7};
+    for (int step : {0, 3}) {
+        CellCode want{};
+        NumpyRandom random(0);
+        for (std::size_t e = 0; e < kEdges; ++e) {
+            random = NumpyRandom(static_cast<std::uint32_t>(6 + 14 * step + static_cast<int>(e)));
+            const auto& ops = operators[e];
+            want[e] =
+                static_cast<std::uint8_t>(ops[static_cast<std::size_t>(random.below(static_cast<int>(ops.size())))]);
+        }
+        repair(want, operators, random);
+        NumpyRandom left(99);
+        CHECK(numpy_training_cell(6, step, operators, &left) == want);
+        CHECK(left.state() == random.state());
+        CHECK(numpy_training_cell(6, step, operators) == want);
+    }
 }
 
 TEST_CASE("first candidates of the published DARTS search") {
@@ -90,6 +112,47 @@ TEST_CASE("paths are uniform over two inputs and seven operators") {
             }
         }
     }
+}
+
+TEST_CASE("operators of all inputs of all nodes of both cells are drawn independently") {
+    // Of each node of each cell the operators of its two inputs, in pairs: 49 combinations alike, chi-square of 48
+    // degrees of freedom; mean, six deviations and more.
+    constexpr int kDraws = 6000;
+    constexpr std::size_t kSlots = 4 * kNodes;
+    std::vector<std::array<int, kSlots>> seen;
+    for (int step = 0; step < kDraws; ++step) {
+        auto& values = seen.emplace_back();
+        const Code code = training_path(2, step);
+        std::size_t slot = 0;
+        for (bool reduction : {false, true})
+            for (int node = 0; node < kNodes; ++node)
+                for (int from = 0; from < kInputs + node; ++from)
+                    if (const int op = code.cell(reduction)[static_cast<std::size_t>(edge_index(node, from))])
+                        values.at(slot++) = op - 1;
+        REQUIRE(slot == kSlots);
+    }
+    for (std::size_t a = 0; a < kSlots; ++a)
+        for (std::size_t b = 0; b < a; ++b) {
+            CAPTURE(a);
+            CAPTURE(b);
+            std::array<int, 49> both{};
+            for (const auto& v : seen) ++both[static_cast<std::size_t>(v[a] * 7 + v[b])];
+            double chi = 0;
+            for (int n : both) chi += std::pow(n - kDraws / 49.0, 2) / (kDraws / 49.0);
+            CHECK(chi < 48 + 6 * std::sqrt(96.0) + 12);
+        }
+}
+
+TEST_CASE("a choice without replacement takes a draw for each place but the last") {
+    std::map<std::vector<int>, int> seen;
+    for (std::uint64_t step = 0; step < 6000; ++step) {
+        PhiloxDraws random(3, RandomStream::test, step);
+        ++seen[random.choice(4, 2)];
+        const Random fourth(3, RandomStream::test, step, 3);  // after the elements 0 to 2
+        CHECK(random.below(1000) == static_cast<int>(fourth.below(0, 1000)));
+    }
+    CHECK(seen.size() == 12);  // ordered pairs, 500 expected of each, deviation 21.4
+    for (const auto& [pair, n] : seen) CHECK(std::abs(n - 500) < 6 * 21.4);
 }
 
 TEST_CASE("repair in shrunk spaces") {

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "engine/base/error.h"
+#include "nas/algo/gene_spaces.h"
 #include "tests/nas/gene_landscapes.h"
 
 using namespace nascent;
@@ -100,6 +101,16 @@ TEST_CASE("a gene changes where the draw is below the probability, not where it 
     CHECK(Nb201Genes().mutate(parent, first, again)[0] == 77);
     NumpyRandom third(5);
     CHECK(Nb201Genes().mutate(parent, std::nextafter(first, 2), third)[0] != 77);
+    // The other spaces too.
+    const ChainTable table{{}, 0, {{{7, {}, 0}}, {{7, {}, 0}}}};
+    const ChainGenes chain(table, -1);
+    const DartsGenes darts(DartsGenes::imagenet(), {});
+    const Genes codes(28, 0);
+    NumpyRandom at(5), above(5), darts_at(5), darts_above(5);
+    CHECK(chain.mutate({0, 0}, first, at)[0] == 0);
+    CHECK(chain.mutate({0, 0}, std::nextafter(first, 2), above)[0] == 7);
+    CHECK(darts.mutate(codes, first, darts_at)[0] == 0);
+    CHECK(darts.mutate(codes, std::nextafter(first, 2), darts_above)[0] != 0);
 }
 
 TEST_CASE("a draw that finds nothing new is tried as often as patience says") {
@@ -118,6 +129,74 @@ TEST_CASE("a draw that finds nothing new is tried as often as patience says") {
     config.patience = 5;
     Evolution(space, config, NumpyRandom(1));
     CHECK(space.draws == 1 + 5);
+}
+
+TEST_CASE("where chance finds none, genes are freed one after the other until all are") {
+    struct Probe : GeneSpace {
+        mutable int next = 0;
+        mutable std::vector<std::vector<bool>> masks;
+        Genes random(NumpyRandom&) const override { return {next++, 0, 0, 0, 0}; }
+        Genes mutate(const Genes& parent, double, NumpyRandom&) const override { return parent; }
+        Genes crossover(const Genes& a, const Genes&, NumpyRandom&) const override { return a; }
+        bool draws_legal() const override { return true; }
+        std::optional<Genes> legal_between(const Genes&, const Genes&, const std::vector<bool>& free,
+                                           NumpyRandom&) const override {
+            masks.push_back(free);
+            return std::nullopt;
+        }
+    };
+    const Probe space;
+    EvolutionConfig config;
+    config.population = config.select = 2;
+    config.mutation = 300;
+    config.crossover = 40;
+    config.mutation_probability = 0.4;
+    config.tries = 1;
+    Evolution search(space, config, NumpyRandom(6));
+    search.step([](const std::vector<Genes>& all) { return std::vector<double>(all.size(), 0.0); });
+    std::vector<std::vector<bool>> first;
+    auto count = [](const std::vector<bool>& mask) { return std::count(mask.begin(), mask.end(), true); };
+    for (std::size_t i = 0; i < space.masks.size(); ++i) {
+        const std::vector<bool>& mask = space.masks[i];
+        REQUIRE(mask.size() == 5);
+        if (i == 0 || count(space.masks[i - 1]) == 5) {
+            first.push_back(mask);
+            continue;
+        }
+        REQUIRE(count(mask) == count(space.masks[i - 1]) + 1);
+        for (std::size_t g = 0; g < 5; ++g) CHECK((mask[g] || !space.masks[i - 1][g]));
+    }
+    CHECK(count(space.masks.back()) == 5);
+    REQUIRE(first.size() == 340);
+    // 120 of the 300 mutations begin with a gene free, deviation 8.5; crossovers with none.
+    std::vector<int> free(5);
+    for (std::size_t i = 0; i < first.size(); ++i)
+        for (std::size_t g = 0; g < 5; ++g) {
+            if (i < 300) free[g] += first[i][g];
+            if (i >= 300) CHECK_FALSE(first[i][g]);
+        }
+    for (int n : free) CHECK(std::abs(n - 120) < 6 * 8.5);
+}
+
+TEST_CASE("illegal candidates are remembered as drawn and as repaired, or not at all") {
+    struct Even : GeneSpace {
+        mutable int next = 5;
+        Genes random(NumpyRandom&) const override { return {next--}; }
+        Genes mutate(const Genes& parent, double, NumpyRandom&) const override { return parent; }
+        Genes repair(const Genes& drawn, NumpyRandom&) const override { return {drawn[0] / 2 * 2}; }
+        bool legal(const Genes& genes) const override { return genes[0] != 4; }
+    };
+    EvolutionConfig config;
+    config.population = 1;
+    config.batch = 1;
+    const Even space, other;
+    const EvolutionState drawn = Evolution(space, config, NumpyRandom(1)).state();
+    CHECK(drawn.visited.at(0).genes == Genes{2});
+    CHECK(drawn.dropped == std::vector<Genes>{{3}, {4}, {5}});
+    config.duplicates = EvolutionConfig::Duplicates::repaired;
+    const EvolutionState repaired = Evolution(other, config, NumpyRandom(1)).state();
+    CHECK(repaired.visited.at(0).genes == Genes{2});
+    CHECK(repaired.dropped.empty());
 }
 
 TEST_CASE("an evolution that is stopped within a generation has the state before it") {

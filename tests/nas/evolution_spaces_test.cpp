@@ -108,6 +108,13 @@ TEST_CASE("limits and rules of the DARTS genes") {
     NumpyRandom random(2);
     const Genes mutated = never.mutate(Genes(28, 0), 1.0, random);
     for (int g : mutated) CHECK(g > 0);
+    // A limit of nothing is a limit.
+    const DartsGenes free({.max_cost = 0}, toy_costs());
+    CHECK(free.legal(Genes(28, 1)));
+    CHECK_FALSE(free.legal(Genes(28, 4)));
+    const ChainTable table{{}, 0, {{{1, {}, 0}, {2, {}, 5}}}};
+    CHECK(ChainGenes(table, 0).legal({1}));
+    CHECK_FALSE(ChainGenes(table, 0).legal({2}));
     const DartsGenes normal_only(DartsGenes::imagenet(), costs);
     const Genes half = normal_only.mutate(Genes(28, 0), 1.0, random);
     for (std::size_t i = 0; i < 28; ++i) CHECK((half[i] > 0) == (i < 14));

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <limits>
 #include <map>
+#include <string>
 
 #include "engine/base/error.h"
 #include "nas/algo/darts_optimum.h"
@@ -89,6 +90,8 @@ TEST_CASE("the largest angle in small DARTS spaces is the best of all candidates
                     high = std::max(high, cost);
                 }
             }
+            CHECK_THROWS_WITH_AS(DartsProblem(angle, costs, low - 1, operators),
+                                 doctest::Contains(std::to_string(low).c_str()), Error);
             for (std::int64_t limit : {low, low + (high - low) / 5, low + (high - low) / 2, std::int64_t{-1}})
                 best[limit];
             for (std::size_t n = 0; n < cells.size(); ++n) {
@@ -128,6 +131,63 @@ TEST_CASE("the largest angle in small DARTS spaces is the best of all candidates
     operators[2] = operators[3] = {0};  // one input is left
     CHECK_THROWS_AS(DartsProblem(angle, costs, -1, operators), Error);
     CHECK_THROWS_AS(DartsProblem(angle, costs, costs.base - 1), Error);
+}
+
+TEST_CASE("linear problems over DARTS cells have the least value of all, and lists what is below a bound") {
+    darts::EdgeOperators operators(kEdges, std::vector<int>{0});
+    for (std::size_t e : {0u, 1u}) operators[e] = {1, 4};
+    for (std::size_t e : {2u, 3u, 4u}) operators[e] = {0, 3, 5};
+    operators[5] = {2}, operators[7] = {7}, operators[12] = {4}, operators[13] = {6};
+    const std::vector<darts::CellCode> cells = all_cells(operators);
+    REQUIRE(cells.size() == 4 * 12);
+    const darts::CodeCosts costs = darts::code_costs({.channels = 4, .layers = 4}, darts::MacConvention::thop);
+    const darts::Angle angle(random_parts(5), darts::AngleSwitches::rlnas_imagenet());
+    std::vector<std::int64_t> by_cost;
+    for (const darts::CellCode& n : cells)
+        for (const darts::CellCode& r : cells) by_cost.push_back(costs.of(Code{n, r}));
+    std::sort(by_cost.begin(), by_cost.end());
+    // Without a limit all edges are free, so that the least of each sum is what a candidate has.
+    AngleSums low{1e300, 1e300, 1e300};
+    for (const darts::CellCode& n : cells)
+        for (const darts::CellCode& r : cells) {
+            const AngleSums s = angle.sums(Code{n, r});
+            low = {std::min(low.dot, s.dot), std::min(low.n0, s.n0), std::min(low.n1, s.n1)};
+        }
+    const AngleSums least = DartsProblem(angle, costs, -1, operators).least();
+    CHECK(least.dot == doctest::Approx(low.dot).epsilon(1e-13));
+    CHECK(least.n0 == doctest::Approx(low.n0).epsilon(1e-13));
+    CHECK(least.n1 == doctest::Approx(low.n1).epsilon(1e-13));
+    for (std::int64_t limit : {by_cost.front(), by_cost[by_cost.size() / 3], by_cost.back(), std::int64_t{-1}})
+        for (const LinearWeights& w : {LinearWeights{1, -0.3, -0.2}, {-1, 0.4, 0.1}, {-1, 0, 0}, {0, 1, 0}}) {
+            CAPTURE(limit);
+            CAPTURE(w.dot);
+            std::map<std::vector<int>, double> all;
+            std::vector<double> values;
+            for (const darts::CellCode& n : cells)
+                for (const darts::CellCode& r : cells) {
+                    const Code code{n, r};
+                    if (limit >= 0 && costs.of(code) > limit) continue;
+                    values.push_back(all[darts::to_numbers(code)] = w.of(angle.sums(code)));
+                }
+            std::sort(values.begin(), values.end());
+            DartsProblem problem(angle, costs, limit, operators);
+            const LinearOptimum x = problem.minimise(w, true);
+            const double rounding = 1e-12 * (std::fabs(values.front()) + std::fabs(values.back()));
+            CHECK(std::fabs(x.value - values.front()) <= rounding);
+            CHECK(std::fabs(all.at(x.genes) - values.front()) <= rounding);
+            // A bound in the widest gap of the middle third, which no rounding closes.
+            std::size_t at = values.size() / 3;
+            for (std::size_t i = at; i < values.size() * 2 / 3; ++i)
+                if (values[i + 1] - values[i] > values[at + 1] - values[at]) at = i;
+            const double below = values.size() > 2 ? (values[at] + values[at + 1]) / 2 : values.back() + 1;
+            std::map<std::vector<int>, double> listed;
+            CHECK(problem.list(w, below, 10'000'000, [&](const std::vector<int>& genes, const AngleSums& sums) {
+                CHECK(listed.emplace(genes, w.of(sums)).second);
+            }));
+            std::erase_if(all, [&](const auto& c) { return !(c.second < below); });
+            CHECK(listed == all);
+            CHECK_FALSE(problem.list(w, below, 3, [](const std::vector<int>&, const AngleSums&) {}));
+        }
 }
 
 TEST_CASE("the largest angle in the whole DARTS space") {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <set>
 #include <string>
@@ -49,6 +50,10 @@ std::vector<std::vector<int>> all_paths(const PathCosts& costs) {
     return paths;
 }
 
+/// Ends from which nothing can be subtracted or nothing added.
+constexpr CostRange kNearlyAll{std::numeric_limits<std::int64_t>::min() + 1,
+                               std::numeric_limits<std::int64_t>::max() - 1};
+
 /// Share of the paths, in hundredths of a percent.
 long share(const PathCounts& c, const CostRange& range) {
     return std::lround(1e4 * static_cast<double>(c.count(range)) / static_cast<double>(c.paths()));
@@ -73,7 +78,7 @@ TEST_CASE("counts of paths agree with enumeration, and numbers of paths reach ev
                            b = *std::next(sums.begin(), static_cast<std::ptrdiff_t>(sums.size() / 2));
         for (const CostRange& range : {CostRange{}, CostRange{a, b}, CostRange{a, a}, CostRange{a + 1, b - 1},
                                        CostRange{.high = b}, CostRange{.low = b}, CostRange{.high = costs.low() - 1},
-                                       CostRange{.low = costs.high() + 1}, CostRange{b, a - 1}}) {
+                                       CostRange{.low = costs.high() + 1}, CostRange{b, a - 1}, kNearlyAll}) {
             CAPTURE(to_string(range));
             std::set<std::vector<int>> legal;
             for (const auto& p : paths) {

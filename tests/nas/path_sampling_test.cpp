@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <vector>
 
 #include "engine/base/error.h"
 #include "nas/algo/shrink_nb201.h"
@@ -48,8 +49,44 @@ TEST_CASE("a path is a function of seed and step, shared cells are alike") {
     CHECK(sample_path(1, 7, 15, CellSampling::per_cell) != sample_path(2, 7, 15, CellSampling::per_cell));
     const Nb201Path shared = sample_path(1, 7, 15, CellSampling::shared);
     for (const nb201::Architecture& a : shared) CHECK(a == shared[0]);
+    CHECK(shared[0] == sample_path(1, 7, 1, CellSampling::per_cell)[0]);
     CHECK(cell_sampling("shared") == CellSampling::shared);
     CHECK_THROWS_AS(cell_sampling("both"), Error);
+}
+
+TEST_CASE("the nodes of all cells are drawn independently of each other") {
+    // Of each node of three cells the operator of the last edge, in pairs: Pearson's chi-square against the product of
+    // their own frequencies, of 16 degrees of freedom at most; mean, six deviations and more.
+    const int steps = 6000, cells = 3;
+    constexpr std::size_t slots = 9;
+    std::vector<std::array<int, slots>> seen;
+    for (int s = 0; s < steps; s++) {
+        auto& values = seen.emplace_back();
+        const Nb201Path path = sample_path(5, s, cells, CellSampling::per_cell);
+        for (std::size_t slot = 0; slot < slots; slot++) {
+            constexpr std::size_t last[] = {0, 2, 5};
+            values[slot] = static_cast<int>(path[slot / 3].ops[last[slot % 3]]);
+        }
+    }
+    for (std::size_t a = 0; a < slots; a++)
+        for (std::size_t b = 0; b < a; b++) {
+            CAPTURE(a);
+            CAPTURE(b);
+            std::array<std::array<double, 5>, 5> both{};
+            std::array<double, 5> one{}, other{};
+            for (const auto& v : seen) {
+                both[static_cast<std::size_t>(v[a])][static_cast<std::size_t>(v[b])]++;
+                one[static_cast<std::size_t>(v[a])]++;
+                other[static_cast<std::size_t>(v[b])]++;
+            }
+            double chi = 0;
+            for (std::size_t i = 0; i < 5; i++)
+                for (std::size_t j = 0; j < 5; j++) {
+                    const double expected = one[i] * other[j] / steps;
+                    if (expected > 0) chi += std::pow(both[i][j] - expected, 2) / expected;
+                }
+            CHECK(chi < 16 + 6 * std::sqrt(32.0) + 12);
+        }
 }
 
 TEST_CASE("paths of a smaller space have its operators alone, uniformly, and of the whole are the same") {

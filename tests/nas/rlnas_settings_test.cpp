@@ -20,6 +20,25 @@ TEST_CASE("rates that fall by steps are those of RLNAS's ImageNet programs") {
     CHECK(linear_step_lr(0.25, 5e-4, 300240, 1000) == doctest::Approx(0.25 * (1 - 1000 / 300841.68)).epsilon(1e-9));
 }
 
+TEST_CASE("rates of ImageNet training: linear with a slow end, warmed up for large batches") {
+    // As PC-DARTS's program writes it: (epochs - 5 - epoch) / (epochs - 5), then (epochs - epoch) / (5 (epochs - 5)).
+    CHECK(linear_lr(0.5, 250, 0) == 0.5);
+    CHECK(linear_lr(0.5, 250, 100) == doctest::Approx(0.5 * 145 / 245).epsilon(1e-14));
+    CHECK(linear_lr(0.5, 250, 244) == doctest::Approx(0.5 / 245).epsilon(1e-14));
+    CHECK(linear_lr(0.5, 250, 245) == doctest::Approx(0.5 / 245).epsilon(1e-14));
+    CHECK(linear_lr(0.5, 250, 249) == doctest::Approx(0.1 / 245).epsilon(1e-14));
+    for (WarmUp how : {WarmUp::replace, WarmUp::multiply}) {
+        for (int epoch : {0, 4, 5, 9}) CHECK(warm_linear_lr(0.5, 250, epoch, 256, how) == linear_lr(0.5, 250, epoch));
+        CHECK(warm_linear_lr(0.5, 250, 5, 1024, how) == linear_lr(0.5, 250, 5));
+    }
+    for (int epoch : {0, 1, 4}) {
+        CHECK(warm_linear_lr(0.5, 250, epoch, 257, WarmUp::replace) ==
+              doctest::Approx(0.1 * (epoch + 1)).epsilon(1e-14));
+        CHECK(warm_linear_lr(0.5, 250, epoch, 257, WarmUp::multiply) ==
+              doctest::Approx(0.1 * (epoch + 1) * (245 - epoch) / 245).epsilon(1e-14));
+    }
+}
+
 TEST_CASE("weight decay spares what the published name filters spare") {
     const auto device = make_device("cpu", 1);
     const DartsNet net(*device, DType::f32,

@@ -101,6 +101,68 @@ TEST_CASE("samplers keep the forced operator") {
         const Genes c = cell.draw(darts::all_operators(), {6, 3}, random);
         CHECK(c[6] == 3);
     }
+    // A limit of nothing is a limit.
+    const Genes some = uniform.draw(lists, {0, 5}, random);
+    CHECK(uniform.legal(some));
+    CHECK_FALSE(UniformSampler(table, 0).legal(some));
+    CHECK(UniformSampler(table, cost_of(table, some)).legal(some));
+    CHECK_FALSE(SposSampler(table, cost_of(table, some) - 1).legal(some));
+    // Where no layer but the forced one may be skipped, none is.
+    const OperatorLists one = {{0, 1, -1}, {2, 3}};
+    for (int i = 0; i < 50; ++i) CHECK(spos.draw(one, {0, 1}, random)[0] == 1);
     std::swap(lists[1].front(), lists[1].back());
     CHECK_THROWS_AS(spos.draw(lists, {0, 5}, random), Error);
+}
+
+TEST_CASE("where architectures are rare, a hundred draws are made for each that is missing") {
+    struct Counted : OperatorSampler {
+        mutable int draws = 0;
+        mutable std::vector<LayerOperator> forced;
+        int fits = 0;  // the first so many draws
+        Genes draw(const OperatorLists&, LayerOperator which, NumpyRandom&) const override {
+            forced.push_back(which);
+            return {draws++ % 1000, 0};
+        }
+        bool legal(const Genes& genes) const override { return genes[0] < fits; }
+    };
+    const OperatorLists lists = {{0, 1}, {0, 1}};
+    NumpyRandom random(1);
+    auto ones = [](const std::vector<Genes>& all) { return std::vector<double>(all.size(), 1.0); };
+    Counted none;
+    for (const OperatorScore& s : score_operators(lists, none, ones, 3, random)) {
+        CHECK(s.count == 0);
+        CHECK(s.score == 0);
+    }
+    CHECK(none.draws == 4 * 300);
+    CHECK(std::count(none.forced.begin(), none.forced.end(), LayerOperator{1, 0}) == 300);
+    // Two fit, {0, 0} and {1, 0}: one is missing of operator 0 of layer 1, two of layer 0's, three of the last.
+    Counted two;
+    two.fits = 2;
+    const auto scores = score_operators(lists, two, ones, 3, random);
+    CHECK(scores[0].count == 1);
+    CHECK(scores[1].count == 1);
+    CHECK(scores[2].count == 2);
+    CHECK(scores[3].count == 0);
+    CHECK(two.draws == 300 + 200 + 100 + 300);
+}
+
+TEST_CASE("the base is replaced where more operators were counted than the limit, and once") {
+    ShrinkSchedule s = shrink_schedule("spos");
+    s.drops_per_stage = 25;
+    s.replace_base_above = 50;
+    s.rule.count = 1;
+    ShrinkState state{nascent_tests::mobilenet_operators()};
+    std::vector<bool> replaced;
+    for (int stage = 0; stage < 4; ++stage) {
+        std::vector<OperatorScore> scores;
+        for (LayerOperator o : droppable(state.operators)) scores.push_back({o, 1.0 * o.op, 1});
+        replaced.push_back(shrink_step(state, s, scores).base_replaced);
+    }
+    CHECK(replaced == std::vector<bool>{false, false, true, false});  // 25, 50, 75, 100
+}
+
+TEST_CASE("operators that are truly alike rank in their order") {
+    const auto ranks = nb201_true_ranks(nb201_operators(), std::vector<double>(nb201::kArchitectures, 70.0));
+    REQUIRE(ranks.size() == 30);
+    for (const auto& [which, rank] : ranks) CHECK(rank == which.layer * 5 + which.op + 1);
 }
