@@ -5,7 +5,7 @@
     scripts/mutate_barriers.py --file kernels/cuda/head.cu  those of one file
     scripts/mutate_barriers.py --list                       only print the spots
 
-Works on a copy in build/mutate_barriers/source with build folders of its own, which hold test_gpu over the emulator:
+Builds test_gpu over the emulator in folders of its own, where scripts/barriers.h lets a run leave out any one barrier:
 without sanitizers, and for what survives there with ThreadSanitizer, first the test files that are called like the
 kernel's, then all. A barrier that can go without a failure in both is either redundant, then the section "Barriers" of
 docs/emulator.md quotes its line as `file: line` with a proof, or a test is missing: exit status 1.
@@ -22,43 +22,22 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build" / "mutate_barriers"
 FOLDERS = {"kernels/cuda": (".cu", ".cuh"), "kernels/common": (".cuh",)}
-NOTHING = "static_cast<void>(0)"
-WAITS = re.compile(r"\b(?:__syncthreads|__syncwarp|__threadfence|(?:simt::)?cp_async_(?:wait<[^<>]*>|commit))(?=\()")
-EXCHANGES = re.compile(r"\b__(?:shfl(?:_xor|_up|_down)?|any|all|ballot|reduce_\w+)_sync(?=\()|\b__syncthreads_(?:and|or|count)(?=\()")
-
-
-def arguments(line, opening):
-    """The arguments of the call whose parenthesis opens there, and where it ends; None if it ends on another line."""
-    depth, start, found = 0, opening + 1, []
-    for i in range(opening, len(line)):
-        depth += (line[i] in "([{") - (line[i] in ")]}")
-        if depth == 0 or (depth == 1 and line[i] == ","):
-            found.append(line[start:i].strip())
-            start = i + 1
-        if depth == 0:
-            return found, i + 1
-    return None
+CALLS = re.compile(r"\b(?:__(?:sync|shfl|any|all|ballot|reduce)\w*|__threadfence\w*|cp_async_(?:wait|commit)\w*)(?=[(<])")
+HAVE = re.compile(r"^#define (\w+(?:sync|fence|commit|wait)\w*)", re.M)  # those that scripts/barriers.h can leave out
 
 
 def spots(files):
+    known = set(HAVE.findall((ROOT / "scripts" / "barriers.h").read_text()))
     for path in files:
-        for number, line in enumerate((ROOT / path).read_text().split("\n")):
+        for number, line in enumerate((ROOT / path).read_text().split("\n"), 1):
             code = line.split("//")[0]
-            for match in [*WAITS.finditer(code), *EXCHANGES.finditer(code)]:
-                name = match.group()
-                call = arguments(code, match.end())
-                if call is None:
-                    sys.exit(f"mutate_barriers: {path}:{number + 1}: the call ends on another line: {line.strip()}")
-                values, end = call
-                if match.re is WAITS:
-                    changes = [("removed", NOTHING)]
-                else:  # every thread keeps what it has
-                    changes = [("removed", f"({values[1 if name.endswith('_sync') else 0]})")]
-                if name.endswith("_sync"):  # lane 0 is not in the mask
-                    changes.append(("mask", f"{name}({values[0]} & ~1u, {', '.join(values[1:])})"))
-                for what, to in changes:
-                    yield {"file": path, "line": number, "what": what, "old": line.strip(),
-                           "new": line[:match.start()] + to + line[end:]}
+            found = CALLS.findall(code)
+            if not found:
+                continue
+            if len(found) > 1 or found[0] not in known or code.count("(") != code.count(")"):
+                sys.exit(f"mutate_barriers: {path}:{number}: one call a line, whole, that scripts/barriers.h knows: {line.strip()}")
+            for what in ["removed", "mask"] if found[0].endswith("_sync") else ["removed"]:
+                yield {"file": path, "line": number, "what": what, "old": line.strip()}
 
 
 def fixed_addresses():
@@ -77,10 +56,11 @@ class Build:
 
     def make(self):
         if not self.limits:
-            subprocess.run(["cmake", "-S", str(WORK / "source"), "-B", str(self.folder), "-G", "Ninja", "-DNASCENT_CUDA=OFF",
-                            "-DCMAKE_BUILD_TYPE=RelWithDebInfo", *self.options], check=True, stdout=subprocess.DEVNULL)
-        return subprocess.run([*self.prefix, "cmake", "--build", str(self.folder), "--parallel", "1", "--target", "test_gpu"],
-                              capture_output=True, text=True)
+            subprocess.run(["cmake", "-S", str(ROOT), "-B", str(self.folder), "-G", "Ninja", "-DNASCENT_CUDA=OFF",
+                            f"-DCCACHE={ROOT}/scripts/barrier_compiler.sh", "-DCMAKE_BUILD_TYPE=RelWithDebInfo", *self.options],
+                           check=True, stdout=subprocess.DEVNULL)
+        return subprocess.run([*self.prefix, "cmake", "--build", str(self.folder), "--parallel", str(os.cpu_count()), "--target",
+                               "test_gpu"], capture_output=True, text=True)
 
     def check(self, which):
         """The unchanged tests must pass, or a failure would say nothing."""
@@ -95,13 +75,13 @@ class Build:
             sys.exit(f"mutate_barriers: test_gpu fails as it is, in {self.folder}: {failure}")
         self.limits[which] = 60 + 10 * (time.monotonic() - start)
 
-    def test(self, which, limit):
+    def test(self, which, limit, left_out=""):
         """None if the tests in files of that name pass, else what is seen first: the test case and how."""
         command = [*self.prefix, str(self.folder / "tests" / "test_gpu"), "--abort-after=1", "--no-colors",
                    f"--source-file=*/tests/gpu/{which}"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=limit,
-                                  env=os.environ | {"TSAN_OPTIONS": "halt_on_error=1"})
+                                  env=os.environ | {"TSAN_OPTIONS": "halt_on_error=1", "NASCENT_LEFT_OUT": left_out})
         except subprocess.TimeoutExpired:
             return "a hang"
         if done.returncode == 0:
@@ -135,18 +115,7 @@ def tests_of(file):
 
 def judge(spot, build, which):
     build.check(which)
-    path = WORK / "source" / spot["file"]
-    original = path.read_text()
-    lines = original.split("\n")
-    lines[spot["line"]] = spot["new"]
-    path.write_text("\n".join(lines))
-    try:
-        done = build.make()
-        if done.returncode != 0:  # a spot that is not looked at
-            sys.exit(f"mutate_barriers: {spot['file']}:{spot['line'] + 1} does not compile as {spot['new']}\n{done.stdout}")
-        return build.test(which, build.limits[which])
-    finally:
-        path.write_text(original)
+    return build.test(which, build.limits[which], f"{Path(spot['file']).name}:{spot['line']}:{spot['what']}")
 
 
 def main():
@@ -159,21 +128,11 @@ def main():
     found = list(spots(files))
     if args.list:
         for s in found:
-            print(f"{s['file']}:{s['line'] + 1}: {s['what']}: {s['new'].strip()}")
+            print(f"{s['file']}:{s['line']}: {s['what']}: {s['old']}")
         return 0
     if not found:
         sys.exit("mutate_barriers: there is no barrier at all")
 
-    source = WORK / "source"
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
-    tracked = [name for name in tracked if name and (ROOT / name).exists()]
-    for old in [p for p in source.rglob("*") if p.is_file() and str(p.relative_to(source)) not in tracked]:
-        old.unlink()  # of a tree that had it
-    for name in tracked:
-        target = source / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists() or target.read_bytes() != (ROOT / name).read_bytes():
-            target.write_bytes((ROOT / name).read_bytes())
     plain = Build("build", ["-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1"])
     races = Build("build_thread", ["-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1", "-DNASCENT_SANITIZE=thread"], fixed_addresses())
 
@@ -187,7 +146,7 @@ def main():
             known = f"`{Path(spot['file']).name}: {spot['old']}`" in explained
             survivors += not known
             seen = "survives, is redundant (docs/emulator.md)" if known else "SURVIVES"
-        rows.append((f"{Path(spot['file']).name}:{spot['line'] + 1}", spot["what"], spot["old"].split("//")[0].strip(), seen))
+        rows.append((f"{Path(spot['file']).name}:{spot['line']}", spot["what"], spot["old"].split("//")[0].strip(), seen))
         print(f"{i + 1}/{len(found)} {' | '.join(rows[-1])}", flush=True)
     print("\n| place | change | line | seen by |\n|---|---|---|---|")
     for row in rows:

@@ -34,16 +34,15 @@ void for_runs(std::span<const Item> list, Collides&& collides, F&& f) {
     }
 }
 
-/// Sum `column` of `count`, in thread y = 0 of those that share it; `part` (runs, across). All threads of a block call
-/// it. The order is add_partials_kernel's.
+/// Sum `column` of `count`, in thread y = 0 of those that share it; `part` (runs, across), which nobody reads any more.
+/// All threads of a block call it. The order is add_partials_kernel's.
 template <class From>
 __device__ double add_runs(const From* partials, std::size_t rows, std::size_t count, std::size_t column, bool inside,
                            unsigned down, unsigned x, unsigned y, unsigned across, double* part) {
     double sum = 0;
     if (inside && y < down)
         for (std::size_t i = y; i < rows; i += down) sum += static_cast<double>(partials[i * count + column]);
-    if (down > 1) {       // the same for all threads of a block
-        __syncthreads();  // others may still read the sum before
+    if (down > 1) {  // the same for all threads of a block
         if (y < down) part[y * across + x] = sum;
         __syncthreads();
         for (unsigned i = 1; y == 0 && i < down; i++) sum += part[i * across + x];
