@@ -3,86 +3,11 @@
 // the pixels (py + i stride, px + j stride) meet the same taps: each such phase is a dense convolution of dz, so no
 // product with a zero is formed.
 #pragma once
-#include <algorithm>
 #include <cmath>
-#include <string>
-#include <utility>
 
-#include "kernels/common/tile.cuh"
+#include "kernels/common/conv_plan.cuh"
 
 namespace nascent::kernels::gpu {
-
-inline constexpr int kPixels = 4;
-inline constexpr int kConvThreads = 128;                // in a block, at most; five blocks share a multiprocessor
-inline constexpr std::size_t kSharedBytes = 48 * 1024;  // what a block may have without asking
-
-/// Pixels of a lattice that a block makes.
-struct TileSize {
-    int images, h, w;
-    int pixels() const { return images * h * w; }
-};
-/// At most `pixels` of an (n, h, w) lattice, at most 16 in a row; all tiles nearly alike.
-inline TileSize tile_size(int n, int h, int w, int pixels) {
-    auto parts = [](int size, int limit) { return (size + limit - 1) / limit; };
-    const int columns = parts(w, parts(w, std::min(pixels, 16))),
-              rows = parts(h, parts(h, std::max(1, pixels / columns)));
-    return {rows == h && columns == w ? std::max(1, std::min(n, pixels / (h * w))) : 1, rows, columns};
-}
-
-/// One launch: source (n, in_h, in_w, in_c) to (n, out_h, out_w, out_c).
-struct ConvTiles {
-    int n, in_h, in_w, in_c, out_h, out_w, out_c, k, stride;
-    int images, tile_h, tile_w, tiles_y, tiles_x;  // of the first phase, which has the most pixels
-    int across, down;                              // threads on channels and on pixels; a block may have more
-    int window;                                    // elements of shared memory before the weights
-};
-
-struct ConvPlan {
-    ConvTiles s;
-    dim3 grid;
-    unsigned threads;
-    std::size_t shared_bytes;
-};
-
-/// Depends on the shape alone. Forward, `s` is the convolution; with is_gradient it is that too, and dz the source.
-template <class T>
-ConvPlan plan_convolution(const ConvShape& shape, bool is_gradient) {
-    constexpr int V = kWide<T>;
-    const int out_h = shape.out_h(), out_w = shape.out_w(), stride = shape.stride;
-    ConvTiles s = {shape.n, shape.h, shape.w, shape.c_in, out_h, out_w, shape.c_out, shape.k, stride,
-                   {},      {},      {},      {},         {},    {},    {},          {}};
-    if (is_gradient) {
-        std::swap(s.in_h, s.out_h);
-        std::swap(s.in_w, s.out_w);
-        std::swap(s.in_c, s.out_c);
-    }
-    const int phases = is_gradient ? stride : 1, step = is_gradient || s.k == 1 ? 1 : stride;
-    const int taps = (s.k + phases - 1) / phases;
-    const int h = (s.out_h + phases - 1) / phases, w = (s.out_w + phases - 1) / phases;
-    s.across = std::min(8, (s.out_c + V - 1) / V);
-    const int chunk = std::min(kChunk<T>, (s.in_c + V - 1) / V * V);
-    std::size_t bytes = 0;
-    TileSize tile = {};
-    for (int pixels = s.across <= 4 ? 128 : 64; pixels > 0; pixels /= 2) {
-        tile = tile_size(s.n, h, w, pixels);
-        s.down = (tile.pixels() + kPixels - 1) / kPixels;
-        if (s.across % 2 == 0 && s.down > 1) s.down += s.down % 2;
-        s.window = tile.images * ((tile.h - 1) * step + taps) * ((tile.w - 1) * step + taps) * kPitch<T>;
-        bytes = std::max((static_cast<std::size_t>(s.window) + taps * taps * chunk * s.across * V) * sizeof(T),
-                         static_cast<std::size_t>(s.down) * 2 * s.across * V * sizeof(double));
-        if (bytes <= kSharedBytes) break;
-    }
-    s.images = tile.images;
-    s.tile_h = tile.h;
-    s.tile_w = tile.w;
-    s.tiles_y = (h + tile.h - 1) / tile.h;
-    s.tiles_x = (w + tile.w - 1) / tile.w;
-    const std::size_t tiles = static_cast<std::size_t>((s.n + tile.images - 1) / tile.images) * s.tiles_y * s.tiles_x;
-    if (tiles > 0x7fffffffu) throw simt::Error(std::to_string(tiles) + " tiles for one launch, at most 2^31 - 1");
-    const unsigned parts = static_cast<unsigned>((s.out_c + s.across * V - 1) / (s.across * V));
-    return {s, dim3(static_cast<unsigned>(tiles), parts, static_cast<unsigned>(phases * phases)),
-            static_cast<unsigned>((s.across * s.down + 31) / 32 * 32), bytes};
-}
 
 /// Rows, or columns, of a phase: `size` of them; row i meets rows i * step + origin + j of the source with the kernel's
 /// row first + j * delta, for j in [0, taps).
@@ -268,7 +193,7 @@ __device__ void convolve(const ConvTiles& s, const Source& source, const T* w, b
 }
 
 template <bool IsGradient, class T, class Source, class Sink>
-__global__ void __launch_bounds__(kConvThreads, 5)
+__global__ void __launch_bounds__(kConvThreads, 2)
     convolve_kernel(ConvTiles s, Source source, const T* w, bool is_wide, Sink sink, double* partials) {
     SIMT_DYNAMIC_SHARED(double, memory);
     convolve<IsGradient>(s, source, w, is_wide, sink, partials, static_cast<int>(blockIdx.z), memory);

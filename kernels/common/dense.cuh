@@ -45,7 +45,6 @@ inline TileSize dense_tile(int n, int h, int w, int pixels) {
 template <class P = Tf32>
 DensePlan plan_dense(const ConvShape& shape, bool is_gradient) {
     using Factor = typename P::Factor;
-    constexpr int kBlocks = 132;  // the multiprocessors of an H200
     const int out_h = shape.out_h(), out_w = shape.out_w(), stride = shape.stride;
     ConvTiles s = {shape.n, shape.h, shape.w, shape.c_in, out_h, out_w, shape.c_out, shape.k, stride,
                    {},      {},      {},      {},         {},    {},    {},          {}};
@@ -57,11 +56,10 @@ DensePlan plan_dense(const ConvShape& shape, bool is_gradient) {
     const int phases = is_gradient ? stride : 1, step = is_gradient || s.k == 1 ? 1 : stride;
     const int taps = (s.k + phases - 1) / phases;
     const int h = (s.out_h + phases - 1) / phases, w = (s.out_w + phases - 1) / phases;
-    const int of_warp = s.out_c <= 16 ? 2 : 4, across = std::min(2, (s.out_c + 8 * of_warp - 1) / (8 * of_warp));
-    const int columns = 8 * of_warp * across;
-    const unsigned parts = static_cast<unsigned>((s.out_c + columns - 1) / columns);
-    DensePlan plan;
-    for (int pixels = 256 / across;; pixels /= 2) {
+    DensePlan best;
+    LeastMoved least;
+    auto consider = [&](int of_warp, int across, int pixels) {
+        const int columns = 8 * of_warp * across;
         const TileSize tile = dense_tile(s.n, h, w, pixels);
         s.images = tile.images, s.tile_h = tile.h, s.tile_w = tile.w;
         s.tiles_y = (h + tile.h - 1) / tile.h;
@@ -73,12 +71,19 @@ DensePlan plan_dense(const ConvShape& shape, bool is_gradient) {
         const int down = (tile.pixels() + kWarpPixels - 1) / kWarpPixels;
         const std::size_t factors =
             static_cast<std::size_t>(s.window) + taps * taps * kChunk<Factor> * fragment_pitch(columns);
-        plan = {{s, down, of_warp, columns},
-                dim3(static_cast<unsigned>(tiles), parts, static_cast<unsigned>(phases * phases)),
+        const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>((s.out_c + columns - 1) / columns),
+                        static_cast<unsigned>(phases * phases));
+        if (!least.better(s, is_gradient, grid, columns, sizeof(Factor), sizeof(float))) return;
+        best = {{s, down, of_warp, columns},
+                grid,
                 static_cast<unsigned>(32 * down * across),
                 std::max(factors * sizeof(Factor), static_cast<std::size_t>(2 * down * columns) * sizeof(double))};
-        if (pixels <= 64 || tiles * parts >= kBlocks) return plan;
+    };
+    for (int columns = s.out_c > 32 ? 64 : s.out_c > 16 ? 32 : 16; columns >= 16; columns /= 2) {
+        const int across = columns / 32 > 1 ? 2 : 1;
+        for (int pixels = 256 / across; pixels >= 64; pixels /= 2) consider(columns / across / 8, across, pixels);
     }
+    return best;
 }
 
 /// to (taps, channels, pitch) = the weights from the chunk's channels, from c on and filled up with zeros to `count`,

@@ -5,10 +5,10 @@
 
 namespace nascent::kernels::gpu {
 
-/// Bytes. What the blocks ask of a tensor counts as often as it is asked for, also where a cache has it; the weights
-/// count once, which all blocks read: `weights` is what they ask for in all.
+/// Bytes. What the blocks ask of a tensor counts as often as it is asked for, also where a cache has it. `least`: what
+/// so many blocks must move, whatever each does (docs/performance.md); 0: not known.
 struct DenseBytes {
-    double moved = 0, needed = 0, weights = 0;
+    double moved = 0, needed = 0, least = 0;
 };
 
 /// Elements per channel of a source that the blocks of one part of the channels fetch, in all phases.
@@ -43,8 +43,13 @@ DenseBytes dense_bytes(const ConvShape& shape, int sources, int sinks, bool sums
                  sink = static_cast<double>(s.n) * s.out_h * s.out_w * s.out_c,
                  w = static_cast<double>(s.k * s.k) * s.in_c * s.out_c;
     const double partials = sums ? 2.0 * 2 * sizeof(double) * plan.grid.x * s.out_c : 0;  // written and read
-    return {4 * (sources * fetched_pixels<IsGradient>(plan) * s.in_c * plan.grid.y + sinks * sink + w) + partials,
-            4 * (sources * source + sinks * sink + w), 4 * w * plan.grid.x};
+    // A block's products of one tap are `each`; see above.
+    const double blocks = static_cast<double>(plan.grid.x) * plan.grid.y * plan.grid.z,
+                 each = static_cast<double>(shape.pixels()) * s.in_c * s.out_c / blocks;
+    return {4 * (sources * fetched_pixels<IsGradient>(plan) * s.in_c * plan.grid.y + sinks * sink + w * plan.grid.x) +
+                partials,
+            4 * (sources * source + sinks * sink + w),
+            4 * blocks * 3 * std::cbrt(sources * sinks * s.k * s.k * each * each)};
 }
 
 /// A weights' gradient; dz is made of `gradients` tensors.

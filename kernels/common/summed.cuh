@@ -7,7 +7,7 @@ namespace nascent::kernels::gpu {
 
 /// As convolve_kernel forward. partials null: no sums.
 template <class T, class Source, class Sink>
-__global__ void __launch_bounds__(kConvThreads, 5)
+__global__ void __launch_bounds__(kConvThreads, 2)
     convolve_summed_kernel(ConvTiles s, Source source, const T* w, bool is_wide, Sink sink, double* partials,
                            const __grid_constant__ ConvEnd<T> end) {
     SIMT_DYNAMIC_SHARED(double, memory);

@@ -16,7 +16,7 @@ struct GradientTiles {
     int images, tile_h, tile_w, tiles_y, tiles_x;
     int tiles, tiles_per_chunk;
     int inputs, outputs, groups;  // threads on channels in and out (times a row of the kernel each), and on lines
-    int window, dz_pitch;         // elements of shared memory before dz; how far its pixels lie apart
+    int window, pitch, dz_pitch;  // elements of shared memory before dz; how far pixels of both lie apart
 };
 
 struct GradientPlan {
@@ -36,8 +36,11 @@ GradientPlan plan_gradient(const ConvShape& shape) {
     GradientTiles s = {};
     s.n = shape.n, s.h = shape.h, s.w = shape.w, s.c_in = shape.c_in;
     s.out_h = out_h, s.out_w = out_w, s.c_out = shape.c_out, s.stride = shape.stride;
-    s.inputs = std::min(kChunk<T> / V, parts(s.c_in, V));
-    s.outputs = std::min(8, parts(s.c_out, V));
+    // Of 3x3 as many channels as there are threads for: rather all that are in than all that are out, since dz is two
+    // tensors, dy and z.
+    s.inputs = std::min(8, parts(s.c_in, V));
+    s.outputs = std::min(k > 1 && s.inputs > 4 ? 4 : 8, parts(s.c_out, V));
+    s.pitch = std::max(kPitch<T>, (s.inputs + 1) * V);
     s.dz_pitch = (s.outputs + 1) * V;
     const int field = k * s.inputs * s.outputs;
     std::size_t bytes = 0;
@@ -45,7 +48,7 @@ GradientPlan plan_gradient(const ConvShape& shape) {
     for (int pixels = 128; pixels > 0; pixels /= 2) {
         tile = tile_size(s.n, out_h, out_w, pixels);
         s.groups = std::max(1, std::min(tile.images * tile.h, kGradientThreads / field));
-        s.window = tile.images * ((tile.h - 1) * step + k) * ((tile.w - 1) * step + k) * kPitch<T>;
+        s.window = tile.images * ((tile.h - 1) * step + k) * ((tile.w - 1) * step + k) * s.pitch;
         bytes = sizeof(T) * std::max(s.window + tile.pixels() * s.dz_pitch, (s.groups - 1) * field * k * V * V);
         if (bytes <= kSharedBytes) break;
     }
@@ -90,7 +93,7 @@ __global__ void __launch_bounds__(kGradientThreads, 2)
                   y = tile_line % s.tiles_y * s.tile_h, x = (tile - tile_line * s.tiles_x) * s.tile_w;
         if (tile > first) __syncthreads();  // the tile before has been read
         load_window(input, {n, y * s.stride - K / 2, x * s.stride - K / 2, s.images, rows, cols, step, s.n, s.h, s.w},
-                    c_in, in_groups, kPitch<T>, window);
+                    c_in, in_groups, s.pitch, window);
         load_window(gradient, {n, y, x, s.images, s.tile_h, s.tile_w, 1, s.n, s.out_h, s.out_w}, c_out, out_groups,
                     s.dz_pitch, dz);
         __syncthreads();
@@ -100,14 +103,14 @@ __global__ void __launch_bounds__(kGradientThreads, 2)
         const int lines = min(s.images, s.n - n) * height;
         for (int i = group; i < lines; i += s.groups) {
             const int image = i / height, row = i - image * height;
-            const T* a = window + ((image * rows + row * stride + ky) * cols) * kPitch<T> + at.y * V;
+            const T* a = window + ((image * rows + row * stride + ky) * cols) * s.pitch + at.y * V;
             const T* b = dz + ((image * s.tile_h + row) * s.tile_w) * s.dz_pitch + at.x * V;
 #pragma unroll 1
-            for (int j = 0; j < width; j++, a += stride * kPitch<T>, b += s.dz_pitch) {
+            for (int j = 0; j < width; j++, a += stride * s.pitch, b += s.dz_pitch) {
                 const Wide<T> g = load<V>(b);
 #pragma unroll
                 for (int kx = 0; kx < K; kx++) {
-                    const Wide<T> v = load<V>(a + kx * kPitch<T>);
+                    const Wide<T> v = load<V>(a + kx * s.pitch);
 #pragma unroll
                     for (int c = 0; c < V; c++)
 #pragma unroll

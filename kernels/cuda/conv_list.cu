@@ -64,7 +64,7 @@ __device__ void end_item(const ListEnd<T>& e, const Items& items, unsigned i, in
 
 /// As convolve_summed_kernel; an item has the blocks of one z.
 template <class T, class Source, class Sink>
-__global__ void __launch_bounds__(kConvThreads, 5)
+__global__ void __launch_bounds__(kConvThreads, 2)
     forward_all_kernel(ConvTiles s, const __grid_constant__ ConvItems<T, Source, Sink> items, bool is_wide,
                        const __grid_constant__ ListEnd<T> end) {
     SIMT_DYNAMIC_SHARED(double, memory);
@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(kConvThreads, 5)
 }
 /// As convolve_kernel backwards; the blocks of an item and phase follow each other in z.
 template <class T, class Source, class Sink>
-__global__ void __launch_bounds__(kConvThreads, 5)
+__global__ void __launch_bounds__(kConvThreads, 2)
     gradient_all_kernel(ConvTiles s, const __grid_constant__ ConvItems<T, Source, Sink> items, bool is_wide) {
     SIMT_DYNAMIC_SHARED(double, memory);
     const int phases = s.stride * s.stride, z = static_cast<int>(blockIdx.z);
