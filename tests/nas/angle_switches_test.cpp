@@ -223,8 +223,8 @@ TEST_CASE("a table of switches of a chain") {
     priced.base_cost = 1000;
     std::int64_t expected = 1000, least = 1000;
     for (std::size_t b = 0; b < 5; ++b) {
-        for (std::size_t c = 0; c < 4; ++c)
-            priced.blocks[b][c].cost = static_cast<std::int64_t>(20 + 30 * b + 5 * (c * 3 % 4));
+        for (std::size_t choice = 0; choice < 4; ++choice)
+            priced.blocks[b][choice].cost = static_cast<std::int64_t>(20 + 30 * b + 5 * (choice * 3 % 4));
         expected += priced.blocks[b][arch[b] < 0 ? 3 : static_cast<std::size_t>(arch[b])].cost;
         least += static_cast<std::int64_t>(20 + 30 * b);
     }
