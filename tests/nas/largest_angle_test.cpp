@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -89,6 +90,63 @@ TEST_CASE("the largest angle of a chain is the best of all candidates") {
     }
     CHECK(limited > 40);  // the limit mattered
     CHECK(exact > 10);    // and the linear problem alone would not have been proof
+}
+
+TEST_CASE("linear problems over chains have the least value of all, and lists what is below a bound") {
+    for (std::uint32_t seed = 0; seed < 4; ++seed) {
+        const ChainTable table = random_chain(seed, 5, 4);
+        std::vector<std::vector<int>> every = {{}};
+        for (const auto& block : table.blocks) {
+            std::vector<std::vector<int>> longer;
+            for (const auto& ops : every)
+                for (const ChainChoice& c : block) longer.push_back(ops), longer.back().push_back(c.op);
+            every = std::move(longer);
+        }
+        AngleSums low{1e300, 1e300, 1e300};
+        for (const auto& ops : every) {
+            const AngleSums s = sums_of(table, ops);
+            low = {std::min(low.dot, s.dot), std::min(low.n0, s.n0), std::min(low.n1, s.n1)};
+        }
+        const AngleSums least = ChainProblem(table, -1).least();
+        CHECK(least.dot == doctest::Approx(low.dot).epsilon(1e-13));
+        CHECK(least.n0 == doctest::Approx(low.n0).epsilon(1e-13));
+        CHECK(least.n1 == doctest::Approx(low.n1).epsilon(1e-13));
+        const std::int64_t some = cost_of(table, every[every.size() / 2]);
+        for (std::int64_t limit : {cheapest(table), some, std::int64_t{2500}, std::int64_t{-1}})
+            for (const LinearWeights& w : {LinearWeights{1, -0.3, -0.2}, {-1, 0.4, 0.1}, {-1, 0, 0}, {0, 1, 0}}) {
+                CAPTURE(seed);
+                CAPTURE(limit);
+                CAPTURE(w.dot);
+                std::map<std::vector<int>, double> all;
+                std::vector<double> values;
+                for (const auto& ops : every)
+                    if (limit < 0 || cost_of(table, ops) <= limit)
+                        values.push_back(all[ops] = w.of(sums_of(table, ops)));
+                std::sort(values.begin(), values.end());
+                const double rounding = 1e-12 * (std::fabs(values.front()) + std::fabs(values.back()));
+                ChainProblem problem(table, limit);
+                const LinearOptimum quick = problem.minimise(w, false), x = problem.minimise(w, true);
+                REQUIRE(all.contains(quick.genes));
+                CHECK(std::fabs(w.of(quick.sums) - all.at(quick.genes)) <= rounding);
+                CHECK(quick.feasible);
+                REQUIRE(all.contains(x.genes));
+                CHECK(x.feasible);
+                CHECK(std::fabs(x.value - values.front()) <= rounding);
+                CHECK(std::fabs(w.of(x.sums) - values.front()) <= rounding);
+                CHECK(std::fabs(all.at(x.genes) - values.front()) <= rounding);
+                std::size_t at = values.size() / 3;  // the widest gap of the middle third
+                for (std::size_t i = at; i < values.size() * 2 / 3; ++i)
+                    if (values[i + 1] - values[i] > values[at + 1] - values[at]) at = i;
+                const double below = values.size() > 2 ? (values[at] + values[at + 1]) / 2 : values.back() + 1;
+                std::map<std::vector<int>, double> listed;
+                CHECK(problem.list(w, below, 1'000'000, [&](const std::vector<int>& genes, const AngleSums& sums) {
+                    CHECK(std::fabs(w.of(sums) - all.at(genes)) <= rounding);
+                    CHECK(listed.emplace(genes, all.at(genes)).second);
+                }));
+                std::erase_if(all, [&](const auto& c) { return !(c.second < below); });
+                CHECK(listed == all);
+            }
+    }
 }
 
 TEST_CASE("without a list of candidates the bound still holds") {
