@@ -15,8 +15,8 @@ template <class P>
 __device__ void point_gradient_dense(const Extent& e, int held, int c_out, int co, int channels, const float* d,
                                      int pitch, const float* dz, float* scratch, float* to, bool more);
 
-/// P: AsIs, or of tensor cores (wide, computed with floats).
-template <class S, bool IsWide, class P>
+/// P: AsIs, or of tensor cores (wide, computed with floats). Late: as the parts are.
+template <class S, bool IsWide, class P, bool Late>
 __global__ void __launch_bounds__(kThreads, 2) backward_kernel(const __grid_constant__ BackwardList<S> list,
                                                                double* sums, Compute<S>* partials, Compute<S>* shares) {
     SIMT_DYNAMIC_SHARED(double, memory);
@@ -80,7 +80,7 @@ __global__ void __launch_bounds__(kThreads, 2) backward_kernel(const __grid_cons
                 else
                     point_gradient_dense<P>(e, part.held, op.c_out, co, channels, d, pitch, dz, dz, to_point, more);
             };
-            if (op.dpoint && !part.late) through_weights();
+            if (!Late && op.dpoint) through_weights();
             for (int co = 0; co < op.c_out; co += C) {
                 if (co > 0) __syncthreads();  // what came before has been read
                 load_window(source, outputs, co, (min(C, op.c_out - co) + V - 1) / V, kPitch<T>, dz);
@@ -92,19 +92,19 @@ __global__ void __launch_bounds__(kThreads, 2) backward_kernel(const __grid_cons
                     else
                         through_point_dense<P>(op, s.c, c0, part.held, co, e.rows * e.cols, dz, dd, pitch);
                 }
-                if (op.dpoint && !part.late) weights_gradient(co);
+                if (!Late && op.dpoint) weights_gradient(co);
             }
             __syncthreads();
             if (part.wanted && group < channels)
                 through_depth<S, IsWide>(op, s.c, channel, e, dd + group, pitch, a.at, own, sum);
             if (op.ddepth) depth_gradient(op.taps, e, across, channels, a, dd, scratch, to, more);
-            if (op.dpoint && part.late) {
+            if (Late && op.dpoint) {
                 __syncthreads();  // dd has been read
                 through_weights();
                 __syncthreads();
                 weights_gradient(0);
-                __syncthreads();
             }
+            if (Late) __syncthreads();  // dz has been read
         }
         if (part.wanted && part.pieces > 1) {
 #pragma unroll

@@ -34,7 +34,6 @@ std::size_t plan(const BackwardOp<S>* ops, BackwardPart<S>& p, int chunks) {
     const int h = p.source.h, w = p.source.w, across = static_cast<int>(kThreads) / (4 * chunks);
     p.held = chunks * C;
     p.slices = (p.source.c + p.held - 1) / p.held;
-    p.late = std::all_of(ops, end, [](const BackwardOp<S>& op) { return is_pool(op) || op.c_out <= C; });
     const int pitch = p.held + kWide<T>;
     auto bytes = [&](const MixedTile& t) {
         const int rows = 1 << t.h_log, cols = 1 << t.w_log;

@@ -8,7 +8,7 @@ namespace nascent::kernels::gpu {
 
 inline constexpr std::size_t kMultiprocessors = 132;   // of an H200
 inline constexpr std::size_t kFirstCache = 96 * 1024;  // bytes of weights that a block may read again for each tile
-inline constexpr std::size_t kMostTurns = 8;
+inline constexpr std::size_t kMostTurns = 8, kMostPieces = 12;
 
 /// Branches go to `pieces` blocks, tiles to blocks of `turns` tiles each.
 struct Sharing {
@@ -29,9 +29,12 @@ struct SharedWork {
     struct Of {
         std::size_t pieces, each, rows;
     };
-    /// Of `ops` branches, no fewer than `few` to a block, and `tiles` tiles, at most `most_rows` blocks side by side.
+    /// Of `ops` branches and `tiles` tiles: a block has no fewer than `few` branches times tiles, and at most
+    /// `most_rows` blocks are side by side.
     Of add(const Sharing& s, std::size_t ops, std::size_t few, std::size_t tiles, std::size_t most_rows) {
-        const std::size_t pieces = std::clamp<std::size_t>(s.pieces, 1, std::max<std::size_t>(ops / few, 1));
+        const std::size_t most = std::clamp<std::size_t>(ops * std::min(s.turns, tiles) / few, 1,
+                                                         std::max<std::size_t>(ops, 1)),
+                          pieces = std::min(s.pieces, most);
         Of of{};
         of.each = std::max<std::size_t>((ops + pieces - 1) / pieces, 1);
         of.pieces = std::max<std::size_t>((ops + of.each - 1) / of.each, 1);
@@ -44,10 +47,10 @@ struct SharedWork {
 
 /// The sharing of least bytes of those whose load is at most a tenth above the least. work(sharing) is its SharedWork.
 template <class F>
-Sharing share_out(std::size_t most_pieces, F&& work) {
+Sharing share_out(F&& work) {
     std::size_t least = std::numeric_limits<std::size_t>::max(), bytes = least;
     auto each = [&](auto&& f) {
-        for (std::size_t pieces = 1; pieces <= most_pieces; pieces++)
+        for (std::size_t pieces = 1; pieces <= kMostPieces; pieces++)
             for (std::size_t turns = 1; turns <= kMostTurns; turns++)
                 f(Sharing{pieces, turns}, work(Sharing{pieces, turns}));
     };

@@ -1,3 +1,5 @@
+#include <vector>
+
 #include "kernels/common/mixed_backward_plan.cuh"
 #include "kernels/common/mixed_share.cuh"
 #include "kernels/common/mixed_tensor.cuh"
@@ -5,7 +7,7 @@
 namespace nascent::kernels::gpu {
 namespace {
 
-constexpr std::size_t kFewOps = 3;  // of a block, where tiles are few
+constexpr std::size_t kFewOps = 3;  // times tiles, of a block
 constexpr unsigned kRows = 128;     // partial sums of a weight
 
 /// What of a source or a branch is wanted.
@@ -57,24 +59,21 @@ void add_op(BackwardList<S>& list, int& ops, int& links, const BranchBackward<S>
 }
 
 /// A piece of a source's branches reads the state and leaves a share of its gradient, which is read once; a row of
-/// blocks reads the weights, and leaves sums of their gradients.
+/// blocks reads the weights, of each channel `weights` of a part, and leaves sums of their gradients.
 template <class S>
-SharedWork work_of(const BackwardList<S>& list, const Sharing& sharing) {
+SharedWork work_of(const BackwardList<S>& list, const std::vector<std::size_t>& weights, const Sharing& sharing) {
     SharedWork all;
-    for (const BackwardPart<S>* p = list.parts; p != list.parts + list.count; p++) {
-        const auto of = all.add(sharing, static_cast<std::size_t>(p->ops), kFewOps, p->tiles, kRows);
-        std::size_t weights = 0;
-        for (const BackwardOp<S>* op = list.ops + p->first_op; op != list.ops + p->first_op + p->ops; op++)
-            weights +=
-                static_cast<std::size_t>((op->depth ? op->taps.k * op->taps.k : 0) + (op->point ? op->c_out : 0));
-        const std::size_t c = static_cast<std::size_t>(p->source.c),
-                          state =
-                              product({p->source.h, p->source.w}) * c * p->tiles / product({p->tiles_y, p->tiles_x});
-        all.bytes += sizeof(Compute<S>) * of.pieces * state * (of.pieces > 1 ? 3 : 1);
-        all.bytes += sizeof(Compute<S>) * 3 * of.rows * weights * c;
-        all.blocks += of.pieces * of.rows * static_cast<std::size_t>(p->slices - 1);
-        if (of.rows < p->tiles &&
-            sizeof(Compute<S>) * weights * std::min(c, static_cast<std::size_t>(p->held)) > of.pieces * kFirstCache)
+    for (int i = 0; i < list.count; i++) {
+        const BackwardPart<S>& p = list.parts[i];
+        const auto of = all.add(sharing, static_cast<std::size_t>(p.ops), kFewOps, p.tiles, kRows);
+        const std::size_t each = sizeof(Compute<S>) * weights[static_cast<std::size_t>(i)],
+                          state = sizeof(Compute<S>) * product({p.source.h, p.source.w, p.source.c}) * p.tiles /
+                                  product({p.tiles_y, p.tiles_x});
+        all.bytes +=
+            of.pieces * state * (of.pieces > 1 ? 3 : 1) + 3 * of.rows * each * static_cast<std::size_t>(p.source.c);
+        all.blocks += of.pieces * of.rows * static_cast<std::size_t>(p.slices - 1);
+        if (of.rows < p.tiles &&
+            each * static_cast<std::size_t>(std::min(p.source.c, p.held)) > of.pieces * kFirstCache)
             all.refused = true;
     }
     return all;
@@ -83,10 +82,13 @@ SharedWork work_of(const BackwardList<S>& list, const Sharing& sharing) {
 /// The rows and pieces of each part; returns how many blocks they are.
 template <class S>
 unsigned share_list(BackwardList<S>& list) {
-    std::size_t most_ops = 0;
-    for (int i = 0; i < list.count; i++) most_ops = std::max(most_ops, static_cast<std::size_t>(list.parts[i].ops));
-    const Sharing sharing = share_out(std::max<std::size_t>(most_ops / kFewOps, 1),
-                                      [&](const Sharing& some) { return work_of(list, some); });
+    std::vector<std::size_t> weights;
+    for (const BackwardPart<S>* p = list.parts; p != list.parts + list.count; p++) {
+        std::size_t& sum = weights.emplace_back();
+        for (const BackwardOp<S>* op = list.ops + p->first_op; op != list.ops + p->first_op + p->ops; op++)
+            sum += static_cast<std::size_t>((op->depth ? op->taps.k * op->taps.k : 0) + (op->point ? op->c_out : 0));
+    }
+    const Sharing sharing = share_out([&](const Sharing& some) { return work_of(list, weights, some); });
     unsigned blocks = 0;
     for (BackwardPart<S>* p = list.parts; p != list.parts + list.count; p++) {
         const auto of = SharedWork().add(sharing, static_cast<std::size_t>(p->ops), kFewOps, p->tiles, kRows);
@@ -129,8 +131,8 @@ std::pair<unsigned, unsigned> lay_out(BackwardList<S>& list, Partials& partials)
 
 /// f(list, blocks, bytes of shared memory, arrivals) for each launch, usually one.
 template <class S, class F>
-Partials for_launches(int n, std::span<const SourceBackward<S>> sources, std::span<const BranchBackward<S>> branches,
-                      F&& f) {
+Partials for_launches(int n, bool late, std::span<const SourceBackward<S>> sources,
+                      std::span<const BranchBackward<S>> branches, F&& f) {
     Partials partials;
     BackwardList<S> list = {};
     int ops = 0, links = 0, skips = 0;
@@ -185,6 +187,7 @@ Partials for_launches(int n, std::span<const SourceBackward<S>> sources, std::sp
             p.window = p.window || (op->kind != BranchKind::max_pool && op->kind != BranchKind::avg_pool);
             p.halo = std::max(p.halo, op->taps.k / 2 * op->taps.dilation);
         }
+        p.late = late;
         bytes = std::max(bytes, choose(list.ops + p.first_op, p));
         p.tiles = items(product({n, p.tiles_y, p.tiles_x}));
     }
@@ -212,40 +215,64 @@ bool aligned(const BranchBackward<S>& b, int c) {
     return all;
 }
 
+/// Whether all can be read 16 bytes at a time.
+template <class S>
+bool aligned(std::span<const SourceBackward<S>> sources, std::span<const BranchBackward<S>> branches) {
+    bool all = true;
+    for (const SourceBackward<S>& s : sources) all = all && aligned(s);
+    for (const BranchBackward<S>& b : branches)
+        all = all && aligned(b, sources[static_cast<std::size_t>(b.branch.source)].source.c);
+    return all;
+}
+/// Whether the parts are `late`: where that gives larger tiles to kernels that are there for it.
+template <class S>
+bool is_late(std::span<const SourceBackward<S>> sources, std::span<const BranchBackward<S>> branches) {
+    if (!std::is_same_v<Compute<S>, float> || !aligned(sources, branches)) return false;
+    return std::all_of(branches.begin(), branches.end(), [](const BranchBackward<S>& b) {
+        const bool pool = b.branch.kind == BranchKind::max_pool || b.branch.kind == BranchKind::avg_pool;
+        return pool || b.branch.c_out <= kChunk<Compute<S>> * (b.branch.kind == BranchKind::reduce ? 2 : 1);
+    });
+}
+
 }  // namespace
 
 template <class S>
 void branches_backward(const Stream& stream, int n, std::span<const SourceBackward<S>> sources,
                        std::span<const BranchBackward<S>> branches, void* workspace) {
-    bool is_wide = true;
-    for (const SourceBackward<S>& s : sources) is_wide = is_wide && aligned(s);
-    for (const BranchBackward<S>& b : branches)
-        is_wide = is_wide && aligned(b, sources[static_cast<std::size_t>(b.branch.source)].source.c);
-    const Partials partials = for_launches(n, sources, branches, [](auto&&...) {});
+    const bool is_wide = aligned(sources, branches), late = is_late(sources, branches);
+    const Partials partials = for_launches(n, late, sources, branches, [](auto&&...) {});
     Compute<S>* const shares = static_cast<Compute<S>*>(workspace);  // first: 16 bytes at a time
     double* const sums = reinterpret_cast<double*>(shares + partials.shares);
     Compute<S>* const weights = reinterpret_cast<Compute<S>*>(sums + partials.sums);
-    for_launches(
-        n, sources, branches, [&](BackwardList<S>& list, unsigned blocks, std::size_t bytes, unsigned arrivals_used) {
-            list.arrival = take_arrivals(arrivals_used);
-            auto run = [&](auto kernel) {
-                simt::allow_shared(kernel, bytes);
-                simt::launch(kernel, {dim3(blocks), dim3(kThreads), bytes, static_cast<simt::stream_t>(stream.handle)},
-                             list, sums, weights, shares);
-            };
-            if constexpr (std::is_same_v<S, BFloat16>) {
-                is_wide ? run(backward_kernel<S, true, Tf32>) : run(backward_kernel<S, false, AsIs>);
-            } else {
-                if constexpr (std::is_same_v<S, float>)
-                    if (is_wide && stream.precision == Precision::tf32) return run(backward_kernel<S, true, Tf32>);
-                is_wide ? run(backward_kernel<S, true, AsIs>) : run(backward_kernel<S, false, AsIs>);
-            }
-        });
+    for_launches(n, late, sources, branches,
+                 [&](BackwardList<S>& list, unsigned blocks, std::size_t bytes, unsigned arrivals_used) {
+                     list.arrival = take_arrivals(arrivals_used);
+                     auto run = [&](auto kernel) {
+                         simt::allow_shared(kernel, bytes);
+                         simt::launch(kernel,
+                                      {dim3(blocks), dim3(kThreads), bytes, static_cast<simt::stream_t>(stream.handle)},
+                                      list, sums, weights, shares);
+                     };
+                     auto run_wide = [&](auto rounding) {
+                         using P = decltype(rounding);
+                         if constexpr (std::is_same_v<Compute<S>, float>)
+                             if (late) return run(backward_kernel<S, true, P, true>);
+                         run(backward_kernel<S, true, P, false>);
+                     };
+                     if (!is_wide) return run(backward_kernel<S, false, AsIs, false>);
+                     if constexpr (std::is_same_v<S, BFloat16>) {
+                         run_wide(Tf32());
+                     } else {
+                         if constexpr (std::is_same_v<S, float>)
+                             if (stream.precision == Precision::tf32) return run_wide(Tf32());
+                         run_wide(AsIs());
+                     }
+                 });
 }
 template <class S>
 std::size_t branches_backward_workspace(const Stream&, int n, std::span<const SourceBackward<S>> sources,
                                         std::span<const BranchBackward<S>> branches) {
-    const Partials p = for_launches(n, sources, branches, [](auto&&...) {});
+    const Partials p = for_launches(n, is_late(sources, branches), sources, branches, [](auto&&...) {});
     return p.sums * sizeof(double) + (p.weights + p.shares) * sizeof(Compute<S>);
 }
 

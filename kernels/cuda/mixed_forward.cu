@@ -7,7 +7,7 @@
 namespace nascent::kernels::gpu {
 namespace {
 
-constexpr std::size_t kFewOps = 4;  // of a block, where tiles are few
+constexpr std::size_t kFewOps = 4;  // times tiles, of a block
 constexpr unsigned kRows = 256;     // partial sums of a branch
 
 /// A source's branches, pools first, and its tiles.
@@ -15,7 +15,7 @@ template <class S>
 struct Group {
     ForwardPart<S> part = {};
     std::vector<ForwardOp<S>> ops;
-    std::size_t bytes = 0;
+    std::size_t bytes = 0, weights = 0;  // of shared memory; of weights
 };
 
 template <class S>
@@ -101,7 +101,7 @@ SharedWork work_of(const std::vector<Group<S>>& groups, const Sharing& sharing) 
         const auto of = all.add(sharing, g.ops.size(), kFewOps, p.tiles, kRows);
         const std::size_t state = sizeof(Compute<S>) * product({p.source.h, p.source.w, p.source.c}) * p.tiles /
                                   product({p.tiles_y, p.tiles_x}),
-                          weights = weight_bytes(g);
+                          weights = g.weights;
         all.bytes += of.pieces * state + of.rows * weights;
         fits = fits && (of.rows == p.tiles || weights / of.pieces <= kFirstCache);
     }
@@ -120,7 +120,7 @@ std::vector<Group<S>> groups_of(int n, std::span<const Source<S>> sources, std::
         }
         expand(s, branches[i], groups.back());
     }
-    for (Group<S>& g : groups) tile(n, g);
+    for (Group<S>& g : groups) tile(n, g), g.weights = weight_bytes(g);
     return groups;
 }
 
@@ -129,10 +129,8 @@ template <class S, class F>
 std::size_t for_launches(int n, double eps, std::span<const Source<S>> sources, std::span<const Branch<S>> branches,
                          F&& f) {
     std::vector<Group<S>> groups = groups_of(n, sources, branches);
-    std::size_t partial = 0, bytes = 0, most_ops = 0;
-    for (const Group<S>& g : groups) most_ops = std::max(most_ops, g.ops.size());
-    const Sharing sharing = share_out(std::max<std::size_t>(most_ops / kFewOps, 1),
-                                      [&](const Sharing& some) { return work_of(groups, some); });
+    std::size_t partial = 0, bytes = 0;
+    const Sharing sharing = share_out([&](const Sharing& some) { return work_of(groups, some); });
     ForwardList<S> list = {};
     int ops = 0;
     unsigned blocks = 0;
