@@ -141,7 +141,9 @@ int run(int argc, char** argv) {
     CLI::App app{"Counts the bytes of a DARTS cell's passes over branches; the preset traffic."};
     int n = 64;
     std::vector<int> sizes{32, 16, 8};
+    bool backward_alone = false;
     app.add_option("--batch", n);
+    app.add_flag("--backward", backward_alone, "Not forward");
     app.add_option("--size", sizes, "Pictures, of 512 / size channels")->check(CLI::IsMember({32, 16, 8}));
     CLI11_PARSE(app, argc, argv);
     if (!simt::counts_traffic())
@@ -170,6 +172,7 @@ int run(int argc, char** argv) {
     for (int size : sizes) {
         const std::string shape = fmt::format("{}x{}, {}", size, size, 512 / size);
         for (bool forward : {true, false}) {
+            if (forward && backward_alone) continue;
             const std::string pass = shape + (forward ? " forward: " : " backward: ");
             std::pair<double, double> sum{};
             auto add = [&](const std::string& name, int times, auto&& fill) {

@@ -17,8 +17,9 @@ __device__ void point_gradient_dense(const Extent& e, int held, int c_out, int c
 
 /// P: AsIs, or of tensor cores (wide, computed with floats). Late: as the parts are.
 template <class S, bool IsWide, class P, bool Late>
-__global__ void __launch_bounds__(kThreads, 2) backward_kernel(const __grid_constant__ BackwardList<S> list,
-                                                               double* sums, Compute<S>* partials, Compute<S>* shares) {
+__global__ void __launch_bounds__(kThreads, IsWide ? 2 : 1)
+    backward_kernel(const __grid_constant__ BackwardList<S> list, double* sums, Compute<S>* partials,
+                    Compute<S>* shares) {
     SIMT_DYNAMIC_SHARED(double, memory);
     SIMT_SHARED(bool, last, [kBackwardOps + 2]);  // of the ops, of the source, of a row's pieces
     using T = Compute<S>;
@@ -81,7 +82,9 @@ __global__ void __launch_bounds__(kThreads, 2) backward_kernel(const __grid_cons
                     point_gradient_dense<P>(e, part.held, op.c_out, co, channels, d, pitch, dz, dz, to_point, more);
             };
             if (!Late && op.dpoint) through_weights();
-            for (int co = 0; co < op.c_out; co += C) {
+            const int end = Late ? 1 : op.c_out;  // then there is one chunk
+#pragma unroll 1
+            for (int co = 0; co < end; co += C) {
                 if (co > 0) __syncthreads();  // what came before has been read
                 load_window(source, outputs, co, (min(C, op.c_out - co) + V - 1) / V, kPitch<T>, dz);
                 __syncthreads();

@@ -29,10 +29,10 @@ struct SharedWork {
     struct Of {
         std::size_t pieces, each, rows;
     };
-    /// Of `ops` branches and `tiles` tiles: a block has no fewer than `few` branches times tiles, and at most
+    /// Of `ops` branches and `tiles` tiles: a block has about `few` branches times tiles or more, and at most
     /// `most_rows` blocks are side by side.
     Of add(const Sharing& s, std::size_t ops, std::size_t few, std::size_t tiles, std::size_t most_rows) {
-        const std::size_t most = std::clamp<std::size_t>(ops * std::min(s.turns, tiles) / few, 1,
+        const std::size_t most = std::clamp<std::size_t>((ops * std::min(s.turns, tiles) + few / 2) / few, 1,
                                                          std::max<std::size_t>(ops, 1)),
                           pieces = std::min(s.pieces, most);
         Of of{};
