@@ -84,7 +84,7 @@ struct MixedTile {
     int h_log, w_log;
     int pixels() const { return 1 << (h_log + w_log); }
 };
-/// The largest tile of at most 256 pixels, no larger than the picture needs, that fits; at least 2 x 2.
+/// The largest tile of sides of at most 16, no larger than the picture needs, that fits; at least 2 x 2.
 template <class Fits>
 MixedTile largest_tile(int h, int w, Fits&& fits) {
     auto log = [](int size) {
@@ -96,7 +96,13 @@ MixedTile largest_tile(int h, int w, Fits&& fits) {
     while (tile.h_log + tile.w_log > 2 && !fits(tile)) (tile.h_log < tile.w_log ? tile.w_log : tile.h_log)--;
     return tile;
 }
-inline constexpr std::size_t kMixedShared = 96 * 1024;  // two blocks on a multiprocessor
+inline constexpr std::size_t kMixedShared = 112 * 1024;  // two blocks on a multiprocessor of sm_90
+
+/// Pixels from row to row of a tile's window: where a tile is as wide as the picture, a row's halo is the next one's
+/// too.
+inline int window_cols(const MixedTile& t, int halo, int w) {
+    return (1 << t.w_log) + (1 << t.w_log >= w ? halo : 2 * halo);
+}
 
 /// a = x * scale + shift, with gamma and beta (x * scale + shift) * gamma + beta, or its ReLU, as a source of
 /// load_window.
@@ -162,6 +168,13 @@ struct HaloTile {
     T* at;
     int halo, cols, pitch;
 };
+
+/// The halo behind the last of `rows` rows, for `groups` times 16 bytes of channels: where rows share it.
+template <class T>
+__device__ void clear_end(const HaloTile<T>& a, int rows, int groups) {
+    for (int i = static_cast<int>(threadIdx.x); i < a.halo * groups; i += static_cast<int>(kThreads))
+        store(a.at + (rows * a.cols + i / groups) * a.pitch + i % groups * kWide<T>, Wide<T>{});
+}
 
 /// d[p * d_pitch + channel] = the depthwise convolution at output p of the tile's 2^(h_log + w_log) outputs, for
 /// `groups` times 16 bytes of channels from `first` on, `left` of which are; without weights the pixel itself. By all

@@ -29,8 +29,10 @@ struct ForwardPart {
     unsigned first_block, rows, tiles;
     int tiles_y, tiles_x, halo;
     MixedTile tile;
+    int cols;       // of the window: where a tile is as wide as the picture, a row's halo is the next one's too
     bool resident;  // all channels of the tile are in shared memory at once
     bool deep;      // a depthwise convolution is among the branches
+    bool halves;    // its results are in shared memory for half of the tile at a time
 };
 template <class S>
 struct ForwardList {
@@ -45,20 +47,18 @@ template <class T>
 int pitch_of(int c) {
     return (c + kWide<T> - 1) / kWide<T> * kWide<T> + kWide<T>;
 }
-/// Elements of shared memory: the state's tile and the depthwise convolution's results. Sums lie before them.
-template <class T>
-std::size_t window_elements(const MixedTile& t, int halo, int c, bool resident) {
-    const int pixels = ((1 << t.h_log) + 2 * halo) * ((1 << t.w_log) + 2 * halo);
-    return static_cast<std::size_t>(pixels) * static_cast<std::size_t>(resident ? pitch_of<T>(c) : kPitch<T>);
-}
 template <class T>
 inline constexpr std::size_t kSumBytes = 2 * kWide<T>* kThreads * sizeof(double);
+/// Bytes of shared memory for tiles of this size: sums, the state's tile, and the depthwise convolution's results.
 template <class S>
 std::size_t forward_bytes(const ForwardPart<S>& p, const MixedTile& t) {
     using T = Compute<S>;
-    std::size_t elements = window_elements<T>(t, p.halo, p.source.c, p.resident);
+    const int pixels = ((1 << t.h_log) + 2 * p.halo) * window_cols(t, p.halo, p.source.w) + p.halo;
+    std::size_t elements =
+        static_cast<std::size_t>(pixels) * static_cast<std::size_t>(p.resident ? pitch_of<T>(p.source.c) : kPitch<T>);
     if (p.deep || !p.resident)
-        elements += static_cast<std::size_t>(t.pixels()) * static_cast<std::size_t>(pitch_of<T>(p.source.c));
+        elements += static_cast<std::size_t>(t.pixels() >> (p.halves ? 1 : 0)) *
+                    static_cast<std::size_t>(pitch_of<T>(p.source.c));
     return kSumBytes<T> + sizeof(T) * elements;
 }
 
@@ -246,10 +246,9 @@ __global__ void __launch_bounds__(kThreads, 2)
     const Source<S>& s = part.source;
     const unsigned row = blockIdx.x - part.first_block;
     const int groups = (s.c + V - 1) / V, held = part.resident ? groups : kChunk<T> / V;
-    const int d_pitch = (groups + 1) * V, height = (1 << part.tile.h_log) + 2 * part.halo,
-              width = (1 << part.tile.w_log) + 2 * part.halo;
+    const int d_pitch = (groups + 1) * V, height = (1 << part.tile.h_log) + 2 * part.halo, width = part.cols;
     const HaloTile<T> a{reinterpret_cast<T*>(memory + kSumBytes<T> / sizeof(double)), part.halo, width, (held + 1) * V};
-    T* const d = a.at + height * width * a.pitch;
+    T* const d = a.at + (height * width + part.halo) * a.pitch;
 
     for (unsigned t = row; t < part.tiles; t += part.rows) {
         const unsigned line = t / static_cast<unsigned>(part.tiles_x);
@@ -259,46 +258,54 @@ __global__ void __launch_bounds__(kThreads, 2)
         for (int i = 0; i < part.ops; i++) {
             const ForwardOp<S>& op = list.ops[part.first_op + i];
             const bool pools = i < part.pools, direct = part.resident && !op.depth;
-            const int half = op.taps.stride == 2;
-            const Outputs o{n, y >> half, x >> half, part.tile.h_log - half, part.tile.w_log - half};
+            const int half = op.taps.stride == 2, two = part.halves && !pools && !direct;  // in two halves
+            const Outputs o{n, y >> half, x >> half, part.tile.h_log - half - two, part.tile.w_log - half};
             double* const sums = op.scale ? partials + op.partial + std::size_t{row} * 2 * op.c_out : nullptr;
-            for (int first = 0; first < groups; first += held) {
-                const int here = min(held, groups - first);
-                if (i == 0 || !part.resident) {
-                    const StateSource<S, IsWide> source(s, !pools);
-                    load_window(source, {n, y - a.halo, x - a.halo, 1, height, width, 1, list.n, s.h, s.w}, first * V,
-                                here, a.pitch, a.at);
-                    __syncthreads();
-                } else if (i == part.pools) {  // the ReLU that pools could not have
-                    for (int p = static_cast<int>(threadIdx.x); p < height * width * groups; p += kThreads) {
-                        T* to = a.at + p / groups * a.pitch + p % groups * V;
-                        Wide<T> v = load<V>(to);
+            for (int lower = 0; lower <= two; lower++) {
+                const Outputs own{n, o.y + (lower << o.h_log), o.x, o.h_log, o.w_log};
+                const int step = op.taps.stride * a.pitch;
+                const bool more = t > row || lower > 0;
+                for (int first = 0; first < groups; first += held) {
+                    const int here = min(held, groups - first);
+                    if (!part.resident || (i == 0 && lower == 0)) {
+                        const StateSource<S, IsWide> source(s, !pools);
+                        load_window(source, {n, y - a.halo, x - a.halo, 1, height, width, 1, list.n, s.h, s.w},
+                                    first * V, here, a.pitch, a.at);
+                        clear_end(a, height, here);
+                        __syncthreads();
+                    } else if (i == part.pools && lower == 0) {  // the ReLU that pools could not have
+                        for (int p = static_cast<int>(threadIdx.x); p < height * width * groups; p += kThreads) {
+                            T* to = a.at + p / groups * a.pitch + p % groups * V;
+                            Wide<T> v = load<V>(to);
 #pragma unroll
-                        for (int j = 0; j < V; j++) v.v[j] = v.v[j] < 0 ? T(0) : v.v[j];
-                        store(to, v);
+                            for (int j = 0; j < V; j++) v.v[j] = v.v[j] < 0 ? T(0) : v.v[j];
+                            store(to, v);
+                        }
+                        __syncthreads();
                     }
-                    __syncthreads();
+                    if (pools) {
+                        pool<S, IsWide>(op, o, s.h, s.w, first * V, here, a, y, x, memory, sums, more);
+                        if (!op.scale) __syncthreads();  // else sums have waited
+                    } else if (!direct) {
+                        const HaloTile<T> from{a.at + (lower << o.h_log) * step * a.cols, a.halo, a.cols, a.pitch};
+                        depthwise<T, IsWide>(op.taps, op.depth, s.c, first * V, here, from, o.h_log, o.w_log,
+                                             d + first * V, d_pitch);
+                        __syncthreads();
+                    }
                 }
-                if (pools) {
-                    pool<S, IsWide>(op, o, s.h, s.w, first * V, here, a, y, x, memory, sums, t > row);
-                    if (!op.scale) __syncthreads();  // else sums have waited
-                } else if (!direct) {
-                    depthwise<T, IsWide>(op.taps, op.depth, s.c, first * V, here, a, o.h_log, o.w_log, d + first * V,
-                                         d_pitch);
-                    __syncthreads();
+                if (pools) continue;
+                Factors<T> factors{d, d_pitch << o.w_log, d_pitch};
+                if (direct) {
+                    const int first = op.taps.offset + a.halo;
+                    factors = {a.at + first * (a.cols + 1) * a.pitch, step * a.cols, step};
                 }
+                if constexpr (std::is_same_v<P, AsIs>)
+                    multiply<S, IsWide>(op, own, s.c, factors, side_by_side((op.c_out + V - 1) / V), memory, sums,
+                                        more);
+                else
+                    multiply_dense<P>(op, own, s.c, factors, memory, sums, more);
+                if (!op.scale) __syncthreads();
             }
-            if (pools) continue;
-            Factors<T> factors{d, d_pitch << o.w_log, d_pitch};
-            if (direct) {
-                const int step = op.taps.stride * a.pitch, first = op.taps.offset + a.halo;
-                factors = {a.at + first * (a.cols + 1) * a.pitch, step * a.cols, step};
-            }
-            if constexpr (std::is_same_v<P, AsIs>)
-                multiply<S, IsWide>(op, o, s.c, factors, side_by_side((op.c_out + V - 1) / V), memory, sums, t > row);
-            else
-                multiply_dense<P>(op, o, s.c, factors, memory, sums, t > row);
-            if (!op.scale) __syncthreads();
         }
     }
 

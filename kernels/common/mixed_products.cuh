@@ -19,11 +19,12 @@ struct BackwardOp {
     T *ddepth, *dpoint;
     bool accumulate_depth, accumulate_point;
     int first_gradient, gradients;
-    std::size_t partial;  // of each chunk of channels (rows, depth's k * k * channels, point's channels * c_out)
+    std::size_t partial;  // of each slice of channels (rows, depth's k * k * channels, point's channels * c_out)
     __device__ int depth_taps() const { return ddepth ? taps.k * taps.k : 0; }
     __device__ int point_outputs() const { return dpoint ? c_out : 0; }
 };
-/// A source: blocks [first_block, first_block + rows * chunks).
+/// A source: blocks [first_block, first_block + pieces * rows * slices). A block takes a slice of `held` channels of
+/// some tiles, and a piece of the branches.
 template <class S>
 struct BackwardPart {
     using T = Compute<S>;
@@ -33,14 +34,19 @@ struct BackwardPart {
     const double *mean, *rstd;
     NormMap<T> map;
     GammaBetaGradient<T> affine;
-    int first_op, ops, chunks;
+    int first_op, ops, pieces, piece_ops, slices, held;
     unsigned first_block, rows, tiles, arrival;
     int tiles_y, tiles_x, halo;
     MixedTile tile;
-    bool window, wanted;     // a convolution reads the state; its gradient or map is wanted
-    bool sums;               // of da and of da * x are needed
+    int cols;             // of the window: where a tile is as wide as the picture, a row's halo is the next one's too
+    bool window, wanted;  // a convolution reads the state; its gradient or map is wanted
+    bool sums;            // of da and of da * x are needed
+    bool late;            // no branch has more outputs than a chunk: d is made last, where dd was
     int dz, dd, d, scratch;  // where they lie in shared memory, in elements behind the window
     std::size_t partial;     // (rows, 2, c) sums of da and of da * x
+    std::size_t
+        gradient;  // of several pieces: (pieces, tiles, slices, kPixels, kThreads, 16 bytes), their shares of da
+    __device__ int pitch() const { return held + kWide<T>; }
 };
 template <class S>
 struct BackwardList {
@@ -51,12 +57,6 @@ struct BackwardList {
     int count, n;
     unsigned arrival;
 };
-
-/// Elements for the sums of groups of threads.
-template <class T>
-inline constexpr int kScratch = 8 * kChunk<T>* kChunk<T> > static_cast<int>(kThreads) * kWide<T>
-                                    ? 8 * kChunk<T>* kChunk<T>
-                                    : static_cast<int>(kThreads) * kWide<T>;
 
 /// dz of a branch as a source of load_window.
 template <class S, bool IsWide>
@@ -128,22 +128,24 @@ __device__ Extent extent(const BackwardOp<S>& op, const MixedTile& tile, int y, 
             op.out_w};
 }
 
-/// dd (+)= dz * point^S: kChunk channels of dz, from co on, to `groups` groups of channels from c0 on. Four pixels a
-/// thread share the weights; a thread comes back to the pixels it had.
+/// dd (+)= dz * point^T: kChunk channels of dz, from co on, to `groups` groups of channels from c0 on, of which there
+/// are `across` side by side. Four pixels a thread share the weights; a thread comes back to the pixels it had.
 template <class S, bool IsWide>
-__device__ void through_point(const BackwardOp<S>& op, int c, int c0, int groups, int co, int pixels,
-                              const Compute<S>* dz, Compute<S>* dd) {
+__device__ void through_point(const BackwardOp<S>& op, int c, int c0, int groups, unsigned across, int co, int pixels,
+                              const Compute<S>* dz, Compute<S>* dd, int pitch) {
     using T = Compute<S>;
-    constexpr int V = kWide<T>, R = 4, kLanes = kThreads / 4;
-    const int group = static_cast<int>(threadIdx.x % 4), outputs = min(op.c_out - co, kChunk<T>);
+    constexpr int V = kWide<T>, R = 4;
+    const int group = static_cast<int>(threadIdx.x % across), lanes = static_cast<int>(kThreads / across),
+              outputs = min(op.c_out - co, kChunk<T>);
     if (group >= groups) return;
     const int ci = c0 + group * V;
-    for (int first = static_cast<int>(threadIdx.x / 4); first < pixels; first += R * kLanes) {
+    dd += group * V;
+    for (int first = static_cast<int>(threadIdx.x / across); first < pixels; first += R * lanes) {
         Wide<T> sum[R] = {};
         if (co > 0)
 #pragma unroll
             for (int r = 0; r < R; r++)
-                if (first + r * kLanes < pixels) sum[r] = load<V>(dd + (first + r * kLanes) * kPitch<T> + group * V);
+                if (first + r * lanes < pixels) sum[r] = load<V>(dd + (first + r * lanes) * pitch);
 #pragma unroll 1
         for (int o = 0; o < outputs; o += V) {
             Wide<T> w[V] = {};
@@ -154,7 +156,7 @@ __device__ void through_point(const BackwardOp<S>& op, int c, int c0, int groups
                                          IsWide);
 #pragma unroll
             for (int r = 0; r < R; r++) {
-                const Wide<T> g = load<V>(dz + min(first + r * kLanes, pixels - 1) * kPitch<T> + o);
+                const Wide<T> g = load<V>(dz + min(first + r * lanes, pixels - 1) * kPitch<T> + o);
 #pragma unroll
                 for (int i = 0; i < V; i++)
 #pragma unroll
@@ -163,38 +165,48 @@ __device__ void through_point(const BackwardOp<S>& op, int c, int c0, int groups
         }
 #pragma unroll
         for (int r = 0; r < R; r++)
-            if (first + r * kLanes < pixels) store(dd + (first + r * kLanes) * kPitch<T> + group * V, sum[r]);
+            if (first + r * lanes < pixels) store(dd + (first + r * lanes) * pitch, sum[r]);
     }
+}
+
+/// The warps that share a chunk of channels where a block holds `held`, at most 8 chunks.
+template <class T>
+__device__ int warps_of_chunk(int held) {
+    return 8 * kChunk<T> / held;
 }
 
 /// to (channels, c_out) (+)= what the warps left in scratch (warps, kChunk, kChunk), columns from co on.
 template <class T>
-__device__ void add_warps(int co, int c_out, int channels, const T* scratch, T* to, bool more) {
+__device__ void add_warps(int held, int co, int c_out, int channels, const T* scratch, T* to, bool more) {
     constexpr int C = kChunk<T>;
-    const int t = static_cast<int>(threadIdx.x);
+    const int warps = warps_of_chunk<T>(held);
     __syncthreads();
-    if (t >= C * C) return;
-    const int ci = t / C, o = co + t % C;
-    if (ci >= channels || o >= c_out) return;
-    T total = scratch[t];
-#pragma unroll
-    for (int warp = 1; warp < static_cast<int>(kThreads) / 32; warp++) total += scratch[warp * C * C + t];
-    T& element = to[static_cast<std::size_t>(ci) * c_out + o];
-    element = more ? element + total : total;
+    for (int t = static_cast<int>(threadIdx.x); t < held * C; t += static_cast<int>(kThreads)) {
+        const int ci = t / C, o = co + t % C;
+        if (ci >= channels || o >= c_out) continue;
+        const T* from = scratch + (ci / C * warps * C + ci % C) * C + t % C;
+        T total = from[0];
+        for (int warp = 1; warp < warps; warp++) total += from[warp * C * C];
+        T& element = to[static_cast<std::size_t>(ci) * c_out + o];
+        element = more ? element + total : total;
+    }
 }
 
-/// to (channels, c_out) (+)= the products of d and dz over the tile's own outputs, columns from co on.
+/// to (channels, c_out) (+)= the products of d and dz over the tile's own outputs, columns from co on. Scratch may be
+/// where dz is.
 template <class T>
-__device__ void point_gradient(const Extent& e, int c_out, int co, int channels, const T* d, const T* dz, T* scratch,
-                               T* to, bool more) {
+__device__ void point_gradient(const Extent& e, int held, int c_out, int co, int channels, const T* d, int pitch,
+                               const T* dz, T* scratch, T* to, bool more) {
     constexpr int V = kWide<T>, C = kChunk<T>;
-    const int t = static_cast<int>(threadIdx.x), in = t / 4 % 4 * V, out = t % 4 * V;
+    const int t = static_cast<int>(threadIdx.x), warps = warps_of_chunk<T>(held), chunk = t / 32 / warps;
+    const int in = t / 4 % 4 * V, out = t % 4 * V;
+    d += chunk * C + in;
     Wide<T> sum[V] = {};
 #pragma unroll 1
-    for (int p = t / 16; p < 1 << (e.h_log + e.w_log); p += static_cast<int>(kThreads) / 16) {
+    for (int p = t / 16 - chunk * warps * 2; p < 1 << (e.h_log + e.w_log); p += 2 * warps) {
         const int at = e.index(p);
         if (at < 0) continue;
-        const Wide<T> a = load<V>(d + p * kPitch<T> + in), b = load<V>(dz + at * kPitch<T> + out);
+        const Wide<T> a = load<V>(d + p * pitch), b = load<V>(dz + at * kPitch<T> + out);
 #pragma unroll
         for (int i = 0; i < V; i++)
 #pragma unroll
@@ -204,20 +216,23 @@ __device__ void point_gradient(const Extent& e, int c_out, int co, int channels,
     for (int i = 0; i < V; i++)
 #pragma unroll
         for (int j = 0; j < V; j++) sum[i].v[j] += __shfl_xor_sync(~0u, sum[i].v[j], 16);
+    __syncthreads();  // dz has been read
     if (t % 32 < 16)
 #pragma unroll
         for (int i = 0; i < V; i++) store(scratch + (t / 32 * C + in + i) * C + out, sum[i]);
-    add_warps(co, c_out, channels, scratch, to, more);
+    add_warps(held, co, c_out, channels, scratch, to, more);
 }
 
-/// to (k * k, channels) (+)= the products of the state and dd over the tile's own outputs.
+/// to (k * k, channels) (+)= the products of the state and dd, whose pixels lie as far apart, over the tile's own
+/// outputs, for `across` groups of channels. Sets of threads, as many as there are, share the outputs.
 template <class T>
-__device__ void depth_gradient(const Taps& taps, const Extent& e, int channels, const HaloTile<T>& a, const T* dd,
-                               T* scratch, T* to, bool more) {
+__device__ void depth_gradient(const Taps& taps, const Extent& e, int across, int channels, const HaloTile<T>& a,
+                               const T* dd, T* scratch, T* to, bool more) {
     constexpr int V = kWide<T>;
-    const int count = taps.k * taps.k, slots = count * 4, lanes = static_cast<int>(kThreads) / slots;
-    const int t = static_cast<int>(threadIdx.x), lane = t / slots, tap = t % slots / 4, group = t % 4 * V;
-    if (lane < lanes && group < channels) {
+    const int count = taps.k * taps.k, slots = count * across, lanes = max(static_cast<int>(kThreads) / slots, 1);
+    for (int item = static_cast<int>(threadIdx.x); item < lanes * slots; item += static_cast<int>(kThreads)) {
+        const int lane = item / slots, tap = item % slots / across, group = item % across * V;
+        if (group >= channels) continue;
         const int reach = taps.k / 2 * taps.dilation, dy = tap / taps.k * taps.dilation + taps.offset - reach + a.halo,
                   dx = tap % taps.k * taps.dilation + taps.offset - reach + a.halo;
         Wide<T> sum = {};
@@ -227,19 +242,20 @@ __device__ void depth_gradient(const Taps& taps, const Extent& e, int channels, 
             if (at < 0) continue;
             const int y = (p >> e.w_log) * taps.stride + dy, x = (p & ((1 << e.w_log) - 1)) * taps.stride + dx;
             const Wide<T> v = load<V>(a.at + (y * a.cols + x) * a.pitch + group),
-                          g = load<V>(dd + at * kPitch<T> + group);
+                          g = load<V>(dd + at * a.pitch + group);
 #pragma unroll
             for (int i = 0; i < V; i++) sum.v[i] = std::fma(v.v[i], g.v[i], sum.v[i]);
         }
-        store(scratch + (lane * count + tap) * 4 * V + group, sum);
+        store(scratch + (lane * count + tap) * across * V + group, sum);
     }
     __syncthreads();
-    for (int i = t; i < count * channels; i += static_cast<int>(kThreads)) {
-        const T* from = scratch + i / channels * 4 * V + i % channels;
+    for (int i = static_cast<int>(threadIdx.x); i < count * channels; i += static_cast<int>(kThreads)) {
+        const T* from = scratch + i / channels * across * V + i % channels;
         T total = from[0];
-        for (int l = 1; l < lanes; l++) total += from[l * count * 4 * V];
+        for (int l = 1; l < lanes; l++) total += from[l * count * across * V];
         to[i] = more ? to[i] + total : total;
     }
+    __syncthreads();  // before something else lies in scratch
 }
 
 }  // namespace nascent::kernels::gpu

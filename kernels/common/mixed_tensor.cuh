@@ -84,25 +84,26 @@ __device__ void multiply_dense(const ForwardOp<S>& op, const Outputs& o, int c, 
     }
 }
 
-/// dd (+)= dz * point^T, as through_point().
+/// dd (+)= dz * point^T, as through_point(): a warp makes 16 pixels of a chunk at a time, and comes back to them.
 template <class P, class S>
-__device__ void through_point_dense(const BackwardOp<S>& op, int c, int c0, int co, int pixels, const float* dz,
-                                    float* dd) {
+__device__ void through_point_dense(const BackwardOp<S>& op, int c, int c0, int held, int co, int pixels,
+                                    const float* dz, float* dd, int pitch) {
     constexpr int kTiles = kColumns / 8;
     static_assert(kChunk<float> == kColumns);
     const int warp = static_cast<int>(threadIdx.x / 32), lane = static_cast<int>(threadIdx.x % 32);
-    const int outputs = min(op.c_out - co, kColumns);
+    const int outputs = min(op.c_out - co, kColumns), chunks = held / kColumns;
 #pragma unroll 1
-    for (int p0 = warp * 16; p0 < pixels; p0 += 16 * kWarps) {
+    for (int item = warp; item < (pixels + 15) / 16 * chunks; item += kWarps) {
+        const int p0 = item / chunks * 16, chunk = item % chunks * kColumns;
         const float* from = dz + min(p0 + lane % 16, pixels - 1) * kPitch<float> + lane / 16 * 4;
-        float* const to = dd + (p0 + lane / 4) * kPitch<float> + lane % 4 * 2;
+        float* const to = dd + (p0 + lane / 4) * pitch + chunk + lane % 4 * 2;
         float sum[kTiles][4] = {};
         auto pairs = [&](auto&& f) {
 #pragma unroll
             for (int t = 0; t < kTiles; t++)
 #pragma unroll
                 for (int i = 0; i < 2; i++)
-                    if (p0 + lane / 4 + 8 * i < pixels) f(to + 8 * i * kPitch<float> + 8 * t, &sum[t][2 * i]);
+                    if (p0 + lane / 4 + 8 * i < pixels) f(to + 8 * i * pitch + 8 * t, &sum[t][2 * i]);
         };
         if (co > 0)
             pairs([](const float* p, float* v) {
@@ -115,7 +116,7 @@ __device__ void through_point_dense(const BackwardOp<S>& op, int c, int c0, int 
             load_rounded<P>(a, from, k, outputs);
 #pragma unroll
             for (int t = 0; t < kTiles; t++) {
-                const int ci = c0 + 8 * t + lane / 4;
+                const int ci = c0 + chunk + 8 * t + lane / 4;
                 unsigned b[2];
 #pragma unroll
                 for (int i = 0; i < 2; i++) {
@@ -133,31 +134,34 @@ __device__ void through_point_dense(const BackwardOp<S>& op, int c, int c0, int 
 
 /// to (channels, c_out) (+)= the products of d and dz over the tile's own outputs, as point_gradient().
 template <class P>
-__device__ void point_gradient_dense(const Extent& e, int c_out, int co, int channels, const float* d, const float* dz,
-                                     float* scratch, float* to, bool more) {
+__device__ void point_gradient_dense(const Extent& e, int held, int c_out, int co, int channels, const float* d,
+                                     int pitch, const float* dz, float* scratch, float* to, bool more) {
     constexpr int kTiles = kColumns / 8;
     const int warp = static_cast<int>(threadIdx.x / 32), lane = static_cast<int>(threadIdx.x % 32);
-    const int count = 1 << (e.h_log + e.w_log), channel = lane / 4;
+    const int count = 1 << (e.h_log + e.w_log), channel = lane / 4, warps = warps_of_chunk<float>(held),
+              chunk = warp / warps;
+    d += chunk * kColumns + channel;
     float sum[kTiles][4] = {};
 #pragma unroll 1
-    for (int p0 = warp * P::kDepth; p0 < count; p0 += P::kDepth * kWarps) {
+    for (int p0 = (warp - chunk * warps) * P::kDepth; p0 < count; p0 += P::kDepth * warps) {
         unsigned a[4], b[kTiles][2];
 #pragma unroll
         for (int i = 0; i < 2; i++) {
             const int p = p0 + lane % 4 + 4 * i, at = p < count ? e.index(p) : -1;
             auto factor = [&](const float* v) { return at < 0 ? 0 : simt::to_bits(P::round(*v)); };
-            a[2 * i] = factor(d + p * kPitch<float> + channel);
-            a[2 * i + 1] = factor(d + p * kPitch<float> + channel + 8);
+            a[2 * i] = factor(d + p * pitch);
+            a[2 * i + 1] = factor(d + p * pitch + 8);
 #pragma unroll
             for (int t = 0; t < kTiles; t++) b[t][i] = factor(dz + at * kPitch<float> + 8 * t + channel);
         }
 #pragma unroll
         for (int t = 0; t < kTiles; t++) P::multiply(sum[t], a, b[t]);
     }
+    __syncthreads();  // dz has been read
 #pragma unroll
     for (int t = 0; t < kTiles; t++)
         store(scratch + (warp * kColumns + own_row_of_16()) * kColumns + 8 * t + own_column_of_8(), own_row(sum[t]));
-    add_warps(co, c_out, channels, scratch, to, more);
+    add_warps(held, co, c_out, channels, scratch, to, more);
 }
 
 }  // namespace nascent::kernels::gpu

@@ -1,10 +1,14 @@
-#include "kernels/common/mixed_backward.cuh"
+#include <vector>
+
+#include "kernels/common/mixed_backward_plan.cuh"
+#include "kernels/common/mixed_share.cuh"
 #include "kernels/common/mixed_tensor.cuh"
 
 namespace nascent::kernels::gpu {
 namespace {
 
-constexpr unsigned kRows = 128;  // partial sums of a weight
+constexpr std::size_t kFewOps = 3;  // times tiles, of a block
+constexpr unsigned kRows = 128;     // partial sums of a weight
 
 /// What of a source or a branch is wanted.
 template <class S>
@@ -54,56 +58,92 @@ void add_op(BackwardList<S>& list, int& ops, int& links, const BranchBackward<S>
     if (b.branch.kind == BranchKind::reduce) add(1, 1, b.branch.point_odd, b.dpoint_odd, b.accumulate_point_odd);
 }
 
-/// Its tiles, and what a block has in shared memory; returns the bytes.
+/// A piece of a source's branches reads the state and leaves a share of its gradient, which is read once; a row of
+/// blocks reads the weights, of each channel `weights` of a part, and leaves sums of their gradients.
 template <class S>
-std::size_t plan(const BackwardList<S>& list, BackwardPart<S>& p) {
-    using T = Compute<S>;
-    const BackwardOp<S>*ops = list.ops + p.first_op, *end = ops + p.ops;
-    auto bytes = [&](const MixedTile& t) {
-        const int h = 1 << t.h_log, w = 1 << t.w_log;
-        int extents = 0, outputs = 0;
-        bool gradients = false;
-        for (const BackwardOp<S>* op = ops; op != end; op++) {
-            const int reach = 2 * (op->taps.k / 2 * op->taps.dilation), stride = op->taps.stride;
-            extents = std::max(extents, std::min(op->out_h, (h - 1 + reach) / stride + 1) *
-                                            std::min(op->out_w, (w - 1 + reach) / stride + 1));
-            if (op->dpoint) outputs = std::max(outputs, h * w / (stride * stride));
-            gradients = gradients || op->dpoint || op->ddepth;
-        }
-        p.dz = p.window ? (h + 2 * p.halo) * (w + 2 * p.halo) * kPitch<T> : 0;
-        p.dd = p.dz + extents * kPitch<T>;
-        p.d = p.dd + (p.window ? extents * kPitch<T> : 0);
-        p.scratch = p.d + outputs * kPitch<T>;
-        return std::max(sizeof(T) * static_cast<std::size_t>(p.scratch + (gradients ? kScratch<T> : 0)),
-                        2 * kWide<T> * kThreads * sizeof(double));
-    };
-    p.tile = largest_tile(p.source.h, p.source.w, [&](const MixedTile& t) { return bytes(t) <= kMixedShared; });
-    p.tiles_y = ((p.source.h - 1) >> p.tile.h_log) + 1;
-    p.tiles_x = ((p.source.w - 1) >> p.tile.w_log) + 1;
-    p.tiles = items(product({list.n, p.tiles_y, p.tiles_x}));
-    p.rows = std::min(p.tiles, kRows);
-    p.chunks = (p.source.c + kChunk<T> - 1) / kChunk<T>;
-    return bytes(p.tile);
+SharedWork work_of(const BackwardList<S>& list, const std::vector<std::size_t>& weights, const Sharing& sharing) {
+    SharedWork all;
+    for (int i = 0; i < list.count; i++) {
+        const BackwardPart<S>& p = list.parts[i];
+        const auto of = all.add(sharing, static_cast<std::size_t>(p.ops), kFewOps, p.tiles, kRows);
+        const std::size_t each = sizeof(Compute<S>) * weights[static_cast<std::size_t>(i)],
+                          state = sizeof(Compute<S>) * product({p.source.h, p.source.w, p.source.c}) * p.tiles /
+                                  product({p.tiles_y, p.tiles_x});
+        all.bytes +=
+            of.pieces * state * (of.pieces > 1 ? 3 : 1) + 3 * of.rows * each * static_cast<std::size_t>(p.source.c);
+        all.blocks += of.pieces * of.rows * static_cast<std::size_t>(p.slices - 1);
+        if (of.rows < p.tiles &&
+            each * static_cast<std::size_t>(std::min(p.source.c, p.held)) > of.pieces * kFirstCache)
+            all.refused = true;
+    }
+    return all;
 }
 
-/// How many partial sums there are: of channels, and of weights.
+/// The rows and pieces of each part; returns how many blocks they are.
+template <class S>
+unsigned share_list(BackwardList<S>& list) {
+    std::vector<std::size_t> weights;
+    for (const BackwardPart<S>* p = list.parts; p != list.parts + list.count; p++) {
+        std::size_t& sum = weights.emplace_back();
+        for (const BackwardOp<S>* op = list.ops + p->first_op; op != list.ops + p->first_op + p->ops; op++)
+            sum += static_cast<std::size_t>((op->depth ? op->taps.k * op->taps.k : 0) + (op->point ? op->c_out : 0));
+    }
+    const Sharing sharing = share_out([&](const Sharing& some) { return work_of(list, weights, some); });
+    unsigned blocks = 0;
+    for (BackwardPart<S>* p = list.parts; p != list.parts + list.count; p++) {
+        const auto of = SharedWork().add(sharing, static_cast<std::size_t>(p->ops), kFewOps, p->tiles, kRows);
+        p->pieces = static_cast<int>(of.pieces), p->piece_ops = static_cast<int>(of.each), p->rows = items(of.rows);
+        p->first_block = blocks;
+        blocks += p->rows * static_cast<unsigned>(p->slices * p->pieces);
+    }
+    return blocks;
+}
+
+/// How many partial sums there are: of channels and of weights, and elements of shares of states' gradients.
 struct Partials {
-    std::size_t sums = 0, weights = 0;
+    std::size_t sums = 0, weights = 0, shares = 0;
 };
+
+/// The blocks of a launch, and where they leave and count what they sum; returns how many blocks and how many counts.
+template <class S>
+std::pair<unsigned, unsigned> lay_out(BackwardList<S>& list, Partials& partials) {
+    const unsigned blocks = share_list(list);
+    unsigned arrivals_used = 0;
+    for (BackwardPart<S>* p = list.parts; p != list.parts + list.count; p++) {
+        const auto slices = static_cast<unsigned>(p->slices), pieces = static_cast<unsigned>(p->pieces);
+        p->arrival = arrivals_used;
+        arrivals_used += (static_cast<unsigned>(p->ops) + 1) * slices;
+        p->partial = partials.sums;
+        if (p->sums) partials.sums += p->rows * 2 * static_cast<std::size_t>(p->source.c);
+        p->gradient = partials.shares;
+        if (p->wanted && pieces > 1) {
+            arrivals_used += p->rows * slices;
+            partials.shares += std::size_t{pieces} * p->tiles * slices * kPixels * kThreads * kWide<Compute<S>>;
+        }
+        for (BackwardOp<S>* op = list.ops + p->first_op; op != list.ops + p->first_op + p->ops; op++) {
+            op->partial = partials.weights;
+            const int each = (op->ddepth ? op->taps.k * op->taps.k : 0) + (op->dpoint ? op->c_out : 0);
+            partials.weights += p->rows * static_cast<std::size_t>(p->source.c) * static_cast<std::size_t>(each);
+        }
+    }
+    return {blocks, arrivals_used};
+}
 
 /// f(list, blocks, bytes of shared memory, arrivals) for each launch, usually one.
 template <class S, class F>
-Partials for_launches(int n, std::span<const SourceBackward<S>> sources, std::span<const BranchBackward<S>> branches,
-                      F&& f) {
+Partials for_launches(int n, bool late, std::span<const SourceBackward<S>> sources,
+                      std::span<const BranchBackward<S>> branches, F&& f) {
     Partials partials;
     BackwardList<S> list = {};
     int ops = 0, links = 0, skips = 0;
-    unsigned blocks = 0, arrivals_used = 0;
     std::size_t bytes = 0;
     auto flush = [&] {
-        if (list.count > 0) f(list, blocks, bytes, arrivals_used);
+        if (list.count > 0) {
+            const auto [blocks, arrivals_used] = lay_out(list, partials);
+            f(list, blocks, bytes, arrivals_used);
+        }
         list = {};
-        ops = links = skips = 0, blocks = arrivals_used = 0, bytes = 0;
+        ops = links = skips = 0, bytes = 0;
     };
     std::size_t at = 0;
     for (std::size_t i = 0; i < sources.size(); i++) {
@@ -147,18 +187,9 @@ Partials for_launches(int n, std::span<const SourceBackward<S>> sources, std::sp
             p.window = p.window || (op->kind != BranchKind::max_pool && op->kind != BranchKind::avg_pool);
             p.halo = std::max(p.halo, op->taps.k / 2 * op->taps.dilation);
         }
-        bytes = std::max(bytes, plan(list, p));
-        p.first_block = blocks;
-        blocks = items(blocks + static_cast<std::size_t>(p.rows) * static_cast<unsigned>(p.chunks));
-        p.arrival = arrivals_used;
-        arrivals_used += static_cast<unsigned>((p.ops + 1) * p.chunks);
-        p.partial = partials.sums;
-        if (p.sums) partials.sums += p.rows * 2 * static_cast<std::size_t>(s.source.c);
-        for (BackwardOp<S>* op = list.ops + p.first_op; op != list.ops + ops; op++) {
-            op->partial = partials.weights;
-            const int each = (op->ddepth ? op->taps.k * op->taps.k : 0) + (op->dpoint ? op->c_out : 0);
-            partials.weights += p.rows * static_cast<std::size_t>(s.source.c) * static_cast<std::size_t>(each);
-        }
+        p.late = late;
+        bytes = std::max(bytes, choose(list.ops + p.first_op, p));
+        p.tiles = items(product({n, p.tiles_y, p.tiles_x}));
     }
     flush();
     return partials;
@@ -184,40 +215,65 @@ bool aligned(const BranchBackward<S>& b, int c) {
     return all;
 }
 
+/// Whether all can be read 16 bytes at a time.
+template <class S>
+bool aligned(std::span<const SourceBackward<S>> sources, std::span<const BranchBackward<S>> branches) {
+    bool all = true;
+    for (const SourceBackward<S>& s : sources) all = all && aligned(s);
+    for (const BranchBackward<S>& b : branches)
+        all = all && aligned(b, sources[static_cast<std::size_t>(b.branch.source)].source.c);
+    return all;
+}
+/// Whether the parts are `late`: where that gives larger tiles to kernels that are there for it.
+template <class S>
+bool is_late(std::span<const SourceBackward<S>> sources, std::span<const BranchBackward<S>> branches) {
+    if (!std::is_same_v<Compute<S>, float> || !aligned(sources, branches)) return false;
+    return std::all_of(branches.begin(), branches.end(), [](const BranchBackward<S>& b) {
+        const bool pool = b.branch.kind == BranchKind::max_pool || b.branch.kind == BranchKind::avg_pool;
+        return pool || b.branch.c_out <= kChunk<Compute<S>> * (b.branch.kind == BranchKind::reduce ? 2 : 1);
+    });
+}
+
 }  // namespace
 
 template <class S>
 void branches_backward(const Stream& stream, int n, std::span<const SourceBackward<S>> sources,
                        std::span<const BranchBackward<S>> branches, void* workspace) {
-    bool is_wide = true;
-    for (const SourceBackward<S>& s : sources) is_wide = is_wide && aligned(s);
-    for (const BranchBackward<S>& b : branches)
-        is_wide = is_wide && aligned(b, sources[static_cast<std::size_t>(b.branch.source)].source.c);
-    double* const sums = static_cast<double*>(workspace);
-    Compute<S>* const weights =
-        reinterpret_cast<Compute<S>*>(sums + for_launches(n, sources, branches, [](auto&&...) {}).sums);
-    for_launches(
-        n, sources, branches, [&](BackwardList<S>& list, unsigned blocks, std::size_t bytes, unsigned arrivals_used) {
-            list.arrival = take_arrivals(arrivals_used);
-            auto run = [&](auto kernel) {
-                simt::allow_shared(kernel, bytes);
-                simt::launch(kernel, {dim3(blocks), dim3(kThreads), bytes, static_cast<simt::stream_t>(stream.handle)},
-                             list, sums, weights);
-            };
-            if constexpr (std::is_same_v<S, BFloat16>) {
-                is_wide ? run(backward_kernel<S, true, Tf32>) : run(backward_kernel<S, false, AsIs>);
-            } else {
-                if constexpr (std::is_same_v<S, float>)
-                    if (is_wide && stream.precision == Precision::tf32) return run(backward_kernel<S, true, Tf32>);
-                is_wide ? run(backward_kernel<S, true, AsIs>) : run(backward_kernel<S, false, AsIs>);
-            }
-        });
+    const bool is_wide = aligned(sources, branches), late = is_late(sources, branches);
+    const Partials partials = for_launches(n, late, sources, branches, [](auto&&...) {});
+    Compute<S>* const shares = static_cast<Compute<S>*>(workspace);  // first: 16 bytes at a time
+    double* const sums = reinterpret_cast<double*>(shares + partials.shares);
+    Compute<S>* const weights = reinterpret_cast<Compute<S>*>(sums + partials.sums);
+    for_launches(n, late, sources, branches,
+                 [&](BackwardList<S>& list, unsigned blocks, std::size_t bytes, unsigned arrivals_used) {
+                     list.arrival = take_arrivals(arrivals_used);
+                     auto run = [&](auto kernel) {
+                         simt::allow_shared(kernel, bytes);
+                         simt::launch(kernel,
+                                      {dim3(blocks), dim3(kThreads), bytes, static_cast<simt::stream_t>(stream.handle)},
+                                      list, sums, weights, shares);
+                     };
+                     auto run_wide = [&](auto rounding) {
+                         using P = decltype(rounding);
+                         if constexpr (std::is_same_v<Compute<S>, float>)
+                             if (late) return run(backward_kernel<S, true, P, true>);
+                         run(backward_kernel<S, true, P, false>);
+                     };
+                     if (!is_wide) return run(backward_kernel<S, false, AsIs, false>);
+                     if constexpr (std::is_same_v<S, BFloat16>) {
+                         run_wide(Tf32());
+                     } else {
+                         if constexpr (std::is_same_v<S, float>)
+                             if (stream.precision == Precision::tf32) return run_wide(Tf32());
+                         run_wide(AsIs());
+                     }
+                 });
 }
 template <class S>
 std::size_t branches_backward_workspace(const Stream&, int n, std::span<const SourceBackward<S>> sources,
                                         std::span<const BranchBackward<S>> branches) {
-    const Partials p = for_launches(n, sources, branches, [](auto&&...) {});
-    return p.sums * sizeof(double) + p.weights * sizeof(Compute<S>);
+    const Partials p = for_launches(n, is_late(sources, branches), sources, branches, [](auto&&...) {});
+    return p.sums * sizeof(double) + (p.weights + p.shares) * sizeof(Compute<S>);
 }
 
 #define NASCENT_MIXED_BACKWARD(S)                                                                            \

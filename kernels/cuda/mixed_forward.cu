@@ -1,21 +1,21 @@
 #include <vector>
 
 #include "kernels/common/mixed_forward.cuh"
+#include "kernels/common/mixed_share.cuh"
 #include "kernels/common/mixed_tensor.cuh"
 
 namespace nascent::kernels::gpu {
 namespace {
 
-constexpr std::size_t kWantedBlocks = 132;  // one for each multiprocessor of an H200
-constexpr std::size_t kFewOps = 4;          // of a block, where the tiles alone are too few
-constexpr unsigned kRows = 256;             // partial sums of a branch
+constexpr std::size_t kFewOps = 4;  // times tiles, of a block
+constexpr unsigned kRows = 256;     // partial sums of a branch
 
 /// A source's branches, pools first, and its tiles.
 template <class S>
 struct Group {
     ForwardPart<S> part = {};
     std::vector<ForwardOp<S>> ops;
-    std::size_t bytes = 0;
+    std::size_t bytes = 0, weights = 0;  // of shared memory; of weights
 };
 
 template <class S>
@@ -62,19 +62,51 @@ template <class S>
 void tile(int n, Group<S>& group) {
     ForwardPart<S>& p = group.part;
     const Source<S>& s = p.source;
-    auto choose = [&](bool resident) {
-        p.resident = resident;
+    auto choose = [&](bool resident, bool halves) {
+        p.resident = resident, p.halves = halves;
         p.tile = largest_tile(s.h, s.w, [&](const MixedTile& t) { return forward_bytes(p, t) <= kMixedShared; });
         group.bytes = forward_bytes(p, p.tile);
-        return group.bytes <= kMixedShared;
+        return group.bytes <= kMixedShared && (!halves || p.tile.h_log > 1);
     };
-    const bool fits = choose(true) && p.tile.pixels() >= std::min(32, s.h * s.w) && s.c <= 256 * kGroup<S>;
-    if (!fits && !choose(false))
+    bool fits = choose(true, false) && p.tile.pixels() >= std::min(32, s.h * s.w) && s.c <= 256 * kGroup<S>;
+    if (fits && p.deep) {
+        const Group<S> whole = group;
+        if (!choose(true, true) || p.tile.pixels() <= whole.part.tile.pixels()) group = whole;
+    }
+    if (!fits && !choose(false, false))
         throw simt::Error("a branch of " + std::to_string(s.c) + " channels does not fit into shared memory");
+    p.cols = window_cols(p.tile, p.halo, s.w);
     p.tiles_y = ((s.h - 1) >> p.tile.h_log) + 1;
     p.tiles_x = ((s.w - 1) >> p.tile.w_log) + 1;
     p.tiles = items(product({n, p.tiles_y, p.tiles_x}));
-    p.rows = std::min(p.tiles, kRows);
+}
+
+/// Bytes of a group's weights.
+template <class S>
+std::size_t weight_bytes(const Group<S>& group) {
+    std::size_t all = 0;
+    for (const ForwardOp<S>& op : group.ops)
+        all += static_cast<std::size_t>(group.part.source.c) *
+               static_cast<std::size_t>((op.depth ? op.taps.k * op.taps.k : 0) + (op.point ? op.c_out : 0));
+    return all * sizeof(Compute<S>);
+}
+
+/// A piece of a group's branches reads the state, a row of its blocks the weights.
+template <class S>
+SharedWork work_of(const std::vector<Group<S>>& groups, const Sharing& sharing) {
+    SharedWork all;
+    bool fits = true;
+    for (const Group<S>& g : groups) {
+        const ForwardPart<S>& p = g.part;
+        const auto of = all.add(sharing, g.ops.size(), kFewOps, p.tiles, kRows);
+        const std::size_t state = sizeof(Compute<S>) * product({p.source.h, p.source.w, p.source.c}) * p.tiles /
+                                  product({p.tiles_y, p.tiles_x}),
+                          weights = g.weights;
+        all.bytes += of.pieces * state + of.rows * weights;
+        fits = fits && (of.rows == p.tiles || weights / of.pieces <= kFirstCache);
+    }
+    all.refused = !fits;
+    return all;
 }
 
 template <class S>
@@ -88,7 +120,7 @@ std::vector<Group<S>> groups_of(int n, std::span<const Source<S>> sources, std::
         }
         expand(s, branches[i], groups.back());
     }
-    for (Group<S>& g : groups) tile(n, g);
+    for (Group<S>& g : groups) tile(n, g), g.weights = weight_bytes(g);
     return groups;
 }
 
@@ -97,8 +129,8 @@ template <class S, class F>
 std::size_t for_launches(int n, double eps, std::span<const Source<S>> sources, std::span<const Branch<S>> branches,
                          F&& f) {
     std::vector<Group<S>> groups = groups_of(n, sources, branches);
-    std::size_t tiles = 0, partial = 0, bytes = 0;
-    for (const Group<S>& g : groups) tiles += g.part.rows;
+    std::size_t partial = 0, bytes = 0;
+    const Sharing sharing = share_out([&](const Sharing& some) { return work_of(groups, some); });
     ForwardList<S> list = {};
     int ops = 0;
     unsigned blocks = 0;
@@ -109,10 +141,9 @@ std::size_t for_launches(int n, double eps, std::span<const Source<S>> sources, 
     };
     for (Group<S>& g : groups) {
         const std::size_t count = g.ops.size();
-        // Branches go to several blocks where there would be too few, but no fewer than kFewOps to each.
-        const std::size_t pieces = std::max(std::min((kWantedBlocks + tiles - 1) / tiles, count / kFewOps),
-                                            (count + kForwardOps - 1) / kForwardOps);
-        const std::size_t each = (count + std::max<std::size_t>(pieces, 1) - 1) / std::max<std::size_t>(pieces, 1);
+        const auto shares = SharedWork().add(sharing, count, kFewOps, g.part.tiles, kRows);
+        const std::size_t each = std::min<std::size_t>(shares.each, kForwardOps);
+        g.part.rows = items(shares.rows);
         for (std::size_t first = 0; first < count; first += each) {
             const std::size_t here = std::min(each, count - first);
             if (static_cast<std::size_t>(ops) + here > kForwardOps) flush();

@@ -19,6 +19,9 @@ const std::vector<Case>& cases() {
     static const std::vector<BranchShape> all_kinds{
         {separable, 0, 16, 3}, {max_pool, 0, 16},        {separable, 0, 8, 5, 2}, {separable, 0, 24, 5},
         {avg_pool, 0, 16},     {separable, 0, 16, 3, 2}, {pointwise, 0, 16},      {separable, 0, 4, 7}};
+    static const std::vector<BranchShape> convolutions{{separable, 0, 16, 3}, {separable, 0, 8, 5, 2},
+                                                       {pointwise, 0, 36},    {reduce, 0, 8},
+                                                       {separable, 0, 4, 5},  {separable, 0, 8, 3, 2, 2}};
     static const std::vector<Case> all{
         {1, one, all_kinds},
         {1, one, all_kinds, false, true, false, true},
@@ -47,6 +50,23 @@ const std::vector<Case>& cases() {
          false,
          false},
         {1, {{8, 8, 64, 64, true}}, {{separable, 0, 64, 5, 2}, {pointwise, 0, 48}}},
+        // Several chunks of channels a block, of which the last is not full, and branches in pieces.
+        {2, {{6, 8, 36, 40, true}}, convolutions, true, true, true, true},
+        {1, {{4, 10, 36, 40, true}}, convolutions, false, true, false, true, false},
+        {1,
+         {{4, 10, 20, 20}},
+         {{separable, 0, 4, 3},
+          {separable, 0, 8, 5, 2},
+          {pointwise, 0, 4},
+          {max_pool, 0, 20},
+          {separable, 0, 20, 3, 1, 2},
+          {avg_pool, 0, 20, 3, 1, 2}},
+         true,
+         true,
+         false,
+         true},
+        {1, {{4, 10, 36, 40}}, convolutions, true, false},
+        {1, {{4, 4, 136, 136}}, {{pointwise, 0, 12}}},
         {133, {{2, 2, 4, 4, true}}, {{max_pool, 0, 4}, {separable, 0, 4, 3}}},
         {1, {{2, 2, 4, 4}, {2, 2, 4, 4, true}}, many(60), true, true, false, false, true, true, 2}};
     return all;
