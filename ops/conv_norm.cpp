@@ -2,6 +2,7 @@
 
 #include "ops/norm_list.h"
 #include "ops/reference.h"
+#include "ops/rounding.h"
 
 namespace nascent {
 namespace {
@@ -48,7 +49,11 @@ struct ConvNorm {
         });
     }
 
-    Tensor reference(Inputs in) const { return batch_norm(conv2d(in[0], in[1], stride), in[2], in[3], norm); }
+    Tensor reference(Inputs in) const {
+        const Tensor z = product([&](const Tensor& x, const Tensor& w) { return conv2d(x, w, stride); }, read(in[0]),
+                                 in[1], factors_of(in[1].shape[2], in[1].shape[3]));
+        return stored(batch_norm(z, in[2], in[3], norm));
+    }
 
     static std::vector<Case> cases() {
         auto run = [](Inputs in) { return conv_norm(in[0], in[1], in[2], in[3], {}); };

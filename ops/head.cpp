@@ -3,6 +3,7 @@
 #include "kernels/head.h"
 #include "ops/norm_list.h"
 #include "ops/reference.h"
+#include "ops/rounding.h"
 
 namespace nascent {
 namespace {
@@ -77,7 +78,7 @@ struct Head {
     }
 
     Tensor reference(Inputs in) const {
-        return linear(global_avg_pool(relu(batch_norm(in[x], in[gamma], in[beta], norm))), in[weight], in[bias]);
+        return linear(global_avg_pool(relu(batch_norm(read(in[x]), in[gamma], in[beta], norm))), in[weight], in[bias]);
     }
 
     static std::vector<Case> cases() {

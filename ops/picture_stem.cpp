@@ -4,6 +4,7 @@
 #include "kernels/primitive.h"
 #include "ops/norm_list.h"
 #include "ops/reference.h"
+#include "ops/rounding.h"
 
 namespace nascent {
 namespace {
@@ -77,7 +78,7 @@ struct PictureStem {
     }
 
     Tensor reference(Inputs in) const {
-        return batch_norm(conv2d(nascent::picture_input(pictures), in[0]), in[1], in[2], norm);
+        return stored(batch_norm(stored(conv2d(nascent::picture_input(pictures), in[0])), in[1], in[2], norm));
     }
 
     static std::vector<Case> cases();
@@ -150,7 +151,7 @@ Tensor picture_stem(const PictureInput& in, const Tensor& w, const Tensor& gamma
 
 Tensor as_activations(const Tensor& x) {
     const DType stored = activation_type(x.dtype);
-    if (stored == x.dtype) return x;
+    if (stored == x.dtype) return rounded(x, RoundTo::bf16, RoundTo::nothing);
     NASCENT_CHECK(!x.id.wanted(), runtime, "pictures that are stored as {} have no gradient", name_of(stored));
     Tensor y = empty(x.shape, stored);
     with_stored(stored, [&](auto zero) {

@@ -4,6 +4,7 @@
 
 #include "ops/norm_list.h"
 #include "ops/reference.h"
+#include "ops/rounding.h"
 
 namespace nascent {
 namespace {
@@ -123,9 +124,18 @@ struct ResidualBlock {
     }
 
     Tensor reference(Inputs in) const {
-        const Tensor a = batch_norm(conv2d(relu(in[x]), in[conv_a], 2), in[gamma_a], in[beta_a], norm_a);
-        const Tensor b = batch_norm(conv2d(relu(a), in[conv_b]), in[gamma_b], in[beta_b], norm_b);
-        return add(b, conv2d(avg_pool(in[x], 2, 2, 0), in[shortcut]));
+        const RoundTo half = factors_of(in[conv_a].shape[2], in[conv_a].shape[3]),
+                      full = factors_of(in[conv_a].shape[3], in[conv_a].shape[3]);
+        auto strided = [](const Tensor& t, const Tensor& w) { return conv2d(t, w, 2); };
+        auto conv = [](const Tensor& t, const Tensor& w) { return conv2d(t, w); };
+        // On the way back the pool adds to the gradient that the first convolution leaves.
+        const Tensor pooled = stored(avg_pool(read(in[x]), 2, 2, 0));
+        const Tensor a =
+            batch_norm(product(strided, relu(read(in[x])), in[conv_a], half), in[gamma_a], in[beta_a], norm_a);
+        const Tensor b = batch_norm(product(conv, relu(rounded(a, RoundTo::nothing, RoundTo::bf16)), in[conv_b], full),
+                                    in[gamma_b], in[beta_b], norm_b);
+        const Tensor skip = product(conv, rounded(pooled, RoundTo::nothing, RoundTo::bf16), in[shortcut], half);
+        return stored(add(b, skip));
     }
 
     static std::vector<Case> cases() {

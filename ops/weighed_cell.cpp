@@ -3,6 +3,7 @@
 #include "kernels/fold.h"
 #include "ops/kernel_stream.h"
 #include "ops/reference.h"
+#include "ops/rounding.h"
 #include "ops/weighed_cell_call.h"
 
 namespace nascent {
@@ -20,9 +21,30 @@ Tensor WeighedCell::reference(Inputs in) const {
     const int n = static_cast<int>(in[0].shape[0]) / copies;
     std::size_t kernel = 2;
     std::vector<Tensor> all;
+    // What each term reads of a node. On the way back convolutions add to the gradient of what operators see one after
+    // the other, in their order and behind the other operators; what goes round them has one of its own.
+    auto readings = [&](int node, const Tensor& x) {
+        std::vector<Tensor> by_term(terms.size());
+        const int channels = static_cast<int>(x.shape[3]), seen = channels / partial.of;
+        Tensor operand = x, around, others;
+        if (partial.of > 1) {
+            operand = slice_channels(x, 0, seen);
+            around = rounded(slice_channels(x, seen, channels - seen), RoundTo::nothing, RoundTo::bf16);
+        }
+        for (std::size_t i = terms.size(); i-- > 0;)
+            if (terms[i].from == node && terms[i].op == EdgeOp::conv) by_term[i] = read(operand);
+        others = read(operand);
+        for (std::size_t i = 0; i < terms.size(); i++)
+            if (terms[i].from == node && !by_term[i].defined()) by_term[i] = terms[i].bypass() ? around : others;
+        return by_term;
+    };
+    const bool whole = partial.of == 1;
+    std::vector<Tensor> of_input = readings(0, whole ? in[0] : read(in[0]));
     for (int copy = 0; copy < copies; copy++) {
-        std::vector<Tensor> node(static_cast<std::size_t>(nodes));
-        node[0] = slice_pictures(in[0], copy * n, n);
+        std::vector<std::vector<Tensor>> readers(static_cast<std::size_t>(nodes));
+        for (const Tensor& t : of_input) readers[0].push_back(t.defined() ? slice_pictures(t, copy * n, n) : t);
+        Tensor last = slice_pictures(in[0], copy * n, n);
+        const Tensor like = last.detached();
         std::vector<std::size_t> kernels;  // by term
         for (const Term& t : terms) kernels.push_back(t.has_kernel() ? kernel++ : 0);
         for (int to = 1; to < nodes; to++) {
@@ -30,31 +52,31 @@ Tensor WeighedCell::reference(Inputs in) const {
             for (std::size_t i = 0; i < terms.size(); i++) {
                 const Term& t = terms[i];
                 if (t.to != to) continue;
-                const Tensor& whole = node[static_cast<std::size_t>(t.from)];
-                const int all_channels = static_cast<int>(whole.shape[3]), seen = all_channels / partial.of;
-                const Tensor x = partial.of == 1 ? whole
-                                 : t.bypass()    ? slice_channels(whole, seen, all_channels - seen)
-                                                 : slice_channels(whole, 0, seen);
+                const Tensor& x = readers[static_cast<std::size_t>(t.from)][i];
                 const CellNorm& running = norms[static_cast<std::size_t>(copy) * terms.size() + i];
                 // A constant: batch-norm of zeros is its beta.
-                Tensor y = t.op == EdgeOp::constant ? batch_norm(zero(x.detached()), in[kernels[i]], in[kernels[i]], {})
-                           : t.op == EdgeOp::pool   ? avg_pool(x, 3, 1, 1)
-                           : t.op == EdgeOp::conv   ? batch_norm(conv2d(relu(x), in[kernels[i]]), {}, {},
-                                                                 {running.mean, running.variance, training})
-                                                    : x;
+                Tensor y = x;
+                if (t.op == EdgeOp::constant)
+                    y = batch_norm(zero(x.detached()), in[kernels[i]], in[kernels[i]], {});
+                else if (t.op == EdgeOp::pool)
+                    y = stored(avg_pool(x, 3, 1, 1));
+                else if (t.op == EdgeOp::conv)
+                    y = rounded(batch_norm(product([](const Tensor& a, const Tensor& w) { return conv2d(a, w); },
+                                                   relu(x), in[kernels[i]], factors_of(x.shape[3], x.shape[3])),
+                                           {}, {}, {running.mean, running.variance, training}),
+                                RoundTo::nothing, RoundTo::nothing);
                 if (t.weight >= 0) y = weighted(y, in[1], t.weight);
                 Tensor& sum = sums[t.bypass()];
                 sum = sum.defined() ? add(sum, y) : y;
             }
-            const Tensor like = node[0].detached();
             const int all_channels = static_cast<int>(like.shape[3]), seen = all_channels / partial.of;
-            if (!sums[0].defined()) sums[0] = zero(partial.of == 1 ? like : slice_channels(like, 0, seen));
-            if (partial.of > 1 && !sums[1].defined()) sums[1] = zero(slice_channels(like, seen, all_channels - seen));
-            Tensor& y = node[static_cast<std::size_t>(to)];
-            y = partial.of == 1 ? sums[0] : concat(sums);
-            if (partial.of > 1 && partial.shuffle) y = channel_shuffle(y, partial.of);
+            if (!sums[0].defined()) sums[0] = zero(whole ? like : slice_channels(like, 0, seen));
+            if (!whole && !sums[1].defined()) sums[1] = zero(slice_channels(like, seen, all_channels - seen));
+            last = stored(whole ? sums[0] : concat(sums));
+            if (!whole && partial.shuffle) last = channel_shuffle(last, partial.of);
+            if (to + 1 < nodes) readers[static_cast<std::size_t>(to)] = readings(to, last);
         }
-        all.push_back(node.back());
+        all.push_back(last);
     }
     return stack(all);
 }

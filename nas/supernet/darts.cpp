@@ -6,6 +6,7 @@
 #include "ops/conv_norm.h"
 #include "ops/picture_stem.h"
 #include "ops/reference.h"
+#include "ops/rounding.h"
 
 namespace nascent {
 
@@ -119,7 +120,7 @@ Tensor DartsNet::run(const Group& g, Tensor x, bool training) {
                 x = avg_pool(x, l.kernel.h, l.stride.h, l.padding.h);
                 break;
             case LayerKind::global_avg_pool:
-                x = global_avg_pool(x);
+                x = global_avg_pool(read(x));
                 break;
             case LayerKind::linear:
                 if (x.shape.rank() == 4) x = global_avg_pool(x);  // of maps of one pixel: their channels

@@ -5,6 +5,7 @@
 
 #include "tests/gpu_device.h"
 #include "tests/ops/compare.h"
+#include "tests/ops/rounded.h"
 
 using namespace nascent;
 using namespace nascent::testing;
@@ -58,6 +59,14 @@ Response response(const Case& c, Arena& cpu, const std::vector<Numbers>& inputs,
     return sum;
 }
 
+/// Ops whose references say where bf16 rounds; but not cases that compute something beside them.
+bool is_modelled(const OpEntry& op, const Case& c) {
+    const std::string name = op.name;
+    for (const char* of : {"mixed_cell", "weighed_cell", "conv_norm", "residual_block"})
+        if (name == of) return c.what.find("used") == std::string::npos;
+    return false;
+}
+
 }  // namespace
 
 // Between an op's inputs and its results at most kPlaces tensors are rounded one after the other: forward the factors
@@ -74,7 +83,7 @@ TEST_CASE("ops in bf16 on the gpu are as far from float64's as their roundings m
     int cases = 0;
     for (const OpEntry& op : ops_asked_for())
         for (const Case& c : op.cases()) {
-            if (c.activations < 0) continue;
+            if (c.activations < 0 || is_modelled(op, c)) continue;
             cases++;
             CAPTURE(std::string(op.name));
             CAPTURE(c.what);
@@ -93,25 +102,77 @@ TEST_CASE("ops in bf16 on the gpu are as far from float64's as their roundings m
             };
             check(got.value, exact.value, moved.value);
             REQUIRE(got.gradients.size() == exact.gradients.size());
-            if (op.name == std::string("mixed_cell") || op.name == std::string("weighed_cell")) {
-                // Some gradients all but vanish, because a batch-norm of few pixels follows; what of them is left is
-                // what the others' roundings leave. So of all together.
-                Numbers all_got, all_exact;
-                double squares = 0;
-                for (const auto& [i, g] : exact.gradients) {
-                    all_exact.insert(all_exact.end(), g.begin(), g.end());
-                    all_got.insert(all_got.end(), got.gradients.at(i).begin(), got.gradients.at(i).end());
-                    squares += std::pow(moved.gradients.at(i), 2);
-                }
-                check(all_got, all_exact, std::sqrt(squares));
-                continue;
-            }
             for (const auto& [i, g] : exact.gradients) {
                 CAPTURE(i);
                 check(got.gradients.at(i), g, moved.gradients.at(i));
             }
         }
-    if (!std::getenv("NASCENT_ONLY_OP")) CHECK(cases > 40);
+    if (!std::getenv("NASCENT_ONLY_OP")) CHECK(cases > 30);
+}
+
+// Where the gpu rounds to bf16, the model does; between those places float64 computes and not float32. What that may
+// change is measured: each number of the model off by a part of 2^-19, which is 32 roundings of floats, more than sums
+// of the cases' lengths make, and 16 times less than a factor's of tf32. What is so near the middle between two bf16s
+// that it is rounded to the other one comes with it.
+TEST_CASE("ops in bf16 on the gpu are the model that rounds where they store, input by input") {
+    constexpr double kFloats = 0x1p-19;
+    constexpr int kModels = 8;
+    const auto gpu = gpu_device(), cpu = make_device("cpu", 1);
+    if (!gpu) return;
+    set_precision(*gpu, DType::bf16);
+    Arena gpu_step(*gpu, std::size_t{1} << 30, true), cpu_step(*cpu, std::size_t{1} << 30, true);
+    int cases = 0, checks = 0, told = 0;
+    for (const OpEntry& op : ops_asked_for())
+        for (const Case& c : op.cases()) {
+            if (c.activations < 0 || !is_modelled(op, c)) continue;
+            cases++;
+            CAPTURE(std::string(op.name));
+            CAPTURE(c.what);
+            const std::vector<Numbers> inputs = stored_inputs(c, random_inputs(c));
+            const std::size_t size = run_case(c, cpu_step, {}).value.size();
+            const Numbers cotangent = stored(random_numbers(size, 1000), DType::bf16);
+            const Result got =
+                run_case(c, gpu_step, {.dtype = DType::bf16, .inputs = &inputs, .cotangent = &cotangent});
+            const Result exact = run_case(c, cpu_step, {.inputs = &inputs, .cotangent = &cotangent});
+            auto model = [&](double disturbed, unsigned seed) {
+                RoundedModel rounding(disturbed, seed);
+                RoundingScope scope(rounding);
+                std::mt19937 random(seed);
+                std::uniform_real_distribution<double> error(-disturbed, disturbed);
+                std::vector<Numbers> in = inputs;
+                for (std::size_t i = static_cast<std::size_t>(c.activations); i < in.size(); i++)
+                    for (double& v : in[i]) v *= 1 + error(random);
+                return run_case(c, cpu_step, {.reference = true, .inputs = &in, .cotangent = &cotangent});
+            };
+            const Result want = model(0, 0);
+            // Of one cell the forward's products of tf32 are the backward's of float32.
+            const bool differ = c.what.starts_with("affine path, reduction");
+            std::vector<Result> off;
+            for (unsigned i = 1; i <= kModels; i++) off.push_back(model(differ ? 0x1p-11 : kFloats, i));
+            auto check = [&](const Numbers& a, const Numbers& b, const Numbers& unrounded, auto&& of) {
+                double squares = 0;
+                for (const Result& r : off) squares += std::pow(apart(of(r), b), 2) / kModels;
+                const double error = apart(a, b), bound = 3 * std::sqrt(squares), rounding = apart(unrounded, b);
+                CAPTURE(length(b));
+                CAPTURE(rounding);
+                CHECK(error <= bound);
+                checks++, told += rounding > bound;
+            };
+            check(got.value, want.value, exact.value, [](const Result& r) { return r.value; });
+            for (const auto& [i, g] : got.gradients) {
+                CAPTURE(i);
+                if (!want.gradients.contains(i))  // nothing reads it
+                    CHECK(length(g) == 0);
+                else
+                    check(g, want.gradients.at(i), exact.gradients.at(i),
+                          [i = i](const Result& r) { return r.gradients.at(i); });
+            }
+            CHECK(got.gradients.size() >= want.gradients.size());
+        }
+    MESSAGE(checks, " checks, of which ", told, " tell float64 that does not round");
+    if (std::getenv("NASCENT_ONLY_OP")) return;
+    CHECK(cases > 90);
+    CHECK(told > checks * 2 / 3);
 }
 
 TEST_CASE("ops in bf16 on the gpu have float32's numbers, rounded once, where nothing is rounded on the way") {
