@@ -477,12 +477,23 @@ def prepare(files):
                     "-DCMAKE_EXE_LINKER_FLAGS=-no-pie -Wl,--unresolved-symbols=ignore-all"], check=True, stdout=subprocess.DEVNULL)
 
 
+def explanations(path):
+    """(file, changed line) of the mutants that are equivalent: `* `file`` and below it `  * `line`: why`."""
+    found, file = set(), None
+    for line in path.read_text().split("\n"):
+        if match := re.match(r"\* `([^`]+)`$", line):
+            file = match[1]
+        elif match := re.match(r"  \* `(.+?)`: ", line):
+            found.add((file, match[1]))
+    return found
+
+
 def summary(spots, verdicts, explained):
     counts, survivors = collections.Counter(), []
     for s in spots:
         verdict = verdicts[identity(s)]["verdict"] if identity(s) in verdicts else "not tried"
         # A changed line that is explained is equivalent whether it was tried or not.
-        if not verdict.startswith(("caught", "does not")) and f"`{s['new'].strip()}`" in explained:
+        if not verdict.startswith(("caught", "does not")) and (s["file"], s["new"].strip()) in explained:
             verdict = "equivalent (docs/mutation.md)"
         elif verdict.startswith("SURVIVED"):
             survivors.append((s, verdict))
@@ -529,7 +540,7 @@ def main():
         for s in drawn:
             print(f"{s['file']}:{s['line'] + 1}: {s['what']}: {s['new'].strip()}")
         return 0
-    explained = (ROOT / "docs" / "mutation.md").read_text() if (ROOT / "docs" / "mutation.md").exists() else ""
+    explained = explanations(ROOT / "docs" / "mutation.md")
     verdicts = {} if args.again else read_log(args.log)
     if args.summary:
         return summary(drawn, verdicts, explained)
@@ -546,7 +557,7 @@ def main():
         met = known["met"] if known and not again else []
         return [p for p in programs_of(spot["file"]) if p in programs and p not in met]
 
-    todo = [s for s in drawn if to_meet(s) and f"`{s['new'].strip()}`" not in explained]
+    todo = [s for s in drawn if to_meet(s) and (s["file"], s["new"].strip()) not in explained]
     start = time.monotonic()
     needed = [p for p in programs if any(p in to_meet(s) for s in todo)]
     build_all(files, todo, args.jobs, needed)
