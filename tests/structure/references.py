@@ -4,20 +4,21 @@
 Primitive ops are the functions that ops/reference.h declares; their files in ops/primitive include of ops/ nothing else.
 A fused op is a struct with a reference(Inputs). Its files include of ops/ only their own headers, ops/reference.h and what
 holds no op. Its reference() and what that uses of its file name no kernel's function and no other op's, and call nothing
-but primitive ops, what is defined beside them, and a few functions that compute nothing.
+but primitive ops, the marks of ops/rounding.h, what is defined beside them, and a few functions that compute nothing.
 """
 import pathlib
 import re
 import sys
 
 PRIMITIVES = "ops/reference.h"
-NO_OPS = {PRIMITIVES, "ops/norm_args.h", "ops/norm_list.h", "ops/kernel_stream.h"}  # headers
+MARKS = "ops/rounding.h"  # where a device rounds; without a scope they compute nothing
+NO_OPS = {PRIMITIVES, MARKS, "ops/norm_args.h", "ops/norm_list.h", "ops/kernel_stream.h"}  # headers
 # Of views and shapes; `picture_input` reads bytes, which have no gradient.
 HARMLESS = {"span", "empty", "fill", "image_of", "static_cast", "NASCENT_CHECK", "picture_input"}
 KEYWORDS = {"if", "for", "while", "switch", "return", "sizeof"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*"(ops/[^"]+)"', re.MULTILINE)
 REFERENCE = re.compile(r"\bTensor\s+(?:(\w+)::)?reference\s*\(\s*Inputs\s+\w*\s*\)\s*const\s*\{")
-DECLARED = re.compile(r"^Tensor\s+(\w+)\s*\(", re.MULTILINE)
+DECLARED = re.compile(r"^(?:inline )?(?:Tensor|RoundTo)\s+(\w+)\s*\(", re.MULTILINE)
 CALL = re.compile(r"(?P<before>::|\.|->)?\s*\b(?P<name>\w+)\s*(?:<[\w:\s,]*>\s*)?\(")
 KERNEL = re.compile(r"\bkernels::(?:\w+::)*(\w+)\s*(?:<[^;(]*>)?\s*\(")
 
@@ -80,6 +81,8 @@ def complaints(name, text, primitives, ops):
                 yield f"{name}: reference() calls {called}, which is no primitive op"
             elif m.group("before") or called in primitives | HARMLESS | KEYWORDS or called in local:
                 continue
+            elif re.search(rf"\bauto\s+{called}\s*=\s*\[", body):  # a lambda, whose body is read with the rest
+                continue
             elif not re.search(rf"(?!\breturn\b)\b[\w:]+(?:<[^;(){{}}]*>)?[&*]?\s+{called}\s*\($", body[:m.end()]):  # defined
                 yield f"{name}: reference() calls {called}, which is no primitive op"
 
@@ -87,8 +90,8 @@ def complaints(name, text, primitives, ops):
 def check(root):
     read = {p.relative_to(root).as_posix(): p.read_text(encoding="utf-8")
             for p in sorted((root / "ops").rglob("*")) if p.suffix in (".h", ".cpp")}
-    primitives = set(DECLARED.findall(bare(read[PRIMITIVES])))
-    ops = {f for n, t in read.items() if n.endswith(".h") and n != PRIMITIVES for f in DECLARED.findall(bare(t))}
+    primitives = set(DECLARED.findall(bare(read[PRIMITIVES]) + bare(read[MARKS])))
+    ops = {f for n, t in read.items() if n.endswith(".h") and n not in (PRIMITIVES, MARKS) for f in DECLARED.findall(bare(t))}
     fused = {n for n, t in read.items() if REFERENCE.search(bare(t))}
     declared = {n for n, t in read.items() if re.search(r"\bTensor reference\(Inputs", bare(t))}
     found = [c for n, t in read.items() for c in complaints(n, t, primitives, ops)]
@@ -109,6 +112,7 @@ def self_test():
             head + "struct R { Tensor next(int i) { return relu(x); } };\nTensor A::reference(Inputs in) const "
                    "{ R r{in}; return r.next(2); }",
             head + "Tensor A::reference(Inputs in) const { return relu(in[0]); }  // not a_fused(in[0])",
+            head + op.format("auto f = [&](int i) {{ return relu(in[i]); }}; return f(0);"),
             "Tensor f(const Tensor& x) { return kernels::f(x); }"]
     bad = [head + op.format("kernels::relu_forward<T>(s, x); return in[0];"),
            head + op.format("return kernels::cpu::relu_forward(s, x);"),
@@ -116,6 +120,7 @@ def self_test():
            head + op.format("return nascent::a_fused(in[0]);"),
            head + op.format("return apply(Other{}, {in[0]});"),
            head + op.format("return elsewhere(in[0]);"),
+           head + op.format("auto f = [&](int i) {{ return a_fused(in[i]); }}; return f(0);"),
            head + '#include "ops/b.h"\n' + op.format("return relu(in[0]);"),
            head + "Tensor twice(Inputs in) { return a_fused(in[0]); }\n" + op.format("return twice(in);"),
            head + "Tensor once(Inputs in) { kernels::f<T>(in); }\nTensor twice(Inputs in) { return once(in); }\n" +
