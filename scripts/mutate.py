@@ -50,7 +50,7 @@ PROGRAMS = {
     "engine/base": ["engine", "kernels", "ops", "nas"],
     "engine/io": ["engine"],
     "engine/memory": ["engine", "ops", "nas"],
-    "engine/streams": ["engine"],
+    "engine/streams": ["engine", "ops", "nas"],
     "engine/tensor": ["engine", "ops", "nas"],
     "nas/algo": ["nas"],
     "nas/metric": ["nas"],
@@ -62,9 +62,15 @@ EVERY_OP = ("gradients equal difference quotients on the cpu", "gradients equal 
             "fused ops equal their reference in value and all gradients", "gradients accumulate",
             "a gradient that one input has already is added to, and no other",
             "only wanted gradients are written, and wanting fewer changes no bit",
-            "the same bits with one to four threads, and after a reset", "captured and replayed equals eager to the bit")
-# Take long and see nothing that others do not; and what needs a gpu or more than one instruction set.
-LEFT_OUT = re.compile(r"200 steps learn|on the gpu|on either device|emulat|^targets?\b|every target")
+            "the same bits with one to four threads, and after a reset", "captured and replayed equals eager to the bit",
+            "gradients equal difference quotients on the gpu", "the gpu computes what the cpu computes",
+            "ops on the gpu give the same bits in every order of the threads",
+            "ops in bf16 on the gpu are as far from float64's as their roundings make them",
+            "ops in bf16 on the gpu are the model that rounds where they store, input by input",
+            "ops in bf16 on the gpu have float32's numbers, rounded once, where nothing is rounded on the way")
+# Take long and see nothing that others do not, or need more than one instruction set; and what runs on the emulated gpu.
+LEFT_OUT = r"200 steps learn|^targets?\b|every target"
+ON_THE_GPU = r"on the gpu|on either device|emulat"
 STALLED = 10  # seconds without any processor time
 INVALID = 77  # what a mutant exits with that would not compile
 # (what, pattern, the changed line, the same as a choice): each match in a line of code is one spot. The choice's # is
@@ -200,12 +206,14 @@ def edits_of(spots):
 
 
 INCLUDE = '#include "scripts/mutants.h"\n'
+machine = Path("/proc/cpuinfo").read_text()
+MARCH = "skylake-avx512" if "avx512vl" in machine else "haswell" if "avx2" in machine else "native"
 
 
-def with_choices(path, spots):
-    """The file's text with the spots as choices."""
+def with_choices(path, spots, includes_some):
+    """The file's text with the spots as choices; what only includes such files is compiled as they are."""
     if not spots:
-        return (ROOT / path).read_text()
+        return (INCLUDE if includes_some and path.endswith(".cpp") else "") + (ROOT / path).read_text()
     lines = (ROOT / path).read_text().split("\n")
     by_line = collections.defaultdict(list)
     for s in spots:
@@ -216,7 +224,17 @@ def with_choices(path, spots):
         for (begin, end), text in sorted(edits_of(here).items(), reverse=True):
             line = line[:begin] + text + line[end:]
         lines[number] = line
-    return INCLUDE + "\n".join(lines)
+    return INCLUDE + "\n".join(lines) + f"// {MARCH}\n"  # what is built for another is built again
+
+
+def including(files, changed):
+    """The files that include one of those that are changed, by way of others too."""
+    includes = {path: set(re.findall(r'^#include "([^"]+)"', (ROOT / path).read_text(), re.M)) for path in files}
+    found, before = set(changed), None
+    while found != before:
+        before = set(found)
+        found |= {path for path in files if includes[path] & before}
+    return found
 
 
 def write(path, text):
@@ -226,10 +244,8 @@ def write(path, text):
 
 def build(jobs, targets, keep_going=False):
     command = ["ninja", "-C", str(BUILD), f"-j{jobs}"] + (["-k0"] if keep_going else []) + [f"test_{t}" for t in targets]
-    machine = Path("/proc/cpuinfo").read_text()
-    one = "skylake-avx512" if "avx512vl" in machine else "haswell" if "avx2" in machine else "native"
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          env={**os.environ, "NASCENT_MUTANT_TARGET": f"-march={one}"})
+                          env={**os.environ, "NASCENT_MUTANT_TARGET": f"-march={MARCH}"})
 
 
 class Choices:
@@ -251,12 +267,13 @@ class Choices:
 
     def write(self):
         """Writes the sources, and notes it."""
+        some = including(self.files, [path for path, here in self.built.items() if path in self.files and here["ids"]])
         for path, spots in self.files.items():
             here = self.built[path]
             ids = set(here["ids"])
             chosen = [s for s in spots if s["id"] in ids and not s["alone"]]
             here |= {"ids": [s["id"] for s in chosen], "alone": [s["id"] for s in spots if s["alone"]]}
-            write(SOURCE / path, with_choices(path, chosen))
+            write(SOURCE / path, with_choices(path, chosen, path in some))
         self.NOTE.write_text(json.dumps(self.built))
 
 
@@ -299,6 +316,8 @@ class Unit:
         unset = ("NASCENT_CPU_TARGET", "NASCENT_EMULATE", "NASCENT_ONLY_OP")
         environment = {k: v for k, v in os.environ.items() if k not in unset}
         environment |= {"NASCENT_MUTANT": str(mutant), "TMPDIR": str(folder)}
+        if MARCH == "haswell":  # files without mutants are compiled for every instruction set
+            environment["NASCENT_CPU_TARGET"] = "avx2"
         if self.op:
             environment["NASCENT_ONLY_OP"] = self.op
         if reached:
@@ -341,7 +360,7 @@ class Unit:
         return code == 0
 
 
-def units_of(program, jobs, longest, cases):
+def units_of(program, jobs, longest, cases, left_out):
     """The program's test cases with the spots that they pass; measured once per build."""
     binary = BUILD / "tests" / f"test_{program}"
     stamp = os.stat(binary).st_mtime_ns
@@ -350,13 +369,14 @@ def units_of(program, jobs, longest, cases):
     names = dict.fromkeys(html.unescape(n) for n in re.findall(r'<TestCase name="([^"]*)"', listed))
     ops = sorted({n for p in (ROOT / "ops").rglob("*") if p.suffix in (".h", ".cpp")
                   for n in re.findall(r'static constexpr const char\* name = "([a-z0-9_]+)";', p.read_text())})
-    units = [Unit(program, name, op) for name in names if not LEFT_OUT.search(name) and (not cases or re.search(cases, name))
+    units = [Unit(program, name, op) for name in names if not re.search(left_out, name) and (not cases or re.search(cases, name))
              for op in (ops if program == "ops" and name in EVERY_OP else [None])]
     if note.exists() and (known := json.loads(note.read_text()))["stamp"] == [stamp, cases, longest]:
+        units = [u for u in units if u.name in known["units"]]
         for u in units:
-            u.cpu, reached = known["units"].get(u.name, (0, []))
+            u.cpu, reached = known["units"][u.name]
             u.reached = frozenset(reached)
-        return [u for u in units if u.reached]
+        return units
     waiting, bad = queue.SimpleQueue(), []
     for u in units:
         waiting.put(u)
@@ -370,7 +390,7 @@ def units_of(program, jobs, longest, cases):
     parallel(work, jobs)
     for u in bad:
         print(f"mutate: {u.name}: fails without a mutation, or takes too long, and is left out", flush=True)
-    units = [u for u in units if u not in bad and u.reached]
+    units = [u for u in units if u not in bad]
     note.parent.mkdir(exist_ok=True)
     note.write_text(json.dumps({"stamp": [stamp, cases, longest], "units": {u.name: (u.cpu, sorted(u.reached)) for u in units}}))
     return units
@@ -453,7 +473,7 @@ def read_log(log):
     return verdicts
 
 
-def prepare(files):
+def prepare(files, emulator):
     """The tree's copy and its build folder; files with mutants are written later."""
     names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
     for name in filter(None, names):
@@ -461,9 +481,9 @@ def prepare(files):
         if not source.exists() or name in files and target.exists():
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        if source.suffix == ".cu":  # nothing here runs on a gpu or its emulator, and they compile slowly
+        if source.suffix == ".cu" and not emulator:  # they compile slowly, and their tests take long
             write(target, "")
-        elif name == "tests/gpu_device.h":
+        elif name == "tests/gpu_device.h" and not emulator:
             write(target, source.read_text().replace('setenv("NASCENT_EMULATE", "1", 1);', "return nullptr;"))
         elif name == "tests/main.cpp":  # a handler that runs while the heap is broken waits for ever
             write(target, "#define DOCTEST_CONFIG_NO_POSIX_SIGNALS\n" + source.read_text())
@@ -473,7 +493,7 @@ def prepare(files):
             (SOURCE / n).stat().st_mtime for n in filter(None, names) if Path(n).name == "CMakeLists.txt"):
         return  # new files are found by the build
     subprocess.run(["cmake", "-S", str(SOURCE), "-B", str(BUILD), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DNASCENT_CUDA=OFF",
-                    f"-DCCACHE={ROOT}/scripts/mutant_compiler.sh",
+                    "-DCMAKE_COMPILE_WARNING_AS_ERROR=1", f"-DCCACHE={ROOT}/scripts/mutant_compiler.sh",
                     "-DCMAKE_EXE_LINKER_FLAGS=-no-pie -Wl,--unresolved-symbols=ignore-all"], check=True, stdout=subprocess.DEVNULL)
 
 
@@ -517,7 +537,10 @@ def main():
     parser.add_argument("--budget", type=float, default=60, help="processor seconds that a mutant may take")
     parser.add_argument("--cases", help="only test cases whose names have this pattern in them; what survives them is not logged")
     parser.add_argument("--longest", type=float, default=3600, help="test cases that take more processor seconds are left out")
-    parser.add_argument("--alone", action="store_true", help="also those that are compiled one by one")
+    parser.add_argument("--emulator", action="store_true", help="with the emulated gpu's kernels, and the test cases on it")
+    parser.add_argument("--avx2", action="store_true", help="compile the kernels for AVX2, whose vectors are narrower")
+    parser.add_argument("--alone", action="store_true", help="also those that are compiled one by one, and those that no "
+                        "test case passes where they are choices, as constants that the compiler evaluates")
     parser.add_argument("--log", type=Path, default=LOG, help="where verdicts are read from and written to")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--summary", action="store_true")
@@ -545,7 +568,10 @@ def main():
     if args.summary:
         return summary(drawn, verdicts, explained)
 
-    prepare(files)
+    if args.avx2:
+        global MARCH
+        MARCH = "haswell"
+    prepare(files, args.emulator)
     programs = args.programs.split(",")
 
     def to_meet(spot):
@@ -557,14 +583,19 @@ def main():
         met = known["met"] if known and not again else []
         return [p for p in programs_of(spot["file"]) if p in programs and p not in met]
 
+    def unpassed(spot):
+        """Whether no test case passed the choice: perhaps the compiler evaluates it, and a compilation of its own tells."""
+        known = verdicts.get(identity(spot))
+        return known is not None and known["verdict"] == "SURVIVED, not reached"
+
     todo = [s for s in drawn if to_meet(s) and (s["file"], s["new"].strip()) not in explained]
     start = time.monotonic()
     needed = [p for p in programs if any(p in to_meet(s) for s in todo)]
     build_all(files, todo, args.jobs, needed)
     print(f"mutate: built in {time.monotonic() - start:.0f} s", flush=True)
-    units = {}
+    units, left_out = {}, LEFT_OUT if args.emulator else f"{LEFT_OUT}|{ON_THE_GPU}"
     for program in needed:
-        units[program] = units_of(program, args.jobs, args.longest, args.cases)
+        units[program] = units_of(program, args.jobs, args.longest, args.cases, left_out)
         print(f"mutate: {program}: {len(units[program])} cases, {sum(u.cpu for u in units[program]):.1f} s, "
               f"{len(frozenset().union(*(u.reached for u in units[program])))} spots passed", flush=True)
     judge, start, lock = Judge(units, args.budget), time.monotonic(), threading.Lock()
@@ -576,7 +607,7 @@ def main():
             break
         waiting = queue.SimpleQueue()
         for s in todo:
-            if s["alone"] == alone:
+            if s["alone"] == alone or alone and unpassed(s):
                 waiting.put(s)
 
         def work(worker):
@@ -585,7 +616,8 @@ def main():
                     spot = waiting.get_nowait()
                 except queue.Empty:
                     return
-                begun, folder, meeting = time.monotonic(), WORK / "tmp" / str(worker), to_meet(spot)
+                begun, folder = time.monotonic(), WORK / "tmp" / str(worker)
+                meeting = [p for p in programs_of(spot["file"]) if p in programs] if alone else to_meet(spot)
                 verdict = (judge.alone(spot, meeting, folder, args.jobs) if alone else judge.meet(spot, spot["id"], meeting, folder))
                 with lock:
                     before = verdicts.get(identity(spot), {"met": []})["met"]

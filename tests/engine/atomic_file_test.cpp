@@ -66,6 +66,7 @@ TEST_CASE("atomic file: errors name the path and the reason") {
     CHECK_THROWS_AS(write_file_atomic(folder / "d", "x"), Error);  // a folder has the name
     CHECK(entries(folder.path()) == 1);
     CHECK_THROWS_WITH_AS(read_file(folder / "absent"), doctest::Contains("cannot open"), Error);
+    CHECK_THROWS_WITH_AS(read_file(folder / "d"), doctest::Contains("Is a directory"), Error);
     write_text(folder / "big", std::string(100, 'x'));
     CHECK_THROWS_WITH_AS(read_file(folder / "big", 99), doctest::Contains("more than 99 bytes"), Error);
     CHECK(read_file(folder / "big", 100).size() == 100);

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "engine/base/error.h"
 #include "engine/memory/arena.h"
 #include "kernels/simt/emulator.h"
 #include "tests/gpu_device.h"
@@ -66,4 +67,31 @@ TEST_CASE("sanitizers see what a kernel does wrong in device memory") {
 #else
     MESSAGE("not a build with AddressSanitizer or ThreadSanitizer");
 #endif
+}
+
+TEST_CASE("an emulated gpu counts launches and works as late as events allow and not at all behind an error") {
+    const auto device = testing::gpu_device();
+    auto* stream = static_cast<simt::stream_t>(device->stream());
+    const auto transfers = device->make_transfer_stream();
+    const std::int64_t before = device->launches();
+    int done = 0;
+    stream->submit([&] { done += 1; });
+    const auto first = device->record();
+    stream->submit([&] { done += 10; });
+    CHECK(device->launches() == before + 2);
+    CHECK(done == 0);
+    transfers->wait(*first);
+    transfers->synchronize();
+    CHECK(done == 1);
+    stream->submit([] { throw simt::Error("a wrong kernel"); });
+    stream->submit([&] { done += 100; });
+    const auto behind = device->record();
+    CHECK_THROWS_WITH_AS(device->synchronize(), doctest::Contains("a wrong kernel"), Error);
+    CHECK(done == 11);
+    stream->submit([&] { done += 1000; });
+    transfers->wait(*behind);  // of which nothing is left
+    transfers->synchronize();
+    CHECK(done == 11);
+    device->synchronize();
+    CHECK(done == 1011);
 }

@@ -78,6 +78,11 @@ TEST_CASE_TEMPLATE("convolutions of pictures side by side give what they give ap
                                   {{2, 4, 3, 24, 24, 3, 1}, 2},
                                   {{8, 3, 3, 1, 2, 3, 1}, 8},
                                   {{2, 3, 4, 9, 3, 3, 1}, 2},
+                                  // Of tiles that take three taps at a time: channels in fours and a pair, the last of
+                                  // four vectors, and a stride that has none.
+                                  {{2, 5, 6, 6, 4, 3, 1}, 2},
+                                  {{4, 5, 6, 3, 8, 3, 1}, 4},
+                                  {{4, 6, 7, 4, 4, 3, 2}, 4},
                                   // So wide that the weights' gradient takes some rows at a time.
                                   {{2, 7, 40, 8, 8, 3, 1}, 2},
                                   {{2, 9, 65, 16, 12, 3, 2}, 2}})

@@ -93,5 +93,65 @@ TEST_CASE_TEMPLATE("batch-norms of 1x1s whose z are not stored, beside a 3x3 and
         }
 }
 
+TEST_CASE_TEMPLATE("1x1s in front of another or behind it give back the same with and without a stored z", T, float,
+                   double) {
+    // Such short fractions that all sums are exact.
+    for (const ConvShape& s : {ConvShape{2, 5, 7, 4, 4, 3, 1, 4}, {3, 4, 5, 5, 5, 3, 1, 1}, {2, 4, 4, 17, 17, 3, 1, 2}})
+        for (const bool behind : {false, true})
+            for (const bool one_dy : {false, true}) {
+                CAPTURE(s.c_in);
+                CAPTURE(s.fold);
+                CAPTURE(behind);
+                CAPTURE(one_dy);
+                Numbers numbers(static_cast<unsigned>(s.c_in));
+                const auto c = static_cast<std::size_t>(s.c_in), fold = static_cast<std::size_t>(s.fold),
+                           wide = c * fold;
+                auto vector = [&] {
+                    const auto v = numbers.fractions<T>(c, 2, 2);
+                    Guarded<T> all(wide);
+                    for (std::size_t i = 0; i < wide; i++) all[i] = v[i / fold];
+                    return all;
+                };
+                const auto x = numbers.fractions<T>(s.pixels() * wide, 4, 4), w = numbers.fractions<T>(c * c, 2, 4),
+                           other = numbers.fractions<T>(9 * c * c, 2, 4), dy = numbers.fractions<T>(x.size(), 4, 4),
+                           of_other = numbers.fractions<T>(x.size(), 4, 4),
+                           before = numbers.fractions<T>(x.size(), 4, 4);
+                const auto scale = vector(), slope = vector(), shift = vector();
+                auto z = numbers.fractions<T>(x.size(), 0, 1);  // zeros
+                for (std::size_t p = 0; p < s.pixels(); p++)
+                    for (std::size_t o = 0; o < wide; o++)
+                        for (std::size_t i = 0; i < c; i++)
+                            z[p * wide + o] += std::max(T(0), x[p * wide + i * fold + o % fold]) * w[i * c + o / fold];
+                auto gradients = [&](const Stream& stream, bool stored) {
+                    std::vector<Guarded<T>> out{before, other};
+                    NormedConvBackward<T> point{x.data(),
+                                                w.data(),
+                                                dy.data(),
+                                                {stored ? z.data() : nullptr, scale.data(), slope.data(), shift.data()},
+                                                out[0].data()};
+                    point.k = 1;
+                    const NormedConvBackward<T> wider{x.data(),
+                                                      other.data(),
+                                                      one_dy ? dy.data() : of_other.data(),
+                                                      {},
+                                                      out[0].data(),
+                                                      out[1].data(),
+                                                      false,
+                                                      3};
+                    const std::vector<NormedConvBackward<T>> convs =
+                        behind ? std::vector{wider, point} : std::vector{point, wider};
+                    Workspace workspace(normed_convs_backward_workspace(stream, s, sizeof(T), convs.size()));
+                    normed_convs_backward<T>(stream, s, convs, workspace.get());
+                    CHECK((workspace.intact() && out[0].intact() && out[1].intact()));
+                    return out;
+                };
+                for_each_target_and_threads([&](const Stream& stream) {
+                    const auto want = gradients(stream, true), got = gradients(stream, false);
+                    for (std::size_t i = 0; i < want.size(); i++) CHECK(got[i].same_bits(want[i]));
+                    return got;
+                });
+            }
+}
+
 }  // namespace
 }  // namespace nascent::test

@@ -27,6 +27,13 @@ TEST_CASE_TEMPLATE("relu6 is shut from 6 on", T, float, double) {
     }
 }
 
+TEST_CASE_TEMPLATE("what is stored as it is computed is copied", T, float, double) {
+    const Guarded<T> x = Numbers(2).uniform<T>(37);
+    Guarded<T> y(x.size());
+    kernels::store_as<T>(kernels::Stream{}, x.size(), x.data(), y.data());
+    CHECK((y.same_bits(x) && y.intact()));
+}
+
 TEST_CASE_TEMPLATE("relu, add and copy", T, float, double) {
     Numbers numbers(1);
     const kernels::Stream stream;
