@@ -3,6 +3,7 @@
 // optimizer. With --blocks each choice block by itself instead, a line of JSON each: forward and backward.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <ctime>

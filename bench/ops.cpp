@@ -2,6 +2,8 @@
 // tests, timed. Cases are small; kernels at the sizes of real networks are in the other programs.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+
 #include "engine/autograd/op.h"
 #include "engine/base/rng.h"
 

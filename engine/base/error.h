@@ -1,6 +1,6 @@
 // Errors: one exception type that carries the exit code and the scope it happened in.
 #pragma once
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <stdexcept>
 #include <string>

@@ -1,8 +1,21 @@
 #include "engine/base/rng.h"
 
+#include <Random123/philox.h>
+
+#include <algorithm>
+
 #include "engine/base/error.h"
 
 namespace nascent {
+
+Random::Random(std::uint64_t seed, RandomStream stream, std::uint64_t step, std::uint32_t element) {
+    const r123::Philox4x32::ctr_type counter = {{element, static_cast<std::uint32_t>(stream),
+                                                 static_cast<std::uint32_t>(step),
+                                                 static_cast<std::uint32_t>(step >> 32)}};
+    const r123::Philox4x32::key_type key = {{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}};
+    const r123::Philox4x32::ctr_type words = r123::Philox4x32()(counter, key);
+    std::copy(words.begin(), words.end(), words_.begin());
+}
 
 std::uint64_t shuffled(std::uint64_t seed, RandomStream stream, std::uint64_t step, std::uint64_t n, std::uint64_t i) {
     NASCENT_CHECK(i < n && n <= (std::uint64_t{1} << 32), runtime, "no element {} in a shuffle of {}", i, n);

@@ -1,8 +1,6 @@
 // Counter-based random numbers (Philox4x32-10, Random123): a draw is a pure function of (seed, stream, step, element),
 // so neither threads nor workers nor a restart can change it, and (seed, step) is the whole state.
 #pragma once
-#include <Random123/philox.h>
-
 #include <array>
 #include <cstdint>
 
@@ -28,13 +26,7 @@ enum class RandomStream : std::uint32_t {
 class Random {
   public:
     /// Key = seed; counter = (element, stream, step).
-    Random(std::uint64_t seed, RandomStream stream, std::uint64_t step, std::uint32_t element) {
-        r123::Philox4x32::ctr_type counter = {{element, static_cast<std::uint32_t>(stream),
-                                               static_cast<std::uint32_t>(step),
-                                               static_cast<std::uint32_t>(step >> 32)}};
-        r123::Philox4x32::key_type key = {{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}};
-        words_ = r123::Philox4x32()(counter, key);
-    }
+    Random(std::uint64_t seed, RandomStream stream, std::uint64_t step, std::uint32_t element);
     /// Word i of 4.
     std::uint32_t word(int i) const { return words_[static_cast<std::size_t>(i)]; }
     /// Pair i of 2 as a uniform in [0, 1) with 53 bits.
@@ -46,7 +38,7 @@ class Random {
 
   private:
     std::uint64_t pair(int i) const { return (static_cast<std::uint64_t>(word(2 * i)) << 32) | word(2 * i + 1); }
-    r123::Philox4x32::ctr_type words_;
+    std::array<std::uint32_t, 4> words_;
 };
 
 /// A permutation of 0..n-1 as a bijection: element i of shuffle `step` in O(1), with no table (a Feistel network of

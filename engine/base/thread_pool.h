@@ -1,12 +1,7 @@
 // Threads that run the chunks of one job at a time. Which thread runs a chunk never matters to the result: work is cut
 // by shape alone, and whoever reduces adds the chunks in order.
 #pragma once
-#include <atomic>
-#include <exception>
-#include <functional>
-#include <mutex>
-#include <thread>
-#include <vector>
+#include <memory>
 
 namespace nascent {
 
@@ -18,9 +13,10 @@ class ThreadPool {
     ~ThreadPool();
     ThreadPool(const ThreadPool&) = delete;
     ThreadPool& operator=(const ThreadPool&) = delete;
-    int threads() const { return static_cast<int>(workers_.size()) + 1; }
+    int threads() const { return threads_; }
     /// Runs body(context, chunk, worker) for chunk in [0, chunks), 0 <= worker < threads(), and returns when all are
-    /// done. The first exception thrown is thrown again here, after all chunks have ended. Not reentrant.
+    /// done; a worker that the system lets sleep is not waited for. The first exception thrown is thrown again here,
+    /// after all chunks have ended. Not reentrant.
     using Body = void (*)(void* context, int chunk, int worker);
     void run(int chunks, Body body, void* context);
     template <class F>
@@ -30,19 +26,9 @@ class ThreadPool {
     }
 
   private:
-    void work(int worker);
-    void stop();
-    void drain(int worker);
-    std::vector<std::thread> workers_;
-    std::mutex entry_;  // one job at a time
-    Body body_ = nullptr;
-    void* context_ = nullptr;
-    int chunks_ = 0;
-    std::atomic<int> next_{0}, busy_{0};
-    std::atomic<unsigned> job_{0};
-    std::atomic<bool> stop_{false};
-    std::mutex error_lock_;
-    std::exception_ptr error_;
+    struct Workers;
+    std::unique_ptr<Workers> workers_;
+    int threads_ = 1;
 };
 
 }  // namespace nascent

@@ -1,5 +1,7 @@
 #include "nas/metric/chain_cost.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "engine/base/error.h"

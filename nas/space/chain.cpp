@@ -1,5 +1,7 @@
 #include "nas/space/chain.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "engine/base/error.h"

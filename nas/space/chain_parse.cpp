@@ -1,6 +1,8 @@
 // Reading architectures of chains as people write them.
 #include "nas/space/chain_parse.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
 

@@ -1,5 +1,7 @@
 #include "nas/supernet/state_dict.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstring>

@@ -1,6 +1,7 @@
 // What each algorithm of darts_search does and says in whole searches.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <regex>
 
 #include "tests/apps/search_leavings.h"

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <csignal>
+#include <thread>
 
 #include "nas/data/pack_write.h"
 #include "tests/apps/picture_folders.h"

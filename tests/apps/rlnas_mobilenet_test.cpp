@@ -1,6 +1,7 @@
 // rlnas on the MobileNet spaces: from pictures to a chain, and AngleNAS's shrinking between stages of a training.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "nas/space/chain.h"

@@ -5,10 +5,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <numeric>
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "engine/base/error.h"
 
@@ -69,6 +73,17 @@ TEST_CASE("thread pool: results are visible to the caller, job after job") {
     for (int job = 0; job < 5000; job++) {
         pool.parallel(16, [&](int chunk, int) { partial[static_cast<std::size_t>(chunk)] = job + chunk; });
         REQUIRE(std::accumulate(partial.begin(), partial.end(), 0L) == 16L * job + 120);
+    }
+}
+
+TEST_CASE("thread pool: a worker that wakes late takes no chunk of another job") {
+    ThreadPool pool(9);  // more than there are processors: most of them find their job done
+    std::vector<int> taken(8);
+    for (int job = 0; job < 20000; job++) {
+        const int chunks = 2 + job % 7;
+        std::fill(taken.begin(), taken.end(), 0);
+        pool.parallel(chunks, [&, job](int chunk, int) { taken[static_cast<std::size_t>(chunk)] += job; });
+        for (int i = 0; i < 8; i++) REQUIRE(taken[static_cast<std::size_t>(i)] == (i < chunks ? job : 0));
     }
 }
 

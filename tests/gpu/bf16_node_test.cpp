@@ -1,5 +1,6 @@
 // Passes over activations stored as bf16: arithmetic is float, so that they are the passes over floats of the same
 // values, rounded. On the emulator in three orders of the threads.
+#include <algorithm>
 #include <array>
 
 #include "kernels/head.h"

@@ -1,4 +1,6 @@
 // Convolutions of activations stored as bf16, on the emulator in three orders of the threads.
+#include <algorithm>
+
 #include "kernels/conv_list.h"
 #include "kernels/norm.h"
 #include "tests/gpu/dense_case.h"

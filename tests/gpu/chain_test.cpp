@@ -1,6 +1,8 @@
 // The GPU's links against the CPU's in double; on the emulator in three orders of the threads.
 #include "kernels/chain.h"
 
+#include <algorithm>
+
 #include "tests/gpu/check.h"
 
 namespace nascent::test {

@@ -1,4 +1,6 @@
 // Convolutions on tensor cores, on the emulator in three orders of the threads.
+#include <algorithm>
+
 #include "tests/gpu/dense_case.h"
 
 namespace nascent::test {

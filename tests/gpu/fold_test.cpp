@@ -1,6 +1,8 @@
 // The GPU's passes between states and folded channels, and of halves, have the CPU's bits.
 #include "kernels/fold.h"
 
+#include <algorithm>
+
 #include "kernels/partial.h"
 #include "tests/gpu/check.h"
 #include "tests/kernels/fold_shapes.h"

@@ -1,6 +1,8 @@
 // The GPU's head kernels against the CPU's in double, on the emulator in three orders of the threads.
 #include "kernels/head.h"
 
+#include <algorithm>
+
 #include "kernels/node.h"
 #include "tests/gpu/check.h"
 

@@ -2,6 +2,8 @@
 // whose exponential is the device's.
 #include "kernels/mix_plain.h"
 
+#include <algorithm>
+
 #include "tests/gpu/check.h"
 
 namespace nascent::test {

@@ -1,5 +1,7 @@
 // What comes back to a mixed cell's branches, with random numbers, and what plain loops make of it.
 #pragma once
+#include <algorithm>
+
 #include "tests/gpu/mixed_cell.h"
 
 namespace nascent::test {

@@ -1,4 +1,5 @@
 // The GPU's passes of a mixed cell against plain loops, on the emulator in three orders of the threads.
+#include <algorithm>
 #include <cstring>
 
 #include "tests/gpu/mixed_cell.h"

@@ -1,6 +1,8 @@
 // The GPU's kernels for partial channels: a shuffle has the CPU's bits, weights of edges an exponential of the device.
 #include "kernels/partial.h"
 
+#include <algorithm>
+
 #include "tests/gpu/check.h"
 
 namespace nascent::test {

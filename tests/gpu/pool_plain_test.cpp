@@ -1,6 +1,8 @@
 // The GPU's plain pools have the CPU's bits: a thread sums as the CPU's loop does.
 #include "kernels/pool_plain.h"
 
+#include <algorithm>
+
 #include "tests/gpu/check.h"
 
 namespace nascent::test {

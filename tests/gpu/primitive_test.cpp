@@ -2,6 +2,8 @@
 // orders of the threads.
 #include "kernels/primitive.h"
 
+#include <algorithm>
+
 #include "tests/gpu/check.h"
 
 namespace nascent::test {

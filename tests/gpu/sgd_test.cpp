@@ -1,6 +1,8 @@
 // The GPU's SGD and clipping, on the emulator in three orders of the threads.
 #include "kernels/sgd.h"
 
+#include <algorithm>
+
 #include "tests/gpu/check.h"
 #include "tests/kernels/optimizers.h"
 

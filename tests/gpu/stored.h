@@ -1,5 +1,7 @@
 // Tensors stored as bf16 in the GPU kernels' tests.
 #pragma once
+#include <algorithm>
+
 #include "kernels/element.h"
 #include "tests/gpu/check.h"
 

@@ -2,6 +2,7 @@
 // activations, strips of rows, all that goes round.
 #include "kernels/chain.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "tests/kernels/check.h"

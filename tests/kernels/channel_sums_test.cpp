@@ -1,4 +1,6 @@
 // Sums of channels, by definition.
+#include <algorithm>
+
 #include "tests/kernels/channel_sums_shapes.h"
 
 namespace nascent::test {

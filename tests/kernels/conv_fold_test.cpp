@@ -1,5 +1,7 @@
 // Convolutions of several pictures side by side against the same apart. Inputs are such short fractions that every sum
 // and product is exact, so that the order in which pictures' parts are added changes no bit.
+#include <algorithm>
+
 #include "kernels/conv_list.h"
 #include "kernels/fold.h"
 #include "tests/kernels/check.h"

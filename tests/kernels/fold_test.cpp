@@ -2,6 +2,8 @@
 // fold + n % fold.
 #include "kernels/fold.h"
 
+#include <algorithm>
+
 #include "tests/kernels/fold_shapes.h"
 
 namespace nascent::test {

@@ -1,5 +1,6 @@
 #include "kernels/partial.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/pool_plain.h"

@@ -1,5 +1,7 @@
 #include "kernels/primitive.h"
 
+#include <algorithm>
+
 #include "tests/kernels/check.h"
 
 namespace nascent::test {

@@ -1,6 +1,7 @@
 // Steps of searches by gradients whose activations are stored as bf16.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <random>

@@ -2,6 +2,7 @@
 #include "nas/space/chain_net.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdlib>

@@ -1,6 +1,8 @@
 // Training of chains' supernets: what is off the path, how paths are drawn, captures.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "nas/algo/chain_paths.h"
 #include "nas/algo/weight_decay.h"
 #include "nas/supernet/training_state.h"

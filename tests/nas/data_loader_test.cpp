@@ -1,5 +1,6 @@
 // The loader: what a batch holds is a function of the step alone.
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <set>
 #include <thread>

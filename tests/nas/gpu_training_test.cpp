@@ -2,6 +2,7 @@
 // other.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "nas/algo/supernet_trainer.h"

@@ -1,5 +1,6 @@
 // Resizing, colours and orientation against what Pillow and OpenCV made of the same pictures
 // (tests/golden/pictures.py).
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <span>

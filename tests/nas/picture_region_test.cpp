@@ -1,4 +1,5 @@
 // Decoding a part of a picture: the same bits as of the whole.
+#include <algorithm>
 #include <span>
 
 #include "engine/base/rng.h"

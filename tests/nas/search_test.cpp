@@ -1,6 +1,7 @@
 // Schedules, pictures and states of searches by gradients.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 

@@ -1,6 +1,7 @@
 // Dropout masks: how often an element goes, what the others become, what a draw is a function of.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/autograd/execution.h"

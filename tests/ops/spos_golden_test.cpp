@@ -3,6 +3,7 @@
 // forward and backward and an evaluation with the statistics that it left.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/autograd/execution.h"
