@@ -2,7 +2,9 @@
 // find what CUDA would forgive only sometimes: nothing is done before the host waits for it, transfer streams run as
 // late as events allow, and device memory is closed to the host between.
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -47,6 +49,7 @@ class Queue final : public simt::Stream {
             work();
         }
     }
+    bool idle() const { return work_.empty(); }
     void drop() {
         done_ += work_.size();
         work_.clear();
@@ -137,7 +140,7 @@ class EmulatedDevice final : public Device {
     }
     void release(void* reservation, std::size_t bytes) override {
         try {
-            run(*main_, [] {});   // what is under way may use it
+            run(*main_);          // what is under way may use it
         } catch (const Error&) {  // nobody waits for it any more
         }
         committed_.erase(static_cast<std::byte*>(reservation));
@@ -162,11 +165,14 @@ class EmulatedDevice final : public Device {
     }
     void copy_out(void* host, const void* source, std::size_t bytes) override {
         not_capturing("the host waits");
-        run(*main_, [=] { std::memcpy(host, source, bytes); });
+        run(*main_);
+        protect(PROT_READ, source, bytes);
+        std::memcpy(host, source, bytes);
+        protect(PROT_NONE, source, bytes);
     }
     void synchronize() override {
         not_capturing("the host waits");
-        run(*main_, [] {});
+        run(*main_);
     }
     void* stream() override { return static_cast<simt::stream_t>(main_.get()); }
     bool can_capture() const override { return true; }
@@ -188,12 +194,12 @@ class EmulatedDevice final : public Device {
     std::unique_ptr<Event> record() override { return std::make_unique<EmulatedEvent>(main_, main_->queued()); }
     std::int64_t launches() const override { return main_->launches(); }
 
-    /// Does a queue's work, then `last`, with the device's memory open.
-    void run(Queue& queue, const Work& last) {
+    /// Does a queue's work with all of the device's memory open.
+    void run(Queue& queue) {
+        if (queue.idle()) return;
         protect(PROT_READ | PROT_WRITE);
         try {
             queue.run_to(queue.queued());
-            last();
         } catch (const simt::Error& e) {
             queue.drop();  // as after an error on a GPU: nothing that was queued behind it is done
             for (const auto& [base, bytes] : committed_) poison_now(base, bytes, false);  // nor what would open memory
@@ -213,6 +219,16 @@ class EmulatedDevice final : public Device {
     void protect(int protection) {
         for (const auto& [base, bytes] : committed_) open(base, bytes, protection);
     }
+    /// The pages of these bytes alone, as far as they are committed: the system takes time for each page that there is.
+    void protect(int protection, const void* address, std::size_t size) {
+        static const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+        const auto at = reinterpret_cast<std::uintptr_t>(address);
+        for (const auto& [base, bytes] : committed_) {
+            const auto begin = reinterpret_cast<std::uintptr_t>(base), first = std::max(begin, at / page * page),
+                       end = std::min(begin + bytes, (at + size + page - 1) / page * page);
+            if (first < end) open(reinterpret_cast<void*>(first), end - first, protection);
+        }
+    }
     std::shared_ptr<Queue> main_ = std::make_shared<Queue>();
     std::map<std::byte*, std::size_t> committed_;  // by reservation: bytes from its start
 };
@@ -223,9 +239,7 @@ EmulatedTransfers::~EmulatedTransfers() {
     } catch (const std::exception&) {  // nobody waits for these
     }
 }
-void EmulatedTransfers::synchronize() {
-    device_.run(*queue_, [] {});
-}
+void EmulatedTransfers::synchronize() { device_.run(*queue_); }
 
 }  // namespace
 

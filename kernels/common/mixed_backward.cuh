@@ -18,7 +18,7 @@ __device__ void point_gradient_dense(const Extent& e, int held, int c_out, int c
 /// P: AsIs, or of tensor cores (wide, computed with floats). Late: as the parts are.
 template <class S, bool IsWide, class P, bool Late>
 __global__ void __launch_bounds__(kThreads, IsWide ? 2 : 1)
-    backward_kernel(const __grid_constant__ BackwardList<S> list, double* sums, Compute<S>* partials,
+    backward_kernel(const BackwardList<S> __grid_constant__ list, double* sums, Compute<S>* partials,
                     Compute<S>* shares) {
     SIMT_DYNAMIC_SHARED(double, memory);
     SIMT_SHARED(bool, last, [kBackwardOps + 2]);  // of the ops, of the source, of a row's pieces

@@ -235,7 +235,7 @@ __device__ void multiply_dense(const ForwardOp<S>& op, const Outputs& o, int c, 
 /// P: AsIs, or of tensor cores (wide, computed with floats).
 template <class S, bool IsWide, class P>
 __global__ void __launch_bounds__(kThreads, 2)
-    forward_kernel(const __grid_constant__ ForwardList<S> list, double* partials) {
+    forward_kernel(const ForwardList<S> __grid_constant__ list, double* partials) {
     SIMT_DYNAMIC_SHARED(double, memory);
     SIMT_SHARED(bool, last, [kForwardOps]);
     using T = Compute<S>;

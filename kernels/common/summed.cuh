@@ -9,7 +9,7 @@ namespace nascent::kernels::gpu {
 template <class T, class Source, class Sink>
 __global__ void __launch_bounds__(kConvThreads, 2)
     convolve_summed_kernel(ConvTiles s, Source source, const T* w, bool is_wide, Sink sink, double* partials,
-                           const __grid_constant__ ConvEnd<T> end) {
+                           const ConvEnd<T> __grid_constant__ end) {
     SIMT_DYNAMIC_SHARED(double, memory);
     convolve<false>(s, source, w, is_wide, sink, partials, 0, memory);
     if (partials) end_convolution(end, s.out_c, s.across * kWide<T>, partials, memory);
@@ -19,7 +19,7 @@ __global__ void __launch_bounds__(kConvThreads, 2)
 template <class P, int OfWarp, class Source, class Sink>
 __global__ void __launch_bounds__(kDenseThreads, 2)
     dense_summed_kernel(DenseTiles d, Source source, const float* w, Sink sink, double* partials,
-                        const __grid_constant__ ConvEnd<float> end) {
+                        const ConvEnd<float> __grid_constant__ end) {
     SIMT_DYNAMIC_SHARED(double, memory);
     convolve_dense<P, OfWarp, false>(d, source, w, sink, partials, 0, memory);
     if (partials) end_convolution(end, d.s.out_c, d.columns, partials, memory);

@@ -23,7 +23,7 @@ struct AdamNumbers {
 
 template <class T, int Capacity>
 __global__ void __launch_bounds__(kThreads)
-    adam_kernel(const __grid_constant__ RangeList<AdamItem<T>, Capacity> list, AdamNumbers<T> k) {
+    adam_kernel(const RangeList<AdamItem<T>, Capacity> __grid_constant__ list, AdamNumbers<T> k) {
     const Part part = part_of_block(list);
     const AdamItem<T> r = list.items[part.item];
     const T scale = static_cast<T>(clip_factor(k.clip));

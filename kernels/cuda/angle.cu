@@ -17,7 +17,7 @@ struct AngleItem {
 /// partials (blocks, 3): the sums of each block's part of a range.
 template <class T, int Capacity>
 __global__ void __launch_bounds__(kThreads)
-    angle_kernel(const __grid_constant__ RangeList<AngleItem<T>, Capacity> list, double* partials) {
+    angle_kernel(const RangeList<AngleItem<T>, Capacity> __grid_constant__ list, double* partials) {
     SIMT_SHARED(double, shared, [3 * kThreads]);
     const Part part = part_of_block(list);
     const AngleItem<T> r = list.items[part.item];
@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(kThreads)
 /// sums (items, 3): a thread adds an item's partials in the order of its blocks.
 template <class T, int Capacity>
 __global__ void __launch_bounds__(kThreads)
-    add_items_kernel(const __grid_constant__ RangeList<AngleItem<T>, Capacity> list, unsigned blocks,
+    add_items_kernel(const RangeList<AngleItem<T>, Capacity> __grid_constant__ list, unsigned blocks,
                      const double* partials, double* sums) {
     const unsigned i = item() / 3, which = item() % 3;
     if (i >= static_cast<unsigned>(list.count)) return;

@@ -42,8 +42,8 @@ struct Slice {
 };
 
 template <class S>
-__global__ void sum_channels_kernel(unsigned size, ChannelSumsShape s, const __grid_constant__ Summed<const S> sources,
-                                    const __grid_constant__ Summed<S> results, const __grid_constant__ Slice slice,
+__global__ void sum_channels_kernel(unsigned size, ChannelSumsShape s, const Summed<const S> __grid_constant__ sources,
+                                    const Summed<S> __grid_constant__ results, const Slice __grid_constant__ slice,
                                     bool accumulate) {
     if (item() >= size) return;
     const unsigned channels = static_cast<unsigned>(slice.channels), pixel = item() / channels, c = item() % channels;

@@ -9,7 +9,7 @@ namespace {
 
 template <class T, int Capacity>
 __global__ void __launch_bounds__(kThreads)
-    combine_kernel(const __grid_constant__ RangeList<CombineRange<T>, Capacity> list, CombineFactors f) {
+    combine_kernel(const RangeList<CombineRange<T>, Capacity> __grid_constant__ list, CombineFactors f) {
     const Part part = part_of_block(list);
     const CombineRange<T> r = list.items[part.item];
     double factor[3];

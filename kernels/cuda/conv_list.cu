@@ -65,8 +65,8 @@ __device__ void end_item(const ListEnd<T>& e, const Items& items, unsigned i, in
 /// As convolve_summed_kernel; an item has the blocks of one z.
 template <class T, class Source, class Sink>
 __global__ void __launch_bounds__(kConvThreads, 2)
-    forward_all_kernel(ConvTiles s, const __grid_constant__ ConvItems<T, Source, Sink> items, bool is_wide,
-                       const __grid_constant__ ListEnd<T> end) {
+    forward_all_kernel(ConvTiles s, const ConvItems<T, Source, Sink> __grid_constant__ items, bool is_wide,
+                       const ListEnd<T> __grid_constant__ end) {
     SIMT_DYNAMIC_SHARED(double, memory);
     const ConvItem<T, Source, Sink>& item = items.of[blockIdx.z];
     convolve<false>(s, item.source, item.w, is_wide, item.sink, item.partials, 0, memory);
@@ -75,7 +75,7 @@ __global__ void __launch_bounds__(kConvThreads, 2)
 /// As convolve_kernel backwards; the blocks of an item and phase follow each other in z.
 template <class T, class Source, class Sink>
 __global__ void __launch_bounds__(kConvThreads, 2)
-    gradient_all_kernel(ConvTiles s, const __grid_constant__ ConvItems<T, Source, Sink> items, bool is_wide) {
+    gradient_all_kernel(ConvTiles s, const ConvItems<T, Source, Sink> __grid_constant__ items, bool is_wide) {
     SIMT_DYNAMIC_SHARED(double, memory);
     const int phases = s.stride * s.stride, z = static_cast<int>(blockIdx.z);
     const ConvItem<T, Source, Sink>& item = items.of[z / phases];
@@ -85,8 +85,8 @@ __global__ void __launch_bounds__(kConvThreads, 2)
 /// As dense_summed_kernel and dense_kernel.
 template <class P, int OfWarp, class Source, class Sink>
 __global__ void __launch_bounds__(kDenseThreads, 2)
-    dense_forward_all_kernel(DenseTiles d, const __grid_constant__ ConvItems<float, Source, Sink> items,
-                             const __grid_constant__ ListEnd<float> end) {
+    dense_forward_all_kernel(DenseTiles d, const ConvItems<float, Source, Sink> __grid_constant__ items,
+                             const ListEnd<float> __grid_constant__ end) {
     SIMT_DYNAMIC_SHARED(double, memory);
     const ConvItem<float, Source, Sink>& item = items.of[blockIdx.z];
     convolve_dense<P, OfWarp, false>(d, item.source, item.w, item.sink, item.partials, 0, memory);
@@ -94,7 +94,7 @@ __global__ void __launch_bounds__(kDenseThreads, 2)
 }
 template <class P, int OfWarp, class Source, class Sink>
 __global__ void __launch_bounds__(kDenseThreads, 2)
-    dense_gradient_all_kernel(DenseTiles d, const __grid_constant__ ConvItems<float, Source, Sink> items) {
+    dense_gradient_all_kernel(DenseTiles d, const ConvItems<float, Source, Sink> __grid_constant__ items) {
     SIMT_DYNAMIC_SHARED(double, memory);
     const int phases = d.s.stride * d.s.stride, z = static_cast<int>(blockIdx.z);
     const ConvItem<float, Source, Sink>& item = items.of[z / phases];

@@ -7,7 +7,7 @@ namespace nascent::kernels::gpu {
 namespace {
 
 template <int Capacity>
-__global__ void __launch_bounds__(kThreads) copy_kernel(const __grid_constant__ RangeList<CopyItem, Capacity> list) {
+__global__ void __launch_bounds__(kThreads) copy_kernel(const RangeList<CopyItem, Capacity> __grid_constant__ list) {
     const Part part = part_of_block(list);
     const CopyItem& c = list.items[part.item];
     const auto* from = static_cast<const unsigned char*>(c.from);

@@ -49,7 +49,7 @@ template <int N, class S, class T = Compute<S>>
 __global__ void __launch_bounds__(kThreads, N > 4 ? 3 : 4)  // as registers allow
     pool_sums_kernel(unsigned pixels, unsigned area, unsigned chunk, int channels, unsigned across, const S* x,
                      const T* scale, const T* shift, const T* dpooled, double* partials,
-                     const __grid_constant__ PixelSumsEnd<T> after) {
+                     const PixelSumsEnd<T> __grid_constant__ after) {
     SIMT_SHARED(double, part, [kThreads * N + 1]);
     const unsigned t = threadIdx.x, down = kThreads / across;
     const int c = static_cast<int>(blockIdx.y * across + t % across) * N;

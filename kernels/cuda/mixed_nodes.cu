@@ -28,7 +28,7 @@ __device__ T weight_of(const T* weight) {
 
 template <int N, class S>
 __global__ void __launch_bounds__(kThreads, 3)
-    nodes_kernel(unsigned size, unsigned groups, const __grid_constant__ NodeList<S> list) {
+    nodes_kernel(unsigned size, unsigned groups, const NodeList<S> __grid_constant__ list) {
     using T = Compute<S>;
     if (item() >= size) return;
     const NodeItem<S>& node = list.nodes[blockIdx.y];
@@ -77,7 +77,7 @@ struct GroupList {
 template <int N, class S>
 __global__ void __launch_bounds__(kThreads)
     nodes_gradient_kernel(std::size_t pixels, std::size_t chunk, int channels, unsigned across,
-                          const __grid_constant__ GroupList<S> list, double* partials) {
+                          const GroupList<S> __grid_constant__ list, double* partials) {
     using T = Compute<S>;
     SIMT_SHARED(double, part, [kThreads * (1 + kShared)]);
     SIMT_SHARED(bool, last, [1]);

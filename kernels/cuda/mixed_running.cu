@@ -18,7 +18,7 @@ struct NormList {
 
 template <class T>
 __global__ void __launch_bounds__(kBlock)
-    update_kernel(double eps, double momentum, const __grid_constant__ NormList<RunningNorm<T>> list) {
+    update_kernel(double eps, double momentum, const NormList<RunningNorm<T>> __grid_constant__ list) {
     const RunningNorm<T>& s = list.norms[blockIdx.x];
     const double n = static_cast<double>(s.count);
     for (int c = static_cast<int>(threadIdx.x); c < s.c; c += static_cast<int>(kBlock)) {
@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(kBlock)
 
 template <class T>
 __global__ void __launch_bounds__(kBlock)
-    scales_kernel(double eps, const __grid_constant__ NormList<RunningScale<T>> list) {
+    scales_kernel(double eps, const NormList<RunningScale<T>> __grid_constant__ list) {
     const RunningScale<T>& s = list.norms[blockIdx.x];
     for (int c = static_cast<int>(threadIdx.x); c < s.c; c += static_cast<int>(kBlock)) {
         const double a = 1 / std::sqrt(s.running_var[c] + eps);

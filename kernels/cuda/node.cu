@@ -119,7 +119,7 @@ struct Inputs {
 /// The blocks of an input have one y.
 template <int N, class S>
 __global__ void __launch_bounds__(kThreads)
-    gradients_kernel(Image s, const S* dy, const __grid_constant__ Inputs<S> inputs) {
+    gradients_kernel(Image s, const S* dy, const Inputs<S> __grid_constant__ inputs) {
     const NodeInput<S>& input = inputs.of[blockIdx.y];
     if (item() >= spots<N>(s)) return;
     const Spot p = spot<N>(s, item());
@@ -168,7 +168,7 @@ template <int N, class S>
 __global__ void __launch_bounds__(kThreads)
     sums_kernel(std::size_t pixels, std::size_t chunk, int channels, unsigned across, const S* x, Factors<S> factors,
                 bool plain, int first, int rows, double* partials,
-                const __grid_constant__ PixelSumsEnd<Compute<S>> after) {
+                const PixelSumsEnd<Compute<S>> __grid_constant__ after) {
     using T = Compute<S>;
     SIMT_SHARED(double, part, [kThreads * N + 1]);
     const unsigned t = threadIdx.x, down = kThreads / across;

@@ -60,7 +60,7 @@ struct Gradients {
     unsigned down[kItems], first[kItems + 1];
 };
 template <class T>
-__global__ void __launch_bounds__(kThreads) add_all_kernel(const __grid_constant__ Gradients<T> gradients) {
+__global__ void __launch_bounds__(kThreads) add_all_kernel(const Gradients<T> __grid_constant__ gradients) {
     SIMT_SHARED(double, part, [kThreads]);
     unsigned i = 0;
     while (blockIdx.x >= gradients.first[i + 1]) i++;

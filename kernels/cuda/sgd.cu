@@ -27,7 +27,7 @@ struct SgdNumbers {
 
 template <class T, int Capacity>
 __global__ void __launch_bounds__(kThreads)
-    sgd_kernel(const __grid_constant__ RangeList<SgdItem<T>, Capacity> list, SgdNumbers<T> k) {
+    sgd_kernel(const RangeList<SgdItem<T>, Capacity> __grid_constant__ list, SgdNumbers<T> k) {
     const Part part = part_of_block(list);
     const SgdItem<T> r = list.items[part.item];
     const bool gap = r.gap[0] != T(1) || r.gap[1] != T(0) || r.gap[2] != T(0) || r.gap[3] != T(1);
@@ -66,7 +66,7 @@ struct SquaresEnd {
 /// partials (blocks, from `first` on): the sum of squares of each block's part. The last of all blocks adds them up.
 template <class T, int Capacity>
 __global__ void __launch_bounds__(kThreads)
-    squares_kernel(const __grid_constant__ RangeList<GradientRange<T>, Capacity> list, unsigned first, SquaresEnd end) {
+    squares_kernel(const RangeList<GradientRange<T>, Capacity> __grid_constant__ list, unsigned first, SquaresEnd end) {
     SIMT_SHARED(double, shared, [kThreads]);
     SIMT_SHARED(bool, last, [1]);
     const Part part = part_of_block(list);

@@ -9,16 +9,41 @@
 namespace nascent::simt {
 namespace {
 
-void enter(Engine& e, int thread) {
-    e.current = thread;
-    threadIdx = unfold(static_cast<std::size_t>(thread), blockDim);
-}
-
 std::string deadlock(const Engine& e) {
     int a = 0, b = 0;
     while (e.threads[a].state == Thread::done) a++;
     while (b < e.count && e.threads[b].state != Thread::done && same(e.threads[b].stop, e.threads[a].stop)) b++;
     return "deadlock: " + text(e, a) + (b < e.count ? ", " + text(e, b) : "");
+}
+
+/// The next thread in turn that is ready, or -1. One warp runs until it waits for the whole block, then the next: the
+/// most uneven schedule there is, so that a warp which relies on another's work without a barrier does not find it.
+int next_thread(Engine& e) {
+    Turn& t = e.turn;
+    for (;;) {
+        const std::vector<int>& warp = e.turns[t.warp];
+        while (t.lane < warp.size()) {
+            const int thread = warp[t.lane++];
+            if (e.threads[thread].state == Thread::ready) return thread;
+        }
+        t.lane = 0;
+        if (std::exchange(t.warp_progress, e.progress) != e.progress) continue;
+        if (++t.warp < e.turns.size()) continue;
+        t.warp = 0;
+        if (e.done == e.count || std::exchange(t.block_progress, e.progress) == e.progress) return -1;
+    }
+}
+
+/// Leaves the stack `from` for that of the next thread, or the scheduler's where none is ready, until its next turn.
+void go_on(Engine& e, Fiber& from) {
+    const int thread = next_thread(e);
+    Fiber* to = &e.scheduler;
+    if (thread >= 0) {
+        to = e.threads[thread].fiber;
+        e.current = thread;
+        threadIdx = e.threads[thread].index;
+    }
+    if (to != &from) Fiber::switch_to(from, *to);
 }
 
 void fiber_main() {
@@ -32,16 +57,8 @@ void fiber_main() {
         e.done++;
         e.progress++;
         release(&e.end_tag);
-        Fiber::switch_to(*t.fiber, e.scheduler);
+        go_on(e, *t.fiber);
     }
-}
-
-void resume(Engine& e, int thread) {
-    std::deque<Fiber>& stacks = e.stacks[kRaces ? e.block % 2 : 0];
-    while (static_cast<int>(stacks.size()) <= thread) stacks.emplace_back(fiber_main);
-    e.threads[thread].fiber = &stacks[thread];
-    enter(e, thread);
-    Fiber::switch_to(e.scheduler, stacks[thread]);
 }
 
 void make_turns(Engine& e) {
@@ -55,42 +72,35 @@ void make_turns(Engine& e) {
     mix(e.turns);
 }
 
-void start_block(Engine& e) {
+void start_block(Engine& e, bool first) {
     start_memory(e);
     e.done = e.arrived = 0;
+    e.turn = {};
     {
         const Untracked untracked;
         e.threads.assign(e.count, {});
     }
+    std::deque<Fiber>& stacks = e.stacks[kRaces ? e.block % 2 : 0];
+    while (static_cast<int>(stacks.size()) < e.count) stacks.emplace_back(fiber_main);
+    auto stack = stacks.begin();
+    for (int i = 0; i < e.count; i++) {
+        e.threads[i].fiber = &*stack++;
+        e.threads[i].index = unfold(static_cast<std::size_t>(i), blockDim);
+    }
     e.warps.resize((e.count + 31) / 32);
-    for (Warp& w : e.warps)
+    for (Warp& w : e.warps) {
         for (Warp::Group& g : w.groups) g = {};
-    make_turns(e);
-    e.tags = std::make_unique<Tags>();
+        for (Warp::Found& f : w.found) f.holders = 0;
+    }
+    if (first || e.how == Order::shuffled) make_turns(e);
+    e.tags = std::make_unique_for_overwrite<Tags>();  // addresses alone count
     release(&e.tags->start);
 }
 
-void run_block(Engine& e) {
-    start_block(e);
-    // One warp runs until it waits for the whole block, then the next: the most uneven schedule there is, so that a
-    // warp which relies on another's work without a barrier does not find it.
-    while (e.done < e.count) {
-        const long before = e.progress;
-        for (const std::vector<int>& warp : e.turns)
-            for (long start = -1; start != e.progress;) {
-                start = e.progress;
-                for (int thread : warp) {
-                    if (e.threads[thread].state != Thread::ready) continue;
-                    resume(e, thread);
-                    if (!e.error.empty()) return;
-                }
-            }
-        if (e.progress == before) {
-            e.error = deadlock(e);
-            return;
-        }
-    }
-    e.error = check_memory(e);
+void run_block(Engine& e, bool first) {
+    start_block(e, first);
+    go_on(e, e.scheduler);  // comes back when no thread is ready, or one failed
+    if (e.error.empty()) e.error = e.done < e.count ? deadlock(e) : check_memory(e);
 }
 
 std::mutex allowed_mutex;
@@ -98,16 +108,12 @@ std::map<const void*, std::size_t> allowed;  // dynamic shared bytes, by kernel
 
 }  // namespace
 
-Engine& engine() {
+Engine& make_engine() {
     static thread_local Engine e;
-    return e;
+    return *(current_engine = &e);
 }
 
-void yield(Engine& e) {
-    const int thread = e.current;
-    Fiber::switch_to(*e.threads[thread].fiber, e.scheduler);
-    enter(e, thread);
-}
+void yield(Engine& e) { go_on(e, *e.self().fiber); }
 
 void fail(Engine& e, std::string message) {
     e.error = std::move(message);
@@ -160,7 +166,7 @@ void run(const Launch& at, std::size_t shared_limit, const std::function<void()>
     for (std::size_t i = 0; i < blocks && e.error.empty(); i++, e.block++) {
         counted.begin_block();
         blockIdx = unfold(e.how == Order::reverse ? blocks - 1 - i : i, gridDim);
-        run_block(e);
+        run_block(e, i == 0);
     }
     acquire(&e.end_tag);
     if (e.error.empty()) return;

@@ -12,6 +12,7 @@
 #include <string>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 struct uint3 {
     unsigned x, y, z;
@@ -69,15 +70,19 @@ std::size_t check_launch(const void* kernel, const Launch& at);
 /// Runs every thread of the grid. Throws Error.
 void run(const Launch& at, std::size_t shared_limit, const std::function<void()>& kernel);
 
+/// A parameter's type without what __grid_constant__ (names.h) makes of it, a reference to the launch's copy.
+template <class Param>
+using Value = std::conditional_t<std::is_rvalue_reference_v<Param>, std::remove_cvref_t<Param>, Param>;
+
 /// Launches a kernel, whose arguments are copied. Throws Error: at once for a launch that CUDA would refuse, and when
 /// the stream does the work for a kernel that broke a rule.
 template <class... Params>
-void launch(void (*kernel)(Params...), const Launch& at, std::type_identity_t<Params>... arguments) {
-    static_assert((std::is_trivially_copyable_v<Params> && ...), "CUDA copies a kernel's arguments bit by bit");
+void launch(void (*kernel)(Params...), const Launch& at, std::type_identity_t<Value<Params>>... arguments) {
+    static_assert((std::is_trivially_copyable_v<Value<Params>> && ...), "CUDA copies a kernel's arguments bit by bit");
     static_assert((sizeof(Params) + ... + 0) <= 32764, "CUDA passes at most 32,764 bytes of arguments");
     const std::size_t limit = check_launch(reinterpret_cast<const void*>(kernel), at);
-    auto work = [=, values = std::tuple<Params...>(arguments...)] {
-        run(at, limit, [&] { std::apply(kernel, values); });
+    auto work = [=, values = std::tuple<Value<Params>...>(arguments...)] {
+        run(at, limit, [&] { std::apply(kernel, std::move(values)); });  // const: copied, or bound to
     };
     at.stream ? at.stream->submit(work) : work();
 }

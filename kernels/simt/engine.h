@@ -33,7 +33,9 @@ using Fenced = char;
 struct Thread {
     enum State { ready, at_barrier, in_warp, done } state = ready;
     Fiber* fiber = nullptr;
+    uint3 index = {};
     Stop stop;
+    const Slot* found = nullptr;  // at its last collective
     std::vector<Copy> copies;
     int group = 0;              // of copies: committed so far
     Fenced* fenced = nullptr;   // at its last fence
@@ -45,7 +47,12 @@ struct Warp {
         unsigned arrived = 0;
         int first = 0;
     } groups[32];
-    Slot brought[32], found[32][32];  // by lane; what it found holds until its next collective
+    Slot brought[32];  // by lane
+    /// What a collective's lanes found. It is used again when each of them is in its next one, so that 32 are enough.
+    struct Found {
+        unsigned holders = 0;
+        Slot slots[32];
+    } found[32];
 };
 
 /// Addresses that happens-before hangs on. Two for each barrier: with one, what a thread does after it would seem to
@@ -61,6 +68,12 @@ struct Variable {
     std::size_t size;
 };
 
+/// Whose turn it is, and how far all were when its warp's, and the first warp's, last began.
+struct Turn {
+    std::size_t warp = 0, lane = 0;
+    long warp_progress = -1, block_progress = -1;
+};
+
 struct Engine {
     // The launch.
     const std::function<void()>* kernel = nullptr;
@@ -72,6 +85,7 @@ struct Engine {
     std::vector<Thread> threads;
     std::deque<Warp> warps;
     std::vector<std::vector<int>> turns;  // warps, and the threads in them, in the order in which they run
+    Turn turn;
     int current = 0, done = 0, arrived = 0, first = 0;
     long progress = 0;
     std::string error;
@@ -94,10 +108,12 @@ struct Engine {
     Thread& self() { return threads[current]; }
 };
 
-/// Of the calling thread.
-Engine& engine();
+/// Of the calling thread. A plain pointer, which every call of a kernel's threads reads, needs no guard.
+inline constinit thread_local Engine* current_engine = nullptr;
+Engine& make_engine();
+inline Engine& engine() { return current_engine ? *current_engine : make_engine(); }
 
-/// From a thread's stack back to the scheduler, until the thread's next turn.
+/// From a thread's stack to the next one's, until the thread's next turn.
 void yield(Engine& e);
 /// Ends the launch; the block's stacks are abandoned.
 [[noreturn]] void fail(Engine& e, std::string message);

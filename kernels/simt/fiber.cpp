@@ -96,8 +96,12 @@ void Fiber::switch_to(Fiber& from, Fiber& to) {
     if constexpr (kAddresses) __sanitizer_finish_switch_fiber(from.asan_fake_, nullptr, nullptr);
 }
 
-void Fiber::on_entry([[maybe_unused]] Fiber& from) {
-    if constexpr (kAddresses) __sanitizer_finish_switch_fiber(nullptr, &from.asan_bottom_, &from.asan_size_);
+void Fiber::on_entry([[maybe_unused]] Fiber& first) {
+    if constexpr (kAddresses) {
+        const bool known = first.asan_bottom_;
+        __sanitizer_finish_switch_fiber(nullptr, known ? nullptr : &first.asan_bottom_,
+                                        known ? nullptr : &first.asan_size_);
+    }
 }
 
 }  // namespace nascent::simt

@@ -15,8 +15,8 @@ class Fiber {
     Fiber& operator=(const Fiber&) = delete;
 
     static void switch_to(Fiber& from, Fiber& to);
-    /// To be called first inside `entry`, with the fiber that switched to it.
-    static void on_entry(Fiber& from);
+    /// To be called first inside `entry`, with the fiber from which a thread first switches to any.
+    static void on_entry(Fiber& first);
 
   private:
     void* sp_ = nullptr;     // a ucontext_t where there is no switch in assembly

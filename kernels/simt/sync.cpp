@@ -19,8 +19,9 @@ std::string text(const Engine& e, int thread) {
     return who + " is at " + text(t.stop.at) + " (" + t.stop.what + mask + ")";
 }
 bool same(const Stop& a, const Stop& b) {
-    return a.mask == b.mask && a.at.line() == b.at.line() && a.at.column() == b.at.column() &&
-           std::strcmp(a.what, b.what) == 0 && std::strcmp(a.at.file_name(), b.at.file_name()) == 0;
+    auto equal = [](const char* s, const char* t) { return s == t || std::strcmp(s, t) == 0; };
+    return a.mask == b.mask && a.at.line() == b.at.line() && a.at.column() == b.at.column() && equal(a.what, b.what) &&
+           equal(a.at.file_name(), b.at.file_name());
 }
 
 void sync_block(const Place& at) {
@@ -73,10 +74,14 @@ const Slot* exchange(unsigned mask, const void* value, std::size_t size, const c
     g.arrived |= 1u << l;
     if (g.arrived == mask) {
         acquire(&e.tags->warp_arrive[warp][leader]);
+        for (Warp::Found& f : w.found) f.holders &= ~mask;
+        Warp::Found* found = w.found;
+        while (found->holders) found++;
+        found->holders = mask;
         for (int i = 0; i < 32; i++) {
             if (!(mask >> i & 1)) continue;
-            for (int j = 0; j < 32; j++)
-                if (mask >> j & 1) w.found[i][j] = w.brought[j];
+            found->slots[i] = w.brought[i];
+            e.threads[base + i].found = found->slots;
             e.threads[base + i].state = Thread::ready;
             release(&e.tags->warp_depart[warp][i]);
         }
@@ -84,7 +89,7 @@ const Slot* exchange(unsigned mask, const void* value, std::size_t size, const c
     }
     yield(e);
     acquire(&e.tags->warp_depart[warp][l]);
-    return w.found[l];
+    return t.found;
 }
 
 void fence() {
