@@ -63,8 +63,8 @@ struct PointLayout : Layout {
         const std::size_t dw = sizeof(T) * static_cast<std::size_t>(in_padded) * out_padded;
         run = backward ? kRun * static_cast<int>(std::clamp<std::size_t>(dw / kNear, 1, 3)) : kRun;
         run = static_cast<int>(std::min<std::size_t>(cut.size, run));
-        // Not a multiple of 4 KiB, which would all fall into one set of the first cache.
-        run_block = static_cast<std::size_t>(run % 64 == 0 ? run + 1 : run) * B;
+        // Of 72, 144 or 216 pixels no multiple of 4 KiB, which would all fall into one set of the first cache.
+        run_block = static_cast<std::size_t>(run) * B;
         weights = take(sizeof(T) * (backward ? panels_size<T>(s.c_out, s.c_in) : panels_size<T>(s.c_in, s.c_out)));
         if (backward) partial_size = static_cast<std::size_t>(in_padded) * out_padded;
         partials = take(sizeof(T) * partial_size * cut.count);
