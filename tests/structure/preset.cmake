@@ -1,4 +1,4 @@
-# cmake -DPRESET=asan -DSOURCE=... -P preset.cmake: configures and builds a preset in its own folder.
+# cmake -DPRESET=asan -DSOURCE=... -DFLAGS=... -P preset.cmake: configures with the flags and builds a preset in its own folder.
 include(ProcessorCount)
 ProcessorCount(processors)
 cmake_host_system_information(RESULT memory QUERY AVAILABLE_PHYSICAL_MEMORY)  # MiB
@@ -9,7 +9,7 @@ endif()
 if(jobs LESS 1)
     set(jobs 1)
 endif()
-foreach(arguments "--preset;${PRESET}" "--build;--preset;${PRESET};--parallel;${jobs}")
+foreach(arguments "--preset;${PRESET};${FLAGS}" "--build;--preset;${PRESET};--parallel;${jobs}")
     execute_process(COMMAND ${CMAKE_COMMAND} ${arguments} WORKING_DIRECTORY ${SOURCE} RESULT_VARIABLE result)
     if(NOT result EQUAL 0)
         message(FATAL_ERROR "preset ${PRESET}: cmake ${arguments} failed: ${result}")
