@@ -26,10 +26,11 @@ if(NASCENT_FUZZ)
     target_compile_options(nascent_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 if(NASCENT_COVERAGE)
-    # Not the kernels, whose lines nobody counts: threads that count the rounds of inner loops together would make a
-    # training take a hundred times as long.
+    # Not the kernels and the emulator, whose lines nobody counts: threads that count the rounds of inner loops together
+    # would make a training take a hundred times as long. They are compiled as in every other build of their type.
     set(counted "$<NOT:$<BOOL:$<TARGET_PROPERTY:NASCENT_UNCOUNTED>>>")
-    target_compile_options(nascent_flags INTERFACE $<${counted}:--coverage> $<${counted}:-fprofile-update=atomic>)
+    target_compile_options(nascent_flags INTERFACE $<${counted}:--coverage> $<${counted}:-fprofile-update=atomic>
+                           $<${counted}:-O1>)
     target_link_options(nascent_flags INTERFACE --coverage)
 endif()
 if(NASCENT_CHECKED OR NASCENT_SANITIZE OR CMAKE_BUILD_TYPE STREQUAL "Debug")
