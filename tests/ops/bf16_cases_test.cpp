@@ -147,13 +147,9 @@ TEST_CASE("ops in bf16 on the gpu are the model that rounds where they store, in
             const Result want = model(0, 0);
             // Of one cell the forward's products of tf32 are the backward's of float32.
             const bool differ = c.what.starts_with("affine path, reduction");
-            std::vector<Result> forward, backward;
-            for (unsigned i = 1; i <= kModels; i++) {
-                forward.push_back(model(kFloats, i));
-                backward.push_back(differ ? model(0x1p-11, i) : forward.back());
-            }
-            auto check = [&](const Numbers& a, const Numbers& b, const Numbers& unrounded,
-                             const std::vector<Result>& off, auto&& of) {
+            std::vector<Result> off;
+            for (unsigned i = 1; i <= kModels; i++) off.push_back(model(differ ? 0x1p-11 : kFloats, i));
+            auto check = [&](const Numbers& a, const Numbers& b, const Numbers& unrounded, auto&& of) {
                 double squares = 0;
                 for (const Result& r : off) squares += std::pow(apart(of(r), b), 2) / kModels;
                 const double error = apart(a, b), bound = 3 * std::sqrt(squares), rounding = apart(unrounded, b);
@@ -162,13 +158,18 @@ TEST_CASE("ops in bf16 on the gpu are the model that rounds where they store, in
                 CHECK(error <= bound);
                 checks++, told += rounding > bound;
             };
-            check(got.value, want.value, exact.value, forward, [](const Result& r) { return r.value; });
+            if (differ) {  // what the forward rounds is known, and hardly any number is so near a middle
+                std::size_t others = 0;
+                for (std::size_t i = 0; i < size; i++) others += got.value[i] != want.value[i];
+                CHECK(others <= size / 50);
+            }
+            check(got.value, want.value, exact.value, [](const Result& r) { return r.value; });
             for (const auto& [i, g] : got.gradients) {
                 CAPTURE(i);
                 if (!want.gradients.contains(i))  // nothing reads it
                     CHECK(length(g) == 0);
                 else
-                    check(g, want.gradients.at(i), exact.gradients.at(i), backward,
+                    check(g, want.gradients.at(i), exact.gradients.at(i),
                           [i = i](const Result& r) { return r.gradients.at(i); });
             }
             CHECK(got.gradients.size() >= want.gradients.size());
