@@ -58,6 +58,7 @@ struct ConvNorm {
     static std::vector<Case> cases() {
         auto run = [](Inputs in) { return conv_norm(in[0], in[1], in[2], in[3], {}); };
         std::vector<Case> all{{"stem", {{3, 6, 5, 3}, {3, 3, 3, 16}, {16}, {16}}, run},
+                              {"eights of channels to odd ones", {{2, 4, 5, 8}, {3, 3, 8, 5}, {5}, {5}}, run},
                               {"one picture", {{1, 3, 5, 3}, {3, 3, 3, 7}, {7}, {7}}, run},
                               {"several chunks", {{41, 2, 3, 2}, {1, 1, 2, 3}, {3}, {3}}, run},
                               {"stride 2",

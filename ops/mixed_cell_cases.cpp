@@ -182,6 +182,14 @@ std::vector<Case> MixedCell::cases() {
     const CellShape halved = sample_shape("nmaksd", 2, 2, 1, true, true);
     all.push_back(sample("after a reduction", halved, {2, 8, 4, 3}, {2, 4, 2, 5}));
     all.push_back(sample("no weights", sample_shape("sk", 2, 1, 1, false, false), {2, 4, 4, 2}, {2, 4, 4, 2}));
+    // Inputs of which only one has channels in fours, as the states have.
+    const CellShape fours = sample_shape("k", 4, 1, 1, false, false);
+    all.push_back(sample("an odd input and one in fours", fours, {2, 4, 3, 3}, {2, 4, 3, 4}));
+    all.push_back(sample("an input in fours and an odd one", fours, {2, 4, 3, 4}, {2, 4, 3, 3}));
+    // States of which each has a pool of one kind, and the next one the other's.
+    CellShape pools = path_shape({{'a', {0, 2}}, {'m', {1, 2}}, {'a', {0, 3}}, {'m', {2, 3}}}, 2, 2, 1, false);
+    pools.affine = false;
+    all.push_back(sample("one kind of pool a state", pools, {2, 4, 3, 2}, {2, 4, 3, 2}));
     all.push_back(
         sample("one input twice", sample_shape("ksm", 2, 1, 1, false, true), {2, 4, 3, 2}, {2, 4, 3, 2}, true));
     all.push_back(only(plain("nmaksd", 2, 1, {2, 4, 4, 2}), 2, 3));    // an architecture step

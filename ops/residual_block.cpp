@@ -124,8 +124,8 @@ struct ResidualBlock {
     }
 
     Tensor reference(Inputs in) const {
-        const RoundTo half = factors_of(in[conv_a].shape[2], in[conv_a].shape[3]),
-                      full = factors_of(in[conv_a].shape[3], in[conv_a].shape[3]);
+        const std::int64_t c = in[conv_a].shape[2], d = in[conv_a].shape[3];
+        const RoundTo half = factors_of(c, d), full = factors_of(d, d);
         auto strided = [](const Tensor& t, const Tensor& w) { return conv2d(t, w, 2); };
         auto conv = [](const Tensor& t, const Tensor& w) { return conv2d(t, w); };
         // On the way back the pool adds to the gradient that the first convolution leaves.
@@ -150,6 +150,7 @@ struct ResidualBlock {
         std::vector<Case> all{
             {"usual", inputs(3, 4, 6, 4, 8), run},
             {"eights of channels", inputs(3, 4, 6, 8, 16), run},
+            {"eights of channels to fours", inputs(2, 4, 4, 8, 12), run},
             {"odd channels, one picture", inputs(1, 6, 4, 3, 5), run},
             {"several chunks", inputs(35, 2, 4, 2, 3), run},
             {"weights only", inputs(2, 4, 4, 2, 3), run, {false, true, true, true, true, true, true, true}},

@@ -51,6 +51,7 @@ PROGRAMS = {
     "engine/io": ["engine"],
     "engine/memory": ["engine", "ops", "nas"],
     "engine/streams": ["engine", "ops", "nas"],
+    "engine/streams/cuda_device.cpp": ["cuda_device"],
     "engine/tensor": ["engine", "ops", "nas"],
     "nas/algo": ["nas"],
     "nas/metric": ["nas"],
@@ -457,7 +458,7 @@ def belongs(path, wish):
 
 
 def programs_of(path):
-    return PROGRAMS[max((f for f in PROGRAMS if path.startswith(f + "/")), key=len)]
+    return PROGRAMS[max((f for f in PROGRAMS if (path + "/").startswith(f + "/")), key=len)]
 
 
 def identity(spot):
@@ -532,7 +533,7 @@ def main():
                         "(may be repeated; in this order)")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=1e9, help="draw no more after this long")
-    parser.add_argument("--programs", default="engine,kernels,ops,nas", help="the test programs to be used, of these; survivors of "
+    parser.add_argument("--programs", default="engine,cuda_device,kernels,ops,nas", help="the test programs to be used, of these; survivors of "
                         "some meet the others in a later run")
     parser.add_argument("--budget", type=float, default=60, help="processor seconds that a mutant may take")
     parser.add_argument("--cases", help="only test cases whose names have this pattern in them; what survives them is not logged")
@@ -572,7 +573,8 @@ def main():
         global MARCH
         MARCH = "haswell"
     prepare(files, args.emulator)
-    programs = args.programs.split(",")
+    built = (BUILD / "build.ninja").read_text()  # that of cuda_device only where there are CUDA's headers
+    programs = [p for p in args.programs.split(",") if f"test_{p}:" in built]
 
     def to_meet(spot):
         """The programs that are to see the mutant still."""

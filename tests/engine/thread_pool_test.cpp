@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <mutex>
 #include <numeric>
 #include <set>
 #include <stdexcept>
@@ -65,6 +67,46 @@ TEST_CASE("thread pool: two chunks run at the same time") {
         for (int seen = arrived; seen < 2; seen = arrived) std::this_thread::yield();
     });
     CHECK(arrived == 2);
+}
+
+TEST_CASE("thread pool: the caller sleeps until the last chunk is done, by whomever") {
+    ThreadPool pool(2);
+    for (int round = 0; round < 3; round++) {
+        std::atomic<int> arrived{0};
+        std::atomic<bool> done{false};
+        pool.parallel(2, [&](int, int worker) {
+            arrived++;
+            for (int seen = arrived; seen < 2; seen = arrived) std::this_thread::yield();
+            if (worker == 0) return;
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the caller has nothing left to do
+            done = true;
+        });
+        CHECK(done);
+    }
+}
+
+TEST_CASE("thread pool: no more threads than it was asked for") {
+    for (int threads : {1, 2}) {
+        ThreadPool pool(threads);
+        std::mutex lock;
+        std::set<std::thread::id> ids;
+        pool.parallel(50, [&](int, int) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));  // long enough for others to take the next
+            const std::lock_guard guard(lock);
+            ids.insert(std::this_thread::get_id());
+        });
+        CHECK(ids.size() <= static_cast<std::size_t>(threads));
+        CHECK((threads > 1 || ids.contains(std::this_thread::get_id())));
+    }
+}
+
+TEST_CASE("thread pool: one that ends right behind its first job") {
+    for (int round = 0; round < 8000; round++) {
+        ThreadPool pool(2);
+        std::atomic<int> ran{0};
+        pool.parallel(2, [&](int, int) { ran++; });
+        REQUIRE(ran == 2);
+    }
 }
 
 TEST_CASE("thread pool: results are visible to the caller, job after job") {

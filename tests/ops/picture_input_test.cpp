@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "ops/picture_stem.h"
+#include "tests/gpu_device.h"
 #include "tests/ops/case_runner.h"
 
 using namespace nascent;
@@ -50,5 +51,38 @@ TEST_CASE("a picture's input is its crop, mirrored after it was padded, by the t
                     }
         CHECK(wrong == 0);
         arena.check_red_zones();
+    }
+}
+
+TEST_CASE("what a network sees is stored as its activations are") {
+    const auto gpu = gpu_device(), cpu = make_device("cpu", 1);
+    for (Device* device : {gpu.get(), cpu.get()}) {
+        if (!device) continue;
+        Arena arena(*device, std::size_t{1} << 26, true);
+        ExecutionScope execution(arena);
+        for (DType dtype : {DType::f32, DType::f64}) {
+            const Tensor x = arena.tensor({1, 2, 3, 1}, dtype);
+            with_type(dtype, [&](auto zero) {
+                // Halves of what bf16 tells apart around 1: to the nearest, and from the middle to the even one.
+                const std::vector<decltype(zero)> host{1, 1.25, -3, 1 + 0x1p-8, 1 + 3 * 0x1p-8, 1 + 0x1p-7};
+                device->copy_in(x.data, host.data(), x.bytes());
+            });
+            const PictureInput in{arena.tensor({1, 2, 2, 3}, DType::u8), arena.tensor({1, 4}, DType::i32),
+                                  arena.tensor({256, 3}, dtype), 0, 0};
+            device->fill(in.pictures.data, 0, in.pictures.bytes());
+            device->fill(in.draws.data, 0, in.draws.bytes());
+            device->fill(in.table.data, 0, in.table.bytes());
+            CHECK(as_activations(x).data == x.data);
+            CHECK(picture_input(in).dtype == dtype);
+            if (device == cpu.get()) continue;
+            device->kernel_options.precision = Precision::bf16;
+            const bool stored = dtype == DType::f32;  // float64 is for tests, and stays
+            const Tensor y = as_activations(x);
+            CHECK(y.dtype == (stored ? DType::bf16 : dtype));
+            CHECK((y.data == x.data) == !stored);
+            if (stored) CHECK(to_host(y) == Numbers{1, 1.25, -3, 1, 1 + 0x1p-6, 1 + 0x1p-7});
+            CHECK(picture_input(in).dtype == y.dtype);
+            device->kernel_options.precision = Precision::float32;
+        }
     }
 }
