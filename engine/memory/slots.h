@@ -8,17 +8,10 @@
 
 namespace nascent {
 
-/// Of address space, by block: MobileNet's first blocks take 10 MB a picture. ThreadSanitizer leaves little of it.
-#if defined(__SANITIZE_THREAD__)
-inline constexpr std::size_t kBlockReserve = std::size_t{1} << 34;
-#else
-inline constexpr std::size_t kBlockReserve = std::size_t{1} << 38;
-#endif
-
 /// One arena per block; each takes the memory of the largest candidate its block has run.
 class Slots {
   public:
-    explicit Slots(Device& device, std::size_t reserve_per_block = kBlockReserve)
+    explicit Slots(Device& device, std::size_t reserve_per_block = Arena::default_reserve)
         : device_(device), reserve_(reserve_per_block) {}
     Arena& at(std::size_t block) {
         while (blocks_.size() <= block) blocks_.push_back(std::make_unique<Arena>(device_, reserve_));
