@@ -178,6 +178,16 @@ def spots_of(path):
                        "choice": match.expand(choice) if choice else None}
 
 
+def compiled_alone(spot):
+    """Whether the spot is in a constant, or where something is declared; what stands behind a condition is in neither."""
+    line = spot["old"].split("//")[0]
+    if match := re.search(r"\bif constexpr (\()", line):
+        return spot["begin"] < (matching(line, match.start(1)) or len(line))
+    if re.search(r"\bif \([\w.]+ [+-]= [^;()]*;", line):
+        return spot["what"] == "condition"
+    return bool(ALONE.search(line))
+
+
 def edits_of(spots):
     """The texts to put into one line, by place, that make all its spots choices."""
     edits = {}
@@ -554,7 +564,7 @@ def main():
     files = {path: list(spots_of(path)) for path in every}
     for place, spots in enumerate(files.values()):
         for number, s in enumerate(spots, 1):  # blocks of numbers, so that a change in one file leaves the others as built
-            s["id"], s["alone"] = place * 512 + number, bool(ALONE.search(s["old"]))
+            s["id"], s["alone"] = place * 512 + number, compiled_alone(s)
     drawn = [s for path, spots in files.items() for s in spots if not args.file or any(belongs(path, f) for f in args.file)]
     random.Random(args.seed).shuffle(drawn)
     drawn = drawn[:args.count]
