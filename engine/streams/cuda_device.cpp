@@ -5,6 +5,8 @@
 
 #include <iterator>
 #include <map>
+#include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "engine/base/error.h"
@@ -57,17 +59,29 @@ struct Driver {
     }
 };
 
+/// A handle that is given back also where what is to follow fails.
+template <auto Destroy>
+struct Destroyer {
+    template <class T>
+    void operator()(T* handle) const {
+        Destroy(handle);
+    }
+};
+template <class Handle, auto Destroy>
+using Owned = std::unique_ptr<std::remove_pointer_t<Handle>, Destroyer<Destroy>>;
+
 class CudaEvent final : public Event {
   public:
     explicit CudaEvent(cudaStream_t stream) {
-        check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "an event");
-        check(cudaEventRecord(event_, stream), "an event");
+        cudaEvent_t event = nullptr;
+        check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "an event");
+        event_.reset(event);
+        check(cudaEventRecord(event, stream), "an event");
     }
-    ~CudaEvent() override { cudaEventDestroy(event_); }
-    cudaEvent_t get() const { return event_; }
+    cudaEvent_t get() const { return event_.get(); }
 
   private:
-    cudaEvent_t event_ = nullptr;
+    Owned<cudaEvent_t, cudaEventDestroy> event_;
 };
 
 void wait_for(cudaStream_t stream, const Event& event) {
@@ -94,22 +108,22 @@ class CudaTransfers final : public TransferStream {
 
 class CudaGraph final : public Graph {
   public:
+    /// Takes the graph over.
     CudaGraph(cudaStream_t stream, cudaGraph_t graph, std::int64_t& launches)
         : stream_(stream), graph_(graph), launches_(launches) {
-        check(cudaGraphGetNodes(graph_, nullptr, &nodes_), "a captured graph");
-        check(cudaGraphInstantiate(&executable_, graph_, 0), "a captured graph");
-    }
-    ~CudaGraph() override {
-        cudaGraphExecDestroy(executable_);
-        cudaGraphDestroy(graph_);
+        check(cudaGraphGetNodes(graph, nullptr, &nodes_), "a captured graph");
+        cudaGraphExec_t executable = nullptr;
+        check(cudaGraphInstantiate(&executable, graph, 0), "a captured graph");
+        executable_.reset(executable);
     }
     void launch() override {
         launches_++;
-        check(cudaGraphLaunch(executable_, stream_), "launching a graph");
+        check(cudaGraphLaunch(executable_.get(), stream_), "launching a graph");
     }
     bool update(const Graph& other) override {
         cudaGraphExecUpdateResultInfo info;
-        const auto status = cudaGraphExecUpdate(executable_, static_cast<const CudaGraph&>(other).graph_, &info);
+        const auto status =
+            cudaGraphExecUpdate(executable_.get(), static_cast<const CudaGraph&>(other).graph_.get(), &info);
         if (status == cudaErrorGraphExecUpdateFailure) {
             cudaGetLastError();  // it is the answer and no failure of what comes next
             return false;
@@ -121,8 +135,8 @@ class CudaGraph final : public Graph {
 
   private:
     cudaStream_t stream_;
-    cudaGraph_t graph_;
-    cudaGraphExec_t executable_ = nullptr;
+    Owned<cudaGraph_t, cudaGraphDestroy> graph_;
+    Owned<cudaGraphExec_t, cudaGraphExecDestroy> executable_;
     std::size_t nodes_ = 0;
     std::int64_t& launches_;
 };

@@ -188,3 +188,17 @@ TEST_CASE("cuda: a capture that fails leaves the device as it was") {
     CHECK(!device->capturing());
     device->synchronize();
 }
+
+TEST_CASE("cuda: what was begun is given back where the rest of it fails") {
+    const Fake fake;
+    const auto device = make_gpu_device();
+    for (const char* function : {"cudaGraphGetNodes", "cudaGraphInstantiate"}) {
+        CaptureScope capture(*device);
+        state().failures[function] = cudaErrorMemoryAllocation;
+        CHECK(error(ErrorKind::device, [&] { capture.end(); }) == "gpu: a captured graph: runtime's error 2");
+        CHECK(state().graphs == 0);
+    }
+    state().failures["cudaEventRecord"] = cudaErrorInvalidValue;
+    CHECK(error(ErrorKind::runtime, [&] { device->record(); }) == "gpu: an event: runtime's error 1");
+    CHECK(state().events == 0);
+}
