@@ -15,7 +15,8 @@ target_compile_features(nascent_flags INTERFACE cxx_std_20)
 target_include_directories(nascent_flags INTERFACE ${CMAKE_SOURCE_DIR})
 # -Wno-restrict: g++ 12 warns of std::string concatenation (PR105651).
 # -ffp-contract=off: the same source gives the same bits whatever the optimiser joins; fused multiply-adds are written out.
-target_compile_options(nascent_flags INTERFACE -Wall -Wextra -Wshadow -Wno-psabi -Wno-restrict -ffp-contract=off)
+target_compile_options(nascent_flags INTERFACE -Wall -Wextra -Wshadow -Wno-psabi -Wno-restrict -ffp-contract=off
+                       $<$<CXX_COMPILER_ID:Clang>:-Wno-unknown-warning-option>)  # those are g++'s
 if(NASCENT_SANITIZE)
     target_compile_options(nascent_flags INTERFACE -fsanitize=${NASCENT_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
     # g++ 12 warns of std::regex, only under sanitizers (PR105562).
