@@ -1,5 +1,5 @@
-# cmake -DNVCC=... -DSOURCE=... -DOUT=... -P cuda_build.cmake: builds rlnas with the preset cuda and runs it on the cpu, which
-# needs neither a GPU nor a driver; on the gpu it must run or say that there is none.
+# cmake -DNVCC=... -DSOURCE=... -DOUT=... -DFLAGS=... -P cuda_build.cmake: builds rlnas with the preset cuda and these flags, and
+# runs it on the cpu, which needs neither a GPU nor a driver; on the gpu it must run or say that there is none.
 cmake_minimum_required(VERSION 3.25)
 if(NOT NVCC)
     message("[SKIPPED] the preset cuda is NOT built: there is no nvcc")
@@ -12,7 +12,7 @@ function(run)
         message(FATAL_ERROR "${a_COMMAND}: ${result}, expected ${a_CODES}")
     endif()
 endfunction()
-run(CODES 0 COMMAND ${CMAKE_COMMAND} --preset cuda)
+run(CODES 0 COMMAND ${CMAKE_COMMAND} --preset cuda ${FLAGS})
 run(CODES 0 COMMAND ${CMAKE_COMMAND} --build --preset cuda --parallel 2 --target rlnas)
 foreach(device cpu gpu)
     file(REMOVE_RECURSE ${OUT}/cuda_run_${device})

@@ -16,7 +16,7 @@ endforeach()
 
 add_test(NAME build:cuda
          COMMAND ${CMAKE_COMMAND} -DNVCC=$<${NASCENT_HAS_NVCC}:${NASCENT_NVCC}> -DSOURCE=${CMAKE_SOURCE_DIR} -DOUT=${CMAKE_CURRENT_BINARY_DIR}
-                 -P ${CMAKE_CURRENT_SOURCE_DIR}/structure/cuda_build.cmake)
+                 -DFLAGS=${preset_flags} -P ${CMAKE_CURRENT_SOURCE_DIR}/structure/cuda_build.cmake)
 set_tests_properties(build:cuda PROPERTIES LABELS slow TIMEOUT 7200 RUN_SERIAL ON SKIP_REGULAR_EXPRESSION "\\[SKIPPED\\]")
 
 add_test(NAME structure:includes
