@@ -10,9 +10,12 @@
 #include "engine/base/error.h"
 #include "engine/streams/device.h"
 #include "tests/cuda_device/fake_cuda.h"
+#include "tests/texts.h"
 
 using namespace nascent;
 using fake_cuda::state;
+using test::contains;
+using test::error_of;
 
 namespace {
 
@@ -29,19 +32,6 @@ struct Fake {
     }
 };
 
-/// What the error says that `work` ends with, which must be of this kind.
-template <class F>
-std::string error(ErrorKind kind, F&& work) {
-    try {
-        work();
-    } catch (const Error& e) {
-        CHECK(e.kind() == kind);
-        return e.what();
-    }
-    FAIL("no error");
-    return {};
-}
-
 std::vector<unsigned char> read(Device& device, const void* p, std::size_t bytes) {
     std::vector<unsigned char> host(bytes);
     device.copy_out(host.data(), p, bytes);
@@ -53,13 +43,12 @@ std::vector<unsigned char> read(Device& device, const void* p, std::size_t bytes
 TEST_CASE("cuda: a machine without a gpu, and one whose driver is too old") {
     const Fake fake;
     state().devices = 0;
-    CHECK(error(ErrorKind::device, [] { make_gpu_device(); }).find("no GPU can be used (there is none)") !=
-          std::string::npos);
+    CHECK(contains(error_of(ErrorKind::device, [] { make_gpu_device(); }), "no GPU can be used (there is none)"));
     state().failures["cudaGetDeviceCount"] = cudaErrorInsufficientDriver;
-    CHECK(error(ErrorKind::device, [] { make_gpu_device(); }).find("runtime's error 35") != std::string::npos);
+    CHECK(contains(error_of(ErrorKind::device, [] { make_gpu_device(); }), "runtime's error 35"));
     state().devices = 1;
     state().unknown.insert("cuMemMap");
-    CHECK(error(ErrorKind::device, [] { make_gpu_device(); }) == "gpu: the driver has no cuMemMap; it is too old");
+    CHECK(error_of(ErrorKind::device, [] { make_gpu_device(); }) == "gpu: the driver has no cuMemMap; it is too old");
     state().unknown.clear();
     const auto device = make_gpu_device();
     CHECK(device->name() == "gpu (a fake)");
@@ -72,11 +61,11 @@ TEST_CASE("cuda: what the runtime refuses is an error of the run, but for want o
     const Fake fake;
     const auto device = make_gpu_device();
     state().failures["cudaHostAlloc"] = cudaErrorMemoryAllocation;
-    CHECK(error(ErrorKind::device, [&] { device->allocate_host(8); }) == "gpu: pinned memory: runtime's error 2");
+    CHECK(error_of(ErrorKind::device, [&] { device->allocate_host(8); }) == "gpu: pinned memory: runtime's error 2");
     state().failures["cudaHostAlloc"] = cudaErrorInvalidValue;
-    CHECK(error(ErrorKind::runtime, [&] { device->allocate_host(8); }) == "gpu: pinned memory: runtime's error 1");
+    CHECK(error_of(ErrorKind::runtime, [&] { device->allocate_host(8); }) == "gpu: pinned memory: runtime's error 1");
     state().failures["cudaStreamSynchronize"] = cudaErrorIllegalAddress;
-    CHECK(error(ErrorKind::runtime, [&] { device->synchronize(); }) == "gpu: a kernel: runtime's error 700");
+    CHECK(error_of(ErrorKind::runtime, [&] { device->synchronize(); }) == "gpu: a kernel: runtime's error 700");
     device->synchronize();
     void* host = device->allocate_host(8);
     CHECK(state().pinned == 1);
@@ -89,8 +78,8 @@ TEST_CASE("cuda: reservations grow in order, are zeroed, and are released piece 
     // Two whose pieces are of other sizes, and in turn.
     auto* const a = static_cast<std::byte*>(device->reserve(8 * kPage));
     auto* const b = static_cast<std::byte*>(device->reserve(4 * kPage));
-    CHECK(error(ErrorKind::runtime, [&] { device->commit(nullptr, kPage); }) == "commit outside a reservation");
-    CHECK(error(ErrorKind::runtime, [&] { device->commit(a + kPage, kPage); }) ==
+    CHECK(error_of(ErrorKind::runtime, [&] { device->commit(nullptr, kPage); }) == "commit outside a reservation");
+    CHECK(error_of(ErrorKind::runtime, [&] { device->commit(a + kPage, kPage); }) ==
           "memory is committed in ascending order");
     device->commit(a, kPage);
     device->commit(b, 3 * kPage);
@@ -123,15 +112,15 @@ TEST_CASE("cuda: memory that the driver does not give is an error of the device,
     const Fake fake;
     const auto device = make_gpu_device();
     state().failures["cuMemAddressReserve"] = CUDA_ERROR_OUT_OF_MEMORY;
-    CHECK(error(ErrorKind::device, [&] { device->reserve(kPage); }) ==
+    CHECK(error_of(ErrorKind::device, [&] { device->reserve(kPage); }) ==
           "gpu: cannot reserve address space: driver's error 2");
     auto* const p = static_cast<std::byte*>(device->reserve(std::size_t{2} << 30));
     device->commit(p, kPage);
     device->fill(p, 5, 4);
-    CHECK(error(ErrorKind::device, [&] { device->commit(p + kPage, std::size_t{1} << 30); }) ==
+    CHECK(error_of(ErrorKind::device, [&] { device->commit(p + kPage, std::size_t{1} << 30); }) ==
           "gpu: out of memory: driver's error 2");
     state().failures["cuMemMap"] = CUDA_ERROR_NOT_SUPPORTED;
-    CHECK(error(ErrorKind::device, [&] { device->commit(p + kPage, kPage); }) ==
+    CHECK(error_of(ErrorKind::device, [&] { device->commit(p + kPage, kPage); }) ==
           "gpu: cannot map memory: driver's error 801");
     CHECK(state().allocated == 1);  // what could not be mapped is given back
     CHECK(state().mapped == 1);
@@ -165,9 +154,10 @@ TEST_CASE("cuda: a graph with other nodes is not taken over, which is no error o
         CHECK(read(*device, p, 1)[0] == 5);
         CHECK(device->launches() == 2);
         state().failures["cudaGraphExecUpdate"] = cudaErrorInvalidValue;
-        CHECK(error(ErrorKind::runtime, [&] { graph->update(*same); }) == "gpu: updating a graph: runtime's error 1");
+        CHECK(error_of(ErrorKind::runtime, [&] { graph->update(*same); }) ==
+              "gpu: updating a graph: runtime's error 1");
         state().failures["cudaGraphLaunch"] = cudaErrorMemoryAllocation;
-        CHECK(error(ErrorKind::device, [&] { graph->launch(); }) == "gpu: launching a graph: runtime's error 2");
+        CHECK(error_of(ErrorKind::device, [&] { graph->launch(); }) == "gpu: launching a graph: runtime's error 2");
         CHECK(state().executables == 3);
     }
     CHECK(state().executables == 0);
@@ -177,7 +167,7 @@ TEST_CASE("cuda: a graph with other nodes is not taken over, which is no error o
 TEST_CASE("cuda: a capture that fails leaves the device as it was") {
     const Fake fake;
     const auto device = make_gpu_device();
-    CHECK(error(ErrorKind::runtime, [&] { device->end_capture(); }) == "no capture has begun");
+    CHECK(error_of(ErrorKind::runtime, [&] { device->end_capture(); }) == "no capture has begun");
     state().failures["cudaStreamBeginCapture"] = cudaErrorIllegalState;
     CHECK_THROWS_AS(device->begin_capture(), Error);
     CHECK(!device->capturing());
@@ -195,10 +185,10 @@ TEST_CASE("cuda: what was begun is given back where the rest of it fails") {
     for (const char* function : {"cudaGraphGetNodes", "cudaGraphInstantiate"}) {
         CaptureScope capture(*device);
         state().failures[function] = cudaErrorMemoryAllocation;
-        CHECK(error(ErrorKind::device, [&] { capture.end(); }) == "gpu: a captured graph: runtime's error 2");
+        CHECK(error_of(ErrorKind::device, [&] { capture.end(); }) == "gpu: a captured graph: runtime's error 2");
         CHECK(state().graphs == 0);
     }
     state().failures["cudaEventRecord"] = cudaErrorInvalidValue;
-    CHECK(error(ErrorKind::runtime, [&] { device->record(); }) == "gpu: an event: runtime's error 1");
+    CHECK(error_of(ErrorKind::runtime, [&] { device->record(); }) == "gpu: an event: runtime's error 1");
     CHECK(state().events == 0);
 }

@@ -158,10 +158,13 @@ TEST_CASE("ops in bf16 on the gpu are the model that rounds where they store, in
                 CHECK(error <= bound);
                 checks++, told += rounding > bound;
             };
-            if (differ) {  // what the forward rounds is known, and hardly any number is so near a middle
+            if (differ) {
+                // What its forward rounds is known. A number comes out as another bf16 where one of the roundings on
+                // its way, ten at most, is of a number that float's sums put on the other side of a middle: 2^-8 apart.
+                const double others_expected = 10 * static_cast<double>(size) * 2 * kFloats / 0x1p-8;
                 std::size_t others = 0;
                 for (std::size_t i = 0; i < size; i++) others += got.value[i] != want.value[i];
-                CHECK(others <= size / 50);
+                CHECK(static_cast<double>(others) <= others_expected);
             }
             check(got.value, want.value, exact.value, [](const Result& r) { return r.value; });
             for (const auto& [i, g] : got.gradients) {
