@@ -41,19 +41,28 @@ struct NormFold {
     const Compute<S>* shift = nullptr;
 };
 
+/// A convolution's weights as they are and, where somebody keeps them, rounded to the nearest bf16 too
+/// (kernels/copy.h): what the gpu's tensor cores multiply of BFloat16, in half the bytes. Results are the same bits.
+template <class S>
+struct ConvWeights {
+    const Compute<S>* w;
+    const BFloat16* rounded;
+    ConvWeights(const Compute<S>* as_are, const BFloat16* as_bf16 = nullptr) : w(as_are), rounded(as_bf16) {}
+};
+
 /// z = conv(prologue(x), w), (n, out_h, out_w, c_out), overwritten. With `sums` (2 * c_out doubles) it gets the sum of
 /// z per channel, then the sum of z^2, in an order fixed by the shape; of z as it is stored. `workspace` as
 /// conv_forward_workspace, 64-byte aligned. With channels in eights and tensors at multiples of 16 bytes the factors of
 /// BFloat16's products are rounded to bf16 and multiplied on tensor cores; else they are floats.
 template <class S>
-void conv_forward(const Stream&, const ConvShape&, const S* x, Prologue<S>, const Compute<S>* w, S* z, double* sums,
+void conv_forward(const Stream&, const ConvShape&, const S* x, Prologue<S>, ConvWeights<S> w, S* z, double* sums,
                   void* workspace);
 
 /// da: gradient of the prologue's affine output x * scale + shift (that is, masked by the ReLU, not multiplied by
 /// scale), overwritten or accumulated; dw likewise. Either may be null: not wanted.
 template <class S>
-void conv_backward(const Stream&, const ConvShape&, const S* x, Prologue<S>, const Compute<S>* w, const S* dy,
-                   NormFold<S>, S* da, bool accumulate_da, Compute<S>* dw, bool accumulate_dw, void* workspace);
+void conv_backward(const Stream&, const ConvShape&, const S* x, Prologue<S>, ConvWeights<S> w, const S* dy, NormFold<S>,
+                   S* da, bool accumulate_da, Compute<S>* dw, bool accumulate_dw, void* workspace);
 
 /// Bytes of workspace for an element of `element` bytes (on the gpu 2, 4 or 8; on the cpu 4 or 8).
 std::size_t conv_forward_workspace(const Stream&, const ConvShape&, std::size_t element);

@@ -26,6 +26,7 @@ struct NormedConv {
     // follow from `moments` (c_in + 1, c_in), which is written: the sums of products of ReLU(x)'s channels and, last,
     // of the channels themselves. Those of one x have one `moments`.
     double* moments = nullptr;
+    const BFloat16* rounded = nullptr;  // as ConvWeights'
 };
 
 /// All of them are computed with statistics or all without. Those of one x that stand together read it once (on the
@@ -49,6 +50,7 @@ struct NormedConvBackward {
     Compute<S>* dw = nullptr;
     bool accumulate_dw = false;
     int k = 0;  // as NormedConv's
+    const BFloat16* rounded = nullptr;
 };
 
 /// All da are wanted or none. On the cpu those of one x may have one da, and are best together; else no two have one da

@@ -1,8 +1,9 @@
-// Bytes from several places to others, in one launch.
+// Bytes from several places to others, in one launch; floats too, rounded on their way.
 #pragma once
 #include <cstddef>
 #include <span>
 
+#include "kernels/element.h"
 #include "kernels/stream.h"
 
 namespace nascent::kernels {
@@ -15,5 +16,14 @@ struct CopyItem {
 
 /// No two overlap.
 void copy_list(const Stream&, std::span<const CopyItem> items);
+
+struct RoundItem {
+    BFloat16* to;
+    const float* from;
+    std::size_t count;  // elements
+};
+
+/// to = from as the nearest bf16, ties to even; not-a-number is 0x7fff. No two overlap.
+void round_list(const Stream&, std::span<const RoundItem> items);
 
 }  // namespace nascent::kernels

@@ -26,7 +26,7 @@ struct ConvNorm {
         with_stored(y.dtype, [&](auto zero) {
             using S = decltype(zero);
             const kernels::Stream stream = kernel_stream();
-            kernels::conv_forward<S>(stream, s, in[0].as<S>(), {}, in[1].as<kernels::Compute<S>>(), z.as<S>(), sums,
+            kernels::conv_forward<S>(stream, s, in[0].as<S>(), {}, conv_weights<S>(in[1]), z.as<S>(), sums,
                                      workspace(kernels::conv_forward_workspace(stream, s, sizeof(S))));
         });
         within.finish();
@@ -42,7 +42,7 @@ struct ConvNorm {
             using S = decltype(zero);
             using T = kernels::Compute<S>;
             const kernels::Stream stream = kernel_stream();
-            kernels::conv_backward<S>(stream, s, in[0].as<S>(), {}, in[1].as<T>(), dy.as<S>(),
+            kernels::conv_backward<S>(stream, s, in[0].as<S>(), {}, conv_weights<S>(in[1]), dy.as<S>(),
                                       {saved[0].as<S>(), g.scale.as<T>(), g.slope.as<T>(), g.shift.as<T>()},
                                       into[0].as<S>(), into[0].accumulate(), into[1].as<T>(), into[1].accumulate(),
                                       workspace(kernels::conv_backward_workspace(stream, s, sizeof(S))));

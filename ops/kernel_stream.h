@@ -41,6 +41,11 @@ kernels::Image image_of(const Tensor& x, const char* what = "x");
 /// and that w is what x is computed with.
 kernels::ConvShape conv_shape(const Tensor& x, const Tensor& w, int stride);
 inline Shape conv_output(const kernels::ConvShape& s) { return {s.n, s.out_h(), s.out_w(), s.c_out}; }
+/// A convolution's weights as its kernel takes them.
+template <class S>
+kernels::ConvWeights<S> conv_weights(const Tensor& w) {
+    return {w.as<kernels::Compute<S>>(), static_cast<const kernels::BFloat16*>(w.rounded)};
+}
 /// The output of windows on an image; throws Error(runtime) where none fits, or for a stride or dilation below 1.
 Shape window_output(const kernels::Image& x, const kernels::Window& at, std::int64_t channels);
 /// A pool of k x k pixels over x; throws Error(runtime) unless k is in [1, 15], padding at most k / 2, and one fits.

@@ -56,7 +56,7 @@ struct ResidualBlock {
             double* sums = doubles(2 * static_cast<std::size_t>(s.out.c));
             auto conv = [&](const kernels::ConvShape& shape, const Tensor& input, kernels::Prologue<S> prologue,
                             const Tensor& w, const Tensor& z, double* to) {
-                kernels::conv_forward<S>(stream, shape, input.as<S>(), prologue, w.as<T>(), z.as<S>(), to,
+                kernels::conv_forward<S>(stream, shape, input.as<S>(), prologue, conv_weights<S>(w), z.as<S>(), to,
                                          workspace(kernels::conv_forward_workspace(stream, shape, sizeof(S))));
             };
             auto conv_norm = [&](const kernels::ConvShape& shape, const Tensor& input, kernels::Prologue<S> prologue,
@@ -96,8 +96,8 @@ struct ResidualBlock {
         auto conv = [&](const kernels::ConvShape& shape, const Tensor& input, kernels::Prologue<S> prologue,
                         const Tensor& w, const Tensor& g, kernels::NormFold<S> fold, const Into& dx, const Into& dw) {
             ScratchScope inner(current_arena());
-            kernels::conv_backward<S>(stream, shape, input.as<S>(), prologue, w.as<T>(), g.as<S>(), fold, dx.as<S>(),
-                                      dx.accumulate(), dw.as<T>(), dw.accumulate(),
+            kernels::conv_backward<S>(stream, shape, input.as<S>(), prologue, conv_weights<S>(w), g.as<S>(), fold,
+                                      dx.as<S>(), dx.accumulate(), dw.as<T>(), dw.accumulate(),
                                       workspace(kernels::conv_backward_workspace(stream, shape, sizeof(S))));
         };
         auto fold = [&](const NormArgs& args, const NormState& st, const Tensor& z, const Tensor& g, int gamma,

@@ -67,8 +67,8 @@ struct SumNode {
             const ScratchScope own(current_arena());
             double* sums = t.norm.training ? doubles(2 * static_cast<std::size_t>(s.c_out)) : nullptr;
             FinishWithin within(state, t.norm, s.pixels(), sums, gamma(in, t), beta(in, t));
-            kernels::conv_forward<S>(stream, s, in[t.source].as<S>(), {nullptr, nullptr, true}, in[t.weight].as<T>(),
-                                     saved[at].as<S>(), sums,
+            kernels::conv_forward<S>(stream, s, in[t.source].as<S>(), {nullptr, nullptr, true},
+                                     conv_weights<S>(in[t.weight]), saved[at].as<S>(), sums,
                                      workspace(kernels::conv_forward_workspace(stream, s, sizeof(S))));
             within.finish();
             norms.push_back({saved[at].as<S>(), state.scale.as<T>(), state.shift.as<T>()});
@@ -117,7 +117,7 @@ struct SumNode {
             Into& dx = into[t.source];
             Into& dw = into[t.weight];
             kernels::conv_backward<S>(
-                stream, s, in[t.source].as<S>(), {nullptr, nullptr, true}, in[t.weight].as<T>(), dy.as<S>(),
+                stream, s, in[t.source].as<S>(), {nullptr, nullptr, true}, conv_weights<S>(in[t.weight]), dy.as<S>(),
                 {saved[at].as<S>(), g.scale.as<T>(), g.slope.as<T>(), g.shift.as<T>()}, dx.as<S>(), dx.accumulate(),
                 dw.as<T>(), dw.accumulate(), workspace(kernels::conv_backward_workspace(stream, s, sizeof(S))));
             dx.how = Write::accumulate;

@@ -66,6 +66,7 @@ struct Forward {
                 const CellNorm& running = op.norm(copy, i);
                 all.push_back({kept.node_of(copy, node), in[conv.kernel].template as<T>(), conv.z});
                 all.back().k = size;
+                all.back().rounded = conv_weights<S>(in[conv.kernel]).rounded;
                 NASCENT_CHECK(op.training || running.mean.defined(), runtime, "evaluation needs running statistics");
                 if (!op.training) {
                     const kernels::RunningScale<T> scale[] = {
@@ -287,7 +288,8 @@ struct Backward {
                                da ? da + kept.before(copy) : nullptr,
                                conv.z ? dw.template as<T>() : nullptr,
                                dw.accumulate(),
-                               k});
+                               k,
+                               conv_weights<S>(in[conv.kernel]).rounded});
             }
         if (all.empty()) return;
         const kernels::ConvShape s = shape_of(image, kept.fold, largest);

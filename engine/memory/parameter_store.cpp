@@ -47,6 +47,11 @@ void* ParameterStore::gradient_place(int r) {
     return range(r).gradient;
 }
 
+void* ParameterStore::rounded_place(int r) {
+    if (!range(r).rounded) range(r).rounded = arena_.allocate(range(r).count * size_of(DType::bf16));
+    return range(r).rounded;
+}
+
 int ParameterStore::find(const std::string& name) const {
     auto at = index_.find(name);
     return at == index_.end() ? -1 : at->second;
@@ -78,17 +83,28 @@ Tensor ParameterStore::read(int parameter) {
     }
     Tensor t = view(parameter, instead ? instead : range(r).weights);
     if (constant_.empty() || !constant_[at]) t.id = ValueId::parameter(parameter);
+    if (!instead && !is_rounded_.empty() && is_rounded_[at])
+        t.rounded = static_cast<const std::byte*>(range(r).rounded) +
+                    parameters_[static_cast<std::size_t>(parameter)].offset * size_of(DType::bf16);
     return t;
 }
 
+void ParameterStore::set_rounded(std::span<const int> ranges, bool are) {
+    is_rounded_.resize(ranges_.size());
+    for (int r : ranges) is_rounded_[static_cast<std::size_t>(r)] = are;
+}
+
 void ParameterStore::read_ahead(std::span<const int> parameters) {
-    if (!before_read_) return;
+    if (before_read_) before_read_(ranges_of(parameters));
+}
+
+std::vector<int> ParameterStore::ranges_of(std::span<const int> parameters) const {
     std::vector<int> ranges;
     for (int p : parameters)
         if (p >= 0) ranges.push_back(parameters_[static_cast<std::size_t>(p)].range);
     std::sort(ranges.begin(), ranges.end());
     ranges.erase(std::unique(ranges.begin(), ranges.end()), ranges.end());
-    before_read_(ranges);
+    return ranges;
 }
 
 Tensor ParameterStore::raw(int parameter) const {

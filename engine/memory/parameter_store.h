@@ -26,6 +26,7 @@ struct ParameterRange {
     void* weights = nullptr;
     void* momentum = nullptr;
     void* gradient = nullptr;  // its fixed place, where one was asked for
+    void* rounded = nullptr;   // the weights as bf16, likewise
     static constexpr std::int64_t never = -2;
     std::int64_t last_step = never;  // the last optimizer step that is in weights and momentum; never: none ever was
 };
@@ -54,6 +55,8 @@ class ParameterStore {
     ParameterRange& range(int r) { return ranges_[static_cast<std::size_t>(r)]; }
     /// Memory for the range's gradient, at the same address every time.
     void* gradient_place(int r);
+    /// Memory for the range's weights as bf16, at the same address every time.
+    void* rounded_place(int r);
     const std::vector<Buffer>& buffers() const { return buffers_; }
     /// Index of the parameter of that name, or -1.
     int find(const std::string& name) const;
@@ -63,14 +66,20 @@ class ParameterStore {
     /// (engine/memory/second_weights.h) make it a constant, or another set of weights; of several sets that of the copy
     /// that a CopyScope names. Throws Error(runtime) where sets differ and none is named.
     Tensor read(int parameter);
+    /// Whether read() says of these ranges' parameters where they are as bf16: whoever says so has put them there.
+    void set_rounded(std::span<const int> ranges, bool are);
     /// How many copies of the network, side by side in a batch, reads have weights for: 1, within a TwinWeightsScope 2.
     int copies() const { return weights_instead_.size() < 2 ? 1 : static_cast<int>(weights_instead_.size()); }
     /// Says that the ranges of these parameters are read next, so that they are brought up to date together; -1: none.
     void read_ahead(std::span<const int> parameters);
+    /// The ranges that these parameters (-1: none) are in, each once, in order.
+    std::vector<int> ranges_of(std::span<const int> parameters) const;
     Tensor buffer(int index) const {
         return buffers_instead_ ? (*buffers_instead_)[static_cast<std::size_t>(index)]
                                 : buffers_[static_cast<std::size_t>(index)].tensor;
     }
+    /// Whether read() gives others than the store's own for now, at least of some ranges.
+    bool weights_replaced() const { return !weights_instead_.empty(); }
     /// Whether buffer() gives others than the store's own for now.
     bool buffers_replaced() const { return buffers_instead_ != nullptr; }
     /// The stored bytes as they are, perhaps behind: for checkpoints.
@@ -94,6 +103,7 @@ class ParameterStore {
     std::unordered_map<std::string, int> index_;
     std::function<void(std::span<const int>)> before_read_;
     std::vector<bool> constant_;                              // by range; empty: none is
+    std::vector<bool> is_rounded_;                            // by range; empty: none is
     std::vector<const std::vector<void*>*> weights_instead_;  // by copy, by range; a null entry: the range's own
     int copy_ = -1;                                           // that is read; -1: none is named
     const std::vector<Tensor>* buffers_instead_ = nullptr;    // by buffer

@@ -26,10 +26,12 @@ struct Tensor {
     Device* device = nullptr;
     void* data = nullptr;
     ValueId id;
+    const void* rounded = nullptr;  // the elements once more, as the nearest bf16, where somebody keeps them so
 
     /// The same memory seen the same way; whatever place on a tape.
     bool operator==(const Tensor& other) const {
-        return shape == other.shape && dtype == other.dtype && device == other.device && data == other.data;
+        return shape == other.shape && dtype == other.dtype && device == other.device && data == other.data &&
+               rounded == other.rounded;
     }
     std::size_t size() const { return shape.size(); }
     std::size_t bytes() const { return size() * size_of(dtype); }

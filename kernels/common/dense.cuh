@@ -73,7 +73,7 @@ DensePlan plan_dense(const ConvShape& shape, bool is_gradient) {
             static_cast<std::size_t>(s.window) + taps * taps * kChunk<Factor> * fragment_pitch(columns);
         const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>((s.out_c + columns - 1) / columns),
                         static_cast<unsigned>(phases * phases));
-        if (!least.better(s, is_gradient, grid, columns, sizeof(Factor), sizeof(float))) return;
+        if (!least.better(s, is_gradient, grid, columns, sizeof(Factor), sizeof(Factor))) return;
         best = {{s, down, of_warp, columns},
                 grid,
                 static_cast<unsigned>(32 * down * across),
@@ -86,12 +86,32 @@ DensePlan plan_dense(const ConvShape& shape, bool is_gradient) {
     return best;
 }
 
+/// The weights, and perhaps the same rounded to bf16, which only products of bf16 read: 16 bytes at a time.
+struct DenseWeights {
+    const float* w;
+    const BFloat16* rounded;
+    DenseWeights(const float* as_are = nullptr, const BFloat16* as_bf16 = nullptr)
+        : w(as_are), rounded(reinterpret_cast<std::uintptr_t>(as_bf16) % 16 == 0 ? as_bf16 : nullptr) {}
+};
+
+template <class P, int N>
+__device__ Pack<typename P::Factor, N> factors(const Pack<float, N>& v) {
+    return P::round(v);
+}
+template <class P, int N>
+__device__ Pack<typename P::Factor, N> factors(const Pack<BFloat16, N>& v) {
+    Pack<typename P::Factor, N> same;
+#pragma unroll
+    for (int i = 0; i < N; i++) same.v[i] = v.v[i].bits;
+    return same;
+}
+
 /// to (taps, channels, pitch) = the weights from the chunk's channels, from c on and filled up with zeros to `count`,
 /// to the block's columns from `out` on.
-template <class P, bool IsGradient>
-__device__ void load_dense_weights(const DenseTiles& d, const Axis& ay, const Axis& ax, const float* w, int c,
-                                   int count, int out, typename P::Factor* to, int pitch) {
-    constexpr int V = kWide<float>;
+template <class P, bool IsGradient, class W>
+__device__ void load_dense_weights(const DenseTiles& d, const Axis& ay, const Axis& ax, const W* w, int c, int count,
+                                   int out, typename P::Factor* to, int pitch) {
+    constexpr int V = kWide<W>;
     const ConvTiles& s = d.s;
     // Items are (tap, channel, 16 bytes of out); for a gradient, whose weights lie the other way round, (tap, 16 bytes
     // of channels, out).
@@ -103,19 +123,19 @@ __device__ void load_dense_weights(const DenseTiles& d, const Axis& ay, const Ax
         const int o = static_cast<int>(i - line * inners.by), m = static_cast<int>(line - tap * middles.by);
         const int row = ay.first + static_cast<int>(ty) * ay.delta,
                   column = ax.first + static_cast<int>(tap - ty * columns.by) * ax.delta;
-        const float* from = w + static_cast<std::size_t>(row * s.k + column) * s.in_c * s.out_c;
+        const W* from = w + static_cast<std::size_t>(row * s.k + column) * s.in_c * s.out_c;
         const int at = static_cast<int>(tap) * count;
-        Pack<float, V> v = {};
+        Pack<W, V> v = {};
         if (IsGradient) {
             if (out + o < s.out_c && c + m * V < s.in_c)
                 v = load<V>(from + static_cast<std::size_t>(out + o) * s.in_c + c + m * V);
-            const auto rounded = P::round(v);
+            const auto rounded = factors<P>(v);
 #pragma unroll
             for (int j = 0; j < V; j++) to[(at + m * V + j) * pitch + o] = rounded.v[j];
         } else {
             if (c + m < s.in_c && out + o * V < s.out_c)
                 v = load<V>(from + static_cast<std::size_t>(c + m) * s.out_c + out + o * V);
-            store(to + (at + m) * pitch + o * V, P::round(v));
+            store(to + (at + m) * pitch + o * V, factors<P>(v));
         }
     }
 }
@@ -123,7 +143,7 @@ __device__ void load_dense_weights(const DenseTiles& d, const Axis& ay, const Ax
 /// A block's work; like convolve(), but that the sums of a gradient go to any kind of sink that gives a factor. A
 /// thread has UnderWay bytes on their way from memory.
 template <class P, int OfWarp, bool IsGradient, unsigned UnderWay = 64, class Source, class Sink>
-__device__ void convolve_dense(const DenseTiles& d, const Source& source, const float* w, const Sink& sink,
+__device__ void convolve_dense(const DenseTiles& d, const Source& source, DenseWeights w, const Sink& sink,
                                double* partials, int phase, double* memory) {
     using Factor = typename P::Factor;
     constexpr int V = kWide<Factor>, R = kWarpPixels / 16;
@@ -163,7 +183,10 @@ __device__ void convolve_dense(const DenseTiles& d, const Source& source, const 
         if (c > 0) __syncthreads();  // the chunk before has been read
         const int count = (min(kChunk<Factor>, s.in_c - c) + P::kDepth - 1) / P::kDepth * P::kDepth;
         load_window<P, UnderWay>(source, view, c, count / V, kPitch<Factor>, window);
-        load_dense_weights<P, IsGradient>(d, ay, ax, w, c, count, out, weights, weight_pitch);
+        if (std::is_same_v<P, Bf16> && w.rounded)
+            load_dense_weights<P, IsGradient>(d, ay, ax, w.rounded, c, count, out, weights, weight_pitch);
+        else
+            load_dense_weights<P, IsGradient>(d, ay, ax, w.w, c, count, out, weights, weight_pitch);
         __syncthreads();
         const Factor* right = weights + first_column;
 #pragma unroll 1
@@ -231,14 +254,14 @@ __device__ void convolve_dense(const DenseTiles& d, const Source& source, const 
 
 template <class P, int OfWarp, bool IsGradient, class Source, class Sink>
 __global__ void __launch_bounds__(kDenseThreads, 2)
-    dense_kernel(DenseTiles d, Source source, const float* w, Sink sink, double* partials) {
+    dense_kernel(DenseTiles d, Source source, DenseWeights w, Sink sink, double* partials) {
     SIMT_DYNAMIC_SHARED(double, memory);
     convolve_dense<P, OfWarp, IsGradient>(d, source, w, sink, partials, static_cast<int>(blockIdx.z), memory);
 }
 
 /// Launches it with as many channels to a warp as the plan wants. partials as convolve()'s.
 template <class P, bool IsGradient, class Source, class Sink>
-void launch_dense(simt::stream_t stream, const DensePlan& plan, const Source& source, const float* w, const Sink& sink,
+void launch_dense(simt::stream_t stream, const DensePlan& plan, const Source& source, DenseWeights w, const Sink& sink,
                   double* partials, simt::Place where = simt::Place::current()) {
     auto launch = [&](auto of_warp) {
         const auto kernel = dense_kernel<P, of_warp, IsGradient, Source, Sink>;

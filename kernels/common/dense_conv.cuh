@@ -19,11 +19,11 @@ std::size_t of_element(std::size_t element, F&& f) {
 
 /// S is float or BFloat16. False, with nothing done, where it cannot be.
 template <class S>
-bool dense_forward(const Stream&, const ConvShape&, const S* x, const Prologue<S>&, const float* w, S* z, double* sums,
+bool dense_forward(const Stream&, const ConvShape&, const S* x, const Prologue<S>&, ConvWeights<S>, S* z, double* sums,
                    void* workspace);
 /// da (null: not wanted).
 template <class S>
-bool dense_input_gradient(const Stream&, const ConvShape&, const S* x, const Prologue<S>&, const float* w, const S* dy,
+bool dense_input_gradient(const Stream&, const ConvShape&, const S* x, const Prologue<S>&, ConvWeights<S>, const S* dy,
                           const NormFold<S>&, S* da, bool accumulate);
 template <class S>
 bool dense_weight_gradient(const Stream&, const ConvShape&, const S* x, const Prologue<S>&, const S* dy,

@@ -22,28 +22,28 @@ simt::stream_t handle(const Stream& stream) { return static_cast<simt::stream_t>
 
 template <class S>
 bool dense_forward(const Stream& stream, const ConvShape& shape, const S* x, const Prologue<S>& prologue,
-                   const float* w, S* z, double* sums, void* workspace) {
-    if (!has_dense<S>(stream, shape.c_in, shape.c_out) || !wide_input(shape, x, prologue) || !wide_vectors({w}) ||
+                   ConvWeights<S> w, S* z, double* sums, void* workspace) {
+    if (!has_dense<S>(stream, shape.c_in, shape.c_out) || !wide_input(shape, x, prologue) || !wide_vectors({w.w}) ||
         !wide<S>(shape.c_out, {z}))
         return false;
     using P = typename Dense<S>::Products;
     const ConvShape s = flattened(shape);
     const DensePlan plan = plan_dense<P>(s, false);
-    launch_dense_summed<P>(handle(stream), plan, typename Dense<S>::Input{x, s.h, s.w, s.c_in, prologue}, w,
-                           StoreZ<S>{z, s.out_h(), s.out_w(), s.c_out, true}, sums, workspace);
+    launch_dense_summed<P>(handle(stream), plan, typename Dense<S>::Input{x, s.h, s.w, s.c_in, prologue},
+                           {w.w, w.rounded}, StoreZ<S>{z, s.out_h(), s.out_w(), s.c_out, true}, sums, workspace);
     return true;
 }
 
 template <class S>
 bool dense_input_gradient(const Stream& stream, const ConvShape& shape, const S* x, const Prologue<S>& prologue,
-                          const float* w, const S* dy, const NormFold<S>& fold, S* da, bool accumulate) {
-    if (!has_dense<S>(stream, shape.c_in, shape.c_out) || !wide_gradient(shape, dy, fold) || !wide_vectors({w}))
+                          ConvWeights<S> w, const S* dy, const NormFold<S>& fold, S* da, bool accumulate) {
+    if (!has_dense<S>(stream, shape.c_in, shape.c_out) || !wide_gradient(shape, dy, fold) || !wide_vectors({w.w}))
         return false;
     using P = typename Dense<S>::Products;
     const ConvShape s = flattened(shape);
     const bool is_wide = wide_input(s, x, prologue) && wide<S>(s.c_in, {da});
     launch_dense<P, true>(handle(stream), plan_dense<P>(s, true),
-                          typename Dense<S>::Gradient{dy, s.out_h(), s.out_w(), s.c_out, fold}, w,
+                          typename Dense<S>::Gradient{dy, s.out_h(), s.out_w(), s.c_out, fold}, {w.w, w.rounded},
                           StoreGradient<S>{da, {x, s.h, s.w, s.c_in, prologue}, is_wide, accumulate}, nullptr);
     return true;
 }
@@ -81,14 +81,14 @@ std::size_t dense_backward_workspace(const Stream& stream, const ConvShape& s) {
            static_cast<std::size_t>(s.k * s.k) * s.c_in * s.c_out * sizeof(float);
 }
 
-#define NASCENT_DENSE(S)                                                                                            \
-    template bool dense_forward(const Stream&, const ConvShape&, const S*, const Prologue<S>&, const float*, S*,    \
-                                double*, void*);                                                                    \
-    template bool dense_input_gradient(const Stream&, const ConvShape&, const S*, const Prologue<S>&, const float*, \
-                                       const S*, const NormFold<S>&, S*, bool);                                     \
-    template bool dense_weight_gradient(const Stream&, const ConvShape&, const S*, const Prologue<S>&, const S*,    \
-                                        const NormFold<S>&, float*, bool, void*);                                   \
-    template std::size_t dense_forward_workspace<S>(const Stream&, const ConvShape&);                               \
+#define NASCENT_DENSE(S)                                                                                              \
+    template bool dense_forward(const Stream&, const ConvShape&, const S*, const Prologue<S>&, ConvWeights<S>, S*,    \
+                                double*, void*);                                                                      \
+    template bool dense_input_gradient(const Stream&, const ConvShape&, const S*, const Prologue<S>&, ConvWeights<S>, \
+                                       const S*, const NormFold<S>&, S*, bool);                                       \
+    template bool dense_weight_gradient(const Stream&, const ConvShape&, const S*, const Prologue<S>&, const S*,      \
+                                        const NormFold<S>&, float*, bool, void*);                                     \
+    template std::size_t dense_forward_workspace<S>(const Stream&, const ConvShape&);                                 \
     template std::size_t dense_backward_workspace<S>(const Stream&, const ConvShape&);
 
 }  // namespace nascent::kernels::gpu

@@ -18,7 +18,7 @@ __global__ void __launch_bounds__(kConvThreads, 2)
 /// As dense_kernel forward.
 template <class P, int OfWarp, class Source, class Sink>
 __global__ void __launch_bounds__(kDenseThreads, 2)
-    dense_summed_kernel(DenseTiles d, Source source, const float* w, Sink sink, double* partials,
+    dense_summed_kernel(DenseTiles d, Source source, DenseWeights w, Sink sink, double* partials,
                         const ConvEnd<float> __grid_constant__ end) {
     SIMT_DYNAMIC_SHARED(double, memory);
     convolve_dense<P, OfWarp, false>(d, source, w, sink, partials, 0, memory);
@@ -50,7 +50,7 @@ void launch_summed(simt::stream_t stream, const ConvPlan& plan, const Source& so
                  conv_end<T>(plan.grid, sums));
 }
 template <class P, class Source, class Sink>
-void launch_dense_summed(simt::stream_t stream, const DensePlan& plan, const Source& source, const float* w,
+void launch_dense_summed(simt::stream_t stream, const DensePlan& plan, const Source& source, DenseWeights w,
                          const Sink& sink, double* sums, void* workspace, simt::Place where = simt::Place::current()) {
     const std::size_t bytes = summed_bytes(plan.shared_bytes, plan.threads, plan.d.columns);
     auto launch = [&](auto of_warp) {

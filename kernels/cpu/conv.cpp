@@ -230,21 +230,21 @@ std::size_t conv_group_most(const ConvShape& shape, std::size_t element) {
 }
 
 template <class T>
-void conv_forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const Compute<T>* w,
-                  T* z, double* sums, void* workspace) {
+void conv_forward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue,
+                  ConvWeights<T> weights, T* z, double* sums, void* workspace) {
     if (stream.winograd && WinogradPlan::applies(shape))
-        return winograd_forward(stream, shape, x, prologue, w, z, sums, workspace);
-    const GroupConv<T> conv[] = {{w, shape.k, z, sums}};
+        return winograd_forward(stream, shape, x, prologue, weights.w, z, sums, workspace);
+    const GroupConv<T> conv[] = {{weights.w, shape.k, z, sums}};
     conv_group_forward<T>(stream, shape, x, prologue, conv, nullptr, workspace);
 }
 template <class T>
-void conv_backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue, const Compute<T>* w,
-                   const T* dy, NormFold<T> fold, T* da, bool accumulate_da, Compute<T>* dw, bool accumulate_dw,
-                   void* workspace) {
+void conv_backward(const Stream& stream, const ConvShape& shape, const T* x, Prologue<T> prologue,
+                   ConvWeights<T> weights, const T* dy, NormFold<T> fold, T* da, bool accumulate_da, Compute<T>* dw,
+                   bool accumulate_dw, void* workspace) {
     if (stream.winograd && WinogradPlan::applies(shape))
-        return winograd_backward(stream, shape, x, prologue, w, dy, fold, da, accumulate_da, dw, accumulate_dw,
+        return winograd_backward(stream, shape, x, prologue, weights.w, dy, fold, da, accumulate_da, dw, accumulate_dw,
                                  workspace);
-    const GroupConvBackward<T> conv[] = {{w, shape.k, dy, fold, dw, accumulate_dw}};
+    const GroupConvBackward<T> conv[] = {{weights.w, shape.k, dy, fold, dw, accumulate_dw}};
     conv_group_backward<T>(stream, shape, x, prologue, conv, da, accumulate_da, workspace);
 }
 std::size_t conv_forward_workspace(const Stream& stream, const ConvShape& shape, std::size_t element) {
@@ -258,13 +258,14 @@ std::size_t conv_backward_workspace(const Stream& stream, const ConvShape& shape
     return conv_group_backward_workspace(stream, shape, element, 1);
 }
 
-#define NASCENT_CONV(T)                                                                                               \
-    template void conv_group_forward(const Stream&, const ConvShape&, const T*, Prologue<T>,                          \
-                                     std::span<const GroupConv<T>>, double*, void*);                                  \
-    template void conv_group_backward(const Stream&, const ConvShape&, const T*, Prologue<T>,                         \
-                                      std::span<const GroupConvBackward<T>>, T*, bool, void*);                        \
-    template void conv_forward(const Stream&, const ConvShape&, const T*, Prologue<T>, const T*, T*, double*, void*); \
-    template void conv_backward(const Stream&, const ConvShape&, const T*, Prologue<T>, const T*, const T*,           \
+#define NASCENT_CONV(T)                                                                                             \
+    template void conv_group_forward(const Stream&, const ConvShape&, const T*, Prologue<T>,                        \
+                                     std::span<const GroupConv<T>>, double*, void*);                                \
+    template void conv_group_backward(const Stream&, const ConvShape&, const T*, Prologue<T>,                       \
+                                      std::span<const GroupConvBackward<T>>, T*, bool, void*);                      \
+    template void conv_forward(const Stream&, const ConvShape&, const T*, Prologue<T>, ConvWeights<T>, T*, double*, \
+                               void*);                                                                              \
+    template void conv_backward(const Stream&, const ConvShape&, const T*, Prologue<T>, ConvWeights<T>, const T*,   \
                                 NormFold<T>, T*, bool, T*, bool, void*);
 NASCENT_CONV(float)
 NASCENT_CONV(double)

@@ -5,11 +5,12 @@
 namespace nascent::kernels::gpu {
 
 template <class S>
-void conv_forward(const Stream& stream, const ConvShape& shape, const S* x, Prologue<S> prologue, const Compute<S>* w,
-                  S* z, double* sums, void* workspace) {
+void conv_forward(const Stream& stream, const ConvShape& shape, const S* x, Prologue<S> prologue,
+                  ConvWeights<S> weights, S* z, double* sums, void* workspace) {
     using T = Compute<S>;
+    const T* w = weights.w;
     if constexpr (std::is_same_v<T, float>)
-        if (dense_forward<S>(stream, shape, x, prologue, w, z, sums, workspace)) return;
+        if (dense_forward<S>(stream, shape, x, prologue, weights, z, sums, workspace)) return;
     const ConvPlan plan = plan_convolution<T>(shape, false);
     const ConvTiles& s = plan.s;
     const auto handle = static_cast<simt::stream_t>(stream.handle);
@@ -32,8 +33,8 @@ std::size_t conv_forward_workspace(const Stream& stream, const ConvShape& shape,
     });
 }
 
-#define NASCENT_CONV(S)                                                                                                \
-    template void conv_forward(const Stream&, const ConvShape&, const S*, Prologue<S>, const Compute<S>*, S*, double*, \
+#define NASCENT_CONV(S)                                                                                             \
+    template void conv_forward(const Stream&, const ConvShape&, const S*, Prologue<S>, ConvWeights<S>, S*, double*, \
                                void*);
 NASCENT_CONV(float)
 NASCENT_CONV(double)

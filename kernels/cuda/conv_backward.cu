@@ -7,17 +7,19 @@
 namespace nascent::kernels::gpu {
 
 template <class S>
-void conv_backward(const Stream& stream, const ConvShape& shape, const S* x, Prologue<S> prologue, const Compute<S>* w,
-                   const S* dy, NormFold<S> fold, S* da, bool accumulate_da, Compute<S>* dw, bool accumulate_dw,
-                   void* workspace) {
+void conv_backward(const Stream& stream, const ConvShape& shape, const S* x, Prologue<S> prologue,
+                   ConvWeights<S> weights, const S* dy, NormFold<S> fold, S* da, bool accumulate_da, Compute<S>* dw,
+                   bool accumulate_dw, void* workspace) {
     using T = Compute<S>;
+    const T* w = weights.w;
     const auto handle = static_cast<simt::stream_t>(stream.handle);
     const int h = shape.h, w_in = shape.w, c_in = shape.c_in, c_out = shape.c_out;
     const int out_h = shape.out_h(), out_w = shape.out_w();
     const bool wide_in = wide<S, kGroup<S>>(c_in, {x}) && wide_vectors({prologue.scale, prologue.shift});
     const bool wide_dz = wide<S, kGroup<S>>(c_out, {dy, fold.z}) && wide_vectors({fold.scale, fold.slope, fold.shift});
     if constexpr (std::is_same_v<T, float>) {
-        if (da && dense_input_gradient<S>(stream, shape, x, prologue, w, dy, fold, da, accumulate_da)) da = nullptr;
+        if (da && dense_input_gradient<S>(stream, shape, x, prologue, weights, dy, fold, da, accumulate_da))
+            da = nullptr;
         if (dw && dense_weight_gradient<S>(stream, shape, x, prologue, dy, fold, dw, accumulate_dw, workspace))
             dw = nullptr;
     }
@@ -68,8 +70,8 @@ std::size_t conv_backward_workspace(const Stream& stream, const ConvShape& shape
     });
 }
 
-#define NASCENT_CONV(S)                                                                                              \
-    template void conv_backward(const Stream&, const ConvShape&, const S*, Prologue<S>, const Compute<S>*, const S*, \
+#define NASCENT_CONV(S)                                                                                           \
+    template void conv_backward(const Stream&, const ConvShape&, const S*, Prologue<S>, ConvWeights<S>, const S*, \
                                 NormFold<S>, S*, bool, Compute<S>*, bool, void*);
 NASCENT_CONV(float)
 NASCENT_CONV(double)

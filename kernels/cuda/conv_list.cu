@@ -9,7 +9,7 @@
 namespace nascent::kernels::gpu {
 
 template <class S>  // conv_backward.cu
-void conv_backward(const Stream&, const ConvShape&, const S*, Prologue<S>, const Compute<S>*, const S*, NormFold<S>, S*,
+void conv_backward(const Stream&, const ConvShape&, const S*, Prologue<S>, ConvWeights<S>, const S*, NormFold<S>, S*,
                    bool, Compute<S>*, bool, void*);
 std::size_t conv_backward_workspace(const Stream&, const ConvShape&, std::size_t element);
 
@@ -17,16 +17,16 @@ namespace {
 
 constexpr std::size_t kConvs = 32;  // of a launch
 
-template <class T, class Source, class Sink>
+template <class Weights, class Source, class Sink>
 struct ConvItem {
     Source source;
-    const T* w;
+    Weights w;
     Sink sink;
     double* partials;
 };
-template <class T, class Source, class Sink>
+template <class Weights, class Source, class Sink>
 struct ConvItems {
-    ConvItem<T, Source, Sink> of[kConvs];
+    ConvItem<Weights, Source, Sink> of[kConvs];
 };
 
 /// The norms of a launch's convolutions. Those that move one pair of running statistics are a chain: the last block of
@@ -65,45 +65,45 @@ __device__ void end_item(const ListEnd<T>& e, const Items& items, unsigned i, in
 /// As convolve_summed_kernel; an item has the blocks of one z.
 template <class T, class Source, class Sink>
 __global__ void __launch_bounds__(kConvThreads, 2)
-    forward_all_kernel(ConvTiles s, const ConvItems<T, Source, Sink> __grid_constant__ items, bool is_wide,
+    forward_all_kernel(ConvTiles s, const ConvItems<const T*, Source, Sink> __grid_constant__ items, bool is_wide,
                        const ListEnd<T> __grid_constant__ end) {
     SIMT_DYNAMIC_SHARED(double, memory);
-    const ConvItem<T, Source, Sink>& item = items.of[blockIdx.z];
+    const ConvItem<const T*, Source, Sink>& item = items.of[blockIdx.z];
     convolve<false>(s, item.source, item.w, is_wide, item.sink, item.partials, 0, memory);
     if (item.partials) end_item(end, items, blockIdx.z, s.out_c, s.across * kWide<T>, memory);
 }
 /// As convolve_kernel backwards; the blocks of an item and phase follow each other in z.
 template <class T, class Source, class Sink>
 __global__ void __launch_bounds__(kConvThreads, 2)
-    gradient_all_kernel(ConvTiles s, const ConvItems<T, Source, Sink> __grid_constant__ items, bool is_wide) {
+    gradient_all_kernel(ConvTiles s, const ConvItems<const T*, Source, Sink> __grid_constant__ items, bool is_wide) {
     SIMT_DYNAMIC_SHARED(double, memory);
     const int phases = s.stride * s.stride, z = static_cast<int>(blockIdx.z);
-    const ConvItem<T, Source, Sink>& item = items.of[z / phases];
+    const ConvItem<const T*, Source, Sink>& item = items.of[z / phases];
     convolve<true>(s, item.source, item.w, is_wide, item.sink, item.partials, z % phases, memory);
 }
 
 /// As dense_summed_kernel and dense_kernel.
 template <class P, int OfWarp, class Source, class Sink>
 __global__ void __launch_bounds__(kDenseThreads, 2)
-    dense_forward_all_kernel(DenseTiles d, const ConvItems<float, Source, Sink> __grid_constant__ items,
+    dense_forward_all_kernel(DenseTiles d, const ConvItems<DenseWeights, Source, Sink> __grid_constant__ items,
                              const ListEnd<float> __grid_constant__ end) {
     SIMT_DYNAMIC_SHARED(double, memory);
-    const ConvItem<float, Source, Sink>& item = items.of[blockIdx.z];
+    const ConvItem<DenseWeights, Source, Sink>& item = items.of[blockIdx.z];
     convolve_dense<P, OfWarp, false>(d, item.source, item.w, item.sink, item.partials, 0, memory);
     if (item.partials) end_item(end, items, blockIdx.z, d.s.out_c, d.columns, memory);
 }
 template <class P, int OfWarp, class Source, class Sink>
 __global__ void __launch_bounds__(kDenseThreads, 2)
-    dense_gradient_all_kernel(DenseTiles d, const ConvItems<float, Source, Sink> __grid_constant__ items) {
+    dense_gradient_all_kernel(DenseTiles d, const ConvItems<DenseWeights, Source, Sink> __grid_constant__ items) {
     SIMT_DYNAMIC_SHARED(double, memory);
     const int phases = d.s.stride * d.s.stride, z = static_cast<int>(blockIdx.z);
-    const ConvItem<float, Source, Sink>& item = items.of[z / phases];
+    const ConvItem<DenseWeights, Source, Sink>& item = items.of[z / phases];
     constexpr unsigned kUnderWay = std::is_same_v<P, Bf16> ? 32 : 64;  // as registers allow
     convolve_dense<P, OfWarp, true, kUnderWay>(d, item.source, item.w, item.sink, item.partials, z % phases, memory);
 }
 /// With an end: forward.
 template <class P, class Source, class Sink, class... End>
-void launch_dense_all(const Stream& stream, const DensePlan& plan, const ConvItems<float, Source, Sink>& items,
+void launch_dense_all(const Stream& stream, const DensePlan& plan, const ConvItems<DenseWeights, Source, Sink>& items,
                       unsigned count, const End&... end) {
     dim3 grid = plan.grid;
     grid.z *= count;
@@ -181,12 +181,21 @@ std::size_t partial_sums(unsigned rows, const ConvShape& s) {
 template <class S>
 constexpr Prologue<S> kRelu{nullptr, nullptr, true};
 
+/// What a launch reads as the weights of a convolution.
+template <class Weights, class Conv>
+Weights weights_of(const Conv& c) {
+    if constexpr (std::is_same_v<Weights, DenseWeights>)
+        return {c.w, c.rounded};
+    else
+        return c.w;
+}
+
 /// launch(items, count, end) for runs of the list. `s`: shapes as the launch has them, with blocks of `grid` for each.
-template <class S, class Source, class Launch>
+template <class S, class Weights, class Source, class Launch>
 void forward_all(const ConvShape& shape, const ConvTiles& s, const dim3& grid, bool wide_z, double eps, double momentum,
                  std::span<const NormedConv<S>> convs, void* workspace, Launch&& launch) {
-    using Item = ConvItem<Compute<S>, Source, StoreZ<S>>;
-    using Items = ConvItems<Compute<S>, Source, StoreZ<S>>;
+    using Item = ConvItem<Weights, Source, StoreZ<S>>;
+    using Items = ConvItems<Weights, Source, StoreZ<S>>;
     const std::size_t each = partial_sums(grid.x, shape);
     std::span<const NormedConv<S>> left = convs;
     double* partials = static_cast<double*>(workspace);  // of a launch's, which the next may overwrite
@@ -194,7 +203,7 @@ void forward_all(const ConvShape& shape, const ConvTiles& s, const dim3& grid, b
         double* const own = partials;
         partials += each;
         return Item{{c.x, s.in_h, s.in_w, s.in_c, kRelu<S>},
-                    c.w,
+                    weights_of<Weights>(c),
                     {c.z, s.out_h, s.out_w, s.out_c, wide_z},
                     c.mean ? own : nullptr};
     };
@@ -207,13 +216,15 @@ void forward_all(const ConvShape& shape, const ConvTiles& s, const dim3& grid, b
 }
 
 /// launch(items, count) for runs of the inputs' gradients.
-template <class S, class Source, class Launch>
+template <class S, class Weights, class Source, class Launch>
 void backward_all(const ConvShape& at, bool wide_in, std::span<const NormedConvBackward<S>> convs, Launch&& launch) {
-    using Item = ConvItem<Compute<S>, Source, AddMasked<S>>;
-    using Items = ConvItems<Compute<S>, Source, AddMasked<S>>;
+    using Item = ConvItem<Weights, Source, AddMasked<S>>;
+    using Items = ConvItems<Weights, Source, AddMasked<S>>;
     auto make = [&](const NormedConvBackward<S>& c) {
-        return Item{
-            {c.dy, at.out_h(), at.out_w(), at.c_out, c.fold}, c.w, {c.da, c.x, at.h, at.w, at.c_in, wide_in}, nullptr};
+        return Item{{c.dy, at.out_h(), at.out_w(), at.c_out, c.fold},
+                    weights_of<Weights>(c),
+                    {c.da, c.x, at.h, at.w, at.c_in, wide_in},
+                    nullptr};
     };
     for_runs<Items>(convs, make, launch);
 }
@@ -236,7 +247,7 @@ void normed_convs_forward(const Stream& stream, const ConvShape& shape, double e
         if (has_dense<S>(stream, shape.c_in, shape.c_out) && wide_x && wide_w && wide_z) {
             using P = typename Dense<S>::Products;
             const DensePlan plan = plan_dense<P>(flattened(shape), false);
-            return forward_all<S, typename Dense<S>::Input>(
+            return forward_all<S, DenseWeights, typename Dense<S>::Input>(
                 shape, plan.d.s, plan.grid, true, eps, momentum, convs, workspace,
                 [&](const auto& items, unsigned count, const ListEnd<T>& end) {
                     launch_dense_all<P>(stream, plan, items, count, end);
@@ -245,7 +256,7 @@ void normed_convs_forward(const Stream& stream, const ConvShape& shape, double e
     const ConvPlan plan = plan_convolution<T>(shape, false);
     with_width<T>(some_x, [&](auto n) {
         using Source = PrologueSource<S, (n > 1)>;
-        forward_all<S, Source>(
+        forward_all<S, const T*, Source>(
             shape, plan.s, plan.grid, some_z, eps, momentum, convs, workspace,
             [&](const auto& items, unsigned count, const ListEnd<T>& end) {
                 dim3 grid = plan.grid;
@@ -291,16 +302,17 @@ void normed_convs_backward(const Stream& stream, const ConvShape& shape, std::sp
         if (is_dense && !convs.empty() && convs[0].da) {
             using P = typename Dense<S>::Products;
             const ConvShape at = flattened(shape);
-            backward_all<S, typename Dense<S>::Gradient>(at, wide_in, convs, [&](const auto& items, unsigned count) {
-                launch_dense_all<P>(stream, plan_dense<P>(at, true), items, count);
-            });
+            backward_all<S, DenseWeights, typename Dense<S>::Gradient>(
+                at, wide_in, convs, [&](const auto& items, unsigned count) {
+                    launch_dense_all<P>(stream, plan_dense<P>(at, true), items, count);
+                });
         }
     }
     if (!is_dense && !convs.empty() && convs[0].da) {
         const ConvPlan plan = plan_convolution<T>(shape, true);
         with_width<T>(some_dz, [&](auto n) {
             using Source = FoldSource<S, (n > 1)>;
-            backward_all<S, Source>(shape, some_in, convs, [&](const auto& items, unsigned count) {
+            backward_all<S, const T*, Source>(shape, some_in, convs, [&](const auto& items, unsigned count) {
                 dim3 grid = plan.grid;
                 grid.z *= count;
                 simt::launch(gradient_all_kernel<T, Source, AddMasked<S>>,

@@ -7,6 +7,7 @@
 #include "ops/conv_norm.h"
 #include "ops/head.h"
 #include "ops/residual_block.h"
+#include "ops/rounded_weights.h"
 
 namespace nascent {
 
@@ -147,7 +148,7 @@ Tensor Nb201Supernet::reduce(const Reduction& r, const Tensor& x, bool training)
     return residual_block(x, w, norm_args(r.a.norm, training), norm_args(r.b.norm, training));
 }
 
-void Nb201Supernet::read_ahead(const std::vector<nb201::CellText>& cells) {
+std::vector<int> Nb201Supernet::weights_of(const std::vector<nb201::CellText>& cells) const {
     std::vector<int> parameters{stem_.weight, classifier_weight_};
     for (const Reduction& r : reductions_) parameters.push_back(r.shortcut);
     for (std::size_t c = 0; c < cells.size(); c++)
@@ -156,7 +157,7 @@ void Nb201Supernet::read_ahead(const std::vector<nb201::CellText>& cells) {
                 if (op == Op::nor_conv_1x1 || op == Op::nor_conv_3x3)
                     parameters.push_back(
                         cells_[c].convs[nb201::edge_index(static_cast<int>(to), from)][op == Op::nor_conv_3x3].weight);
-    store_.read_ahead(parameters);
+    return parameters;
 }
 
 Tensor Nb201Supernet::stem(const Tensor& x, bool training) {
@@ -207,7 +208,7 @@ template std::vector<Tensor> Nb201Supernet::run_blocks(const Tensor&, const Sear
 
 template <class Input>
 Tensor Nb201Supernet::run(const Input& x, const std::vector<nb201::CellText>& cells, bool training) {
-    read_ahead(cells);
+    const RoundedWeights rounded(store_, weights_of(cells));
     return run_blocks(
         x,
         [&](std::size_t cell, const Tensor& input, std::size_t& number) {

@@ -89,7 +89,8 @@ class Nb201Supernet {
     std::vector<Tensor> run_blocks(const Input& x, const SearchedCell& searched, bool training);
     template <class Input>
     Tensor run(const Input& x, const std::vector<nb201::CellText>& cells, bool training);
-    void read_ahead(const std::vector<nb201::CellText>& cells);
+    /// Weights of convolutions and of the classifier, all that these cells and what stands around them read.
+    std::vector<int> weights_of(const std::vector<nb201::CellText>& cells) const;
 
     nb201::NetConfig config_;
     nb201::Style style_;

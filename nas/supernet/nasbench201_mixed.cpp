@@ -3,6 +3,7 @@
 #include "nas/supernet/copies.h"
 #include "ops/constants.h"
 #include "ops/reference.h"
+#include "ops/rounded_weights.h"
 
 namespace nascent {
 
@@ -23,6 +24,24 @@ std::vector<std::vector<std::string>> Nb201MixedNet::operators() const {
     return all;
 }
 
+namespace {
+bool is_computed(const ArchWeights& arch, int edge, Op op) {
+    return (arch.chosen.empty() || arch.chosen[static_cast<std::size_t>(edge)] == static_cast<int>(op)) &&
+           arch.keeps(edge * nb201::kOps + static_cast<int>(op));
+}
+/// The convolutions of a cell that are computed.
+nb201::CellText convolutions(const ArchWeights& arch) {
+    nb201::CellText cell;
+    for (int to = 1; to < nb201::kNodes; to++) {
+        auto& node = cell.nodes.emplace_back();
+        for (int from = 0; from < to; from++)
+            for (Op op : {Op::nor_conv_1x1, Op::nor_conv_3x3})
+                if (is_computed(arch, nb201::edge_index(to, from), op)) node.push_back({op, from});
+    }
+    return cell;
+}
+}  // namespace
+
 Tensor Nb201MixedNet::mixed_cell(const Cell& cell, const Tensor& x, const ArchWeights& arch, const Tensor& ones,
                                  bool training) {
     std::vector<WeighedTerm> terms;                         // `none` adds nothing
@@ -33,9 +52,7 @@ Tensor Nb201MixedNet::mixed_cell(const Cell& cell, const Tensor& x, const ArchWe
             for (int from = 0; from < to; from++) {
                 const int edge = nb201::edge_index(to, from);
                 for (Op op : {Op::skip_connect, Op::nor_conv_1x1, Op::nor_conv_3x3, Op::avg_pool_3x3}) {
-                    if (!arch.chosen.empty() && arch.chosen[static_cast<std::size_t>(edge)] != static_cast<int>(op))
-                        continue;
-                    if (!arch.keeps(edge * nb201::kOps + static_cast<int>(op))) continue;
+                    if (!is_computed(arch, edge, op)) continue;
                     WeighedTerm t{EdgeOp::skip, from, to, edge * columns + static_cast<int>(op)};
                     if (op == Op::avg_pool_3x3) t.op = EdgeOp::pool;
                     if (op == Op::nor_conv_1x1 || op == Op::nor_conv_3x3) {
@@ -65,6 +82,7 @@ std::vector<Tensor> Nb201MixedNet::logits_of_copies(const Tensor& x, bool traini
     if (shape_.edge_weights) arch.weights = edge_weights(arch.weights, store().read(betas_), nb201::kNodes - 1, 1);
     Tensor ones;  // as many as any cell has channels
     if (arch.sums) ones = constants({4 * config().channels}, store().dtype(), 1);
+    const RoundedWeights rounded(Nb201Supernet::store(), weights_of({cells_.size(), convolutions(arch)}));
     return run_blocks(
         x,
         [&](std::size_t cell, const Tensor& input, std::size_t& number) {

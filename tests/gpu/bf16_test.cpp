@@ -18,9 +18,21 @@ struct Outputs {
     }
 };
 
-Outputs run(const Case<float>& from, bool accumulate, bool aligned) {
+/// What a convolution finds as its weights: bf16 that it must read, and no number where the floats are; or floats, and
+/// no number where the bf16 are, which are at no multiple of 16 bytes if the floats are at one.
+struct Weights {
+    Guarded<float> as_are;
+    Bits as_bf16;
+    Weights(const Guarded<float>& w, bool aligned, bool rounded)
+        : as_are(rounded ? Guarded<float>(w.size(), 0) : at_skew(w, aligned)),
+          as_bf16(rounded ? stored(w) : Bits(w.size(), aligned ? 1 : 0)) {}
+    operator kernels::ConvWeights<BFloat16>() const { return {as_are.data(), elements(as_bf16)}; }
+};
+
+Outputs run(const Case<float>& from, bool accumulate, bool aligned, bool rounded = false) {
     Case<float> c = from;
-    for (Guarded<float>* v : {&c.w, &c.scale, &c.shift, &c.dz_scale, &c.dz_slope, &c.dz_shift, &c.dw})
+    const Weights w(from.w, aligned, rounded);
+    for (Guarded<float>* v : {&c.scale, &c.shift, &c.dz_scale, &c.dz_slope, &c.dz_shift, &c.dw})
         *v = at_skew(*v, aligned);
     const Bits x = stored(c.x, aligned), dy = stored(c.dy, aligned), z = stored(c.z, aligned);
     Outputs out{Bits(dy.size(), aligned ? 0 : 1), Bits(x.size(), aligned ? 0 : 1),
@@ -29,11 +41,11 @@ Outputs run(const Case<float>& from, bool accumulate, bool aligned) {
     Workspace forward(kernels::conv_forward_workspace(kGpu, c.s, sizeof(BFloat16))),
         backward(kernels::conv_backward_workspace(kGpu, c.s, sizeof(BFloat16)));
     const Prologue<BFloat16> prologue{c.prologue().scale, c.prologue().shift, c.relu};
-    kernels::conv_forward<BFloat16>(kGpu, c.s, elements(x), prologue, c.w.data(), elements(out.z), out.sums.data(),
+    kernels::conv_forward<BFloat16>(kGpu, c.s, elements(x), prologue, w, elements(out.z), out.sums.data(),
                                     forward.get());
     NormFold<BFloat16> fold;
     if (c.fold) fold = {elements(z), c.dz_scale.data(), c.dz_slope.data(), c.dz_shift.data()};
-    kernels::conv_backward<BFloat16>(kGpu, c.s, elements(x), prologue, c.w.data(), elements(dy), fold, elements(out.da),
+    kernels::conv_backward<BFloat16>(kGpu, c.s, elements(x), prologue, w, elements(dy), fold, elements(out.da),
                                      accumulate, out.dw.data(), accumulate, backward.get());
     CHECK((forward.intact() && backward.intact()));
     CHECK((out.z.intact() && out.da.intact() && out.dw.intact() && out.sums.intact()));
@@ -52,6 +64,7 @@ void check(const Case<float>& from, unsigned seed, bool accumulate, bool aligned
         dense_reference(c, dense ? DenseFactors(c, to_bf16) : DenseFactors(c, [](float v) { return v; }), accumulate);
     auto sums_of = [&](int channels) { return s.k * s.k * (dense ? (channels + 15) / 16 : channels) + accumulate; };
     const Outputs got = run(c, accumulate, aligned);
+    if (dense) CHECK(run(c, accumulate, aligned, true).same_bits(got));
     check_stored(got.z, want.z, sums_of(s.c_in), "z");
     check_stored(got.da, want.da, sums_of(s.c_out), "da");
     check_close(got.dw, want.dw,
@@ -132,14 +145,19 @@ TEST_CASE("bf16 convolutions side by side are those one after the other") {
                 return NormFold<BFloat16>{elements(v.z), v.maps[0].data(), v.maps[1].data(), v.maps[2].data()};
             };
             const Prologue<BFloat16> relu{nullptr, nullptr, true};
-            auto together = [&](std::vector<Conv> convs) {
+            auto together = [&](std::vector<Conv> convs, bool rounded = false) {
+                std::vector<Weights> weights;  // of every second, if all are not to be floats
                 std::vector<kernels::NormedConv<BFloat16>> list;
                 std::vector<kernels::NormedConvBackward<BFloat16>> back;
-                for (Conv& v : convs) {
-                    list.push_back({elements(v.x), v.w.data(), elements(v.z), v.mean.data(), v.rstd.data(),
-                                    v.scale.data(), v.shift.data()});
+                for (Conv& v : convs) weights.emplace_back(v.w, aligned, rounded && weights.size() % 2 == 0);
+                for (std::size_t i = 0; i < convs.size(); i++) {
+                    Conv& v = convs[i];
+                    const kernels::ConvWeights<BFloat16> w = weights[i];
+                    list.push_back({elements(v.x), w.w, elements(v.z), v.mean.data(), v.rstd.data(), v.scale.data(),
+                                    v.shift.data()});
+                    list.back().rounded = w.rounded;
                     back.push_back(
-                        {elements(v.x), v.w.data(), elements(v.dy), fold(v), elements(v.da), v.dw.data(), true});
+                        {elements(v.x), w.w, elements(v.dy), fold(v), elements(v.da), v.dw.data(), true, 0, w.rounded});
                 }
                 Workspace forward(kernels::normed_convs_forward_workspace(kGpu, s, sizeof(BFloat16), list.size())),
                     backward(kernels::normed_convs_backward_workspace(kGpu, s, sizeof(BFloat16), list.size()));
@@ -149,6 +167,13 @@ TEST_CASE("bf16 convolutions side by side are those one after the other") {
                 return convs;
             };
             const std::vector<Conv> got = together(all);
+            if (aligned && s.c_in % 8 == 0 && s.c_out % 8 == 0) {
+                const std::vector<Conv> halves = together(all, true);
+                for (std::size_t i = 0; i < all.size(); i++) {
+                    CHECK(halves[i].z.same_bits(got[i].z));
+                    CHECK(halves[i].da.same_bits(got[i].da));
+                }
+            }
             for (std::size_t i = 0; i < all.size(); i++) {
                 Conv& v = all[i];
                 Guarded<double> sums(2 * c);

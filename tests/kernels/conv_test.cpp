@@ -30,8 +30,8 @@ void check_forward(const Case<T>& test) {
         Workspace workspace(kernels::conv_forward_workspace(stream, s, sizeof(T)));
         Guarded<T> z(want.size()), no_sums_z(want.size());
         Guarded<double> sums(static_cast<std::size_t>(2) * s.c_out);
-        kernels::conv_forward(stream, s, test.x.data(), test.prologue(), test.w.data(), z.data(), sums.data(),
-                              workspace.get());
+        kernels::conv_forward<T>(stream, s, test.x.data(), test.prologue(), test.w.data(), z.data(), sums.data(),
+                                 workspace.get());
         kernels::conv_forward<T>(stream, s, test.x.data(), test.prologue(), test.w.data(), no_sums_z.data(), nullptr,
                                  workspace.get());
         CHECK(workspace.intact());
@@ -78,9 +78,9 @@ void check_backward(const Case<T>& test, bool accumulate) {
         Workspace workspace(kernels::conv_backward_workspace(stream, s, sizeof(T)));
         auto run = [&](bool with_da, bool with_dw, Guarded<T>& da, Guarded<T>& dw) {
             if (accumulate) da = test.da, dw = test.dw;
-            kernels::conv_backward(stream, s, test.x.data(), test.prologue(), test.w.data(), test.dy.data(),
-                                   test.norm_fold(), with_da ? da.data() : nullptr, accumulate,
-                                   with_dw ? dw.data() : nullptr, accumulate, workspace.get());
+            kernels::conv_backward<T>(stream, s, test.x.data(), test.prologue(), test.w.data(), test.dy.data(),
+                                      test.norm_fold(), with_da ? da.data() : nullptr, accumulate,
+                                      with_dw ? dw.data() : nullptr, accumulate, workspace.get());
             CHECK(workspace.intact());
         };
         Guarded<T> da(want_da.size()), dw(want_dw.size()), only_da(da.size()), only_dw(dw.size()), none_da(da.size()),
