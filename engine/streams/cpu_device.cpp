@@ -27,14 +27,19 @@ class CpuDevice final : public Device {
         madvise(address, bytes, MADV_HUGEPAGE);  // fewer page faults where the system allows; only a hint
     }
     void release(void* reservation, std::size_t bytes) override { munmap(reservation, bytes); }
-    void fill(void* target, int byte, std::size_t bytes) override { std::memset(target, byte, bytes); }
+    void fill(void* target, int byte, std::size_t bytes) override {
+        if (bytes > 0) std::memset(target, byte, bytes);
+    }
     void poison(void* target, std::size_t bytes, bool closed) override { poison_now(target, bytes, closed); }
-    void copy_in(void* target, const void* host, std::size_t bytes) override { std::memcpy(target, host, bytes); }
-    void copy_out(void* host, const void* source, std::size_t bytes) override { std::memcpy(host, source, bytes); }
+    void copy_in(void* target, const void* host, std::size_t bytes) override { copy(target, host, bytes); }
+    void copy_out(void* host, const void* source, std::size_t bytes) override { copy(host, source, bytes); }
     void synchronize() override {}
     ThreadPool* pool() override { return &pool_; }
 
   private:
+    static void copy(void* to, const void* from, std::size_t bytes) {
+        if (bytes > 0) std::memcpy(to, from, bytes);
+    }
     ThreadPool pool_;
 };
 

@@ -67,6 +67,7 @@ class Device {
     /// Backs [address, address + bytes) of a reservation with memory; zeroed. Not inside a capture: Error(runtime).
     virtual void commit(void* address, std::size_t bytes) = 0;
     virtual void release(void* reservation, std::size_t bytes) = 0;
+    /// Here and below pointers may be null where there are no bytes.
     virtual void fill(void* target, int byte, std::size_t bytes) = 0;
     /// `host` may change as soon as it returns. Not inside a capture: Error(runtime).
     virtual void copy_in(void* target, const void* host, std::size_t bytes) = 0;

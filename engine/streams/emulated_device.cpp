@@ -148,7 +148,7 @@ class EmulatedDevice final : public Device {
         munmap(reservation, bytes);
     }
     void fill(void* target, int byte, std::size_t bytes) override {
-        main_->put([=] { std::memset(target, byte, bytes); });
+        if (bytes > 0) main_->put([=] { std::memset(target, byte, bytes); });
     }
     void poison([[maybe_unused]] void* target, [[maybe_unused]] std::size_t bytes,
                 [[maybe_unused]] bool closed) override {
@@ -158,6 +158,7 @@ class EmulatedDevice final : public Device {
     }
     void copy_in(void* target, const void* host, std::size_t bytes) override {
         not_capturing("the host's memory is copied");
+        if (bytes == 0) return;
         const auto* begin = static_cast<const std::byte*>(host);
         main_->put([target, staged = std::vector<std::byte>(begin, begin + bytes)] {
             std::memcpy(target, staged.data(), staged.size());
@@ -166,6 +167,7 @@ class EmulatedDevice final : public Device {
     void copy_out(void* host, const void* source, std::size_t bytes) override {
         not_capturing("the host waits");
         run(*main_);
+        if (bytes == 0) return;
         protect(PROT_READ, source, bytes);
         std::memcpy(host, source, bytes);
         protect(PROT_NONE, source, bytes);
