@@ -64,7 +64,8 @@ TEST_CASE("a search derives an architecture each epoch and leaves what it promis
         const Outcome shown = darts_search({"show", run, "--out", folder / "pictures", "--json"});
         INFO(shown.err);
         REQUIRE(shown.code == 0);
-        for (const json& file : json::parse(shown.out).at("files")) {
+        const json files = json::parse(shown.out).at("files");
+        for (const json& file : files) {
             const std::string path = file.get<std::string>(), name = fs::path(path).filename();
             CHECK(read_text(path) == read_text(run + "/export/" + name));
         }

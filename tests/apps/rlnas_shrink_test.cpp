@@ -80,7 +80,8 @@ TEST_CASE("rlnas shrink says what it dropped and where that truly stands") {
     INFO(smaller.err);
     REQUIRE(smaller.code == 0);
     const json lists = json::parse(read_text(folder / "by_accuracy.json"))["layers"];
-    for (const json& found : json::parse(smaller.out)["searches"]) {
+    const json searches = json::parse(smaller.out).at("searches");
+    for (const json& found : searches) {
         const auto tuple = found["tuple"].get<std::vector<int>>();
         for (std::size_t e = 0; e < 6; e++) {
             const auto left = lists[e].get<std::vector<int>>();
