@@ -81,11 +81,16 @@ TEST_CASE("rlnas shrink says what it dropped and where that truly stands") {
     REQUIRE(smaller.code == 0);
     const json lists = json::parse(read_text(folder / "by_accuracy.json"))["layers"];
     const json searches = json::parse(smaller.out).at("searches");
+    CHECK(searches.size() == 2);
     for (const json& found : searches) {
-        const auto tuple = found["tuple"].get<std::vector<int>>();
+        std::string tuple = found.at("tuple").get<std::string>();  // (0,1,...)
+        REQUIRE(tuple.size() > 2);
+        tuple.front() = '[', tuple.back() = ']';
+        const auto ops = json::parse(tuple).get<std::vector<int>>();
+        REQUIRE(ops.size() == 6);
         for (std::size_t e = 0; e < 6; e++) {
             const auto left = lists[e].get<std::vector<int>>();
-            CHECK(std::find(left.begin(), left.end(), tuple[e]) != left.end());
+            CHECK(std::find(left.begin(), left.end(), ops[e]) != left.end());
         }
     }
     double cells = 1;
