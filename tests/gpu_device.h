@@ -24,6 +24,13 @@ inline std::unique_ptr<Device> gpu_device() {
     }
 }
 
+/// The same, with activations stored as bf16.
+inline std::unique_ptr<Device> bf16_device() {
+    auto gpu = gpu_device();
+    if (gpu) gpu->kernel_options.precision = Precision::bf16;
+    return gpu;
+}
+
 /// Whether graphs have the nodes of their work alone: not where arenas fill what they give and take back, nor where
 /// memory is closed between.
 inline bool counts_nodes([[maybe_unused]] const Device& device) {

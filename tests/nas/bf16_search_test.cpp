@@ -15,6 +15,7 @@
 #include "tests/temporary_folder.h"
 
 using namespace nascent;
+using testing::bf16_device;
 
 namespace {
 
@@ -29,11 +30,6 @@ SearchConfig small(const char* name, int batch = 2, int channels = 4, int size =
     c.data.size = size;
     c.arch.begin = 0;
     return c;
-}
-std::unique_ptr<Device> bf16_device() {
-    auto gpu = testing::gpu_device();
-    if (gpu) gpu->kernel_options.precision = Precision::bf16;
-    return gpu;
 }
 
 template <class T>

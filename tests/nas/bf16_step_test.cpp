@@ -3,15 +3,11 @@
 #include "tests/nas/path_step.h"
 
 using namespace nascent;
+using testing::bf16_device;
 using testing::PathRun;
 
 namespace {
 
-std::unique_ptr<Device> bf16_device() {
-    auto gpu = testing::gpu_device();
-    if (gpu) gpu->kernel_options.precision = Precision::bf16;
-    return gpu;
-}
 std::string bytes(const PathRun<float>& run) {
     const TrainingState state = TrainingState::of(run.net, run.trainer.optimizer());
     std::string all;

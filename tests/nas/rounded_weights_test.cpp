@@ -14,14 +14,9 @@
 #include "tests/gpu_device.h"
 
 using namespace nascent;
+using testing::bf16_device;
 
 namespace {
-
-std::unique_ptr<Device> bf16_device() {
-    auto gpu = testing::gpu_device();
-    if (gpu) gpu->kernel_options.precision = Precision::bf16;
-    return gpu;
-}
 
 /// Whether tensor cores multiply it: the stem's is multiplied as floats.
 bool is_dense(const Parameter& p) { return p.shape.rank() == 4 && p.shape[2] % 8 == 0 && p.shape[3] % 8 == 0; }
