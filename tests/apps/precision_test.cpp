@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "tests/apps/program.h"
+#include "tests/apps/search_leavings.h"
 
 using namespace nascent::test;
 
@@ -114,3 +114,17 @@ void check_run(const std::string& precision) {
 
 TEST_CASE("a run in tf32 learns, twice to the same bits, and goes on in tf32 alone") { check_run("tf32"); }
 TEST_CASE("a run in bf16 learns, twice to the same bits, and goes on in bf16 alone") { check_run("bf16"); }
+
+TEST_CASE("a search in bf16 and second order is warned of its noise") {
+    for (const char* order : {"1st", "2nd"}) {
+        TemporaryFolder folder;
+        const Outcome o = emulated(small_search(std::string("smoke/nb201-") + order, folder / "run",
+                                                {"--device", "gpu", "--precision", "bf16", "--epochs", "1"}),
+                                   NASCENT_DARTS_SEARCH);
+        if (no_gpu(o)) return;
+        INFO(o.err);
+        REQUIRE(o.code == 0);
+        const bool warned = o.err.find("bf16's roundings") != std::string::npos;
+        CHECK(warned == (std::string(order) == "2nd"));
+    }
+}

@@ -2,6 +2,7 @@
 #include "kernels/common/dense_bytes.cuh"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 
 #include "tests/gpu/check.h"
@@ -25,7 +26,7 @@ struct CountingSource {
     Channels channels(int first) const { return {first}; }
     Raw fetch(int n, int row, int column, const Channels& k) const {
         if (k.first >= c) return {};
-        *fetched += 4;
+        std::atomic_ref(*fetched).fetch_add(4, std::memory_order_relaxed);
         return load<4>(x + ((static_cast<std::size_t>(n) * h + row) * w + column) * c + k.first);
     }
     Raw value(const Raw& raw, const Channels&) const { return raw; }

@@ -214,6 +214,44 @@ TEST_CASE("search steps in bf16 are float64's that rounds what is stored, but fo
     }
 }
 
+// Second order divides the difference of two gradients by twice e = 0.01 / |v|, and their roundings with it: alphas are
+// off by more than in first order, and the gpu must be no farther off than float64 that rounds where bf16 is stored.
+// Both are off by what roundings do to this start and no other, so several starts are added, and one sum may be twice
+// the other.
+TEST_CASE("second-order steps in bf16 are off by what roundings do to difference quotients") {
+    for (const char* name : {"smoke/darts-2nd", "smoke/nb201-2nd"}) {
+        CAPTURE(std::string(name));
+        if (!testing::gpu_device()) return;
+        const SearchConfig c = small(name, 4, 8, 8);
+        double wanted = 0, of_bf16 = 0, of_model = 0, of_tf32 = 0;
+        for (unsigned seed = 1; seed <= 2; seed++) {
+            auto alphas = [](auto&& search) {
+                search.trainer->step();
+                return search.alphas();
+            };
+            auto model = [&] {
+                testing::RoundedModel rounding;
+                const ReferenceScope reference;
+                const RoundingScope scope(rounding);
+                return alphas(Search<double>(c, make_device("cpu", 1), true, seed));
+            };
+            auto tf32 = testing::gpu_device();
+            tf32->kernel_options.precision = Precision::tf32;
+            const Values want = alphas(Search<double>(c, make_device("cpu", 1), true, seed));
+            auto squares = [&](const Values& got) { return std::pow(distance(got, want), 2); };
+            wanted += std::pow(length(want), 2);
+            of_model += squares(model());
+            of_bf16 += squares(alphas(Search<float>(c, bf16_device(), true, seed)));
+            of_tf32 += squares(alphas(Search<float>(c, std::move(tf32), true, seed)));
+        }
+        MESSAGE(std::string(name), ": ", std::sqrt(wanted), ", off by ", std::sqrt(of_bf16), ", the model by ",
+                std::sqrt(of_model), ", in tf32 by ", std::sqrt(of_tf32));
+        CHECK(of_bf16 <= 4 * of_model);
+        CHECK(of_model <= 4 * of_bf16);
+        CHECK(of_tf32 < of_bf16);
+    }
+}
+
 TEST_CASE("search steps in bf16 have the same bits captured and not") {
     for (const char* name : {"smoke/gdas", "smoke/nb201-2nd", "smoke/darts-2nd"}) {
         CAPTURE(std::string(name));
