@@ -28,7 +28,7 @@ void print_paths(int count, const DartsPathTraining& training) {
 
 int main(int argc, char** argv) {
     CLI::App app{"Times training steps of RLNAS's DARTS path supernet; prints one line of JSON."};
-    bench::StepArguments arguments(app);
+    bench::StepArguments arguments(app, true);
     int paths = 0;
     bool plain = false;
     app.add_option("--print-paths", paths, "print the paths of the first so many steps instead, as JSON");

@@ -21,7 +21,6 @@ import compare
 BATCHES = {"nb201-path": [64, 256], "spos-path": [128], "mobilenet-path": [128], "shufflenet-blocks": [128],
            "mobilenet-blocks": [128]}  # others: 64
 OURS = {"nascent": [], "nascent, tf32": ["--precision", "tf32"], "nascent, bf16": ["--precision", "bf16"]}
-STORES_BF16 = {"nb201-path"}  # whose activations may be
 EAGER = {"eager": []}
 OTHERS = {"strict float32": ["--precision", "strict"],
           "channels_last": ["--layout", "channels_last"],
@@ -31,13 +30,20 @@ OTHERS = {"strict float32": ["--precision", "strict"],
           "channels_last, bf16, compile": ["--layout", "channels_last", "--precision", "bf16", "--compile"]}
 
 
-def plan(workloads):
+def takes_bf16(programs, name):
+    """Whether the workload's program says so; activations of chains are float32 alone."""
+    program = os.path.join(programs, compare.WORKLOADS[name][0])
+    return "tf32,bf16}" in subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
+
+
+def plan(workloads, programs):
     """(workload, batch, configuration, arguments, ours) in the order of what is wanted first."""
+    stores_bf16 = {name for name in workloads if takes_bf16(programs, name)}
     for configs, ours in ((EAGER, False), (OURS, True)):
         for name in workloads:
             for batch in BATCHES.get(name, [64]):
                 for config, arguments in configs.items():
-                    if config == "nascent, bf16" and name not in STORES_BF16:
+                    if config == "nascent, bf16" and name not in stores_bf16:
                         continue
                     yield name, batch, config, arguments, ours
     for config, arguments in OTHERS.items():
@@ -84,7 +90,7 @@ def main():
             done = {(s["workload"], s["batch"], s["config"]) for s in map(json.loads, f)}
     left = 0
     with tempfile.TemporaryDirectory() as folder:
-        for name, batch, config, arguments, ours in plan(args.workload):
+        for name, batch, config, arguments, ours in plan(args.workload, args.programs):
             if (name, batch, config) in done:
                 continue
             room = until - time.monotonic()

@@ -20,7 +20,7 @@ namespace nascent::bench {
 /// weights; not the weights and optimizers' buffers, which are there between steps.
 inline int time_search_steps(int argc, char** argv, const std::map<std::string, std::string>& presets) {
     CLI::App app{"Times steps of a search by gradients; prints one line of JSON."};
-    StepArguments arguments(app);
+    StepArguments arguments(app, true);
     std::string kind = "weights", name = presets.begin()->second;
     if (presets.size() > 1) app.add_option("--space", name)->required()->transform(CLI::Transformer(presets));
     app.add_option("--step", kind)->check(CLI::IsMember({"weights", "first", "second"}));

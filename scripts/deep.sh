@@ -29,8 +29,8 @@ step_tsan() {
         "${fixed[@]}" cmake --build build/tsan --parallel "$jobs" &&
         "${fixed[@]}" "${ctest_all[@]}" -E '^(nvcc|tensor|gpu|simt):' --test-dir build/tsan || return 1
     cmake -S . -B build/tsan_kernels -G Ninja "${light[@]}" -DNASCENT_SANITIZE=thread &&
-        "${fixed[@]}" cmake --build build/tsan_kernels --parallel "$jobs" --target test_gpu test_simt &&
-        "${fixed[@]}" "${ctest_all[@]}" -R '^(gpu|simt):' --test-dir build/tsan_kernels
+        "${fixed[@]}" cmake --build build/tsan_kernels --parallel "$jobs" --target test_engine test_gpu test_simt &&
+        "${fixed[@]}" "${ctest_all[@]}" -R '^(engine|gpu|simt):' --test-dir build/tsan_kernels
 }
 
 step_coverage() {  # at least 90 % of the lines
