@@ -34,7 +34,8 @@ pack() {
     cp bench/compare.py bench/gpu_bench.py "$to/bench/"
     cp bench/torch/*.py "$to/bench/torch/"
     git describe --always --dirty > "$to/commit"
-    tar -C build/gpu_check -czf build/gpu_check/bundle.tar.gz bundle
+    # A window of 64 MiB: each program holds the same kernels, which are packed once.
+    python3 -c 'import tarfile; t = tarfile.open("build/gpu_check/bundle.tar.xz", "w:xz", preset=9); t.add("build/gpu_check/bundle", "bundle"); t.close()'
     rm -rf "$to"
     cp scripts/gpu_check.sh build/gpu_check/
     local size
@@ -56,7 +57,7 @@ prepare() {
     mkdir -p "$out"
     unpacked=$(mktemp -d)
     trap 'rm -rf "$unpacked"' EXIT
-    tar -C "$unpacked" -xzf "$here/bundle.tar.gz"
+    python3 -m tarfile -e "$here/bundle.tar.xz" "$unpacked"  # xz may not be there
     here=$unpacked/bundle
     export LD_LIBRARY_PATH="$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
     cp "$here/commit" "$out/commit"
