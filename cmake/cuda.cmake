@@ -21,11 +21,8 @@ else()
     message(STATUS "gpu: the emulator (NASCENT_CUDA=${NASCENT_CUDA}, nvcc: ${NASCENT_NVCC})")
 endif()
 
-option(NASCENT_KERNEL_RACES "Where ThreadSanitizer is on, it sees CUDA's threads as threads, too" ON)
-set(NASCENT_RACES OFF)
-if(NASCENT_SANITIZE MATCHES "thread" AND NASCENT_KERNEL_RACES)
-    set(NASCENT_RACES ON)
-endif()
+include(CMakeDependentOption)
+cmake_dependent_option(NASCENT_KERNEL_RACES "ThreadSanitizer sees CUDA's threads as threads, too" ON "NASCENT_SANITIZE MATCHES thread" OFF)
 
 # nascent_emulated(TARGET FILE.cu...): compiles the files as C++ into the target. To be called where the target was made,
 # since a source has one language per directory. Misaligned wide accesses and indices past an array's end trap even in a
@@ -42,7 +39,7 @@ function(nascent_emulated target)
             --param=asan-stack=0 --param=asan-globals=0)
     elseif(NOT NASCENT_SANITIZE AND NOT libraries MATCHES "nascent_simt_(memory|race)")
         target_compile_options(${target} PRIVATE -fsanitize=alignment,bounds -fsanitize-undefined-trap-on-error)
-    elseif(NASCENT_SANITIZE MATCHES "thread" AND NOT NASCENT_RACES)
+    elseif(NASCENT_SANITIZE MATCHES "thread" AND NOT NASCENT_KERNEL_RACES)
         set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS -fno-sanitize=thread)  # after what the target inherits
     endif()
 endfunction()

@@ -24,7 +24,7 @@ step_tsan() {
     # g++ 12's ThreadSanitizer cannot start where addresses are random in more than 28 bits.
     local fixed=()
     if setarch -R true 2>/dev/null; then fixed=(setarch -R); fi
-    # All but the kernels' tests with CUDA's threads as one, which is some thirty times as fast; those with each of them.
+    # All but the kernels' tests with CUDA's threads as one: with each of them the gradients of all ops do not end in half an hour.
     cmake -S . -B build/tsan -G Ninja "${light[@]}" -DNASCENT_SANITIZE=thread -DNASCENT_KERNEL_RACES=OFF &&
         "${fixed[@]}" cmake --build build/tsan --parallel "$jobs" &&
         "${fixed[@]}" "${ctest_all[@]}" -E '^(nvcc|tensor|gpu|simt):' --test-dir build/tsan || return 1

@@ -57,7 +57,8 @@ prepare() {
     mkdir -p "$out"
     unpacked=$(mktemp -d)
     trap 'rm -rf "$unpacked"' EXIT
-    python3 -m tarfile -e "$here/bundle.tar.xz" "$unpacked"  # xz may not be there
+    # Either may lack xz.
+    tar -C "$unpacked" -xJf "$here/bundle.tar.xz" 2>/dev/null || python3 -m tarfile -e "$here/bundle.tar.xz" "$unpacked"
     here=$unpacked/bundle
     export LD_LIBRARY_PATH="$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
     cp "$here/commit" "$out/commit"

@@ -39,9 +39,8 @@ SearchRun::SearchRun(const SearchConfig& config, RunDirectory& directory)
         directory_.log().warn("train.conv = winograd is of the cpu alone: this device computes convolutions directly");
     if (config.arch.order == 2 && config.train.precision == "bf16")
         directory_.log().warn(
-            "second order divides differences of gradients by a small step, and with them bf16's roundings: alphas "
-            "move "
-            "by much that is noise; --precision tf32 has less of it, float32 none");
+            "second order divides differences of gradients by a small step, and bf16's roundings with them: much of "
+            "what moves the alphas is noise; --precision tf32 has less of it, float32 none");
     if (set.skipped > 0) directory_.log().warn(fmt::format("{} corrupt pictures were left out", set.skipped));
     if (!config.search.table.empty()) {
         p.table = BenchmarkTable::read(config.search.table);
