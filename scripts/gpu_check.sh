@@ -19,12 +19,14 @@ pack() {
     source scripts/setup.sh ""
     cmake --preset cuda -DNASCENT_BENCH=ON
     local steps
+    local experiments=(bench/device_*)
+    experiments=("${experiments[@]/#*\//bench_}")
     mapfile -t steps < <(cd bench && python3 -c 'import compare; print(*sorted({w[0] for w in compare.WORKLOADS.values()}), sep="\n")')
-    cmake --build --preset cuda --parallel "$(nascent_jobs)" --target test_engine test_ops test_nas rlnas bench_ops bench_device_paths "${steps[@]}"
+    cmake --build --preset cuda --parallel "$(nascent_jobs)" --target test_engine test_ops test_nas rlnas bench_ops "${experiments[@]}" "${steps[@]}"
     local to=build/gpu_check/bundle program library
     rm -rf build/gpu_check
     mkdir -p "$to/bin" "$to/lib" "$to/bench/torch"
-    for program in tests/test_engine tests/test_ops tests/test_nas rlnas bench_ops bench_device_paths "${steps[@]}"; do
+    for program in tests/test_engine tests/test_ops tests/test_nas rlnas bench_ops "${experiments[@]}" "${steps[@]}"; do
         cp "build/cuda/$program" "$to/bin/"
         strip "$to/bin/${program##*/}"
         # All but the C library's own, which belong to the kernel and the loader of the machine.
@@ -99,7 +101,8 @@ bench() {
     python3 "$here/bench/gpu_bench.py" --programs "$here/bin" --steps "$kept" "$@" 2>&1 | tee "$out/bench.log" || code=$?
     cp "$kept" "$out/steps.jsonl"
     echo "bench rc=$code" | tee -a "$out/steps"
-    run device_paths 60 "$here/bin/bench_device_paths"
+    local experiment
+    for experiment in "$here"/bin/bench_device_*; do run "${experiment##*/bench_}" 60 "$experiment"; done
 }
 
 case "$step" in
