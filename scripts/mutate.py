@@ -151,7 +151,7 @@ def main():
         return summary(drawn, verdicts, explained)
 
     if args.avx2:
-        place.march = "haswell"
+        place.march = place.AVX2
     prepare(files, args.emulator)
     built = (BUILD / "build.ninja").read_text()  # that of cuda_device only where there are CUDA's headers
     programs = [p for p in args.programs.split(",") if f"test_{p}:" in built]

@@ -50,7 +50,7 @@ class Unit:
         unset = ("NASCENT_CPU_TARGET", "NASCENT_EMULATE", "NASCENT_ONLY_OP")
         environment = {k: v for k, v in os.environ.items() if k not in unset}
         environment |= {"NASCENT_MUTANT": str(mutant), "TMPDIR": str(folder)}
-        if place.march == "haswell":  # files without mutants are compiled for every instruction set
+        if place.march == place.AVX2:  # files without mutants are compiled for every instruction set
             environment["NASCENT_CPU_TARGET"] = "avx2"
         if self.op:
             environment["NASCENT_ONLY_OP"] = self.op

@@ -6,5 +6,6 @@ WORK = ROOT / "build" / "mutate"
 SOURCE = WORK / "source"
 BUILD = SOURCE / "build" / "cpu"  # the place of other builds, which ccache may know the files from
 LOG = WORK / "log.jsonl"
+AVX2 = "haswell -maes"  # which Highway wants for it
 machine = Path("/proc/cpuinfo").read_text()
-march = "skylake-avx512" if "avx512vl" in machine else "haswell" if "avx2" in machine else "native"
+march = "skylake-avx512" if "avx512vl" in machine else AVX2 if "avx2" in machine else "native"

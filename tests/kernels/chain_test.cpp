@@ -323,6 +323,7 @@ TEST_CASE_TEMPLATE("chain_output, link_sums and link_gradient", T, float, double
                 Guarded<T> dz(size);
                 kernels::link_gradient<T>(stream, pixels, c, from,
                                           {nullptr, fold[0].data(), fold[1].data(), fold[2].data()}, dz.data());
+                CHECK(dz.intact());
                 std::vector<Bounded> want(sums.size()), want_dz(size);
                 for (std::size_t p = 0; p < static_cast<std::size_t>(pixels); p++)
                     for (int i = 0; i < c; i++) {
