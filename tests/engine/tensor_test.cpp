@@ -14,10 +14,11 @@ TEST_CASE("tensors are the same where shape, type, device and address are, on wh
     Tensor same = t;
     same.id = {5};
     CHECK(same == t);
-    Tensor turned = t, typed = t, moved = t, elsewhere = t;
+    Tensor turned = t, typed = t, moved = t, elsewhere = t, rounded = t;
     turned.shape = {3, 2};
     typed.dtype = DType::i32;
     moved.data = t.as<float>() + 1;
     elsewhere.device = other.get();
-    for (const Tensor& x : {turned, typed, moved, elsewhere}) CHECK(!(x == t));
+    rounded.rounded = t.data;
+    for (const Tensor& x : {turned, typed, moved, elsewhere, rounded}) CHECK(!(x == t));
 }
