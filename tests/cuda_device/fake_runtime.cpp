@@ -154,10 +154,18 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 
 cudaError_t cudaMemsetAsync(void* target, int value, size_t count, cudaStream_t stream) {
-    return call(__func__, [&] { return stream->put([=] { std::memset(target, value, count); }); });
+    return call(__func__, [&] {
+        return stream->put([=] {
+            if (count > 0) std::memset(target, value, count);
+        });
+    });
 }
 cudaError_t cudaMemcpyAsync(void* target, const void* source, size_t count, cudaMemcpyKind, cudaStream_t stream) {
-    return call(__func__, [&] { return stream->put([=] { std::memcpy(target, source, count); }); });
+    return call(__func__, [&] {
+        return stream->put([=] {
+            if (count > 0) std::memcpy(target, source, count);
+        });
+    });
 }
 cudaError_t cudaHostAlloc(void** host, size_t size, unsigned int) {
     return call(__func__, [&] {
