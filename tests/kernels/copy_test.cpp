@@ -52,7 +52,7 @@ TEST_CASE("copies of several places") {
 TEST_CASE("floats are rounded to the nearest bf16, ties to even, in several places") {
     Numbers numbers(61);
     std::vector<Guarded<float>> from;
-    for (std::size_t size : {0, 1, 300}) from.push_back(numbers.uniform<float>(static_cast<int>(size)));
+    for (std::size_t size : {0, 1, 300}) from.push_back(numbers.uniform<float>(size));
     constexpr float kMost = std::numeric_limits<float>::max(), kInfinity = std::numeric_limits<float>::infinity();
     std::vector<float> special = {0,
                                   1 + 0x1p-8f,
