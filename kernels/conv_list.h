@@ -29,9 +29,9 @@ struct NormedConv {
     const BFloat16* rounded = nullptr;  // as ConvWeights'
 };
 
-/// All of them are computed with statistics or all without. Those of one x that stand together read it once (on the
-/// cpu). Where some have the same running statistics, those move in
-/// the list's order. `workspace` as normed_convs_forward_workspace for as many, 64-byte aligned.
+/// All of them are computed with statistics or all without. Those of one x that stand together read it once. Where some
+/// have the same running statistics, those move in the list's order. `workspace` as normed_convs_forward_workspace for
+/// as many, 64-byte aligned.
 template <class S>
 void normed_convs_forward(const Stream&, const ConvShape&, double eps, double momentum,
                           std::span<const NormedConv<S>> convs, void* workspace);
@@ -53,8 +53,8 @@ struct NormedConvBackward {
     const BFloat16* rounded = nullptr;
 };
 
-/// All da are wanted or none. On the cpu those of one x may have one da, and are best together; else no two have one da
-/// or dw. `workspace` as normed_convs_backward_workspace for as many, 64-byte aligned.
+/// All da are wanted or none. Those of one x may have one da, to which they add in their order, if they stand together;
+/// else no two have one da or dw. `workspace` as normed_convs_backward_workspace for as many, 64-byte aligned.
 template <class S>
 void normed_convs_backward(const Stream&, const ConvShape&, std::span<const NormedConvBackward<S>> convs,
                            void* workspace);

@@ -22,7 +22,8 @@ Tensor WeighedCell::reference(Inputs in) const {
     std::size_t kernel = 2;
     std::vector<Tensor> all;
     // What each term reads of a node. On the way back convolutions add to the gradient of what operators see one after
-    // the other, in their order and behind the other operators; what goes round them has one of its own.
+    // the other, those of 1x1 before those of 3x3, in their order and behind the other operators; what goes round them
+    // has one of its own.
     auto readings = [&](int node, const Tensor& x) {
         std::vector<Tensor> by_term(terms.size());
         const int channels = static_cast<int>(x.shape[3]), seen = channels / partial.of;
@@ -31,8 +32,9 @@ Tensor WeighedCell::reference(Inputs in) const {
             operand = slice_channels(x, 0, seen);
             around = rounded(slice_channels(x, seen, channels - seen), RoundTo::nothing, RoundTo::bf16);
         }
-        for (std::size_t i = terms.size(); i-- > 0;)
-            if (terms[i].from == node && terms[i].op == EdgeOp::conv) by_term[i] = read(operand);
+        for (const int k : {3, 1})
+            for (std::size_t i = terms.size(); i-- > 0;)
+                if (terms[i].from == node && terms[i].op == EdgeOp::conv && terms[i].k == k) by_term[i] = read(operand);
         others = read(operand);
         for (std::size_t i = 0; i < terms.size(); i++)
             if (terms[i].from == node && !by_term[i].defined()) by_term[i] = terms[i].bypass() ? around : others;

@@ -201,17 +201,9 @@ struct Backward {
     void of_seen(int node, S* da, bool accumulate) const {
         ScratchScope scratch(current_arena());
         if (da) around_convolutions(node, da, accumulate);
-        if (stream.where == kernels::Where::cpu)  // those of one copy have one da
-            return convs(node, da, [](std::size_t) { return true; });
-        // The second stage of all weights' gradients is one launch where each has a workspace of its own: not of
-        // copies, whose convolutions share one.
-        const bool together = op.copies == 1;
-        HeldGradients<T> held(stream, together);
-        for (std::size_t i = 0; i < op.terms.size(); i++) {
-            std::optional<ScratchScope> own;
-            if (!together) own.emplace(current_arena());
-            convs(node, da, [&](std::size_t term) { return term == i; });
-        }
+        if (stream.where == kernels::Where::cpu) return convs(node, da, 0);
+        HeldGradients<T> held(stream, true);  // the second stage of all weights' gradients is one launch
+        for (int k : {1, 3}) convs(node, da, k);
         held.add();
     }
     /// With partial channels: a node's gradient before its sums, from dy or what reads it.
@@ -267,20 +259,18 @@ struct Backward {
             stream, image.n, sources, branches,
             workspace(kernels::branches_backward_workspace<S>(stream, image.n, sources, branches)));
     }
-    /// A node's convolutions that are `wanted`, of all copies; da: of the first, or null.
-    template <class Wanted>
-    void convs(int node, S* da, const Wanted& wanted) const {
+    /// A node's convolutions with k x k kernels (0: all), of all copies; da: of the first, or null.
+    void convs(int node, S* da, int k) const {
         std::vector<kernels::NormedConvBackward<S>> all;
         int largest = 1;
         for (int copy = 0; copy < op.copies; copy++)
             for (std::size_t i = 0; i < op.terms.size(); i++) {
                 const WeighedCell::Term& t = op.terms[i];
-                if (t.from != node || t.op != EdgeOp::conv || !wanted(i)) continue;
+                if (t.from != node || t.op != EdgeOp::conv || (k > 0 && t.k != k)) continue;
                 const auto& conv = kept.conv_of(copy, i);
                 const kernels::NormMap<T>& map = maps[static_cast<std::size_t>(copy)][i];
                 const Into& dw = into[conv.kernel];
-                const int k = t.k;
-                largest = std::max(largest, k);
+                largest = std::max(largest, t.k);
                 all.push_back({kept.node_of(copy, node),
                                in[conv.kernel].template as<T>(),
                                gradient(copy, t.to),
@@ -288,7 +278,7 @@ struct Backward {
                                da ? da + kept.before(copy) : nullptr,
                                conv.z ? dw.template as<T>() : nullptr,
                                dw.accumulate(),
-                               k,
+                               t.k,
                                conv_weights<S>(in[conv.kernel]).rounded});
             }
         if (all.empty()) return;

@@ -33,11 +33,18 @@ struct ConvTiles {
     int window;                                    // elements of shared memory before the weights
 };
 
+/// How many convolutions a launch has, and in how many groups: a block has the same tile of all of a group. Forward
+/// they read one source, which it then reads once; backwards they add to one gradient.
+struct ConvGroups {
+    unsigned convs = 1, groups = 1;
+};
+
 struct ConvPlan {
     ConvTiles s;
-    dim3 grid;
+    dim3 grid;  // of a group
     unsigned threads;
     std::size_t shared_bytes;
+    unsigned groups;  // as asked for, or forward as many as there are convolutions
 };
 
 /// Of several ways to cut a launch into blocks the one that has a block for each multiprocessor and asks the second
@@ -46,18 +53,19 @@ class LeastMoved {
   public:
     /// Blocks of `columns` channels read windows of sources (a gradient's are dy and z) of `element` bytes each, and
     /// weights of `weight`. What tiles share counts for each; the pictures' own edges do not count.
-    bool better(const ConvTiles& s, bool is_gradient, const dim3& grid, int columns, std::size_t element,
-                std::size_t weight) {
+    bool better(const ConvTiles& s, bool is_gradient, const dim3& grid, int columns, const ConvGroups& launch,
+                std::size_t element, std::size_t weight) {
         const int phases = is_gradient ? s.stride : 1, apart = is_gradient ? 1 : s.stride;
         const int taps = (s.k + phases - 1) / phases;
         auto lines = [&](int size, int tiles) {
             const int own = (size + phases - 1) / phases * std::min(apart, taps);
             return own + static_cast<double>(tiles - 1) * std::max(0, taps - apart);
         };
-        const double source = (is_gradient ? 2.0 : 1.0) * s.n * lines(s.out_h, s.tiles_y) * lines(s.out_w, s.tiles_x),
-                     weights = static_cast<double>(grid.x) * taps * taps * columns;
+        const double source = (is_gradient ? 2.0 * launch.convs : launch.groups) * s.n * lines(s.out_h, s.tiles_y) *
+                              lines(s.out_w, s.tiles_x),
+                     weights = static_cast<double>(launch.convs) * grid.x * taps * taps * columns;
         const double bytes = (source * static_cast<double>(element) + weights * static_cast<double>(weight)) * grid.y;
-        const unsigned blocks = std::min<unsigned>(kBlocks, grid.x * grid.y * grid.z);
+        const unsigned blocks = std::min<unsigned>(kBlocks, grid.x * grid.y * grid.z * launch.groups);
         if (blocks < most_ || (blocks == most_ && bytes >= least_)) return false;
         most_ = blocks, least_ = bytes;
         return true;
@@ -69,9 +77,10 @@ class LeastMoved {
     double least_ = 0;
 };
 
-/// Depends on the shape alone. Forward, `s` is the convolution; with is_gradient it is that too, and dz the source.
+/// Depends on shape and launch alone. Forward, `s` is the convolution; with is_gradient it is that too, and dz the
+/// source.
 template <class T>
-ConvPlan plan_convolution(const ConvShape& shape, bool is_gradient) {
+ConvPlan plan_convolution(const ConvShape& shape, bool is_gradient, const ConvGroups& launch = {}) {
     constexpr int V = kWide<T>;
     const int out_h = shape.out_h(), out_w = shape.out_w(), stride = shape.stride;
     ConvTiles s = {shape.n, shape.h, shape.w, shape.c_in, out_h, out_w, shape.c_out, shape.k, stride,
@@ -106,8 +115,9 @@ ConvPlan plan_convolution(const ConvShape& shape, bool is_gradient) {
         const dim3 grid(static_cast<unsigned>(tiles),
                         static_cast<unsigned>((s.out_c + s.across * V - 1) / (s.across * V)),
                         static_cast<unsigned>(phases * phases));
-        if (least.better(s, is_gradient, grid, s.across * V, sizeof(T), sizeof(T)))
-            best = {s, grid, static_cast<unsigned>((s.across * s.down + 31) / 32 * 32), bytes};
+        for (const unsigned groups : {launch.groups, is_gradient ? launch.groups : launch.convs})
+            if (least.better(s, is_gradient, grid, s.across * V, {launch.convs, groups}, sizeof(T), sizeof(T)))
+                best = {s, grid, static_cast<unsigned>((s.across * s.down + 31) / 32 * 32), bytes, groups};
         return true;
     };
     // Blocks of 256 threads and of half as many; smaller ones where the window is too large for either.

@@ -30,6 +30,7 @@ struct DensePlan {
     dim3 grid;
     unsigned threads;
     std::size_t shared_bytes;
+    unsigned groups;  // as ConvPlan's
 };
 
 /// At most `pixels` of an (n, h, w) lattice: rows as long as leaves the halo of the whole small.
@@ -41,9 +42,9 @@ inline TileSize dense_tile(int n, int h, int w, int pixels) {
     return {rows == h && columns == w ? std::max(1, std::min(n, pixels / (h * w))) : 1, rows, columns};
 }
 
-/// Depends on the shape alone, which is flattened. As plan_convolution.
+/// Depends on the shape, which is flattened, and the launch alone. As plan_convolution.
 template <class P = Tf32>
-DensePlan plan_dense(const ConvShape& shape, bool is_gradient) {
+DensePlan plan_dense(const ConvShape& shape, bool is_gradient, const ConvGroups& launch = {}) {
     using Factor = typename P::Factor;
     const int out_h = shape.out_h(), out_w = shape.out_w(), stride = shape.stride;
     ConvTiles s = {shape.n, shape.h, shape.w, shape.c_in, out_h, out_w, shape.c_out, shape.k, stride,
@@ -73,11 +74,14 @@ DensePlan plan_dense(const ConvShape& shape, bool is_gradient) {
             static_cast<std::size_t>(s.window) + taps * taps * kChunk<Factor> * fragment_pitch(columns);
         const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>((s.out_c + columns - 1) / columns),
                         static_cast<unsigned>(phases * phases));
-        if (!least.better(s, is_gradient, grid, columns, sizeof(Factor), sizeof(Factor))) return;
-        best = {{s, down, of_warp, columns},
-                grid,
-                static_cast<unsigned>(32 * down * across),
-                std::max(factors * sizeof(Factor), static_cast<std::size_t>(2 * down * columns) * sizeof(double))};
+        for (const unsigned groups : {launch.groups, is_gradient ? launch.groups : launch.convs})
+            if (least.better(s, is_gradient, grid, columns, {launch.convs, groups}, sizeof(Factor), sizeof(Factor)))
+                best = {
+                    {s, down, of_warp, columns},
+                    grid,
+                    static_cast<unsigned>(32 * down * across),
+                    std::max(factors * sizeof(Factor), static_cast<std::size_t>(2 * down * columns) * sizeof(double)),
+                    groups};
     };
     for (int columns = s.out_c > 32 ? 64 : s.out_c > 16 ? 32 : 16; columns >= 16; columns /= 2) {
         const int across = columns / 32 > 1 ? 2 : 1;

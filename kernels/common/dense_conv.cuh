@@ -1,7 +1,7 @@
 // The convolutions of conv.h on tensor cores: of floats (tf32) channels in fours, of bf16 in eights, every tensor at a
 // multiple of 16 bytes. What is otherwise is computed as in strict float32.
 #pragma once
-#include "kernels/conv.h"
+#include "kernels/common/weight_gradients.cuh"
 
 namespace nascent::kernels::gpu {
 
@@ -26,12 +26,12 @@ template <class S>
 bool dense_input_gradient(const Stream&, const ConvShape&, const S* x, const Prologue<S>&, ConvWeights<S>, const S* dy,
                           const NormFold<S>&, S* da, bool accumulate);
 template <class S>
-bool dense_weight_gradient(const Stream&, const ConvShape&, const S* x, const Prologue<S>&, const S* dy,
-                           const NormFold<S>&, float* dw, bool accumulate, void* workspace);
+bool dense_weight_gradients(const Stream&, const ConvShape&, const Prologue<S>&, std::span<const WeightGradient<S>>,
+                            void* workspace);
 /// 0 where has_dense() is false.
 template <class S>
 std::size_t dense_forward_workspace(const Stream&, const ConvShape&);
 template <class S>
-std::size_t dense_backward_workspace(const Stream&, const ConvShape&);
+std::size_t dense_backward_workspace(const Stream&, const ConvShape&, std::size_t count);
 
 }  // namespace nascent::kernels::gpu

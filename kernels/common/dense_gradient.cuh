@@ -4,11 +4,14 @@
 #include <algorithm>
 
 #include "kernels/common/dense.cuh"
+#include "kernels/common/weight_gradients.cuh"
 
 namespace nascent::kernels::gpu {
 
 inline constexpr int kDenseRole = 16;     // channels in and out of a warp
 inline constexpr int kDenseBlocks = 132;  // the multiprocessors of an H200
+/// How many a launch of `count` gradients wants at least.
+inline int dense_gradient_blocks(int count) { return std::min(kDenseBlocks, kDenseBlocks / 2 * count); }
 
 /// Input (n, h, w, c_in), dz (n, out_h, out_w, c_out). Tiles are of dz; their rows are multiples of P::kDepth long.
 struct DenseGradientTiles {
@@ -26,9 +29,9 @@ struct DenseGradientPlan {
     std::size_t shared_bytes;
 };
 
-/// With so many times 16 channels in and out to a block.
+/// With so many times 16 channels in and out to a block, of `count` such convolutions in a launch.
 template <class P>
-DenseGradientPlan plan_dense_gradient(const ConvShape& shape, int inputs, int outputs) {
+DenseGradientPlan plan_dense_gradient(const ConvShape& shape, int inputs, int outputs, int count) {
     using Factor = typename P::Factor;
     auto parts = [](int size, int each) { return (size + each - 1) / each; };
     const int out_h = shape.out_h(), out_w = shape.out_w(), k = shape.k, step = k == 1 ? 1 : shape.stride;
@@ -45,11 +48,12 @@ DenseGradientPlan plan_dense_gradient(const ConvShape& shape, int inputs, int ou
     if (tiles > 0x7fffffffu) throw simt::Error(std::to_string(tiles) + " tiles for one launch, at most 2^31 - 1");
     s.tiles = static_cast<int>(tiles);
     const int across = parts(s.c_in, inputs * kDenseRole), down = parts(s.c_out, outputs * kDenseRole);
-    // Partial sums take an eighth of what is read, but there are blocks for half the multiprocessors and at most two
-    // for each.
+    // Partial sums take an eighth of what is read, but there are blocks for half the multiprocessors, for all of them
+    // where there are others beside them, and at most two for each.
     const double read = static_cast<double>(shape.n) *
                         (static_cast<double>(shape.h) * shape.w * s.c_in + 2.0 * out_h * out_w * s.c_out);
-    const int least = parts(kDenseBlocks / 2, across * down), most = parts(2 * kDenseBlocks, across * down);
+    const int least = parts(dense_gradient_blocks(count), across * down * count),
+              most = parts(2 * kDenseBlocks, across * down * count);
     const int chunks =
         std::min(s.tiles, static_cast<int>(std::clamp<double>(read / (8.0 * k * k * s.c_in * s.c_out), least, most)));
     s.tiles_per_chunk = parts(s.tiles, chunks);
@@ -68,10 +72,10 @@ DenseGradientPlan plan_dense_gradient(const ConvShape& shape, int inputs, int ou
             std::max(factors * sizeof(Factor), others * sizeof(float))};
 }
 
-/// Depends on the shape alone, which is flattened: of those with blocks for half the multiprocessors the one that reads
-/// and writes least, or else the one with the most blocks.
+/// Depends on the shape, which is flattened, and the count alone: of those with blocks enough (see above) the one that
+/// reads and writes least, or else the one with the most blocks.
 template <class P = Tf32>
-DenseGradientPlan plan_dense_gradient(const ConvShape& shape) {
+DenseGradientPlan plan_dense_gradient(const ConvShape& shape, int count = 1) {
     const double x = static_cast<double>(shape.n) * shape.h * shape.w * shape.c_in,
                  dz = 2.0 * static_cast<double>(shape.pixels()) * shape.c_out,
                  w = static_cast<double>(shape.k * shape.k) * shape.c_in * shape.c_out;
@@ -83,8 +87,9 @@ DenseGradientPlan plan_dense_gradient(const ConvShape& shape) {
         for (int outputs = 4; outputs > 0; outputs /= 2) {
             if (!fits(inputs, shape.c_in) || !fits(outputs, shape.c_out) || inputs * outputs > P::kGradientWarps)
                 continue;
-            const DenseGradientPlan plan = plan_dense_gradient<P>(shape, inputs, outputs);
-            const unsigned blocks = std::min<unsigned>(kDenseBlocks / 2, plan.grid.x * plan.grid.y * plan.grid.z);
+            const DenseGradientPlan plan = plan_dense_gradient<P>(shape, inputs, outputs, count);
+            const unsigned blocks = std::min(static_cast<unsigned>(dense_gradient_blocks(count)),
+                                             plan.grid.x * plan.grid.y * plan.grid.z * static_cast<unsigned>(count));
             const double moved = x * plan.grid.z + dz * plan.grid.y + 2 * w * plan.grid.x;
             if (blocks < most || (blocks == most && moved >= least)) continue;
             best = plan, least = moved, most = blocks;
@@ -92,19 +97,23 @@ DenseGradientPlan plan_dense_gradient(const ConvShape& shape) {
     return best;
 }
 
-/// partials (chunks, K, K, c_in, c_out) = the products of the chunk's pixels. Where rows are no such multiples the
-/// pixels behind their ends are zeros in dz: an infinite input there makes not-a-number.
-template <class P, int K, class Input, class Gradient>
+/// partials (items, chunks, K, K, c_in, c_out) = the products of the chunk's pixels. Where rows are no such multiples
+/// the pixels behind their ends are zeros in dz: an infinite input there makes not-a-number.
+template <class P, int K, class Input, class Gradient, std::size_t N>
 __global__ void __launch_bounds__(32 * P::kGradientWarps, 1)
-    dense_gradient_kernel(DenseGradientTiles s, Input input, Gradient gradient, float* partials) {
+    dense_gradient_kernel(DenseGradientTiles s, const GradientItems<Input, Gradient, N> __grid_constant__ items,
+                          float* partials) {
     SIMT_DYNAMIC_SHARED(double, memory);
     using Factor = typename P::Factor;
     constexpr int V = kWide<Factor>, kTaps = K * K;
     constexpr unsigned kUnderWay = 8 * sizeof(Factor);  // bytes of a thread: registers are few
     Factor* const window = reinterpret_cast<Factor*>(memory);
     Factor* const dz = window + s.window;
+    const unsigned item = items.block_item();
+    const Input& input = items.of[item].input;
+    const Gradient& gradient = items.of[item].gradient;
     const int c_in = static_cast<int>(blockIdx.y) * s.inputs * kDenseRole,
-              c_out = static_cast<int>(blockIdx.z) * s.outputs * kDenseRole;
+              c_out = static_cast<int>(blockIdx.z - item * items.parts) * s.outputs * kDenseRole;
     const int pitch = s.inputs * kDenseRole + 8, dz_pitch = s.outputs * kDenseRole + 8;
     // Pixels of the window are `step` source pixels apart, those of dz `stride` window pixels.
     const int step = K == 1 ? s.stride : 1, stride = K == 1 ? 1 : s.stride;
@@ -126,8 +135,8 @@ __global__ void __launch_bounds__(32 * P::kGradientWarps, 1)
                                   s.outputs * kDenseRole / V, dz_pitch, dz);
         __syncthreads();
         const int height = min(s.tile_h, s.out_h - y), runs = (min(s.tile_w, s.out_w - x) + P::kDepth - 1) / P::kDepth;
-        const int items = min(s.images, s.n - n) * height * runs;
-        for (int i = group; i < items; i += s.groups) {
+        const int pieces = min(s.images, s.n - n) * height * runs;
+        for (int i = group; i < pieces; i += s.groups) {
             const int line = i / runs, column = (i - line * runs) * P::kDepth, image = line / height,
                       row = line - image * height;
             const Factor* right = dz + ((image * s.tile_h + row) * s.tile_w + column) * dz_pitch + out;
@@ -166,7 +175,7 @@ __global__ void __launch_bounds__(32 * P::kGradientWarps, 1)
             }
     }
     if (group > 0) return;
-    float* const to = partials + static_cast<std::size_t>(blockIdx.x) * kTaps * s.c_in * s.c_out;
+    float* const to = partials + (static_cast<std::size_t>(item) * gridDim.x + blockIdx.x) * kTaps * s.c_in * s.c_out;
     const int row = c_in + in + own_row_of_16();
 #pragma unroll
     for (int tap = 0; tap < kTaps; tap++)
@@ -179,13 +188,22 @@ __global__ void __launch_bounds__(32 * P::kGradientWarps, 1)
         }
 }
 
+/// Of the first `count` items.
+template <class P, int K, class Input, class Gradient, std::size_t N>
+void launch_dense_gradients(simt::stream_t stream, const DenseGradientPlan& plan,
+                            const GradientItems<Input, Gradient, N>& items, unsigned count, float* partials,
+                            simt::Place where = simt::Place::current()) {
+    const auto kernel = dense_gradient_kernel<P, K, Input, Gradient, N>;
+    if (plan.shared_bytes > kSharedBytes) simt::allow_shared(kernel, plan.shared_bytes);
+    dim3 grid = plan.grid;
+    grid.z *= count;
+    simt::launch(kernel, {grid, plan.threads, plan.shared_bytes, stream, where}, plan.s, items, partials);
+}
 template <class P, int K, class Input, class Gradient>
 void launch_dense_gradient(simt::stream_t stream, const DenseGradientPlan& plan, const Input& input,
                            const Gradient& gradient, float* partials, simt::Place where = simt::Place::current()) {
-    const auto kernel = dense_gradient_kernel<P, K, Input, Gradient>;
-    if (plan.shared_bytes > kSharedBytes) simt::allow_shared(kernel, plan.shared_bytes);
-    simt::launch(kernel, {plan.grid, plan.threads, plan.shared_bytes, stream, where}, plan.s, input, gradient,
-                 partials);
+    launch_dense_gradients<P, K>(stream, plan, GradientItems<Input, Gradient, 1>{{{input, gradient}}, plan.grid.z}, 1,
+                                 partials, where);
 }
 
 }  // namespace nascent::kernels::gpu

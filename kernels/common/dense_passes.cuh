@@ -49,23 +49,29 @@ bool dense_input_gradient(const Stream& stream, const ConvShape& shape, const S*
 }
 
 template <class S>
-bool dense_weight_gradient(const Stream& stream, const ConvShape& shape, const S* x, const Prologue<S>& prologue,
-                           const S* dy, const NormFold<S>& fold, float* dw, bool accumulate, void* workspace) {
-    if (!has_dense<S>(stream, shape.c_in, shape.c_out) || !wide_gradient(shape, dy, fold) ||
-        !wide_input(shape, x, prologue))
-        return false;
+bool dense_weight_gradients(const Stream& stream, const ConvShape& shape, const Prologue<S>& prologue,
+                            std::span<const WeightGradient<S>> list, void* workspace) {
+    bool can = has_dense<S>(stream, shape.c_in, shape.c_out);
+    for (const WeightGradient<S>& g : list)
+        can = can && wide_gradient(shape, g.dy, g.fold) && wide_input(shape, g.x, prologue);
+    if (!can) return false;
     using P = typename Dense<S>::Products;
+    using Input = typename Dense<S>::Input;
+    using Gradient = typename Dense<S>::Gradient;
     const ConvShape s = flattened(shape);
-    const DenseGradientPlan plan = plan_dense_gradient<P>(s);
-    float* partials = static_cast<float*>(workspace);
-    const typename Dense<S>::Input input{x, s.h, s.w, s.c_in, prologue};
-    const typename Dense<S>::Gradient gradient{dy, s.out_h(), s.out_w(), s.c_out, fold};
-    if (s.k == 1)
-        launch_dense_gradient<P, 1>(handle(stream), plan, input, gradient, partials);
-    else
-        launch_dense_gradient<P, 3>(handle(stream), plan, input, gradient, partials);
-    add_partials(handle(stream), partials, plan.grid.x, static_cast<std::size_t>(s.k * s.k) * s.c_in * s.c_out, dw,
-                 accumulate);
+    const DenseGradientPlan plan = plan_dense_gradient<P>(s, gradients_of_launch(list.size()));
+    auto make = [&](const WeightGradient<S>& g) {
+        return GradientItem<Input, Gradient>{{g.x, s.h, s.w, s.c_in, prologue},
+                                             {g.dy, s.out_h(), s.out_w(), s.c_out, g.fold}};
+    };
+    launch_gradients<Input, Gradient>(
+        handle(stream), plan.grid, s, list, static_cast<float*>(workspace), make,
+        [&](const auto& items, unsigned count, float* partials) {
+            if (s.k == 1)
+                launch_dense_gradients<P, 1>(handle(stream), plan, items, count, partials);
+            else
+                launch_dense_gradients<P, 3>(handle(stream), plan, items, count, partials);
+        });
     return true;
 }
 
@@ -75,9 +81,9 @@ std::size_t dense_forward_workspace(const Stream& stream, const ConvShape& s) {
     return summed_workspace(plan_dense<typename Dense<S>::Products>(flattened(s), false).grid.x, s.c_out);
 }
 template <class S>
-std::size_t dense_backward_workspace(const Stream& stream, const ConvShape& s) {
+std::size_t dense_backward_workspace(const Stream& stream, const ConvShape& s, std::size_t count) {
     if (!has_dense<S>(stream, s.c_in, s.c_out)) return 0;
-    return std::size_t{plan_dense_gradient<typename Dense<S>::Products>(flattened(s)).grid.x} *
+    return count * plan_dense_gradient<typename Dense<S>::Products>(flattened(s), gradients_of_launch(count)).grid.x *
            static_cast<std::size_t>(s.k * s.k) * s.c_in * s.c_out * sizeof(float);
 }
 
@@ -86,9 +92,9 @@ std::size_t dense_backward_workspace(const Stream& stream, const ConvShape& s) {
                                 double*, void*);                                                                      \
     template bool dense_input_gradient(const Stream&, const ConvShape&, const S*, const Prologue<S>&, ConvWeights<S>, \
                                        const S*, const NormFold<S>&, S*, bool);                                       \
-    template bool dense_weight_gradient(const Stream&, const ConvShape&, const S*, const Prologue<S>&, const S*,      \
-                                        const NormFold<S>&, float*, bool, void*);                                     \
+    template bool dense_weight_gradients(const Stream&, const ConvShape&, const Prologue<S>&,                         \
+                                         std::span<const WeightGradient<S>>, void*);                                  \
     template std::size_t dense_forward_workspace<S>(const Stream&, const ConvShape&);                                 \
-    template std::size_t dense_backward_workspace<S>(const Stream&, const ConvShape&);
+    template std::size_t dense_backward_workspace<S>(const Stream&, const ConvShape&, std::size_t);
 
 }  // namespace nascent::kernels::gpu

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "kernels/common/convolve.cuh"
+#include "kernels/common/weight_gradients.cuh"
 
 namespace nascent::kernels::gpu {
 
@@ -26,9 +27,9 @@ struct GradientPlan {
     std::size_t shared_bytes;
 };
 
-/// Depends on the shape alone.
+/// Depends on the shape and on how many such convolutions a launch has.
 template <class T>
-GradientPlan plan_gradient(const ConvShape& shape) {
+GradientPlan plan_gradient(const ConvShape& shape, int count = 1) {
     constexpr int V = kWide<T>;
     constexpr int kWanted = 264;  // blocks: two for each multiprocessor of an H200
     const int out_h = shape.out_h(), out_w = shape.out_w(), k = shape.k, step = k == 1 ? 1 : shape.stride;
@@ -61,22 +62,27 @@ GradientPlan plan_gradient(const ConvShape& shape) {
     if (tiles > 0x7fffffffu) throw simt::Error(std::to_string(tiles) + " tiles for one launch, at most 2^31 - 1");
     s.tiles = static_cast<int>(tiles);
     const int across = parts(s.c_in, s.inputs * V), down = parts(s.c_out, s.outputs * V);
-    s.tiles_per_chunk = parts(s.tiles, std::max(1, kWanted / (across * down)));
+    s.tiles_per_chunk = parts(s.tiles, std::max(1, kWanted / (across * down * count)));
     return {s,
             dim3(static_cast<unsigned>(parts(s.tiles, s.tiles_per_chunk)), static_cast<unsigned>(across),
                  static_cast<unsigned>(down)),
             static_cast<unsigned>((field * s.groups + 31) / 32 * 32), bytes};
 }
 
-/// partials (chunks, K, K, c_in, c_out) = the products of the chunk's pixels.
-template <int K, class T, class Input, class Gradient>
+/// partials (items, chunks, K, K, c_in, c_out) = the products of the chunk's pixels.
+template <int K, class T, class Input, class Gradient, std::size_t N>
 __global__ void __launch_bounds__(kGradientThreads, 2)
-    weight_gradient_kernel(GradientTiles s, Input input, Gradient gradient, bool is_wide, T* partials) {
+    weight_gradient_kernel(GradientTiles s, const GradientItems<Input, Gradient, N> __grid_constant__ items,
+                           bool is_wide, T* partials) {
     SIMT_DYNAMIC_SHARED(double, memory);
     constexpr int V = kWide<T>;
     T* const window = reinterpret_cast<T*>(memory);
     T* const dz = window + s.window;
-    const int c_in = static_cast<int>(blockIdx.y) * s.inputs * V, c_out = static_cast<int>(blockIdx.z) * s.outputs * V;
+    const unsigned item = items.block_item();
+    const Input& input = items.of[item].input;
+    const Gradient& gradient = items.of[item].gradient;
+    const int c_in = static_cast<int>(blockIdx.y) * s.inputs * V,
+              c_out = static_cast<int>(blockIdx.z - item * items.parts) * s.outputs * V;
     const int in_groups = min(s.inputs, (s.c_in - c_in + V - 1) / V),
               out_groups = min(s.outputs, (s.c_out - c_out + V - 1) / V);
     // Pixels of the window are `step` source pixels apart, those of dz `stride` window pixels.
@@ -139,7 +145,7 @@ __global__ void __launch_bounds__(kGradientThreads, 2)
                 }
     }
     if (group > 0) return;
-    T* const to = partials + static_cast<std::size_t>(blockIdx.x) * K * K * s.c_in * s.c_out;
+    T* const to = partials + (static_cast<std::size_t>(item) * gridDim.x + blockIdx.x) * K * K * s.c_in * s.c_out;
     const int out = c_out + at.x * V;
 #pragma unroll
     for (int kx = 0; kx < K; kx++)
@@ -150,6 +156,24 @@ __global__ void __launch_bounds__(kGradientThreads, 2)
                 store_channels(to + (static_cast<std::size_t>(ky * K + kx) * s.c_in + in) * s.c_out + out, sum[kx][c],
                                s.c_out - out, is_wide);
         }
+}
+
+/// Of the first `count` items.
+template <int K, class T, class Input, class Gradient, std::size_t N>
+void launch_weight_gradients(simt::stream_t stream, const GradientPlan& plan,
+                             const GradientItems<Input, Gradient, N>& items, unsigned count, bool is_wide, T* partials,
+                             simt::Place where = simt::Place::current()) {
+    dim3 grid = plan.grid;
+    grid.z *= count;
+    simt::launch(weight_gradient_kernel<K, T, Input, Gradient, N>,
+                 {grid, plan.threads, plan.shared_bytes, stream, where}, plan.s, items, is_wide, partials);
+}
+template <int K, class T, class Input, class Gradient>
+void launch_weight_gradient(simt::stream_t stream, const GradientPlan& plan, const Input& input,
+                            const Gradient& gradient, bool is_wide, T* partials,
+                            simt::Place where = simt::Place::current()) {
+    launch_weight_gradients<K, T>(stream, plan, GradientItems<Input, Gradient, 1>{{{input, gradient}}, plan.grid.z}, 1,
+                                  is_wide, partials, where);
 }
 
 }  // namespace nascent::kernels::gpu

@@ -66,10 +66,9 @@ void point_link_backward(const Stream& stream, const LinkShape& shape, const Nor
     with_width<T>(wide_dz && wide_normed(shape.c_in, input), [&](auto n) {
         using Input = NormedSource<T, (n > 1)>;
         using Gradient = LinkSource<T, (n > 1)>;
-        simt::launch(
-            weight_gradient_kernel<1, T, Input, Gradient>, {plan.grid, plan.threads, plan.shared_bytes, handle}, plan.s,
-            Input{input, shape.h, shape.w, shape.c_in}, Gradient{gradient, fold, shape.h, shape.w, shape.c_out},
-            wide<T>(shape.c_out, {partials}), partials);
+        launch_weight_gradient<1, T>(handle, plan, Input{input, shape.h, shape.w, shape.c_in},
+                                     Gradient{gradient, fold, shape.h, shape.w, shape.c_out},
+                                     wide<T>(shape.c_out, {partials}), partials);
     });
     add_partials(handle, partials, plan.grid.x, static_cast<std::size_t>(shape.c_in) * shape.c_out, dw, accumulate_dw);
 }

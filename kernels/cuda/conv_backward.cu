@@ -1,3 +1,5 @@
+#include <array>
+
 #include "kernels/common/conv_gradient.cuh"
 #include "kernels/common/dense_conv.cuh"
 #include "kernels/common/partials.cuh"
@@ -5,6 +7,12 @@
 #include "kernels/conv.h"
 
 namespace nascent::kernels::gpu {
+namespace {
+template <class S>
+bool wide_dz(const ConvShape& s, const S* dy, const NormFold<S>& fold) {
+    return wide<S, kGroup<S>>(s.c_out, {dy, fold.z}) && wide_vectors({fold.scale, fold.slope, fold.shift});
+}
+}  // namespace
 
 template <class S>
 void conv_backward(const Stream& stream, const ConvShape& shape, const S* x, Prologue<S> prologue,
@@ -16,16 +24,12 @@ void conv_backward(const Stream& stream, const ConvShape& shape, const S* x, Pro
     const int h = shape.h, w_in = shape.w, c_in = shape.c_in, c_out = shape.c_out;
     const int out_h = shape.out_h(), out_w = shape.out_w();
     const bool wide_in = wide<S, kGroup<S>>(c_in, {x}) && wide_vectors({prologue.scale, prologue.shift});
-    const bool wide_dz = wide<S, kGroup<S>>(c_out, {dy, fold.z}) && wide_vectors({fold.scale, fold.slope, fold.shift});
-    if constexpr (std::is_same_v<T, float>) {
+    if constexpr (std::is_same_v<T, float>)
         if (da && dense_input_gradient<S>(stream, shape, x, prologue, weights, dy, fold, da, accumulate_da))
             da = nullptr;
-        if (dw && dense_weight_gradient<S>(stream, shape, x, prologue, dy, fold, dw, accumulate_dw, workspace))
-            dw = nullptr;
-    }
     if (da) {
         const ConvPlan plan = plan_convolution<T>(shape, true);
-        with_width<T>(wide_dz, [&](auto n) {
+        with_width<T>(wide_dz(shape, dy, fold), [&](auto n) {
             using Source = FoldSource<S, (n > 1)>;
             simt::launch(
                 convolve_kernel<true, T, Source, StoreGradient<S>>,
@@ -36,43 +40,66 @@ void conv_backward(const Stream& stream, const ConvShape& shape, const S* x, Pro
                 nullptr);
         });
     }
-    if (!dw) return;
-    const GradientPlan plan = plan_gradient<T>(shape);
-    T* partials = static_cast<T*>(workspace);
-    with_width<T>(wide_in && wide_dz, [&](auto n) {
-        auto launch = [&](auto k) {
-            using Input = PrologueSource<S, (n > 1)>;
-            using Gradient = FoldSource<S, (n > 1)>;
-            simt::launch(weight_gradient_kernel<k, T, Input, Gradient>,
-                         {plan.grid, plan.threads, plan.shared_bytes, handle}, plan.s,
-                         Input{x, h, w_in, c_in, prologue}, Gradient{dy, out_h, out_w, c_out, fold},
-                         wide<T>(c_out, {partials}), partials);
-        };
-        if (shape.k == 1)
-            launch(std::integral_constant<int, 1>{});
-        else
-            launch(std::integral_constant<int, 3>{});
-    });
-    const std::size_t count = static_cast<std::size_t>(shape.k * shape.k) * c_in * c_out;
-    add_partials(handle, partials, plan.grid.x, count, dw, accumulate_dw);
+    if (dw)
+        weight_gradients<S>(stream, shape, prologue, std::array{WeightGradient<S>{x, dy, fold, dw, accumulate_dw}},
+                            workspace);
 }
 
-std::size_t conv_backward_workspace(const Stream& stream, const ConvShape& shape, std::size_t element) {
+template <class S>
+void weight_gradients(const Stream& stream, const ConvShape& shape, const Prologue<S>& prologue,
+                      std::span<const WeightGradient<S>> list, void* workspace) {
+    using T = Compute<S>;
+    if (list.empty()) return;
+    if constexpr (std::is_same_v<T, float>)
+        if (dense_weight_gradients<S>(stream, shape, prologue, list, workspace)) return;
+    T* const partials = static_cast<T*>(workspace);
+    bool is_wide = wide_vectors({prologue.scale, prologue.shift});
+    for (const WeightGradient<S>& g : list)
+        is_wide = is_wide && wide<S, kGroup<S>>(shape.c_in, {g.x}) && wide_dz(shape, g.dy, g.fold);
+    const bool wide_partials = wide<T>(shape.c_out, {partials});
+    const GradientPlan plan = plan_gradient<T>(shape, gradients_of_launch(list.size()));
+    const auto handle = static_cast<simt::stream_t>(stream.handle);
+    with_width<T>(is_wide, [&](auto n) {
+        using Input = PrologueSource<S, (n > 1)>;
+        using Gradient = FoldSource<S, (n > 1)>;
+        auto make = [&](const WeightGradient<S>& g) {
+            return GradientItem<Input, Gradient>{{g.x, shape.h, shape.w, shape.c_in, prologue},
+                                                 {g.dy, shape.out_h(), shape.out_w(), shape.c_out, g.fold}};
+        };
+        launch_gradients<Input, Gradient>(
+            handle, plan.grid, shape, list, partials, make, [&](const auto& items, unsigned count, T* to) {
+                if (shape.k == 1)
+                    launch_weight_gradients<1, T>(handle, plan, items, count, wide_partials, to);
+                else
+                    launch_weight_gradients<3, T>(handle, plan, items, count, wide_partials, to);
+            });
+    });
+}
+
+std::size_t weight_gradients_workspace(const Stream& stream, const ConvShape& shape, std::size_t element,
+                                       std::size_t count) {
     return of_element(element, [&](auto zero) {
         using S = decltype(zero);
-        const std::size_t strict = std::size_t{plan_gradient<Compute<S>>(shape).grid.x} *
-                                   static_cast<std::size_t>(shape.k * shape.k) * shape.c_in * shape.c_out *
-                                   sizeof(Compute<S>);
-        if constexpr (std::is_same_v<S, double>)
-            return strict;
-        else
-            return std::max(strict, dense_backward_workspace<S>(stream, shape));
+        std::size_t most = 0;
+        for (std::size_t some = 1; some <= count; some++) {  // of those whose gradient is wanted
+            most = std::max(most, some * plan_gradient<Compute<S>>(shape, gradients_of_launch(some)).grid.x *
+                                      static_cast<std::size_t>(shape.k * shape.k) * shape.c_in * shape.c_out *
+                                      sizeof(Compute<S>));
+            if constexpr (!std::is_same_v<S, double>)
+                most = std::max(most, dense_backward_workspace<S>(stream, shape, some));
+        }
+        return most;
     });
+}
+std::size_t conv_backward_workspace(const Stream& stream, const ConvShape& shape, std::size_t element) {
+    return weight_gradients_workspace(stream, shape, element, 1);
 }
 
 #define NASCENT_CONV(S)                                                                                           \
     template void conv_backward(const Stream&, const ConvShape&, const S*, Prologue<S>, ConvWeights<S>, const S*, \
-                                NormFold<S>, S*, bool, Compute<S>*, bool, void*);
+                                NormFold<S>, S*, bool, Compute<S>*, bool, void*);                                 \
+    template void weight_gradients(const Stream&, const ConvShape&, const Prologue<S>&,                           \
+                                   std::span<const WeightGradient<S>>, void*);
 NASCENT_CONV(float)
 NASCENT_CONV(double)
 NASCENT_CONV(BFloat16)

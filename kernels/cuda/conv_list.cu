@@ -1,4 +1,5 @@
-// Convolutions of one shape in one launch, whose last blocks finish their batch-norms.
+// Convolutions of one shape in one launch, whose last blocks finish their batch-norms. A block has a tile of all that
+// read one source, or that add to one gradient, one after the other.
 #include <vector>
 
 #include "kernels/common/bf16.cuh"
@@ -7,11 +8,6 @@
 #include "kernels/conv_list.h"
 
 namespace nascent::kernels::gpu {
-
-template <class S>  // conv_backward.cu
-void conv_backward(const Stream&, const ConvShape&, const S*, Prologue<S>, ConvWeights<S>, const S*, NormFold<S>, S*,
-                   bool, Compute<S>*, bool, void*);
-std::size_t conv_backward_workspace(const Stream&, const ConvShape&, std::size_t element);
 
 namespace {
 
@@ -24,10 +20,22 @@ struct ConvItem {
     Sink sink;
     double* partials;
 };
+/// Group g is items [first[g], first[g + 1]).
 template <class Weights, class Source, class Sink>
 struct ConvItems {
-    ConvItem<Weights, Source, Sink> of[kConvs];
+    using Item = ConvItem<Weights, Source, Sink>;
+    Item of[kConvs];
+    std::uint8_t first[kConvs + 1];
 };
+/// f(i) for each item of a group. All threads of the block call it; what they read of shared memory has been read.
+template <class Items, class F>
+__device__ void for_group(const Items& items, unsigned group, F&& f) {
+#pragma unroll 1
+    for (unsigned first = items.first[group], i = first; i < items.first[group + 1]; i++) {
+        if (i > first) __syncthreads();
+        f(i);
+    }
+}
 
 /// The norms of a launch's convolutions. Those that move one pair of running statistics are a chain: the last block of
 /// all of them finishes them in turn. Items without partials have none.
@@ -62,24 +70,29 @@ __device__ void end_item(const ListEnd<T>& e, const Items& items, unsigned i, in
     }
 }
 
-/// As convolve_summed_kernel; an item has the blocks of one z.
+/// As convolve_summed_kernel; a group has the blocks of one z.
 template <class T, class Source, class Sink>
 __global__ void __launch_bounds__(kConvThreads, 2)
     forward_all_kernel(ConvTiles s, const ConvItems<const T*, Source, Sink> __grid_constant__ items, bool is_wide,
                        const ListEnd<T> __grid_constant__ end) {
     SIMT_DYNAMIC_SHARED(double, memory);
-    const ConvItem<const T*, Source, Sink>& item = items.of[blockIdx.z];
-    convolve<false>(s, item.source, item.w, is_wide, item.sink, item.partials, 0, memory);
-    if (item.partials) end_item(end, items, blockIdx.z, s.out_c, s.across * kWide<T>, memory);
+    for_group(items, blockIdx.z, [&](unsigned i) {
+        const auto& item = items.of[i];
+        convolve<false>(s, item.source, item.w, is_wide, item.sink, item.partials, 0, memory);
+        if (item.partials) end_item(end, items, i, s.out_c, s.across * kWide<T>, memory);
+    });
 }
-/// As convolve_kernel backwards; the blocks of an item and phase follow each other in z.
+/// As convolve_kernel backwards; the blocks of a group and phase follow each other in z. What a group adds to one
+/// gradient a thread adds to the same elements, so that nothing is between two of its items but shared memory.
 template <class T, class Source, class Sink>
 __global__ void __launch_bounds__(kConvThreads, 2)
     gradient_all_kernel(ConvTiles s, const ConvItems<const T*, Source, Sink> __grid_constant__ items, bool is_wide) {
     SIMT_DYNAMIC_SHARED(double, memory);
     const int phases = s.stride * s.stride, z = static_cast<int>(blockIdx.z);
-    const ConvItem<const T*, Source, Sink>& item = items.of[z / phases];
-    convolve<true>(s, item.source, item.w, is_wide, item.sink, item.partials, z % phases, memory);
+    for_group(items, static_cast<unsigned>(z / phases), [&](unsigned i) {
+        const auto& item = items.of[i];
+        convolve<true>(s, item.source, item.w, is_wide, item.sink, item.partials, z % phases, memory);
+    });
 }
 
 /// As dense_summed_kernel and dense_kernel.
@@ -88,25 +101,31 @@ __global__ void __launch_bounds__(kDenseThreads, 2)
     dense_forward_all_kernel(DenseTiles d, const ConvItems<DenseWeights, Source, Sink> __grid_constant__ items,
                              const ListEnd<float> __grid_constant__ end) {
     SIMT_DYNAMIC_SHARED(double, memory);
-    const ConvItem<DenseWeights, Source, Sink>& item = items.of[blockIdx.z];
-    convolve_dense<P, OfWarp, false>(d, item.source, item.w, item.sink, item.partials, 0, memory);
-    if (item.partials) end_item(end, items, blockIdx.z, d.s.out_c, d.columns, memory);
+    constexpr unsigned kUnderWay = std::is_same_v<P, Bf16> && OfWarp > 2 ? 48 : 64;  // as registers allow
+    for_group(items, blockIdx.z, [&](unsigned i) {
+        const auto& item = items.of[i];
+        convolve_dense<P, OfWarp, false, kUnderWay>(d, item.source, item.w, item.sink, item.partials, 0, memory);
+        if (item.partials) end_item(end, items, i, d.s.out_c, d.columns, memory);
+    });
 }
 template <class P, int OfWarp, class Source, class Sink>
 __global__ void __launch_bounds__(kDenseThreads, 2)
     dense_gradient_all_kernel(DenseTiles d, const ConvItems<DenseWeights, Source, Sink> __grid_constant__ items) {
     SIMT_DYNAMIC_SHARED(double, memory);
     const int phases = d.s.stride * d.s.stride, z = static_cast<int>(blockIdx.z);
-    const ConvItem<DenseWeights, Source, Sink>& item = items.of[z / phases];
     constexpr unsigned kUnderWay = std::is_same_v<P, Bf16> ? 32 : 64;  // as registers allow
-    convolve_dense<P, OfWarp, true, kUnderWay>(d, item.source, item.w, item.sink, item.partials, z % phases, memory);
+    for_group(items, static_cast<unsigned>(z / phases), [&](unsigned i) {
+        const auto& item = items.of[i];
+        convolve_dense<P, OfWarp, true, kUnderWay>(d, item.source, item.w, item.sink, item.partials, z % phases,
+                                                   memory);
+    });
 }
 /// With an end: forward.
 template <class P, class Source, class Sink, class... End>
 void launch_dense_all(const Stream& stream, const DensePlan& plan, const ConvItems<DenseWeights, Source, Sink>& items,
-                      unsigned count, const End&... end) {
+                      unsigned groups, const End&... end) {
     dim3 grid = plan.grid;
-    grid.z *= count;
+    grid.z *= groups;
     constexpr bool kForward = sizeof...(End) > 0;
     const std::size_t bytes =
         kForward ? summed_bytes(plan.shared_bytes, plan.threads, plan.d.columns) : plan.shared_bytes;
@@ -127,14 +146,36 @@ void launch_dense_all(const Stream& stream, const DensePlan& plan, const ConvIte
         launch(std::integral_constant<int, 4>{});
 }
 
-/// f(items of a launch) for runs of the list; `make` makes an item.
-template <class Items, class Item, class Make, class F>
-void for_runs(std::span<const Item> list, Make&& make, F&& f) {
+template <class S>
+bool one_group(const NormedConv<S>& a, const NormedConv<S>& b) {
+    return a.x == b.x;
+}
+template <class S>
+bool one_group(const NormedConvBackward<S>& a, const NormedConvBackward<S>& b) {
+    return a.da == b.da;
+}
+/// Of the list's first launch.
+template <class Conv>
+ConvGroups groups_of(std::span<const Conv> list) {
+    ConvGroups all{static_cast<unsigned>(std::min(list.size(), kConvs)), 1};
+    for (std::size_t i = 1; i < all.convs; i++) all.groups += !one_group(list[i - 1], list[i]);
+    return all;
+}
+
+/// f(items of a launch, how many, how many groups) for runs of the list; `make` makes an item. apart: each is a group.
+template <class Items, class Conv, class Make, class F>
+void for_runs(std::span<const Conv> list, bool apart, Make&& make, F&& f) {
     while (!list.empty()) {
         const std::size_t count = std::min(list.size(), kConvs);
         Items items = {};
-        for (std::size_t i = 0; i < count; i++) items.of[i] = make(list[i]);
-        f(items, static_cast<unsigned>(count));
+        unsigned groups = 0;
+        for (std::size_t i = 0; i < count; i++) {
+            if (i == 0 || apart || !one_group(list[i - 1], list[i]))
+                items.first[groups++] = static_cast<std::uint8_t>(i);
+            items.of[i] = make(list[i]);
+        }
+        items.first[groups] = static_cast<std::uint8_t>(count);
+        f(items, static_cast<unsigned>(count), groups);
         list = list.subspan(count);
     }
 }
@@ -190,43 +231,42 @@ Weights weights_of(const Conv& c) {
         return c.w;
 }
 
-/// launch(items, count, end) for runs of the list. `s`: shapes as the launch has them, with blocks of `grid` for each.
-template <class S, class Weights, class Source, class Launch>
-void forward_all(const ConvShape& shape, const ConvTiles& s, const dim3& grid, bool wide_z, double eps, double momentum,
+/// launch(items, groups, end) for runs of the list. `s`: shapes as the launch has them.
+template <class S, class Weights, class Source, class Plan, class Launch>
+void forward_all(const ConvShape& shape, const ConvTiles& s, const Plan& plan, bool wide_z, double eps, double momentum,
                  std::span<const NormedConv<S>> convs, void* workspace, Launch&& launch) {
-    using Item = ConvItem<Weights, Source, StoreZ<S>>;
     using Items = ConvItems<Weights, Source, StoreZ<S>>;
-    const std::size_t each = partial_sums(grid.x, shape);
+    const std::size_t each = partial_sums(plan.grid.x, shape);
+    const bool apart = plan.groups != groups_of(convs).groups;
     std::span<const NormedConv<S>> left = convs;
     double* partials = static_cast<double*>(workspace);  // of a launch's, which the next may overwrite
     auto make = [&](const NormedConv<S>& c) {
         double* const own = partials;
         partials += each;
-        return Item{{c.x, s.in_h, s.in_w, s.in_c, kRelu<S>},
-                    weights_of<Weights>(c),
-                    {c.z, s.out_h, s.out_w, s.out_c, wide_z},
-                    c.mean ? own : nullptr};
+        return typename Items::Item{{c.x, s.in_h, s.in_w, s.in_c, kRelu<S>},
+                                    weights_of<Weights>(c),
+                                    {c.z, s.out_h, s.out_w, s.out_c, wide_z},
+                                    c.mean ? own : nullptr};
     };
-    for_runs<Items>(convs, make, [&](const Items& items, unsigned count) {
-        const ListEnd<Compute<S>> end = list_end<S>(left.first(count), grid.x, grid.y, shape, eps, momentum);
+    for_runs<Items>(convs, apart, make, [&](const Items& items, unsigned count, unsigned groups) {
+        const ListEnd<Compute<S>> end = list_end<S>(left.first(count), plan.grid.x, plan.grid.y, shape, eps, momentum);
         left = left.subspan(count);
         partials = static_cast<double*>(workspace);
-        launch(items, count, end);
+        launch(items, groups, end);
     });
 }
 
-/// launch(items, count) for runs of the inputs' gradients.
+/// launch(items, groups) for runs of the inputs' gradients.
 template <class S, class Weights, class Source, class Launch>
 void backward_all(const ConvShape& at, bool wide_in, std::span<const NormedConvBackward<S>> convs, Launch&& launch) {
-    using Item = ConvItem<Weights, Source, AddMasked<S>>;
     using Items = ConvItems<Weights, Source, AddMasked<S>>;
     auto make = [&](const NormedConvBackward<S>& c) {
-        return Item{{c.dy, at.out_h(), at.out_w(), at.c_out, c.fold},
-                    weights_of<Weights>(c),
-                    {c.da, c.x, at.h, at.w, at.c_in, wide_in},
-                    nullptr};
+        return typename Items::Item{{c.dy, at.out_h(), at.out_w(), at.c_out, c.fold},
+                                    weights_of<Weights>(c),
+                                    {c.da, c.x, at.h, at.w, at.c_in, wide_in},
+                                    nullptr};
     };
-    for_runs<Items>(convs, make, launch);
+    for_runs<Items>(convs, false, make, [&](const Items& items, unsigned, unsigned groups) { launch(items, groups); });
 }
 
 }  // namespace
@@ -246,21 +286,21 @@ void normed_convs_forward(const Stream& stream, const ConvShape& shape, double e
     if constexpr (!std::is_same_v<S, double>)
         if (has_dense<S>(stream, shape.c_in, shape.c_out) && wide_x && wide_w && wide_z) {
             using P = typename Dense<S>::Products;
-            const DensePlan plan = plan_dense<P>(flattened(shape), false);
+            const DensePlan plan = plan_dense<P>(flattened(shape), false, groups_of(convs));
             return forward_all<S, DenseWeights, typename Dense<S>::Input>(
-                shape, plan.d.s, plan.grid, true, eps, momentum, convs, workspace,
-                [&](const auto& items, unsigned count, const ListEnd<T>& end) {
-                    launch_dense_all<P>(stream, plan, items, count, end);
+                shape, plan.d.s, plan, true, eps, momentum, convs, workspace,
+                [&](const auto& items, unsigned groups, const ListEnd<T>& end) {
+                    launch_dense_all<P>(stream, plan, items, groups, end);
                 });
         }
-    const ConvPlan plan = plan_convolution<T>(shape, false);
+    const ConvPlan plan = plan_convolution<T>(shape, false, groups_of(convs));
     with_width<T>(some_x, [&](auto n) {
         using Source = PrologueSource<S, (n > 1)>;
         forward_all<S, const T*, Source>(
-            shape, plan.s, plan.grid, some_z, eps, momentum, convs, workspace,
-            [&](const auto& items, unsigned count, const ListEnd<T>& end) {
+            shape, plan.s, plan, some_z, eps, momentum, convs, workspace,
+            [&](const auto& items, unsigned groups, const ListEnd<T>& end) {
                 dim3 grid = plan.grid;
-                grid.z = count;
+                grid.z = groups;
                 simt::launch(
                     forward_all_kernel<T, Source, StoreZ<S>>,
                     {grid, plan.threads, summed_bytes(plan.shared_bytes, plan.threads, plan.s.across * kWide<T>),
@@ -274,11 +314,16 @@ std::size_t normed_convs_forward_workspace(const Stream& stream, const ConvShape
                                            std::size_t count) {
     return of_element(element, [&](auto zero) {
         using S = decltype(zero);
-        unsigned rows = plan_convolution<Compute<S>>(shape, false).grid.x;
-        if constexpr (!std::is_same_v<S, double>)
-            if (has_dense<S>(stream, shape.c_in, shape.c_out))
-                rows = std::max(rows, plan_dense<typename Dense<S>::Products>(flattened(shape), false).grid.x);
-        return std::min(count, kConvs) * partial_sums(rows, shape) * sizeof(double);
+        const auto convs = static_cast<unsigned>(std::min(count, kConvs));
+        unsigned rows = 0;
+        for (unsigned groups = 1; groups <= convs; groups++) {
+            rows = std::max(rows, plan_convolution<Compute<S>>(shape, false, {convs, groups}).grid.x);
+            if constexpr (!std::is_same_v<S, double>)
+                if (has_dense<S>(stream, shape.c_in, shape.c_out))
+                    rows = std::max(
+                        rows, plan_dense<typename Dense<S>::Products>(flattened(shape), false, {convs, groups}).grid.x);
+        }
+        return convs * partial_sums(rows, shape) * sizeof(double);
     });
 }
 
@@ -303,33 +348,33 @@ void normed_convs_backward(const Stream& stream, const ConvShape& shape, std::sp
             using P = typename Dense<S>::Products;
             const ConvShape at = flattened(shape);
             backward_all<S, DenseWeights, typename Dense<S>::Gradient>(
-                at, wide_in, convs, [&](const auto& items, unsigned count) {
-                    launch_dense_all<P>(stream, plan_dense<P>(at, true), items, count);
+                at, wide_in, convs, [&](const auto& items, unsigned groups) {
+                    launch_dense_all<P>(stream, plan_dense<P>(at, true, groups_of(convs)), items, groups);
                 });
         }
     }
     if (!is_dense && !convs.empty() && convs[0].da) {
-        const ConvPlan plan = plan_convolution<T>(shape, true);
+        const ConvPlan plan = plan_convolution<T>(shape, true, groups_of(convs));
         with_width<T>(some_dz, [&](auto n) {
             using Source = FoldSource<S, (n > 1)>;
-            backward_all<S, const T*, Source>(shape, some_in, convs, [&](const auto& items, unsigned count) {
+            backward_all<S, const T*, Source>(shape, some_in, convs, [&](const auto& items, unsigned groups) {
                 dim3 grid = plan.grid;
-                grid.z *= count;
+                grid.z *= groups;
                 simt::launch(gradient_all_kernel<T, Source, AddMasked<S>>,
                              {grid, plan.threads, plan.shared_bytes, static_cast<simt::stream_t>(stream.handle)},
                              plan.s, items, wide_w);
             });
         });
     }
+    std::vector<WeightGradient<S>> gradients;
     for (const NormedConvBackward<S>& c : convs)
-        if (c.dw)
-            gpu::conv_backward<S>(stream, shape, c.x, kRelu<S>, c.w, c.dy, c.fold, nullptr, false, c.dw,
-                                  c.accumulate_dw, workspace);
+        if (c.dw) gradients.push_back({c.x, c.dy, c.fold, c.dw, c.accumulate_dw});
+    weight_gradients<S>(stream, shape, kRelu<S>, gradients, workspace);
 }
 
 std::size_t normed_convs_backward_workspace(const Stream& stream, const ConvShape& shape, std::size_t element,
-                                            std::size_t) {
-    return gpu::conv_backward_workspace(stream, shape, element);
+                                            std::size_t count) {
+    return weight_gradients_workspace(stream, shape, element, count);
 }
 
 #define NASCENT_CONV_LIST(S)                                                            \

@@ -87,10 +87,9 @@ void picture_conv_backward(const Stream& stream, const ConvShape& shape, Picture
     const bool is_wide = wide<S, kGroup<S>>(c_out, {dy, fold.z}) && wide_vectors({fold.scale, fold.slope, fold.shift});
     with_width<T>(is_wide, [&](auto n) {
         using Gradient = FoldSource<S, (n > 1)>;
-        simt::launch(weight_gradient_kernel<3, T, PictureSource<S>, Gradient>,
-                     {plan.grid, plan.threads, plan.shared_bytes, handle}, plan.s,
-                     PictureSource<S>{batch, shape.h, shape.w}, Gradient{dy, shape.out_h(), shape.out_w(), c_out, fold},
-                     wide<T>(c_out, {partials}), partials);
+        launch_weight_gradient<3, T>(handle, plan, PictureSource<S>{batch, shape.h, shape.w},
+                                     Gradient{dy, shape.out_h(), shape.out_w(), c_out, fold},
+                                     wide<T>(c_out, {partials}), partials);
     });
     add_partials(handle, partials, plan.grid.x, std::size_t{27} * static_cast<std::size_t>(c_out), dw, accumulate_dw);
 }
