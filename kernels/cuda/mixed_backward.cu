@@ -67,10 +67,11 @@ SharedWork work_of(const BackwardList<S>& list, const std::vector<std::size_t>& 
         const BackwardPart<S>& p = list.parts[i];
         const auto of = all.add(sharing, static_cast<std::size_t>(p.ops), kFewOps, p.tiles, kRows);
         const std::size_t each = sizeof(Compute<S>) * weights[static_cast<std::size_t>(i)],
-                          state = sizeof(Compute<S>) * product({p.source.h, p.source.w, p.source.c}) * p.tiles /
-                                  product({p.tiles_y, p.tiles_x});
+                          state =
+                              product({p.source.h, p.source.w, p.source.c}) * p.tiles / product({p.tiles_y, p.tiles_x}),
+                          shares = of.pieces > 1 ? 2 * sizeof(Compute<S>) * state : 0;
         all.bytes +=
-            of.pieces * state * (of.pieces > 1 ? 3 : 1) + 3 * of.rows * each * static_cast<std::size_t>(p.source.c);
+            of.pieces * (sizeof(S) * state + shares) + 3 * of.rows * each * static_cast<std::size_t>(p.source.c);
         all.blocks += of.pieces * of.rows * static_cast<std::size_t>(p.slices - 1);
         if (of.rows < p.tiles &&
             each * static_cast<std::size_t>(std::min(p.source.c, p.held)) > of.pieces * kFirstCache)

@@ -99,7 +99,7 @@ SharedWork work_of(const std::vector<Group<S>>& groups, const Sharing& sharing) 
     for (const Group<S>& g : groups) {
         const ForwardPart<S>& p = g.part;
         const auto of = all.add(sharing, g.ops.size(), kFewOps, p.tiles, kRows);
-        const std::size_t state = sizeof(Compute<S>) * product({p.source.h, p.source.w, p.source.c}) * p.tiles /
+        const std::size_t state = sizeof(S) * product({p.source.h, p.source.w, p.source.c}) * p.tiles /
                                   product({p.tiles_y, p.tiles_x}),
                           weights = g.weights;
         all.bytes += of.pieces * state + of.rows * weights;
