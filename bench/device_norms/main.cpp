@@ -1,6 +1,6 @@
 // bench_device_norms: what the norm of all gradients costs where a pass reads them again, and where the kernels that
-// end them leave their squares. On the emulator (NASCENT_EMULATE=1) it checks that both are the same gradients and the
-// same norm, and counts launches; times mean something on a GPU alone.
+// end them leave their squares, as in steps of searches by gradients. On the emulator (NASCENT_EMULATE=1) it checks
+// that both are the same gradients and the same norm, and counts launches; times mean something on a GPU alone.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -76,12 +76,12 @@ int main(int argc, char** argv) {
         ranges.push_back({folds.back().g, count});
         all += count;
     }
-    const std::size_t slots = bench::slots_of(folds);
-    double* const squares = static_cast<double*>(arena.allocate(slots * sizeof(double)));
     double* const sum = static_cast<double*>(arena.allocate(sizeof(double)));
     const kernels::Stream stream{kernels::Where::gpu, device->stream()};
+    const std::size_t slots = kernels::squares_slots(stream, all, folds.size());
+    double* const squares = static_cast<double*>(arena.allocate(slots * sizeof(double)));
     void* const workspace = arena.allocate(kernels::sum_of_squares_workspace<float>(stream, ranges));
-    fmt::print("{}: {} gradients, {} numbers, {} slots\n", device->name(), folds.size(), all, slots);
+    fmt::print("{}: {} gradients, {} numbers\n", device->name(), folds.size(), all);
 
     const auto gradients = [&] {
         std::vector<float> g;
@@ -97,17 +97,23 @@ int main(int argc, char** argv) {
         return std::sqrt(s);
     };
     const double none = measure(*device, "no norm", o.times, [&] { bench::fold(device->stream(), folds); });
-    const double pass = measure(*device, "a pass over the gradients (the engine)", o.times, [&] {
+    const double pass = measure(*device, "a pass over the gradients", o.times, [&] {
         bench::fold(device->stream(), folds);
         kernels::sum_of_squares<float>(stream, ranges, sum, workspace);
     });
     const std::vector<float> want = gradients();
     const double norm_of_pass = norm();
     for (const bench::Fold& f : folds) device->fill(f.g, 0xff, f.count * sizeof(float));
+    std::vector<kernels::LeftSquares<float>> left;
     const double epilogues = measure(*device, "by the kernels that end them", o.times, [&] {
-        bench::fold_with_squares(device->stream(), folds, squares);
-        bench::add_slots(device->stream(), squares, slots, sum);
+        kernels::hold_squares<float>(stream, {squares, slots});
+        bench::fold(device->stream(), folds);
+        kernels::take_squares(stream, left);
+        kernels::GradientRange<float> sums{nullptr, 0, squares};  // one slot after the other
+        for (const kernels::LeftSquares<float>& l : left) sums.count += l.sums;
+        kernels::sum_of_squares<float>(stream, {&sums, 1}, sum, workspace);
     });
+    NASCENT_CHECK(left.size() == folds.size(), runtime, "{} of {} gradients have squares", left.size(), folds.size());
     fmt::print("a norm costs {:.2f} us by a pass, {:.2f} by epilogues\n", pass - none, epilogues - none);
 
     const std::vector<float> got = gradients();

@@ -8,7 +8,7 @@ Tape::Tape(Arena& arena, ParameterStore* store, Gradients gradients)
     : arena_(arena), store_(store), gradients_(gradients), slots_(arena) {
     if (!store) return;
     range_at_.assign(store->ranges().size(), -1);
-    parameter_written_.assign(store->parameters().size(), false);
+    writes_.assign(store->parameters().size(), 0);
 }
 
 void Tape::watch(Tensor& t) {
@@ -49,8 +49,8 @@ Into Tape::into_parameter(int parameter) {
     }
     auto* base = static_cast<std::byte*>(written_[static_cast<std::size_t>(at)].grad);
     Into result{{meta.shape, store_->dtype(), &arena_.device(), base + meta.offset * size_of(store_->dtype()), {}},
-                parameter_written_[p] ? Write::accumulate : Write::overwrite};
-    parameter_written_[p] = true;
+                writes_[p] > 0 ? Write::accumulate : Write::overwrite};
+    writes_[p]++;
     return result;
 }
 
@@ -85,8 +85,7 @@ void Tape::check_written() const {
     for (const WrittenRange& w : written_) {
         const ParameterRange& r = store_->ranges()[static_cast<std::size_t>(w.range)];
         for (int p = r.first; p < r.first + r.parameters; p++)
-            NASCENT_CHECK(parameter_written_[static_cast<std::size_t>(p)], runtime,
-                          "range '{}' has a gradient, its parameter '{}' has none", r.name,
+            NASCENT_CHECK(writes(p) > 0, runtime, "range '{}' has a gradient, its parameter '{}' has none", r.name,
                           store_->parameters()[static_cast<std::size_t>(p)].name);
     }
 }
@@ -98,7 +97,7 @@ Tensor Tape::gradient(const Tensor& t) const {
         return v.grad && v.watched ? value_gradient(v) : Tensor{};
     }
     const auto p = static_cast<std::size_t>(t.id.parameter_index());
-    if (!parameter_written_[p]) return {};
+    if (writes_[p] == 0) return {};
     const Parameter& meta = store_->parameters()[p];
     const WrittenRange& w = written_[static_cast<std::size_t>(range_at_[static_cast<std::size_t>(meta.range)])];
     return {meta.shape,

@@ -31,6 +31,14 @@ struct WrittenRange {
     void* grad;
 };
 
+/// Sums of squares, in the device's memory, that add up to that of `count` elements of a written gradient.
+struct GradientSquares {
+    const void* grad;
+    std::size_t count;
+    const double* squares;
+    std::size_t sums;
+};
+
 class Tape {
   public:
     using Backward = std::function<void(const Tensor& dy, std::span<Into> into)>;
@@ -59,6 +67,12 @@ class Tape {
     Tensor gradient(const Tensor& t) const;
     /// The ranges with a gradient, in the order in which they were first written.
     const std::vector<WrittenRange>& written() const { return written_; }
+    /// How often backward() has had a parameter's gradient written.
+    int writes(int parameter) const { return writes_[static_cast<std::size_t>(parameter)]; }
+    Gradients gradients() const { return gradients_; }
+    /// What is known of the squares of what backward() has written, from whoever ran it.
+    void keep_squares(std::vector<GradientSquares> squares) { squares_ = std::move(squares); }
+    const std::vector<GradientSquares>& squares() const { return squares_; }
     std::size_t nodes() const { return nodes_.size(); }
     Arena& arena() const { return arena_; }
 
@@ -87,8 +101,9 @@ class Tape {
     std::vector<Node> nodes_;
     std::vector<Value> values_;
     std::vector<WrittenRange> written_;
-    std::vector<int> range_at_;            // by range: its place in written_, or -1
-    std::vector<bool> parameter_written_;  // by parameter
+    std::vector<int> range_at_;  // by range: its place in written_, or -1
+    std::vector<int> writes_;    // by parameter
+    std::vector<GradientSquares> squares_;
 };
 
 }  // namespace nascent

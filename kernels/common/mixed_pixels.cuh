@@ -1,6 +1,7 @@
 // The pass back through branches at the pixels of a state: what reaches them, and what becomes of it.
 #pragma once
 #include "kernels/common/mixed_products.cuh"
+#include "kernels/common/squares.cuh"
 
 namespace nascent::kernels::gpu {
 
@@ -134,15 +135,21 @@ __device__ void finish_slice(const BackwardList<S>& list, const BackwardPart<S>&
         if (!last[i] || taps + outputs == 0) continue;
         const unsigned columns = static_cast<unsigned>(channels * (taps + outputs)),
                        depth = static_cast<unsigned>(channels * taps), width = static_cast<unsigned>(channels);
+        double depth_squares = 0, point_squares = 0;
         add_rows<1>(partials + op.partial + static_cast<std::size_t>(part.rows) * c0 * (taps + outputs), part.rows,
                     columns, 0, columns, memory, [&](unsigned column, const double(&sum)[1]) {
-                        if (column < depth)
-                            put(op.ddepth[static_cast<std::size_t>(column / width) * s.c + c0 + column % width], sum[0],
-                                op.accumulate_depth);
-                        else
-                            put(op.dpoint[static_cast<std::size_t>(c0) * op.c_out + column - depth], sum[0],
-                                op.accumulate_point);
+                        const bool is_depth = column < depth;
+                        Compute<S>& to =
+                            is_depth ? op.ddepth[static_cast<std::size_t>(column / width) * s.c + c0 + column % width]
+                                     : op.dpoint[static_cast<std::size_t>(c0) * op.c_out + column - depth];
+                        put(to, sum[0], is_depth ? op.accumulate_depth : op.accumulate_point);
+                        const double square = static_cast<double>(to) * static_cast<double>(to);
+                        depth_squares += is_depth ? square : 0;
+                        point_squares += is_depth ? 0 : square;
                     });
+        const std::size_t warp = (static_cast<std::size_t>(c0 / part.held) * kThreads + threadIdx.x) / kWarp;
+        if (op.depth_squares) store_squares(depth_squares, op.depth_squares + warp);
+        if (op.point_squares) store_squares(point_squares, op.point_squares + warp);
     }
     if (!last[part.ops] || !part.sums) return;
     const double n = static_cast<double>(list.n) * s.h * s.w;

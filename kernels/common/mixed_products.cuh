@@ -20,6 +20,7 @@ struct BackwardOp {
     bool accumulate_depth, accumulate_point;
     int first_gradient, gradients;
     std::size_t partial;  // of each slice of channels (rows, depth's k * k * channels, point's channels * c_out)
+    double *depth_squares, *point_squares;  // null, or (slices, warps): the sums of squares of what is stored
     __device__ int depth_taps() const { return ddepth ? taps.k * taps.k : 0; }
     __device__ int point_outputs() const { return dpoint ? c_out : 0; }
 };

@@ -3,15 +3,16 @@
 #include <algorithm>
 #include <vector>
 
-#include "kernels/common/pack.cuh"
+#include "kernels/common/squares.cuh"
 
 namespace nascent::kernels::gpu {
 
-/// out[j] (+)= the sum of partials (chunks, count) over the chunks. `down` threads share a column.
+/// out[j] (+)= the sum of partials (chunks, count) over the chunks. `down` threads share a column. squares (null: not
+/// wanted): as leave_column_squares().
 template <class From, class To>
 __global__ void __launch_bounds__(kThreads)
     add_partials_kernel(const From* partials, std::size_t chunks, std::size_t count, unsigned down, To* out,
-                        bool accumulate) {
+                        bool accumulate, double* squares) {
     SIMT_SHARED(double, part, [kThreads]);
     const unsigned across = blockDim.x / down, x = threadIdx.x % across, y = threadIdx.x / across;
     const std::size_t column = static_cast<std::size_t>(blockIdx.x) * across + x;
@@ -23,8 +24,10 @@ __global__ void __launch_bounds__(kThreads)
         __syncthreads();
         for (unsigned i = 1; y == 0 && i < down; i++) sum += part[i * across + x];
     }
-    if (y > 0 || column >= count) return;
-    out[column] = static_cast<To>(accumulate ? static_cast<double>(out[column]) + sum : sum);
+    const bool stores = y == 0 && column < count;
+    const To value = static_cast<To>(accumulate && stores ? static_cast<double>(out[column]) + sum : sum);
+    if (stores) out[column] = value;
+    leave_column_squares(squares, blockIdx.x, across, stores, value);
 }
 
 /// How many threads add a column's chunks: so many that none adds more than 16, unless there are very many.
@@ -34,6 +37,9 @@ inline unsigned partial_runs(std::size_t chunks) {
     return down;
 }
 
+/// Columns of a block of add_all_kernel (kernels/cuda/node_list.cu).
+inline unsigned across_of(unsigned down) { return kThreads / down; }
+
 /// What add_partials() of this thread has left to do while `on` (kernels/node_list.h).
 template <class From, class To>
 struct HeldPartials {
@@ -42,6 +48,7 @@ struct HeldPartials {
         std::size_t chunks, count;
         To* out;
         bool accumulate;
+        double* squares;
     };
     bool on = false;
     std::vector<Item> items;
@@ -56,16 +63,19 @@ HeldPartials<From, To>& held_partials() {
 template <class From, class To>
 void add_partials(simt::stream_t stream, const From* partials, std::size_t chunks, std::size_t count, To* out,
                   bool accumulate, simt::Place where = simt::Place::current()) {
+    const unsigned down = partial_runs(chunks);
     if (auto& held = held_partials<From, To>(); held.on) {
-        held.items.push_back({partials, chunks, count, out, accumulate});
+        double* const squares = leave_squares(out, count, squares_of_columns(count, across_of(down)), accumulate);
+        held.items.push_back({partials, chunks, count, out, accumulate, squares});
         return;
     }
-    const unsigned down = partial_runs(chunks);
     const std::size_t across = std::min<std::size_t>(kThreads / down, (count + 31) / 32 * 32);
+    double* const squares =
+        leave_squares(out, count, squares_of_columns(count, static_cast<unsigned>(across)), accumulate);
     simt::launch(add_partials_kernel<From, To>,
                  {dim3(static_cast<unsigned>((count + across - 1) / across)),
                   dim3(static_cast<unsigned>(across * down)), 0, stream, where},
-                 partials, chunks, count, down, out, accumulate);
+                 partials, chunks, count, down, out, accumulate, squares);
 }
 
 }  // namespace nascent::kernels::gpu

@@ -46,8 +46,12 @@ void all_squares(const Stream& stream, std::span<const GradientRange<T>> ranges,
     double* partials = static_cast<double*>(workspace);
     parallel(stream, static_cast<int>(blocks.size()), [&](int chunk, int) HWY_ATTR {
         const RangeBlock& b = blocks[chunk];
-        const T* g = ranges[b.range].g;
-        partials[chunk] = g ? squares(g + b.begin, b.end - b.begin) : 0;
+        const GradientRange<T>& r = ranges[b.range];
+        partials[chunk] = 0;
+        if (r.squares)
+            for (std::size_t i = b.begin; i < b.end; i++) partials[chunk] += r.squares[i];
+        else if (r.g)
+            partials[chunk] = squares(r.g + b.begin, b.end - b.begin);
     });
     double all = 0;
     for (std::size_t i = 0; i < blocks.size(); i++) all += partials[i];
@@ -81,9 +85,19 @@ std::size_t sum_of_squares_workspace(const Stream&, std::span<const GradientRang
     return blocks_of(ranges).size() * sizeof(double);
 }
 
-#define NASCENT_CLIP(T)                                                                             \
-    template void sum_of_squares(const Stream&, std::span<const GradientRange<T>>, double*, void*); \
-    template std::size_t sum_of_squares_workspace(const Stream&, std::span<const GradientRange<T>>);
+template <class T>
+void hold_squares(const Stream&, std::span<double>) {}
+template <class T>
+void take_squares(const Stream&, std::vector<LeftSquares<T>>& left) {
+    left.clear();
+}
+std::size_t squares_slots(const Stream&, std::size_t, std::size_t) { return 0; }
+
+#define NASCENT_CLIP(T)                                                                              \
+    template void sum_of_squares(const Stream&, std::span<const GradientRange<T>>, double*, void*);  \
+    template std::size_t sum_of_squares_workspace(const Stream&, std::span<const GradientRange<T>>); \
+    template void hold_squares<T>(const Stream&, std::span<double>);                                 \
+    template void take_squares(const Stream&, std::vector<LeftSquares<T>>&);
 NASCENT_CLIP(float)
 NASCENT_CLIP(double)
 #undef NASCENT_CLIP

@@ -47,7 +47,9 @@ void add_op(BackwardList<S>& list, int& ops, int& links, const BranchBackward<S>
               accumulate,
               links,
               static_cast<int>(b.gradients.size()),
-              0};
+              0,
+              nullptr,
+              nullptr};
         for (BranchGradient<S> g : b.gradients) {
             g.g += first;
             for (Compute<S>** p : {&g.map.scale, &g.map.slope, &g.map.shift}) *p += first;
@@ -98,6 +100,20 @@ unsigned share_list(BackwardList<S>& list) {
         blocks += p->rows * static_cast<unsigned>(p->slices * p->pieces);
     }
     return blocks;
+}
+
+/// Where the last blocks of each slice leave the sums of squares of what they store.
+template <class S>
+void leave_list_squares(BackwardList<S>& list) {
+    for (const BackwardPart<S>* p = list.parts; p != list.parts + list.count; p++)
+        for (BackwardOp<S>* op = list.ops + p->first_op; op != list.ops + p->first_op + p->ops; op++) {
+            const std::size_t c = static_cast<std::size_t>(p->source.c),
+                              sums = static_cast<std::size_t>(p->slices) * (kThreads / kWarp);
+            op->depth_squares =
+                leave_squares(op->ddepth, c * product({op->taps.k, op->taps.k}), sums, op->accumulate_depth);
+            op->point_squares =
+                leave_squares(op->dpoint, c * static_cast<std::size_t>(op->c_out), sums, op->accumulate_point);
+        }
 }
 
 /// How many partial sums there are: of channels and of weights, and elements of shares of states' gradients.
@@ -248,6 +264,7 @@ void branches_backward(const Stream& stream, int n, std::span<const SourceBackwa
     for_launches(n, late, sources, branches,
                  [&](BackwardList<S>& list, unsigned blocks, std::size_t bytes, unsigned arrivals_used) {
                      list.arrival = take_arrivals(arrivals_used);
+                     leave_list_squares(list);
                      auto run = [&](auto kernel) {
                          simt::allow_shared(kernel, bytes);
                          simt::launch(kernel,

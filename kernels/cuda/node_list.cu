@@ -50,9 +50,6 @@ __device__ double add_runs(const From* partials, std::size_t rows, std::size_t c
     return sum;
 }
 
-/// Columns of a block.
-inline unsigned across_of(unsigned down) { return kThreads / down; }
-
 /// Blocks [first[i], first[i + 1]) take item i.
 template <class T>
 struct Gradients {
@@ -67,10 +64,12 @@ __global__ void __launch_bounds__(kThreads) add_all_kernel(const Gradients<T> __
     const auto& g = gradients.of[i];
     const unsigned down = gradients.down[i], across = kThreads / down, x = threadIdx.x % across,
                    y = threadIdx.x / across;
-    const std::size_t column = static_cast<std::size_t>(blockIdx.x - gradients.first[i]) * across + x;
+    const std::size_t block = blockIdx.x - gradients.first[i], column = block * across + x;
     const double sum = add_runs(g.partials, g.chunks, g.count, column, column < g.count, down, x, y, across, part);
-    if (y > 0 || column >= g.count) return;
-    g.out[column] = static_cast<T>(g.accumulate ? static_cast<double>(g.out[column]) + sum : sum);
+    const bool stores = y == 0 && column < g.count;
+    const T value = static_cast<T>(g.accumulate && stores ? static_cast<double>(g.out[column]) + sum : sum);
+    if (stores) g.out[column] = value;
+    leave_column_squares(g.squares, block, across, stores, value);
 }
 
 }  // namespace

@@ -1,9 +1,11 @@
 #include <cmath>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "kernels/common/last_block.cuh"
 #include "kernels/common/range_list.cuh"
+#include "kernels/common/squares.cuh"
 #include "kernels/sgd.h"
 
 namespace nascent::kernels::gpu {
@@ -70,16 +72,19 @@ __global__ void __launch_bounds__(kThreads)
     SIMT_SHARED(double, shared, [kThreads]);
     SIMT_SHARED(bool, last, [1]);
     const Part part = part_of_block(list);
-    const T* g = list.items[part.item].g;
+    const GradientRange<T>& range = list.items[part.item];
     double sum[1] = {};
-    for_elements<T>(part, all_aligned(g), [&](auto width, std::size_t at) {
-        constexpr int n = decltype(width)::value;
-        const Pack<T, n> x = load<n>(g + at);
-        for (int i = 0; i < n; i++) {
-            const double v = x.v[i];
-            sum[0] = std::fma(v, v, sum[0]);
-        }
-    });
+    if (range.squares)
+        for (std::size_t at = part.begin + threadIdx.x; at < part.end; at += kThreads) sum[0] += range.squares[at];
+    else
+        for_elements<T>(part, all_aligned(range.g), [&](auto width, std::size_t at) {
+            constexpr int n = decltype(width)::value;
+            const Pack<T, n> x = load<n>(range.g + at);
+            for (int i = 0; i < n; i++) {
+                const double v = x.v[i];
+                sum[0] = std::fma(v, v, sum[0]);
+            }
+        });
     add_down<1>(1, shared, sum);
     if (threadIdx.x == 0) end.partials[first + blockIdx.x] = sum[0];
     arrive(end.arrival, 1, end.all, last);
@@ -121,7 +126,7 @@ template <class T>
 void sum_of_squares(const Stream& stream, std::span<const GradientRange<T>> ranges, double* sum, void* workspace) {
     std::vector<GradientRange<T>> items;
     for (const GradientRange<T>& r : ranges)
-        if (r.count > 0 && r.g) items.push_back(r);
+        if (r.count > 0 && (r.g || r.squares)) items.push_back(r);
     if (items.empty()) return simt::launch(no_squares_kernel, gpu::items(stream, 1), sum);
     SquaresEnd end{static_cast<double*>(workspace), sum, 0, take_arrivals(1)};
     for (const GradientRange<T>& r : items) end.all += blocks_of(r.count);
@@ -136,14 +141,29 @@ template <class T>
 std::size_t sum_of_squares_workspace(const Stream&, std::span<const GradientRange<T>> ranges) {
     std::size_t count = 0;
     for (const GradientRange<T>& r : ranges)
-        if (r.g) count += blocks_of(r.count);
+        if (r.g || r.squares) count += blocks_of(r.count);
     return count * sizeof(double);
 }
 
-#define NASCENT_SGD(T)                                                                              \
-    template void sgd(const Stream&, const SgdStep&, std::span<const SgdRange<T>>);                 \
-    template void sum_of_squares(const Stream&, std::span<const GradientRange<T>>, double*, void*); \
-    template std::size_t sum_of_squares_workspace(const Stream&, std::span<const GradientRange<T>>);
+template <class T>
+void hold_squares(const Stream&, std::span<double> slots) {
+    held_squares<T>() = {slots, {}};
+}
+template <class T>
+void take_squares(const Stream&, std::vector<LeftSquares<T>>& left) {
+    left = std::exchange(held_squares<T>(), {}).left;
+}
+std::size_t squares_slots(const Stream&, std::size_t count, std::size_t parts) {
+    // A sum of eight numbers at least (add_partials), or of a slice of channels.
+    return count / 8 + parts * (kThreads / kWarp);
+}
+
+#define NASCENT_SGD(T)                                                                               \
+    template void sgd(const Stream&, const SgdStep&, std::span<const SgdRange<T>>);                  \
+    template void sum_of_squares(const Stream&, std::span<const GradientRange<T>>, double*, void*);  \
+    template std::size_t sum_of_squares_workspace(const Stream&, std::span<const GradientRange<T>>); \
+    template void hold_squares<T>(const Stream&, std::span<double>);                                 \
+    template void take_squares(const Stream&, std::vector<LeftSquares<T>>&);
 NASCENT_SGD(float)
 NASCENT_SGD(double)
 #undef NASCENT_SGD

@@ -151,7 +151,10 @@ double Architect::second_order(const LabelledBatch& train, const LabelledBatch& 
         const SecondWeightsScope moved(*second_, true);
         TapeScope recording(&tape);
         const Tensor l = loss(valid);
-        backward_from(tape, l, cotangents());
+        {
+            const SquaresScope squares(tape, store, true);
+            backward_from(tape, l, cotangents());
+        }
         if (held_) {
             quotient_factors(store, look_ahead_squares(tape), lr_, options_.twin, quotient_);
             held_->reads.keep({{Read::arch_loss, l}, {Read::look_ahead_squares, squares_}});

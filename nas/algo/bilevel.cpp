@@ -7,6 +7,7 @@
 
 #include "nas/algo/schedules.h"
 #include "ops/constants.h"
+#include "ops/optim/clip.h"
 #include "ops/reference.h"
 
 namespace nascent {
@@ -77,7 +78,10 @@ void BilevelTrainer::step_weights(const LabelledBatch& batch, bool move_alphas, 
     TapeScope recording(&tape);
     const Tensor logits = net_.logits(batch.x, true);
     const Tensor loss = cross_entropy(logits, batch.labels);
-    backward_from(tape, loss, held_ ? held_->cotangents : Cotangents{});
+    {
+        const SquaresScope squares(tape, net_.store(), training_.sgd.clip_norm > 0);
+        backward_from(tape, loss, held_ ? held_->cotangents : Cotangents{});
+    }
     if (held_) {
         sgd_.step(tape);
         if (move_alphas) adam_.step(tape);
