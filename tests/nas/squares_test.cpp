@@ -23,10 +23,10 @@ struct Network {
     std::unique_ptr<Arena> arena;
     LabelledBatch batch;
 
-    Network(const char* name, std::unique_ptr<Device> d) : device(std::move(d)) {
+    Network(const char* name, std::unique_ptr<Device> d, int channels = 8) : device(std::move(d)) {
         if (!device) return;
         SearchConfig c = preset(name);
-        c.net.channels = 8;
+        c.net.channels = channels;
         c.net.layers = 3;
         c.net.cells = 1;
         net = space_of(c).make_net(*device, DType::f32, settings_of(c, 10, 8));
@@ -114,6 +114,8 @@ TEST_CASE("squares that kernels leave are those of a search network's gradients"
 TEST_CASE("squares stand for gradients that are wanted, and were written once") {
     Network network("smoke/darts-1st", testing::gpu_device());
     if (!network.device) return;
+    // More channels than a block takes.
+    check_same(Network("smoke/darts-1st", testing::gpu_device(), 40).sums(true));
     // Every third range, so that neighbours are left out.
     const Network::Sums some = network.sums(true, 1, [](int r) { return r % 3 == 0; }), all = network.sums(true);
     check_same(some);
