@@ -45,20 +45,19 @@ struct SharedWork {
     }
 };
 
-/// The sharing of least bytes of those whose load is at most a tenth above the least. work(sharing) is its SharedWork.
+/// The sharing whose load times bytes is least: where one of them falls by some share, the other may rise by as much.
+/// work(sharing) is its SharedWork.
 template <class F>
 Sharing share_out(F&& work) {
-    std::size_t least = std::numeric_limits<std::size_t>::max(), bytes = least;
-    auto each = [&](auto&& f) {
-        for (std::size_t pieces = 1; pieces <= kMostPieces; pieces++)
-            for (std::size_t turns = 1; turns <= kMostTurns; turns++)
-                f(Sharing{pieces, turns}, work(Sharing{pieces, turns}));
-    };
     Sharing best;
-    each([&](const Sharing&, const SharedWork& w) { least = std::min(least, w.load()); });
-    each([&](const Sharing& s, const SharedWork& w) {
-        if (10 * w.load() <= 11 * least && w.bytes < bytes) best = s, bytes = w.bytes;
-    });
+    double least = std::numeric_limits<double>::infinity();
+    for (std::size_t pieces = 1; pieces <= kMostPieces; pieces++)
+        for (std::size_t turns = 1; turns <= kMostTurns; turns++) {
+            const Sharing sharing{pieces, turns};
+            const SharedWork w = work(sharing);
+            const double cost = static_cast<double>(w.load()) * static_cast<double>(w.bytes);
+            if (cost < least) best = sharing, least = cost;
+        }
     return best;
 }
 
