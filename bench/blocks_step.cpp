@@ -12,6 +12,7 @@
 #include "bench/step_timing.h"
 #include "engine/autograd/execution.h"
 #include "engine/base/rng.h"
+#include "nas/run/program.h"
 #include "ops/conv_act.h"
 #include "ops/mbconv.h"
 #include "ops/pool_linear.h"
@@ -186,7 +187,7 @@ class Space {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+static int run(int argc, char** argv) {
     CLI::App app{"Times forward and backward of SPOS paths, without an optimizer; prints JSON."};
     bench::StepArguments arguments(app);
     std::string name = "shufflenet";
@@ -262,3 +263,5 @@ int main(int argc, char** argv) {
     }
     return 0;
 }
+
+int main(int argc, char** argv) { return nascent::run_program("bench_blocks_step", run, argc, argv); }

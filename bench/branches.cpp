@@ -12,6 +12,7 @@
 
 #include "kernels/mixed.h"
 #include "kernels/simt/traffic.h"
+#include "nas/run/program.h"
 
 namespace nascent::bench {
 namespace {
@@ -206,4 +207,4 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace nascent::bench
 
-int main(int argc, char** argv) { return nascent::bench::run(argc, argv); }
+int main(int argc, char** argv) { return nascent::run_program("bench_branches", nascent::bench::run, argc, argv); }

@@ -21,6 +21,7 @@
 #include "nas/algo/spos_run.h"
 #include "nas/data/dataset.h"
 #include "nas/metric/correlation.h"
+#include "nas/run/program.h"
 #include "nas/supernet/chain_start.h"
 #include "nas/supernet/chain_state_dict.h"
 
@@ -212,7 +213,7 @@ void policies(const Arguments& a) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+static int run(int argc, char** argv) {
     Arguments a;
     CLI::App app("candidates of a supernet: what scoring them costs, how policies rank them");
     app.require_subcommand(1);
@@ -245,3 +246,5 @@ int main(int argc, char** argv) {
     }
     return 0;
 }
+
+int main(int argc, char** argv) { return nascent::run_program("bench_candidates", run, argc, argv); }

@@ -7,6 +7,7 @@
 #include "bench/step_timing.h"
 #include "engine/base/rng.h"
 #include "nas/algo/spos_config.h"
+#include "nas/run/program.h"
 #include "nas/supernet/chain_state_dict.h"
 
 using namespace nascent;
@@ -112,7 +113,7 @@ void write_check(const std::string& file, Device& device, const Setting& s, cons
 
 }  // namespace
 
-int main(int argc, char** argv) {
+static int run(int argc, char** argv) {
     CLI::App app{"Times training steps of SPOS's supernets as their presets are; prints one line of JSON."};
     bench::StepArguments arguments(app);
     std::string space = "shufflenet", check;
@@ -141,3 +142,5 @@ int main(int argc, char** argv) {
     fmt::print("{}\n", timing.result().add("space", space).add("high_water", trainer.high_water()).text());
     return 0;
 }
+
+int main(int argc, char** argv) { return nascent::run_program("bench_chain_step", run, argc, argv); }

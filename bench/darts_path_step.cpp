@@ -5,6 +5,7 @@
 #include "bench/step_timing.h"
 #include "nas/algo/darts_path_trainer.h"
 #include "nas/data/loader.h"
+#include "nas/run/program.h"
 #include "nas/supernet/initialise.h"
 
 using namespace nascent;
@@ -26,7 +27,7 @@ void print_paths(int count, const DartsPathTraining& training) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+static int run(int argc, char** argv) {
     CLI::App app{"Times training steps of RLNAS's DARTS path supernet; prints one line of JSON."};
     bench::StepArguments arguments(app, true);
     int paths = 0;
@@ -60,3 +61,5 @@ int main(int argc, char** argv) {
                            .text());
     return 0;
 }
+
+int main(int argc, char** argv) { return nascent::run_program("bench_darts_path_step", run, argc, argv); }

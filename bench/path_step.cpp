@@ -6,6 +6,7 @@
 #include "bench/path_cost.h"
 #include "bench/step_timing.h"
 #include "nas/algo/supernet_trainer.h"
+#include "nas/run/program.h"
 
 using namespace nascent;
 
@@ -25,7 +26,7 @@ void print_paths(int count, int cells, std::uint64_t seed) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+static int run(int argc, char** argv) {
     CLI::App app{"Times training steps of the NAS-Bench-201 path supernet; prints one line of JSON."};
     bench::StepArguments arguments(app, true);
     int paths = 0;
@@ -69,3 +70,5 @@ int main(int argc, char** argv) {
                            .text());
     return 0;
 }
+
+int main(int argc, char** argv) { return nascent::run_program("bench_path_step", run, argc, argv); }

@@ -9,6 +9,7 @@
 #include "engine/io/json_text.h"
 #include "nas/data/pack_write.h"
 #include "nas/data/picture_loader.h"
+#include "nas/run/program.h"
 
 using namespace nascent;
 
@@ -19,7 +20,7 @@ std::shared_ptr<const PictureSource> open_source(const std::string& data, const 
 }
 }  // namespace
 
-int main(int argc, char** argv) {
+static int run(int argc, char** argv) {
     std::string data, pack, pipeline = "spos";
     int batch = 64, workers = 1, epochs = 3, least_side = 0;
     CLI::App app("Prepares training batches of a folder of class folders or a pack");
@@ -70,3 +71,5 @@ int main(int argc, char** argv) {
         return error.exit_code();
     }
 }
+
+int main(int argc, char** argv) { return nascent::run_program("bench_pictures", run, argc, argv); }

@@ -46,7 +46,7 @@ double measure(Device& device, const char* name, int times, const std::function<
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
     Options o;
     CLI::App app("the norm of all gradients by a pass of its own, and by the kernels that end them");
     app.add_option("--layers", o.layers, "3x3 convolutions, whose gradients a kernel each ends")
@@ -128,4 +128,7 @@ int main(int argc, char** argv) {
                   "norms of {} and {}, where {} is right", norm_of_pass, norm(), exact);
     fmt::print("the same gradients, and the same norm: {:.6g}\n", exact);
     return 0;
+} catch (const Error& e) {
+    fmt::print(stderr, "bench_device_norms: {}\n", e.what());
+    return e.exit_code();
 }

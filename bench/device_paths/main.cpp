@@ -60,7 +60,7 @@ void measure(Device& device, const bench::Layers& layers, const std::vector<floa
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
     Options o;
     CLI::App app("a path's layers, launched in four ways");
     app.add_option("--layers", o.layers);
@@ -122,4 +122,7 @@ int main(int argc, char** argv) {
     else
         fmt::print("SWITCH nodes: not here; they need CUDA 12.8\n");
     return 0;
+} catch (const Error& e) {
+    fmt::print(stderr, "bench_device_paths: {}\n", e.what());
+    return e.exit_code();
 }
