@@ -104,6 +104,19 @@ TEST_CASE_TEMPLATE("sum_of_squares", T, float, double) {
         check_close(sum, {want}, 2 * 8192 + 10, "sum");
         return std::vector<Guarded<double>>{sum};
     });
+    // Squares in the place of gradients.
+    const Guarded<double> known = numbers.uniform<double>(9001);
+    for (double s : known) want.add(static_cast<Real>(s));
+    list.push_back({nullptr, known.size(), known.data()});
+    const std::span<const kernels::GradientRange<T>> more(list);
+    for_each_target_and_threads([&](const kernels::Stream& stream) {
+        Guarded<double> sum(1);
+        Workspace workspace(kernels::sum_of_squares_workspace<T>(stream, more));
+        kernels::sum_of_squares<T>(stream, more, sum.data(), workspace.get());
+        CHECK(workspace.intact());
+        check_close(sum, {want}, 2 * 8192 + 12, "sum");
+        return std::vector<Guarded<double>>{sum};
+    });
     Guarded<double> none(1);
     kernels::sum_of_squares<T>(kernels::Stream{}, {}, none.data(), nullptr);
     CHECK(none[0] == 0);

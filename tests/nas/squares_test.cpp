@@ -139,10 +139,3 @@ TEST_CASE("no squares are left where calls are captured, or on a cpu") {
     CHECK(sums.left == 0);
     check_same(sums);
 }
-
-TEST_CASE("squares need gradients that have places of their own") {
-    Network network("smoke/nb201-1st", make_device("cpu"));
-    Tape tape(*network.arena, &network.net->store());
-    CHECK_THROWS_AS(SquaresScope(tape, network.net->store(), true), Error);
-    CHECK_NOTHROW(SquaresScope(tape, network.net->store(), false));
-}
