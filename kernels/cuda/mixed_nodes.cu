@@ -5,7 +5,7 @@ namespace nascent::kernels::gpu {
 namespace {
 
 constexpr int kTerms = 64, kNodes = 16;   // of a launch
-constexpr int kShared = 4, kGroups = 48;  // terms that share a read of g; such groups of a launch
+constexpr int kShared = 6, kGroups = 32;  // terms that share a read of g; such groups of a launch
 
 template <class S>
 struct NodeItem {
@@ -75,7 +75,7 @@ struct GroupList {
 /// `across` threads of a block stand side by side on channels, the others on pixels; runs of 64 pixels are summed in
 /// Compute<S>, then double. The last block of a group makes maps and weights of them.
 template <int N, class S>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     nodes_gradient_kernel(std::size_t pixels, std::size_t chunk, int channels, unsigned across,
                           const GroupList<S> __grid_constant__ list, double* partials) {
     using T = Compute<S>;
