@@ -65,7 +65,7 @@ BatchSource RunPictures::open(Split split, std::vector<std::uint32_t> ids, const
     loaders_.push_back(loader);
     corrupt_of_.push_back([test, of = loader.get()] {
         std::vector<std::string> names = of->corrupt();
-        for (std::string& name : names) name = (test ? "val/" : "train/") + name;
+        for (std::string& name : names) name.insert(0, test ? "val/" : "train/");
         return names;
     });
     return source_of(*loader);

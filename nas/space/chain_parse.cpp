@@ -166,7 +166,7 @@ Architecture parse_architecture(const Space& s, std::string_view text) {
     NASCENT_CHECK(text.size() <= kMaxText, usage, "an architecture of {} bytes; expected at most {}", text.size(),
                   kMaxText);
     if (text.find("chosen") != std::string_view::npos) {
-        const Architecture arch = parse_subnet(s, text);
+        Architecture arch = parse_subnet(s, text);
         validate(s, arch);
         return arch;
     }

@@ -26,6 +26,7 @@ SquaresScope::~SquaresScope() {
         std::vector<kernels::LeftSquares<decltype(zero)>> left;
         kernels::take_squares(kernel_stream(store_.device()), left);
         std::vector<GradientSquares> all;
+        all.reserve(left.size());
         for (const auto& l : left) all.push_back({l.g, l.count, l.squares, l.sums});
         tape_.keep_squares(std::move(all));
     });

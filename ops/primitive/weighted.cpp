@@ -29,7 +29,7 @@ struct Weighted {
         });
     }
     static std::vector<Case> cases() {
-        auto by = [](int index) { return [=](Inputs in) { return weighted(in[0], in[1], index); }; };
+        auto by = [](int at) { return [=](Inputs in) { return weighted(in[0], in[1], at); }; };
         return {{"of a vector", {{2, 3, 5, 7}, {8}}, by(3)},
                 {"of a matrix", {{1, 3, 3, 2}, {14, 8}}, by(111)},
                 {"the only one", {{1, 1, 1, 1}, {1}}, by(0)},
